@@ -1,0 +1,466 @@
+//! What can be observed of a run.
+//!
+//! Store, spans, metrics and live pages live on these events alone; a task never writes a row and never opens a span.
+//! A run collects its events and hands them over in batches ([`EventSink`]) whenever its task goes to sleep,
+//! so that observing costs the hot path one push per event and one queue operation per pause.
+//!
+//! This file must not know who observes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::port::AnyArtifact;
+
+/// Names one run. Time-ordered (UUID version 7), so that its order is the order of acceptance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId(Uuid);
+
+impl RunId {
+    /// Makes an id for a run that is accepted now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The 16 bytes as stored.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// Takes back what [`RunId::as_bytes`] gave.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+impl std::str::FromStr for RunId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// A step's place in its plan: an index into [`Plan::steps`](super::Plan::steps).
+pub type StepIndex = u16;
+
+/// Microseconds since the Unix epoch, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The present moment.
+    #[must_use]
+    pub fn now() -> Self {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// Time passed since `earlier`; zero when the clock was set back in between.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// The same moment for interfaces that speak [`SystemTime`].
+    #[must_use]
+    pub fn to_system_time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_micros(u64::try_from(self.0).unwrap_or(0))
+    }
+}
+
+/// The state of a run or of a step run. Names and meaning are Prefect's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum State {
+    /// Known, to start at a later time.
+    Scheduled,
+    /// Waiting for what it needs.
+    Pending,
+    /// At work; for a flow that is still passing, with the label *streaming*.
+    Running,
+    /// An attempt failed; the next one waits for its time (Prefect: AwaitingRetry).
+    Retrying,
+    /// Done.
+    Completed,
+    /// Done with a result kept from earlier.
+    Cached,
+    /// Ended by an error.
+    Failed,
+    /// Ended because its time was up.
+    TimedOut,
+    /// Told to stop, not stopped yet.
+    Cancelling,
+    /// Stopped, because nobody wants the result any more.
+    Cancelled,
+    /// The process ended while it was running.
+    Crashed,
+    /// Waiting for a human.
+    Paused,
+    /// Never ran, because something it needs failed.
+    Skipped,
+}
+
+impl State {
+    /// All states, in the order of the table in the crate docs.
+    pub const ALL: [Self; 13] = [
+        Self::Scheduled,
+        Self::Pending,
+        Self::Running,
+        Self::Retrying,
+        Self::Completed,
+        Self::Cached,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Cancelling,
+        Self::Cancelled,
+        Self::Crashed,
+        Self::Paused,
+        Self::Skipped,
+    ];
+
+    /// The name as shown and stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "Scheduled",
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Retrying => "Retrying",
+            Self::Completed => "Completed",
+            Self::Cached => "Cached",
+            Self::Failed => "Failed",
+            Self::TimedOut => "TimedOut",
+            Self::Cancelling => "Cancelling",
+            Self::Cancelled => "Cancelled",
+            Self::Crashed => "Crashed",
+            Self::Paused => "Paused",
+            Self::Skipped => "Skipped",
+        }
+    }
+
+    /// Reads a name as written by [`State::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether nothing can follow.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Completed
+                | Self::Cached
+                | Self::Failed
+                | Self::TimedOut
+                | Self::Cancelled
+                | Self::Crashed
+                | Self::Skipped
+        )
+    }
+}
+
+/// How grave a log line of a run is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub enum Level {
+    /// For whoever works on the task.
+    Debug,
+    /// For whoever reads the run.
+    Info,
+    /// Something was lost or degraded.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// The value of a [`EventKind::Fact`].
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum FactValue {
+    /// A name, an id, a text of one line.
+    Text(Arc<str>),
+    /// A count.
+    Int(i64),
+    /// A measure.
+    Float(f64),
+    /// A yes or no.
+    Bool(bool),
+}
+
+impl From<&str> for FactValue {
+    fn from(value: &str) -> Self {
+        Self::Text(value.into())
+    }
+}
+impl From<String> for FactValue {
+    fn from(value: String) -> Self {
+        Self::Text(value.into())
+    }
+}
+impl From<i64> for FactValue {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+impl From<f64> for FactValue {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+impl From<bool> for FactValue {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+/// Where a run stands in a distributed trace (W3C Trace Context).
+///
+/// The span ids of the run and of its steps are computed, not drawn: whoever holds the run's id and a step's index
+/// knows them, so that a header can be sent upstream before any span exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The caller's trace, or one of our own.
+    pub trace_id: [u8; 16],
+    /// The caller's span, when the request carried `traceparent`.
+    pub parent: Option<[u8; 8]>,
+    /// The caller's wish; true when it had none.
+    pub sampled: bool,
+}
+
+/// What is known when a run starts.
+#[derive(Clone, Debug)]
+pub struct RunStart {
+    /// The run's name.
+    pub id: RunId,
+    /// When the request was accepted.
+    pub at: Timestamp,
+    /// The answer's `request-id`.
+    pub request_id: Arc<str>,
+    /// The run's place in a distributed trace.
+    pub trace: TraceContext,
+}
+
+/// One thing that happened, and when.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What can happen in a run.
+#[derive(Clone, Debug)]
+pub enum EventKind {
+    /// The run began. Always its first event.
+    Started {
+        /// Who and when.
+        start: Arc<RunStart>,
+        /// The plan it is pinned to.
+        plan: Arc<super::PlanInfo>,
+    },
+    /// A step run changed its state.
+    Step {
+        /// Which step.
+        step: StepIndex,
+        /// Its state from now on.
+        state: State,
+        /// The attempt this belongs to, from 1; 0 before the first.
+        attempt: u16,
+        /// The error in words, when there is one.
+        message: Option<Box<str>>,
+        /// For [`State::Retrying`]: the pause before the next attempt.
+        retry_in: Option<Duration>,
+    },
+    /// A step took in or gave out a shared artifact. Its text is made off the hot path.
+    Produced {
+        /// The step that gave it; `None` for the request that started the run.
+        step: Option<StepIndex>,
+        /// The artifact itself.
+        value: Arc<dyn AnyArtifact>,
+    },
+    /// A task, or the engine, has something to say.
+    Log {
+        /// The step that speaks; `None` for the run.
+        step: Option<StepIndex>,
+        /// How grave.
+        level: Level,
+        /// One line.
+        message: String,
+    },
+    /// A figure or label of the run, named as OpenTelemetry's conventions name it where they do. The last one wins.
+    Fact {
+        /// The name, such as `gen_ai.usage.input_tokens`.
+        name: &'static str,
+        /// The value.
+        value: FactValue,
+    },
+    /// A piece of a large text that belongs to the run, such as a request body. Pieces of one name are joined in order.
+    Payload {
+        /// Which text.
+        name: &'static str,
+        /// The next piece.
+        piece: Bytes,
+    },
+    /// A flow is passing.
+    Progress {
+        /// The step whose output it is.
+        step: StepIndex,
+        /// Pieces so far.
+        pieces: u64,
+        /// Bytes so far.
+        bytes: u64,
+    },
+    /// The reply was handed over; the flow may still pass.
+    Replied,
+    /// The run is over. Always its last event.
+    Ended {
+        /// Its final state.
+        state: State,
+        /// The error in words, when there is one.
+        error: Option<Box<str>>,
+    },
+}
+
+/// Events of one run, in order.
+#[derive(Debug)]
+pub struct EventBatch {
+    /// Whose.
+    pub run: RunId,
+    /// In order, never empty.
+    pub events: Vec<Event>,
+}
+
+/// Sees all events of all runs, in order per run, on a thread of its own. It may block; it is never on the hot path.
+pub trait Observer: Send {
+    /// Takes notice of what happened.
+    fn observe(&mut self, batch: &EventBatch);
+
+    /// Called when the queue was empty for a moment, and at least every 20 ms or so: time to write what was gathered.
+    fn idle(&mut self) {}
+
+    /// Called once, after the last event: nothing may be lost.
+    fn finish(&mut self) {}
+}
+
+/// The bounded queue between the runs and their observers: the sending side.
+///
+/// Policy when full: a *new* run waits ([`EventSink::has_room`] is asked before one is accepted);
+/// a run in progress keeps its events and offers them again; its very last events are handed over with a blocking send.
+#[derive(Clone, Debug)]
+pub struct EventSink {
+    sender: SyncSender<EventBatch>,
+    depth: Arc<AtomicUsize>,
+    capacity: usize,
+}
+
+/// The receiving side of an [`EventSink`].
+#[derive(Debug)]
+pub struct EventSource {
+    receiver: Receiver<EventBatch>,
+    depth: Arc<AtomicUsize>,
+}
+
+/// Makes a queue of at most `capacity` batches.
+#[must_use]
+pub fn event_queue(capacity: usize) -> (EventSink, EventSource) {
+    let (sender, receiver) = sync_channel(capacity);
+    let depth = Arc::new(AtomicUsize::new(0));
+    (
+        EventSink {
+            sender,
+            depth: Arc::clone(&depth),
+            capacity,
+        },
+        EventSource { receiver, depth },
+    )
+}
+
+impl EventSink {
+    /// Whether a new run may be accepted: half of the queue is kept for the runs in progress.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.depth.load(Ordering::Relaxed) * 2 < self.capacity
+    }
+
+    /// Batches waiting to be observed.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.depth.load(Ordering::Relaxed)
+    }
+
+    /// Offers a batch without waiting.
+    ///
+    /// # Errors
+    /// Gives the batch back when the queue is full. A queue whose observers are gone swallows it: the process is ending.
+    pub fn offer(&self, batch: EventBatch) -> Result<(), EventBatch> {
+        self.depth.fetch_add(1, Ordering::Relaxed);
+        match self.sender.try_send(batch) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(batch)) => {
+                self.depth.fetch_sub(1, Ordering::Relaxed);
+                Err(batch)
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                self.depth.fetch_sub(1, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands a run's last batch over, waiting for room if need be.
+    pub fn hand_over(&self, batch: EventBatch) {
+        self.depth.fetch_add(1, Ordering::Relaxed);
+        if self.sender.send(batch).is_err() {
+            self.depth.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl EventSource {
+    /// Feeds `observers` until every [`EventSink`] is gone, then lets them finish. Blocks: give it a thread.
+    pub fn feed(self, observers: &mut [Box<dyn Observer>]) {
+        const PAUSE: Duration = Duration::from_millis(10);
+        const LONGEST_BUSY: Duration = Duration::from_millis(20);
+        let mut last_idle = std::time::Instant::now();
+        loop {
+            match self.receiver.recv_timeout(PAUSE) {
+                Ok(batch) => {
+                    self.depth.fetch_sub(1, Ordering::Relaxed);
+                    for observer in observers.iter_mut() {
+                        observer.observe(&batch);
+                    }
+                    if last_idle.elapsed() < LONGEST_BUSY {
+                        continue;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            for observer in observers.iter_mut() {
+                observer.idle();
+            }
+            last_idle = std::time::Instant::now();
+        }
+        for observer in observers.iter_mut() {
+            observer.finish();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a plan looks like, for those who show or store it. Plain data: no task, no closure.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::StepIndex;
+
+/// A plan, described. Runs are pinned to one by its [`hash`](PlanInfo::hash).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanInfo {
+    /// The workflow's name.
+    pub name: String,
+    /// What the file says about itself: its leading comment.
+    pub about: String,
+    /// The file, as the user would find it.
+    pub file: String,
+    /// Its text.
+    pub source: String,
+    /// The route it serves, such as `POST /v1/messages`.
+    pub route: Option<String>,
+    /// The content hash: 32 lower-case hex digits.
+    pub hash: String,
+    /// The step that gives the reply.
+    pub reply: StepIndex,
+    /// The steps, in topological order.
+    pub steps: Vec<StepInfo>,
+    /// The edges that carry artifacts and those that carry order alone.
+    pub edges: Vec<EdgeInfo>,
+}
+
+/// A step, described.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepInfo {
+    /// Its name in the file.
+    pub name: String,
+    /// The task that stands there.
+    pub task: String,
+    /// The task's one line about itself.
+    pub about: String,
+    /// Its settings as written, as JSON; `{}` when there are none.
+    pub with: String,
+    /// Whether its failure leaves the run alive.
+    pub optional: bool,
+    /// The longest one attempt may take.
+    pub timeout: Option<Duration>,
+    /// How often and when it is tried again.
+    pub retry: Option<super::retry::Retry>,
+    /// The names of what it takes, resources included.
+    pub takes: Vec<String>,
+    /// The names of what it gives.
+    pub gives: Vec<String>,
+}
+
+/// An edge, described.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EdgeInfo {
+    /// Where it starts; `None` for the request.
+    pub from: Option<StepIndex>,
+    /// Where it ends.
+    pub to: StepIndex,
+    /// What it carries.
+    pub carries: Carries,
+}
+
+/// What an edge carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Carries {
+    /// A shared artifact of this name.
+    Shared(String),
+    /// An owned value of this name.
+    Owned(String),
+    /// What is known at the end of a flow.
+    End(String),
+    /// Order alone (`after`).
+    Order,
+}

@@ -1,0 +1,43 @@
+//! The workflow engine. It knows no HTTP, no LLM and no SQL.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`task`] | the unit of work |
+//! | [`port`] | what travels on edges; how a signature says what a task takes and gives |
+//! | [`flow`] | streams that pass through, and what is known at their end |
+//! | [`registry`] | the tasks and resources that plans are proved against |
+//! | [`plan`] | a workflow proved: [`Plan`] |
+//! | [`info`] | a plan as plain data |
+//! | [`run`] | one execution: [`Run`] |
+//! | [`retry`] | when a failed step is tried again |
+//! | [`cx`] | what a task may say while it works |
+//! | [`event`] | what can be observed of a run |
+//! | [`trace`] | W3C trace context and span ids |
+//! | [`error`] | how a task fails |
+
+pub mod cx;
+pub mod error;
+pub mod event;
+pub mod flow;
+pub mod info;
+pub mod plan;
+pub mod port;
+pub mod registry;
+pub mod retry;
+pub mod run;
+pub mod task;
+pub mod trace;
+
+pub use cx::{Cx, Reporter};
+pub use error::{Fault, TaskError};
+pub use event::{
+    Event, EventBatch, EventKind, EventSink, EventSource, FactValue, Level, Observer, RunId,
+    RunStart, State, StepIndex, Timestamp, TraceContext, event_queue,
+};
+pub use flow::{End, FlowEnd, Tail, TailReporter, tail};
+pub use info::{Carries, EdgeInfo, PlanInfo, StepInfo};
+pub use plan::Plan;
+pub use port::{AnyArtifact, Artifact, Own, Owned, Res};
+pub use registry::{Resources, TaskDef};
+pub use run::{Run, RunFailure};
+pub use task::Task;

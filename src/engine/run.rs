@@ -1,0 +1,47 @@
+//! One execution of a plan: a few counters and slots, polled by one task. Drop is cancel.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::cx::Reporter;
+use super::error::TaskError;
+use super::event::State;
+
+/// A run under way.
+#[must_use = "a run that is dropped is cancelled"]
+pub struct Run<R> {
+    reply: PhantomData<R>,
+}
+
+/// Why a run gives no reply.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("step `{step}` {}: {error}", .state.name())]
+pub struct RunFailure {
+    /// The step that failed first.
+    pub step: String,
+    /// Failed, TimedOut or Crashed (a panic).
+    pub state: State,
+    /// How it failed.
+    pub error: Arc<TaskError>,
+}
+
+impl<R> Run<R> {
+    /// For what the server itself has to say about the run (facts, payloads) before and after the reply.
+    #[must_use]
+    pub fn reporter(&self) -> &Reporter {
+        unimplemented!()
+    }
+
+    /// Runs until the reply is there. Call it once; then [`Run::finish`], whatever it gave.
+    ///
+    /// # Errors
+    /// When a step that the reply needs has failed.
+    pub async fn reply(&mut self) -> Result<R, RunFailure> {
+        unimplemented!()
+    }
+
+    /// Runs what remains after the reply: steps that wait for the flow's end. Returns the run's final state.
+    pub async fn finish(self) -> State {
+        unimplemented!()
+    }
+}

@@ -1,0 +1,29 @@
+//! The unit of work.
+
+use std::future::Future;
+
+use serde::de::DeserializeOwned;
+
+use super::cx::Cx;
+use super::error::TaskError;
+use super::port::{Inputs, Outputs};
+
+/// One unit of work. The struct's fields are its settings, as written under `with`;
+/// give it `#[serde(deny_unknown_fields)]`, and `#[serde(default)]` where a default makes sense.
+pub trait Task: DeserializeOwned + Send + Sync + 'static {
+    /// The name by which workflow files call it.
+    const NAME: &'static str;
+    /// One line, third person: "Maps the model the client asked for".
+    const ABOUT: &'static str;
+    /// What it takes: a port or a tuple of ports.
+    type Input: Inputs;
+    /// What it gives: `T: Artifact`, `Own<T>`, `Tail<T>`, `()` or a tuple of these.
+    type Output: Outputs;
+
+    /// Does the work. Dropping the future cancels it, at any await.
+    fn run(
+        &self,
+        input: Self::Input,
+        cx: &Cx,
+    ) -> impl Future<Output = Result<Self::Output, TaskError>> + Send;
+}

@@ -1,0 +1,87 @@
+//! The names of a run's figures and of its large texts, in one list.
+//!
+//! Tasks state them, the store indexes them, spans carry them, pages show them.
+//! Where OpenTelemetry's GenAI conventions have a name, it is theirs
+//! (<https://github.com/open-telemetry/semantic-conventions-genai>).
+//! This file must not know what any of them is computed from.
+
+/// The model the client asked for, as written.
+pub const MODEL_ASKED: &str = "dagway.model.asked";
+/// The model asked of the upstream.
+pub const MODEL_SENT: &str = "gen_ai.request.model";
+/// The model that the upstream says it used.
+pub const MODEL_USED: &str = "gen_ai.response.model";
+/// The conversation: Claude Code's session id.
+pub const SESSION: &str = "gen_ai.conversation.id";
+/// The sub-agent, when one speaks.
+pub const AGENT: &str = "gen_ai.agent.id";
+/// Whether the client asked for a stream.
+pub const STREAM: &str = "gen_ai.request.stream";
+/// The limit on output tokens that was sent.
+pub const MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+/// Who runs the model for us: `openrouter`.
+pub const PROVIDER: &str = "gen_ai.provider.name";
+/// Who runs the model behind OpenRouter.
+pub const PROVIDER_BEHIND: &str = "openrouter.provider";
+/// The upstream's id of the answer.
+pub const RESPONSE_ID: &str = "gen_ai.response.id";
+/// Why the model stopped, in Anthropic's words.
+pub const FINISH_REASON: &str = "gen_ai.response.finish_reasons";
+/// Seconds from the sending of the upstream request to the first piece of its answer.
+pub const FIRST_TOKEN: &str = "gen_ai.response.time_to_first_chunk";
+/// All input tokens, those read from and written to a cache included.
+pub const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+/// Input tokens read from a cache.
+pub const CACHE_READ_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
+/// Input tokens written to a cache.
+pub const CACHE_WRITE_TOKENS: &str = "gen_ai.usage.cache_creation.input_tokens";
+/// Output tokens, thinking included.
+pub const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+/// Output tokens spent on thinking.
+pub const REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
+/// What the answer cost, in US dollars.
+pub const COST_USD: &str = "dagway.cost_usd";
+/// Time spent by Dagway itself before the reply, in microseconds.
+pub const OVERHEAD_US: &str = "dagway.overhead_us";
+/// The status of the answer to the client.
+pub const STATUS: &str = "http.response.status_code";
+/// The kind of an error, in Anthropic's words.
+pub const ERROR_TYPE: &str = "error.type";
+/// The client's program.
+pub const USER_AGENT: &str = "user_agent.original";
+/// The upstream's host.
+pub const SERVER_ADDRESS: &str = "server.address";
+/// The upstream's port.
+pub const SERVER_PORT: &str = "server.port";
+
+/// The large texts of a run, each kept as pieces in order.
+pub mod payload {
+    /// What the client asked, byte for byte.
+    pub const CLIENT_REQUEST: &str = "client.request";
+    /// The client's headers as a JSON object, secrets redacted.
+    pub const CLIENT_REQUEST_HEADERS: &str = "client.request.headers";
+    /// What Dagway sent upstream.
+    pub const UPSTREAM_REQUEST: &str = "upstream.request";
+    /// The headers it was sent with, secrets redacted.
+    pub const UPSTREAM_REQUEST_HEADERS: &str = "upstream.request.headers";
+    /// What the provider answered.
+    pub const UPSTREAM_RESPONSE: &str = "upstream.response";
+    /// The headers of that answer.
+    pub const UPSTREAM_RESPONSE_HEADERS: &str = "upstream.response.headers";
+    /// What the client got.
+    pub const CLIENT_RESPONSE: &str = "client.response";
+    /// The headers it got.
+    pub const CLIENT_RESPONSE_HEADERS: &str = "client.response.headers";
+
+    /// All of them, in the order of their way.
+    pub const ALL: [&str; 8] = [
+        CLIENT_REQUEST,
+        CLIENT_REQUEST_HEADERS,
+        UPSTREAM_REQUEST,
+        UPSTREAM_REQUEST_HEADERS,
+        UPSTREAM_RESPONSE,
+        UPSTREAM_RESPONSE_HEADERS,
+        CLIENT_RESPONSE,
+        CLIENT_RESPONSE_HEADERS,
+    ];
+}

@@ -1,0 +1,9 @@
+//! Dagway.
+
+pub mod dashboard;
+pub mod engine;
+pub mod facts;
+pub mod protocol;
+pub mod simulator;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,4 @@
+//! The Messages API as clients speak it.
+
+pub mod error;
+pub mod request;

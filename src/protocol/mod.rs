@@ -1,0 +1,13 @@
+//! The two dialects and the translation between them. Pure: no async, no I/O, no clock.
+//!
+//! | folder | what |
+//! | --- | --- |
+//! | [`anthropic`] | the Messages API: requests, events, messages, errors |
+//! | [`openrouter`] | chat completions: chunks, catalogue, errors |
+//! | [`translate`] | one into the other, both ways |
+//! | [`sse`] | server-sent events, byte by byte |
+
+pub mod anthropic;
+pub mod openrouter;
+pub mod sse;
+pub mod translate;

@@ -1,0 +1,1 @@
+//! OpenRouter chat completions as the upstream speaks them.

@@ -1,0 +1,1 @@
+//! Server-sent events as bytes: see the HTML standard, section 9.2.

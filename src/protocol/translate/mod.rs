@@ -1,0 +1,1 @@
+//! Anthropic Messages into OpenRouter chat completions, and back.

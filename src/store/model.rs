@@ -1,0 +1,211 @@
+//! What the store gives back: runs as rows, runs whole, pages of them. Plain data, serialised as the run API shows it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::engine::{FactValue, Level, PlanInfo, RunId, State, StepIndex, Timestamp};
+
+/// A run as a row of a list. Times are microseconds; absent figures are not known (yet).
+#[derive(Clone, Debug)]
+pub struct RunSummary {
+    /// Its name.
+    pub id: RunId,
+    /// Where it stands.
+    pub state: State,
+    /// The reply was handed over and its flow is still passing.
+    pub streaming: bool,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The plan it is pinned to.
+    pub plan: String,
+    /// The answer's `request-id`.
+    pub request_id: String,
+    /// Its trace, as 32 hex digits.
+    pub trace_id: String,
+    /// When the request was accepted.
+    pub started: Timestamp,
+    /// When the reply was handed over.
+    pub replied: Option<Timestamp>,
+    /// When it was over.
+    pub ended: Option<Timestamp>,
+    /// The error in words.
+    pub error: Option<String>,
+    /// Pieces and bytes of its flow so far.
+    pub pieces: u64,
+    /// Bytes of its flow so far.
+    pub bytes: u64,
+    /// All figures and labels, by the names in [`crate::facts`].
+    pub facts: BTreeMap<String, FactValue>,
+}
+
+impl RunSummary {
+    /// How long it took, or takes since.
+    #[must_use]
+    pub fn duration(&self, now: Timestamp) -> Duration {
+        self.ended.unwrap_or(now).since(self.started)
+    }
+
+    /// A label by its name in [`crate::facts`].
+    #[must_use]
+    pub fn text(&self, fact: &str) -> Option<&str> {
+        match self.facts.get(fact)? {
+            FactValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A count by its name in [`crate::facts`].
+    #[must_use]
+    pub fn int(&self, fact: &str) -> Option<i64> {
+        match self.facts.get(fact)? {
+            FactValue::Int(int) => Some(*int),
+            _ => None,
+        }
+    }
+
+    /// A measure by its name in [`crate::facts`].
+    #[must_use]
+    pub fn float(&self, fact: &str) -> Option<f64> {
+        match self.facts.get(fact)? {
+            FactValue::Float(float) => Some(*float),
+            _ => None,
+        }
+    }
+}
+
+/// A run whole.
+#[derive(Clone, Debug)]
+pub struct RunDetail {
+    /// What the list shows of it.
+    pub summary: RunSummary,
+    /// The plan it is pinned to.
+    pub plan: PlanInfo,
+    /// Its step runs, in the order of [`PlanInfo::steps`].
+    pub steps: Vec<StepRun>,
+    /// Log lines of run and steps, in order.
+    pub logs: Vec<LogLine>,
+    /// What the run was started with, as JSON, capped.
+    pub request: Option<Preview>,
+    /// The large texts it has, in the order of [`crate::facts::payload::ALL`].
+    pub payloads: Vec<PayloadInfo>,
+}
+
+/// One step of a run.
+#[derive(Clone, Debug)]
+pub struct StepRun {
+    /// Its place in the plan.
+    pub step: StepIndex,
+    /// Where it stands.
+    pub state: State,
+    /// Its output is a flow that is still passing.
+    pub streaming: bool,
+    /// When its first attempt began.
+    pub started: Option<Timestamp>,
+    /// When it was over.
+    pub ended: Option<Timestamp>,
+    /// Attempts so far.
+    pub attempts: u16,
+    /// The last error in words.
+    pub error: Option<String>,
+    /// Every change of state, in order.
+    pub history: Vec<StateChange>,
+    /// What it gave, as JSON, capped.
+    pub outputs: Vec<Preview>,
+}
+
+/// A change of state.
+#[derive(Clone, Debug)]
+pub struct StateChange {
+    /// When.
+    pub at: Timestamp,
+    /// The state from then on.
+    pub state: State,
+    /// The attempt, from 1; 0 before the first.
+    pub attempt: u16,
+    /// The error in words.
+    pub message: Option<String>,
+    /// The pause before the next attempt.
+    pub retry_in: Option<Duration>,
+}
+
+/// The text of an artifact.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// The artifact's name.
+    pub artifact: String,
+    /// JSON; cut off in the middle when `truncated`.
+    pub json: String,
+    /// Whether the artifact is longer than the cap.
+    pub truncated: bool,
+}
+
+/// A line of a log.
+#[derive(Clone, Debug)]
+pub struct LogLine {
+    /// When.
+    pub at: Timestamp,
+    /// The step that spoke; `None` for the run.
+    pub step: Option<StepIndex>,
+    /// How grave.
+    pub level: Level,
+    /// The line.
+    pub message: String,
+}
+
+/// A large text that a run has.
+#[derive(Clone, Debug, Serialize)]
+pub struct PayloadInfo {
+    /// Its name, one of [`crate::facts::payload::ALL`].
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its text is no longer there: removed by retention or shed under load.
+    pub gone: bool,
+}
+
+/// Which runs a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// In one of these states; any when empty.
+    pub states: Vec<State>,
+    /// Of this workflow.
+    pub workflow: Option<String>,
+    /// Whose asked, sent or used model contains this text.
+    pub model: Option<String>,
+    /// Of this session.
+    pub session: Option<String>,
+    /// Whose error, model, session, request id or run id contains this text.
+    pub search: Option<String>,
+    /// Accepted at or after this moment.
+    pub since: Option<Timestamp>,
+    /// Accepted before this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// A page of runs, newest first.
+#[derive(Clone, Debug)]
+pub struct RunPage {
+    /// The rows.
+    pub runs: Vec<RunSummary>,
+    /// Give this as `after` to get the next page; `None` at the end.
+    pub next: Option<RunId>,
+}
+
+/// Figures over the runs of a span of time.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Runs, by state.
+    pub by_state: Vec<(State, u64)>,
+    /// Input tokens, cached ones included.
+    pub input_tokens: i64,
+    /// Input tokens read from a cache.
+    pub cache_read_tokens: i64,
+    /// Output tokens.
+    pub output_tokens: i64,
+    /// US dollars.
+    pub cost_usd: f64,
+    /// Median and 95th percentile of the runs' durations.
+    pub duration_p50_p95: Option<(Duration, Duration)>,
+}
