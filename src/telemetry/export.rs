@@ -227,9 +227,7 @@ impl SpanExport {
             probe(
                 "dagway_spans_waiting",
                 "Spans waiting for export.",
-                |counts| {
-                    u64::try_from(counts.waiting.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
-                },
+                |counts| u64::try_from(counts.waiting.load(Ordering::Relaxed)).unwrap_or(u64::MAX),
             ),
         ]
     }
@@ -388,9 +386,12 @@ fn resource(settings: &Settings) -> Resource {
             KeyValue::new("service.name", "dagway"),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
         ])
-        .with_attributes(TelemetryResourceDetector.detect().iter().map(|(key, value)| {
-            KeyValue::new(key.clone(), value.clone())
-        }))
+        .with_attributes(
+            TelemetryResourceDetector
+                .detect()
+                .iter()
+                .map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
+        )
         .with_attributes(given);
     if let Some(name) = &settings.service_name {
         builder = builder.with_service_name(name.clone());

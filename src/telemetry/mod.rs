@@ -9,10 +9,17 @@
 //! It knows the engine's events and the names of facts, nothing else of the crate.
 
 pub mod export;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+#[path = "../../tests/it/support/otlp.rs"]
+mod otlp;
 pub mod probe;
 mod record;
 mod span_data;
 pub mod spans;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use export::SpanExport;

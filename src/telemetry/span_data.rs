@@ -103,7 +103,10 @@ impl Trace<'_> {
         let start = &record.start;
         let mut attributes = Vec::with_capacity(record.facts.len() + 6);
         attributes.push(KeyValue::new("gen_ai.operation.name", "invoke_workflow"));
-        attributes.push(KeyValue::new("gen_ai.workflow.name", record.plan.name.clone()));
+        attributes.push(KeyValue::new(
+            "gen_ai.workflow.name",
+            record.plan.name.clone(),
+        ));
         attributes.push(KeyValue::new("dagway.run.id", start.id.to_string()));
         attributes.push(KeyValue::new("dagway.request.id", start.request_id.clone()));
         attributes.push(KeyValue::new("dagway.plan", record.plan.hash.clone()));

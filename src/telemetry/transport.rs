@@ -44,9 +44,10 @@ impl LastFailure {
 #[async_trait]
 impl HttpClient for Transport {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let sending = send(self.client.clone(), request);
-        let in_time = tokio::time::timeout(self.timeout, sending);
-        let outcome = match self.runtime.spawn(in_time).await {
+        let (client, timeout) = (self.client.clone(), self.timeout);
+        // The timer needs the runtime as much as the request does.
+        let sending = async move { tokio::time::timeout(timeout, send(client, request)).await };
+        let outcome = match self.runtime.spawn(sending).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(format!("no answer within {:?}", self.timeout).into()),
             Err(_) => Err("the runtime has shut down".into()),
