@@ -2,12 +2,14 @@
 //!
 //! It knows the engine's events and nothing else of it; it knows neither HTTP nor pages.
 
+pub mod live;
 pub mod model;
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 
+pub use live::Changed;
 pub use model::*;
 
 use crate::engine::{PlanInfo, RunId, Timestamp};
