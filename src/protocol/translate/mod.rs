@@ -1,1 +1,5 @@
 //! Anthropic Messages into OpenRouter chat completions, and back.
+
+pub mod envelope;
+pub mod tool_ids;
+pub mod tool_names;
