@@ -93,7 +93,7 @@ pub enum State {
     Pending,
     /// At work; for a flow that is still passing, with the label *streaming*.
     Running,
-    /// An attempt failed; the next one waits for its time (Prefect: AwaitingRetry).
+    /// An attempt failed; the next one waits for its time (Prefect: `AwaitingRetry`).
     Retrying,
     /// Done.
     Completed,
