@@ -17,8 +17,16 @@ use crate::upstream::{Client, Models};
 
 /// The routes that workflows serve, and the workflow compiled in for each.
 const BUILT_IN: [(&str, &str, &str); 2] = [
-    ("POST /v1/messages", "workflows/messages.toml", include_str!("../../workflows/messages.toml")),
-    ("POST /v1/messages/count_tokens", "workflows/count_tokens.toml", include_str!("../../workflows/count_tokens.toml")),
+    (
+        "POST /v1/messages",
+        "workflows/messages.toml",
+        include_str!("../../workflows/messages.toml"),
+    ),
+    (
+        "POST /v1/messages/count_tokens",
+        "workflows/count_tokens.toml",
+        include_str!("../../workflows/count_tokens.toml"),
+    ),
 ];
 
 /// Why the workflows cannot be used.
@@ -64,8 +72,13 @@ pub struct Plans {
 /// All faults of a file at once.
 pub fn compile(settings: &Settings, resources: &Resources) -> Result<Plans, Error> {
     let [messages, count_tokens] = sources(&settings.workflows.folder)?;
-    let plan = |(file, text): &(String, String)| Plan::compile(file, text, tasks::ALL, resources).map(Arc::new);
-    Ok(Plans { messages: plan(&messages)?, count_tokens: plan(&count_tokens)? })
+    let plan = |(file, text): &(String, String)| {
+        Plan::compile(file, text, tasks::ALL, resources).map(Arc::new)
+    };
+    Ok(Plans {
+        messages: plan(&messages)?,
+        count_tokens: plan(&count_tokens)?,
+    })
 }
 
 /// Proves the workflows in use and describes them, without starting anything.
@@ -73,9 +86,16 @@ pub fn compile(settings: &Settings, resources: &Resources) -> Result<Plans, Erro
 /// # Errors
 /// As [`compile`].
 pub fn describe_all(settings: &Settings) -> Result<Vec<PlanInfo>, Error> {
-    let resources = resources(settings, Arc::new(upstream_client(settings)?), Arc::default());
+    let resources = resources(
+        settings,
+        Arc::new(upstream_client(settings)?),
+        Arc::default(),
+    );
     let plans = compile(settings, &resources)?;
-    Ok([plans.messages, plans.count_tokens].iter().map(|plan| plan.info().as_ref().clone()).collect())
+    Ok([plans.messages, plans.count_tokens]
+        .iter()
+        .map(|plan| plan.info().as_ref().clone())
+        .collect())
 }
 
 /// Proves `files` and describes them.
@@ -84,7 +104,11 @@ pub fn describe_all(settings: &Settings) -> Result<Vec<PlanInfo>, Error> {
 /// All faults of a file at once.
 pub fn describe_files(files: &[PathBuf]) -> Result<Vec<PlanInfo>, Error> {
     let settings = Settings::defaults().expect("the defaults are tested");
-    let resources = resources(&settings, Arc::new(upstream_client(&settings)?), Arc::default());
+    let resources = resources(
+        &settings,
+        Arc::new(upstream_client(&settings)?),
+        Arc::default(),
+    );
     let mut infos = Vec::new();
     for path in files {
         let (file, text) = read(path)?;
@@ -95,10 +119,17 @@ pub fn describe_files(files: &[PathBuf]) -> Result<Vec<PlanInfo>, Error> {
 }
 
 /// What the process offers to tasks.
-pub(super) fn resources(settings: &Settings, client: Arc<Client>, models: Arc<Models>) -> Resources {
+pub(super) fn resources(
+    settings: &Settings,
+    client: Arc<Client>,
+    models: Arc<Models>,
+) -> Resources {
     let upstream = &settings.upstream;
-    let patience =
-        Patience { ping_after: settings.server.ping_after, idle: upstream.idle_timeout, progress: upstream.progress_timeout };
+    let patience = Patience {
+        ping_after: settings.server.ping_after,
+        idle: upstream.idle_timeout,
+        progress: upstream.progress_timeout,
+    };
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let mut resources = Resources::default();
     resources.insert(client);
@@ -115,12 +146,18 @@ fn sources(folder: &Path) -> Result<[(String, String); 2], Error> {
     if folder.as_os_str().is_empty() {
         return Ok(sources);
     }
-    let unreadable = |source| Error::Unreadable { path: folder.display().to_string(), source };
+    let unreadable = |source| Error::Unreadable {
+        path: folder.display().to_string(),
+        source,
+    };
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             paths.push(path);
         }
     }
@@ -129,12 +166,18 @@ fn sources(folder: &Path) -> Result<[(String, String); 2], Error> {
         let (file, text) = read(&path)?;
         let route = route_of(&text);
         // A file whose route cannot be read is a fault of its own; the plan says it best.
-        let place = BUILT_IN.iter().position(|(known, ..)| route.as_deref().is_none_or(|route| route == *known));
+        let place = BUILT_IN
+            .iter()
+            .position(|(known, ..)| route.as_deref().is_none_or(|route| route == *known));
         match place.and_then(|place| sources.get_mut(place)) {
             Some(source) => *source = (file, text),
             None => {
                 let known = BUILT_IN.map(|(known, ..)| known).join(", ");
-                return Err(Error::Route { file, route: route.unwrap_or_default(), known });
+                return Err(Error::Route {
+                    file,
+                    route: route.unwrap_or_default(),
+                    known,
+                });
             }
         }
     }
@@ -142,11 +185,18 @@ fn sources(folder: &Path) -> Result<[(String, String); 2], Error> {
 }
 
 fn route_of(text: &str) -> Option<String> {
-    text.parse::<toml::Table>().ok()?.get("route")?.as_str().map(str::to_owned)
+    text.parse::<toml::Table>()
+        .ok()?
+        .get("route")?
+        .as_str()
+        .map(str::to_owned)
 }
 
 fn read(path: &Path) -> Result<(String, String), Error> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: file.clone(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
+        path: file.clone(),
+        source,
+    })?;
     Ok((file, text))
 }

@@ -41,7 +41,11 @@ pub enum Command {
     /// Starts Claude Code through Dagway, and Dagway first when it does not run yet
     Code {
         /// Arguments for `claude`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGS"
+        )]
         arguments: Vec<String>,
     },
     /// Checks or shows the workflow files
@@ -96,7 +100,9 @@ mod tests {
     #[test]
     fn arguments_for_claude_pass_untouched() {
         let args = Args::parse_from(["dagway", "code", "-p", "hello", "--model", "opus"]);
-        let Some(Command::Code { arguments }) = args.command else { panic!("not the command given") };
+        let Some(Command::Code { arguments }) = args.command else {
+            panic!("not the command given")
+        };
         assert_eq!(arguments, ["-p", "hello", "--model", "opus"]);
     }
 }

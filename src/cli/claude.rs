@@ -8,10 +8,13 @@ pub(super) const CURE: &str = "install it with `npm install -g @anthropic-ai/cla
 
 /// Looks for `claude` in the folders of `path`, as a shell would.
 pub(super) fn find(path: Option<&OsStr>) -> Option<PathBuf> {
-    std::env::split_paths(path?).map(|folder| folder.join("claude")).find(|file| is_program(file))
+    std::env::split_paths(path?)
+        .map(|folder| folder.join("claude"))
+        .find(|file| is_program(file))
 }
 
 fn is_program(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    file.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }

@@ -21,21 +21,32 @@ pub async fn run(mut settings: Settings, arguments: &[String]) -> Result<(), Fai
     let path = std::env::var_os("PATH");
     let program = claude::find(path.as_deref())
         .ok_or_else(|| Failure::Usage(format!("`claude` is not in your PATH; {}", claude::CURE)))?;
-    let key = settings.server.client_keys.first().map_or("dagway", |key| key.expose()).to_owned();
+    let key = settings
+        .server
+        .client_keys
+        .first()
+        .map_or("dagway", |key| key.expose())
+        .to_owned();
     let listen = settings.server.listen;
     let app = if dagway_answers(listen).await {
         None
     } else {
         if settings.upstream.api_key.is_empty() {
-            return Err(Failure::Usage("OPENROUTER_API_KEY is not set; get a key at https://openrouter.ai/keys".to_owned()));
+            return Err(Failure::Usage(
+                "OPENROUTER_API_KEY is not set; get a key at https://openrouter.ai/keys".to_owned(),
+            ));
         }
         // The terminal belongs to Claude Code: what happens is on the dashboard.
         settings.log.format = LogFormat::Json;
         settings.log.filter = "off".to_owned();
         Some(App::start(settings, None).await?)
     };
-    let url = app.as_ref().map_or_else(|| format!("http://{listen}"), App::url);
-    say_error(&format!("Claude Code through {url}; watch the runs at {url}/"));
+    let url = app
+        .as_ref()
+        .map_or_else(|| format!("http://{listen}"), App::url);
+    say_error(&format!(
+        "Claude Code through {url}; watch the runs at {url}/"
+    ));
     let status = Command::new(program)
         .args(arguments)
         .env("ANTHROPIC_BASE_URL", &url)
@@ -47,7 +58,8 @@ pub async fn run(mut settings: Settings, arguments: &[String]) -> Result<(), Fai
     if let Some(app) = app {
         app.stop().await;
     }
-    let status = status.map_err(|error| Failure::Running(format!("`claude` could not be started: {error}")))?;
+    let status = status
+        .map_err(|error| Failure::Running(format!("`claude` could not be started: {error}")))?;
     match status.code() {
         Some(0) => Ok(()),
         Some(code) => Err(Failure::Exit(u8::try_from(code).unwrap_or(1))),
@@ -68,10 +80,20 @@ async fn ignoring_interrupts<T>(work: impl Future<Output = T>) -> T {
 /// Whether a Dagway answers there already.
 async fn dagway_answers(address: SocketAddr) -> bool {
     let ask = async {
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().ok()?;
-        let answer = client.get(format!("http://{address}/health")).send().await.ok()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .ok()?;
+        let answer = client
+            .get(format!("http://{address}/health"))
+            .send()
+            .await
+            .ok()?;
         let is_dagway = answer.status().is_success() && answer.headers().contains_key("request-id");
         is_dagway.then_some(())
     };
-    tokio::time::timeout(HELLO_WAIT, ask).await.is_ok_and(|answer| answer.is_some())
+    tokio::time::timeout(HELLO_WAIT, ask)
+        .await
+        .is_ok_and(|answer| answer.is_some())
 }

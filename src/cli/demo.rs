@@ -20,9 +20,11 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
     } else {
         (simulator::Settings::realistic(), Pace::Human)
     };
-    let simulator = Simulator::start(timing)
-        .await
-        .map_err(|error| Failure::Running(format!("the simulated OpenRouter could not be started: {error}")))?;
+    let simulator = Simulator::start(timing).await.map_err(|error| {
+        Failure::Running(format!(
+            "the simulated OpenRouter could not be started: {error}"
+        ))
+    })?;
     settings.upstream.base_url = simulator.base_url();
     settings.upstream.api_key = Secret::new("sk-or-simulated");
     settings.store.folder = settings.store.folder.join("demo");
@@ -37,7 +39,9 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
             round += 1;
             match sessions::drive(&url, pace).await {
                 Ok(report) => say(format!("round {round}: {report}")),
-                Err(error) => say(format!("round {round}: the simulated client gave up: {error}")),
+                Err(error) => say(format!(
+                    "round {round}: the simulated client gave up: {error}"
+                )),
             }
         }
     };

@@ -20,11 +20,19 @@ struct Finding {
 
 impl Finding {
     fn well(what: &'static str, detail: impl Into<String>) -> Self {
-        Self { what, is_well: true, detail: detail.into() }
+        Self {
+            what,
+            is_well: true,
+            detail: detail.into(),
+        }
     }
 
     fn ill(what: &'static str, detail: impl Into<String>) -> Self {
-        Self { what, is_well: false, detail: detail.into() }
+        Self {
+            what,
+            is_well: false,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -45,7 +53,11 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
         let mark = if finding.is_well { "ok  " } else { "FAIL" };
         say(format!("{mark}  {:10}  {}", finding.what, finding.detail));
     }
-    if findings.iter().all(|finding| finding.is_well) { Ok(()) } else { Err(Failure::Exit(1)) }
+    if findings.iter().all(|finding| finding.is_well) {
+        Ok(())
+    } else {
+        Err(Failure::Exit(1))
+    }
 }
 
 fn key(settings: &Settings) -> Finding {
@@ -56,7 +68,10 @@ fn key(settings: &Settings) -> Finding {
     }
     let is_openrouter = settings.upstream.base_url.contains("openrouter.ai");
     if is_openrouter && !key.expose().starts_with("sk-or-") {
-        return Finding::ill("key", "OPENROUTER_API_KEY does not begin with sk-or-; it may be a key of another service");
+        return Finding::ill(
+            "key",
+            "OPENROUTER_API_KEY does not begin with sk-or-; it may be a key of another service",
+        );
     }
     Finding::well("key", "is set")
 }
@@ -69,11 +84,19 @@ async fn upstream(settings: &Settings) -> Finding {
     };
     match client.get("key", UPSTREAM_WAIT).await {
         Ok(_) => Finding::well("upstream", format!("{url} answers and takes the key")),
-        Err(error) if error.api.status == 401 => {
-            Finding::ill("upstream", format!("{url} answers but refuses the key ({error}); make a new one at https://openrouter.ai/keys"))
+        Err(error) if error.api.status == 401 => Finding::ill(
+            "upstream",
+            format!(
+                "{url} answers but refuses the key ({error}); make a new one at https://openrouter.ai/keys"
+            ),
+        ),
+        Err(error) if error.api.status == 404 => {
+            Finding::well("upstream", format!("{url} answers (it is no OpenRouter)"))
         }
-        Err(error) if error.api.status == 404 => Finding::well("upstream", format!("{url} answers (it is no OpenRouter)")),
-        Err(error) => Finding::ill("upstream", format!("{error}; check the network, a proxy, and OPENROUTER_BASE_URL")),
+        Err(error) => Finding::ill(
+            "upstream",
+            format!("{error}; check the network, a proxy, and OPENROUTER_BASE_URL"),
+        ),
     }
 }
 
@@ -83,9 +106,15 @@ async fn port(settings: &Settings) -> Finding {
         Ok(_) => Finding::well("port", format!("{listen} is free")),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             let cure = "if that is not Dagway, end it or choose another port with DAGWAY_LISTEN";
-            Finding::well("port", format!("{listen} is in use: a server runs there already; {cure}"))
+            Finding::well(
+                "port",
+                format!("{listen} is in use: a server runs there already; {cure}"),
+            )
         }
-        Err(error) => Finding::ill("port", format!("cannot listen on {listen}: {error}; choose another with DAGWAY_LISTEN")),
+        Err(error) => Finding::ill(
+            "port",
+            format!("cannot listen on {listen}: {error}; choose another with DAGWAY_LISTEN"),
+        ),
     }
 }
 
@@ -93,10 +122,15 @@ fn store(settings: &Settings) -> Finding {
     let folder = &settings.store.folder;
     let shown = folder.display();
     let probe = folder.join(".dagway-doctor");
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe));
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe));
     match written {
         Ok(()) => Finding::well("store", format!("{shown} can be written")),
-        Err(error) => Finding::ill("store", format!("{shown} cannot be written: {error}; choose another folder with DAGWAY_DATA")),
+        Err(error) => Finding::ill(
+            "store",
+            format!("{shown} cannot be written: {error}; choose another folder with DAGWAY_DATA"),
+        ),
     }
 }
 
@@ -108,16 +142,34 @@ fn workflows(settings: &Settings) -> Finding {
 }
 
 async fn claude_code(environment: &[(String, String)]) -> Finding {
-    let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value));
+    let path = environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, value)| OsString::from(value));
     let Some(program) = claude::find(path.as_deref()) else {
-        return Finding::ill("claude", format!("`claude` is not in your PATH; {}", claude::CURE));
+        return Finding::ill(
+            "claude",
+            format!("`claude` is not in your PATH; {}", claude::CURE),
+        );
     };
-    let asked = tokio::process::Command::new(&program).arg("--version").output();
+    let asked = tokio::process::Command::new(&program)
+        .arg("--version")
+        .output();
     match tokio::time::timeout(Duration::from_secs(20), asked).await {
         Ok(Ok(output)) if output.status.success() => {
             let version = String::from_utf8_lossy(&output.stdout);
-            Finding::well("claude", format!("{} {}", program.display(), version.trim()))
+            Finding::well(
+                "claude",
+                format!("{} {}", program.display(), version.trim()),
+            )
         }
-        _ => Finding::ill("claude", format!("{} does not answer to --version; {}", program.display(), claude::CURE)),
+        _ => Finding::ill(
+            "claude",
+            format!(
+                "{} does not answer to --version; {}",
+                program.display(),
+                claude::CURE
+            ),
+        ),
     }
 }

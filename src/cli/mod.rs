@@ -76,10 +76,18 @@ fn run(args: &Args, environment: &[(String, String)]) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Running(format!("the runtime could not be started: {error}")))?;
-    actix_web::rt::System::with_tokio_rt(move || runtime).block_on(dispatch(args, settings, environment))
+    actix_web::rt::System::with_tokio_rt(move || runtime).block_on(dispatch(
+        args,
+        settings,
+        environment,
+    ))
 }
 
-async fn dispatch(args: &Args, settings: Settings, environment: &[(String, String)]) -> Result<(), Failure> {
+async fn dispatch(
+    args: &Args,
+    settings: Settings,
+    environment: &[(String, String)],
+) -> Result<(), Failure> {
     match &args.command {
         None | Some(Command::Serve) => serve::run(settings).await,
         Some(Command::Demo(demo)) => demo::run(settings, demo).await,

@@ -28,7 +28,9 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
 pub(super) fn greet(app: &App) {
     let url = app.url();
     say(format!("Dagway {}", env!("CARGO_PKG_VERSION")));
-    say(format!("  Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN=dagway claude"));
+    say(format!(
+        "  Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN=dagway claude"
+    ));
     say(format!("  Dashboard    {url}/"));
     say(format!("listening on {url}"));
 }

@@ -25,7 +25,10 @@ pub fn of_run(failure: &RunFailure) -> ApiError {
         return ApiError::from(error.clone());
     }
     if failure.state == State::TimedOut {
-        return ApiError::timeout(format!("step `{}` took too long: {}", failure.step, failure.error));
+        return ApiError::timeout(format!(
+            "step `{}` took too long: {}",
+            failure.step, failure.error
+        ));
     }
     match failure.error.fault {
         Fault::Client => ApiError::invalid_request(failure.to_string()),
@@ -41,7 +44,10 @@ pub fn answer(error: &ApiError, request_id: &str) -> HttpResponse {
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     response.insert_header((HeaderName::from_static("request-id"), request_id));
     if let Some(wait) = error.retry_after {
-        response.insert_header((HeaderName::from_static("retry-after"), wait.as_secs().max(1).to_string()));
+        response.insert_header((
+            HeaderName::from_static("retry-after"),
+            wait.as_secs().max(1).to_string(),
+        ));
     }
     if let Some(should_retry) = error.should_retry {
         let word = if should_retry { "true" } else { "false" };

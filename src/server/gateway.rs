@@ -46,7 +46,10 @@ impl Gateway {
     /// The plans in use.
     #[must_use]
     pub fn plans(&self) -> Vec<Arc<PlanInfo>> {
-        [&self.messages, &self.count_tokens].iter().map(|plan| Arc::clone(plan.load().info())).collect()
+        [&self.messages, &self.count_tokens]
+            .iter()
+            .map(|plan| Arc::clone(plan.load().info()))
+            .collect()
     }
 
     /// Waits until the observers have room for another run: a full queue slows requests down rather than losing a run.

@@ -44,7 +44,9 @@ pub async fn check<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let refusal = request.app_data::<web::Data<Guard>>().and_then(|guard| guard.refuse(&request));
+    let refusal = request
+        .app_data::<web::Data<Guard>>()
+        .and_then(|guard| guard.refuse(&request));
     if let Some(refusal) = refusal {
         return Ok(request.into_response(refusal).map_into_right_body());
     }
@@ -63,17 +65,30 @@ impl Guard {
         if !self.host_is_ours(request) {
             let message = "this host name is not one of Dagway's; address it as localhost or 127.0.0.1, \
                            or add the name to server.allowed_hosts";
-            return Some(errors::answer(&ApiError::permission(message), &request_id()));
+            return Some(errors::answer(
+                &ApiError::permission(message),
+                &request_id(),
+            ));
         }
         match door(request) {
             Door::Clients if !self.client_may(request) => {
                 let message = "this is not one of Dagway's client keys; send one from DAGWAY_CLIENT_KEYS \
                                as x-api-key or as a bearer token (ANTHROPIC_AUTH_TOKEN)";
-                Some(errors::answer(&ApiError::authentication(message), &request_id()))
+                Some(errors::answer(
+                    &ApiError::authentication(message),
+                    &request_id(),
+                ))
             }
             Door::Operators if !self.operator_may(request) => {
-                let challenge = (WWW_AUTHENTICATE, "Basic realm=\"Dagway\", charset=\"UTF-8\"");
-                Some(HttpResponse::Unauthorized().insert_header(challenge).body("the dashboard's password is needed"))
+                let challenge = (
+                    WWW_AUTHENTICATE,
+                    "Basic realm=\"Dagway\", charset=\"UTF-8\"",
+                );
+                Some(
+                    HttpResponse::Unauthorized()
+                        .insert_header(challenge)
+                        .body("the dashboard's password is needed"),
+                )
             }
             _ => None,
         }
@@ -81,54 +96,97 @@ impl Guard {
 
     /// A page of a stranger must not reach a server on loopback under the stranger's own name (DNS rebinding).
     fn host_is_ours(&self, request: &ServiceRequest) -> bool {
-        let Some(allowed) = &self.allowed_hosts else { return true };
-        let Some(host) = request.headers().get(HOST).and_then(|host| host.to_str().ok()) else { return true };
+        let Some(allowed) = &self.allowed_hosts else {
+            return true;
+        };
+        let Some(host) = request
+            .headers()
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+        else {
+            return true;
+        };
         let name = without_port(host);
         let is_loopback = name.eq_ignore_ascii_case("localhost")
-            || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        is_loopback || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+            || name
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback());
+        is_loopback
+            || allowed
+                .iter()
+                .any(|allowed| allowed.eq_ignore_ascii_case(name))
     }
 
     fn client_may(&self, request: &ServiceRequest) -> bool {
         if self.client_keys.is_empty() {
             return true;
         }
-        let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let text = |name: &str| {
+            request
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let bearer = text(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
         let presented = [text("x-api-key"), bearer];
-        presented.into_iter().flatten().any(|key| self.client_keys.iter().any(|known| is_same(known, key)))
+        presented
+            .into_iter()
+            .flatten()
+            .any(|key| self.client_keys.iter().any(|known| is_same(known, key)))
     }
 
     fn operator_may(&self, request: &ServiceRequest) -> bool {
-        let Some(password) = &self.password else { return true };
-        let basic = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let Some(password) = &self.password else {
+            return true;
+        };
+        let basic = request
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         let decoded = basic
             .and_then(|value| value.strip_prefix("Basic "))
             .and_then(|value| BASE64_STANDARD.decode(value).ok())
             .and_then(|bytes| String::from_utf8(bytes).ok());
-        decoded.as_deref().and_then(|pair| pair.split_once(':')).is_some_and(|(_, given)| is_same(password, given))
+        decoded
+            .as_deref()
+            .and_then(|pair| pair.split_once(':'))
+            .is_some_and(|(_, given)| is_same(password, given))
     }
 }
 
 fn door(request: &ServiceRequest) -> Door {
     let path = request.path();
-    let is_greeting = path == "/api/hello" || (path == "/" && request.method() == actix_web::http::Method::HEAD);
+    let is_greeting =
+        path == "/api/hello" || (path == "/" && request.method() == actix_web::http::Method::HEAD);
     if is_greeting || path == "/health" || path == "/health/ready" {
         return Door::Everybody;
     }
-    if path == "/v1" || path.starts_with("/v1/") { Door::Clients } else { Door::Operators }
+    if path == "/v1" || path.starts_with("/v1/") {
+        Door::Clients
+    } else {
+        Door::Operators
+    }
 }
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
+        Some((name, port))
+            if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') =>
+        {
+            name
+        }
         _ => host,
     }
 }
 
 /// Compares without telling by the time it takes how much was right.
 fn is_same(known: &SecretString, given: &str) -> bool {
-    known.expose_secret().as_bytes().ct_eq(given.as_bytes()).into()
+    known
+        .expose_secret()
+        .as_bytes()
+        .ct_eq(given.as_bytes())
+        .into()
 }
 
 fn request_id() -> String {
@@ -150,17 +208,36 @@ mod tests {
     }
 
     fn status(request: TestRequest) -> Option<u16> {
-        guard().refuse(&request.to_srv_request()).map(|response| response.status().as_u16())
+        guard()
+            .refuse(&request.to_srv_request())
+            .map(|response| response.status().as_u16())
     }
 
     #[test]
     fn a_strangers_host_name_is_refused() {
-        for host in ["evil.test", "localhost.evil.test:4000", "127.0.0.1.evil.test", "[::2]:80", ""] {
-            let request = TestRequest::get().uri("/health").insert_header((HOST, host));
+        for host in [
+            "evil.test",
+            "localhost.evil.test:4000",
+            "127.0.0.1.evil.test",
+            "[::2]:80",
+            "",
+        ] {
+            let request = TestRequest::get()
+                .uri("/health")
+                .insert_header((HOST, host));
             assert_eq!(status(request), Some(403), "{host}");
         }
-        for host in ["localhost", "LOCALHOST:4000", "127.0.0.1:1", "127.8.8.8", "[::1]:4000", "gateway.test:80"] {
-            let request = TestRequest::get().uri("/health").insert_header((HOST, host));
+        for host in [
+            "localhost",
+            "LOCALHOST:4000",
+            "127.0.0.1:1",
+            "127.8.8.8",
+            "[::1]:4000",
+            "gateway.test:80",
+        ] {
+            let request = TestRequest::get()
+                .uri("/health")
+                .insert_header((HOST, host));
             assert_eq!(status(request), None, "{host}");
         }
     }
@@ -168,7 +245,9 @@ mod tests {
     #[test]
     fn a_client_needs_one_of_the_keys_in_either_header() {
         let with = |name: &'static str, value: &'static str| {
-            TestRequest::post().uri("/v1/messages").insert_header((name, value))
+            TestRequest::post()
+                .uri("/v1/messages")
+                .insert_header((name, value))
         };
         assert_eq!(status(TestRequest::post().uri("/v1/messages")), Some(401));
         assert_eq!(status(with("x-api-key", "key-3")), Some(401));
@@ -181,7 +260,9 @@ mod tests {
     fn an_operator_needs_the_password() {
         let with = |pair: &str| {
             let basic = format!("Basic {}", BASE64_STANDARD.encode(pair));
-            TestRequest::get().uri("/api/runs").insert_header((AUTHORIZATION, basic))
+            TestRequest::get()
+                .uri("/api/runs")
+                .insert_header((AUTHORIZATION, basic))
         };
         assert_eq!(status(TestRequest::get().uri("/")), Some(401));
         assert_eq!(status(TestRequest::get().uri("/metrics")), Some(401));

@@ -24,7 +24,11 @@ pub async fn live() -> HttpResponse {
 
 /// `GET /health/ready`: the store and the upstream answer too.
 pub async fn ready(gateway: web::Data<Gateway>, probe: web::Data<Probe>) -> HttpResponse {
-    let store = gateway.store.ready().await.map_err(|error| error.to_string());
+    let store = gateway
+        .store
+        .ready()
+        .await
+        .map_err(|error| error.to_string());
     let upstream = probe.ask(&gateway).await;
     let is_ready = store.is_ok() && upstream.is_ok();
     let models = gateway.models.catalogue().map(|catalogue| catalogue.len());
@@ -36,13 +40,19 @@ pub async fn ready(gateway: web::Data<Gateway>, probe: web::Data<Probe>) -> Http
         "models": models,
         "event_queue": gateway.events.depth(),
     });
-    let mut response = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let mut response = if is_ready {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
     response.json(body)
 }
 
 /// `GET /metrics`, for Prometheus.
 pub async fn metrics(gateway: web::Data<Gateway>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body((gateway.metrics)())
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body((gateway.metrics)())
 }
 
 /// `HEAD /` and `HEAD /api/hello`: what clients send to warm a connection up.

@@ -23,12 +23,25 @@ pub struct Query {
 }
 
 /// `GET /v1/models`.
-pub async fn list(query: Result<web::Query<Query>, actix_web::Error>, gateway: web::Data<Gateway>) -> HttpResponse {
+pub async fn list(
+    query: Result<web::Query<Query>, actix_web::Error>,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
     let request_id = request_id();
     let page = async {
-        let query = query.map_err(|error| ApiError::invalid_request(format!("query: {error}")))?.into_inner();
-        let catalogue = gateway.models.wait(CATALOGUE_WAIT).await.ok_or_else(no_catalogue)?;
-        let wanted = PageRequest { limit: query.limit, after_id: query.after_id, before_id: query.before_id };
+        let query = query
+            .map_err(|error| ApiError::invalid_request(format!("query: {error}")))?
+            .into_inner();
+        let catalogue = gateway
+            .models
+            .wait(CATALOGUE_WAIT)
+            .await
+            .ok_or_else(no_catalogue)?;
+        let wanted = PageRequest {
+            limit: query.limit,
+            after_id: query.after_id,
+            before_id: query.before_id,
+        };
         models::page(&catalogue, &wanted).map_err(ApiError::from)
     };
     answer(page.await, &request_id)
@@ -38,10 +51,16 @@ pub async fn list(query: Result<web::Query<Query>, actix_web::Error>, gateway: w
 pub async fn retrieve(id: web::Path<String>, gateway: web::Data<Gateway>) -> HttpResponse {
     let request_id = request_id();
     let model = async {
-        let catalogue = gateway.models.wait(CATALOGUE_WAIT).await.ok_or_else(no_catalogue)?;
+        let catalogue = gateway
+            .models
+            .wait(CATALOGUE_WAIT)
+            .await
+            .ok_or_else(no_catalogue)?;
         let id = id.into_inner();
         models::find(&catalogue, &id).ok_or_else(|| {
-            ApiError::not_found(format!("model: {id} is not in the upstream's catalogue; GET /v1/models lists what is"))
+            ApiError::not_found(format!(
+                "model: {id} is not in the upstream's catalogue; GET /v1/models lists what is"
+            ))
         })
     };
     answer(model.await, &request_id)
@@ -49,7 +68,9 @@ pub async fn retrieve(id: web::Path<String>, gateway: web::Data<Gateway>) -> Htt
 
 fn answer(result: Result<impl serde::Serialize, ApiError>, request_id: &str) -> HttpResponse {
     match result {
-        Ok(body) => HttpResponse::Ok().insert_header(("request-id", request_id)).json(body),
+        Ok(body) => HttpResponse::Ok()
+            .insert_header(("request-id", request_id))
+            .json(body),
         Err(error) => errors::answer(&error, request_id),
     }
 }
@@ -59,5 +80,7 @@ fn request_id() -> String {
 }
 
 fn no_catalogue() -> ApiError {
-    ApiError::api("the upstream has not given its model catalogue yet; `dagway doctor` tells whether it can be reached")
+    ApiError::api(
+        "the upstream has not given its model catalogue yet; `dagway doctor` tells whether it can be reached",
+    )
 }

@@ -13,12 +13,18 @@ pub fn all(routes: &mut ServiceConfig) {
     routes
         // the Messages API
         .route("/v1/messages", web::post().to(runs::messages))
-        .route("/v1/messages/count_tokens", web::post().to(runs::count_tokens))
+        .route(
+            "/v1/messages/count_tokens",
+            web::post().to(runs::count_tokens),
+        )
         .route("/v1/models", web::get().to(models::list))
         .route("/v1/models/{id:.+}", web::get().to(models::retrieve))
         // a base URL that already ends in /v1
         .route("/v1/v1/messages", web::post().to(runs::messages))
-        .route("/v1/v1/messages/count_tokens", web::post().to(runs::count_tokens))
+        .route(
+            "/v1/v1/messages/count_tokens",
+            web::post().to(runs::count_tokens),
+        )
         .route("/v1/v1/models", web::get().to(models::list))
         // greetings, health, figures
         .route("/", web::head().to(health::hello))
@@ -42,5 +48,8 @@ async fn not_here(request: HttpRequest) -> HttpResponse {
         request.method(),
         request.path()
     );
-    errors::answer(&ApiError::not_found(message), &format!("req_{}", RunId::now().simple()))
+    errors::answer(
+        &ApiError::not_found(message),
+        &format!("req_{}", RunId::now().simple()),
+    )
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -17,18 +19,31 @@ use crate::protocol::anthropic::error::ApiError;
 use crate::tasks::{ClientReply, ClientRequest, Content};
 
 /// `POST /v1/messages`.
-pub async fn messages(request: HttpRequest, body: web::Payload, gateway: web::Data<Gateway>) -> HttpResponse {
+pub async fn messages(
+    request: HttpRequest,
+    body: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
     let plan = gateway.messages.load_full();
     serve(&request, body, &gateway, &plan).await
 }
 
 /// `POST /v1/messages/count_tokens`.
-pub async fn count_tokens(request: HttpRequest, body: web::Payload, gateway: web::Data<Gateway>) -> HttpResponse {
+pub async fn count_tokens(
+    request: HttpRequest,
+    body: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
     let plan = gateway.count_tokens.load_full();
     serve(&request, body, &gateway, &plan).await
 }
 
-async fn serve(request: &HttpRequest, body: web::Payload, gateway: &Gateway, plan: &Arc<MessagesPlan>) -> HttpResponse {
+async fn serve(
+    request: &HttpRequest,
+    body: web::Payload,
+    gateway: &Gateway,
+    plan: &Arc<MessagesPlan>,
+) -> HttpResponse {
     let id = RunId::now();
     let request_id: Arc<str> = format!("req_{}", id.simple()).into();
     let body = match read_body(request.headers(), body, gateway.body_limit).await {
@@ -39,11 +54,20 @@ async fn serve(request: &HttpRequest, body: web::Payload, gateway: &Gateway, pla
         return errors::answer(&error, &request_id);
     }
     let input = client_request(request.headers(), body);
-    let trace = header(request.headers(), "traceparent").as_deref().and_then(TraceContext::parse);
+    let trace = header(request.headers(), "traceparent")
+        .as_deref()
+        .and_then(TraceContext::parse);
     let trace = trace.unwrap_or_else(|| TraceContext::of_run(id));
-    let start = RunStart { id, at: Timestamp::now(), request_id, trace };
+    let start = RunStart {
+        id,
+        at: Timestamp::now(),
+        request_id,
+        trace,
+    };
     let span = tracing::info_span!("run", run.id = %id, request.id = %start.request_id);
-    run(gateway, plan, (request.headers(), input), start).instrument(span).await
+    run(gateway, plan, (request.headers(), input), start)
+        .instrument(span)
+        .await
 }
 
 async fn run(
@@ -52,7 +76,10 @@ async fn run(
     (headers, input): (&HeaderMap, ClientRequest),
     start: RunStart,
 ) -> HttpResponse {
-    let clock = Clock { received: input.received, waited: None };
+    let clock = Clock {
+        received: input.received,
+        waited: None,
+    };
     let request_id = Arc::clone(&start.request_id);
     let asked = input.body();
     let mut run = plan.start(Arc::new(input), start, &gateway.events);
@@ -66,7 +93,10 @@ async fn run(
         Err(failure) => {
             let error = errors::of_run(&failure);
             reporter.fact(facts::ERROR_TYPE, error.kind.name());
-            reporter.payload(payload::CLIENT_RESPONSE, Bytes::from(error.body(&request_id)));
+            reporter.payload(
+                payload::CLIENT_RESPONSE,
+                Bytes::from(error.body(&request_id)),
+            );
             let mut response = errors::answer(&error, &request_id);
             state_answer(&mut response, &reporter, clock);
             response
@@ -87,7 +117,10 @@ struct Clock {
 impl Clock {
     fn overhead_us(&self) -> u64 {
         let whole = self.received.elapsed();
-        let waited = self.waited.map(|(from, until)| until.duration_since(from)).unwrap_or_default();
+        let waited = self
+            .waited
+            .map(|(from, until)| until.duration_since(from))
+            .unwrap_or_default();
         u64::try_from(whole.saturating_sub(waited).as_micros()).unwrap_or(u64::MAX)
     }
 }
@@ -108,9 +141,18 @@ fn answer(reply: ClientReply, reporter: &Reporter, mut clock: Clock) -> HttpResp
             builder.body(body)
         }
         Content::Stream(flow) => {
-            builder.insert_header((CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")));
-            builder.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")));
-            builder.insert_header((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")));
+            builder.insert_header((
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            ));
+            builder.insert_header((
+                CACHE_CONTROL,
+                HeaderValue::from_static("no-cache, no-transform"),
+            ));
+            builder.insert_header((
+                HeaderName::from_static("x-accel-buffering"),
+                HeaderValue::from_static("no"),
+            ));
             builder.streaming(flow)
         }
     };
@@ -123,13 +165,19 @@ fn state_answer(response: &mut HttpResponse, reporter: &Reporter, clock: Clock) 
     let overhead = clock.overhead_us();
     let status = i64::from(response.status().as_u16());
     let headers = response.headers_mut();
-    for (name, text) in [("x-dagway-run", reporter.run_id().to_string()), ("x-dagway-overhead-us", overhead.to_string())] {
+    for (name, text) in [
+        ("x-dagway-run", reporter.run_id().to_string()),
+        ("x-dagway-overhead-us", overhead.to_string()),
+    ] {
         if let Ok(value) = HeaderValue::from_str(&text) {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
     reporter.fact(facts::STATUS, status);
-    reporter.fact(facts::OVERHEAD_US, i64::try_from(overhead).unwrap_or(i64::MAX));
+    reporter.fact(
+        facts::OVERHEAD_US,
+        i64::try_from(overhead).unwrap_or(i64::MAX),
+    );
     reporter.payload(payload::CLIENT_RESPONSE_HEADERS, shown(headers));
 }
 
@@ -139,8 +187,13 @@ fn insert(builder: &mut HttpResponseBuilder, name: &'static str, value: &str) {
     }
 }
 
-async fn read_body(headers: &HeaderMap, mut body: web::Payload, limit: usize) -> Result<Vec<u8>, ApiError> {
-    let announced = header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse::<usize>().ok());
+async fn read_body(
+    headers: &HeaderMap,
+    mut body: web::Payload,
+    limit: usize,
+) -> Result<Vec<u8>, ApiError> {
+    let announced =
+        header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse::<usize>().ok());
     let too_large = || {
         let megabytes = limit >> 20;
         ApiError::request_too_large(format!(
@@ -153,7 +206,8 @@ async fn read_body(headers: &HeaderMap, mut body: web::Payload, limit: usize) ->
     // An announced length is only a promise: no more than 1 MB is set aside for it.
     let mut whole = Vec::with_capacity(announced.unwrap_or(4096).min(1 << 20));
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| ApiError::invalid_request(format!("body: it broke off: {error}")))?;
+        let piece = piece
+            .map_err(|error| ApiError::invalid_request(format!("body: it broke off: {error}")))?;
         if whole.len() + piece.len() > limit {
             return Err(too_large());
         }
@@ -181,11 +235,20 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// Headers as the JSON object in which they are kept, secrets redacted.
 fn shown(headers: &HeaderMap) -> Bytes {
-    const SECRET: [&str; 4] = ["authorization", "x-api-key", "cookie", "proxy-authorization"];
+    const SECRET: [&str; 4] = [
+        "authorization",
+        "x-api-key",
+        "cookie",
+        "proxy-authorization",
+    ];
     let mut object = serde_json::Map::new();
     for (name, value) in headers {
         let is_secret = SECRET.contains(&name.as_str());
-        let text = if is_secret { "[redacted]" } else { value.to_str().unwrap_or("[binary]") };
+        let text = if is_secret {
+            "[redacted]"
+        } else {
+            value.to_str().unwrap_or("[binary]")
+        };
         object.insert(name.as_str().to_owned(), text.into());
     }
     Bytes::from(serde_json::Value::Object(object).to_string())

@@ -45,24 +45,52 @@ impl Artifact for UpstreamRequest {
 impl Task for BuildRequest {
     const NAME: &'static str = "build_request";
     const ABOUT: &'static str = "Puts the upstream's request together, cut to what the model takes";
-    type Input = (Arc<ValidRequest>, Arc<MappedModel>, Arc<ConvertedMessages>, Arc<ConvertedTools>);
+    type Input = (
+        Arc<ValidRequest>,
+        Arc<MappedModel>,
+        Arc<ConvertedMessages>,
+        Arc<ConvertedTools>,
+    );
     type Output = UpstreamRequest;
 
-    async fn run(&self, (valid, model, messages, tools): Self::Input, cx: &Cx) -> Result<UpstreamRequest, TaskError> {
+    async fn run(
+        &self,
+        (valid, model, messages, tools): Self::Input,
+        cx: &Cx,
+    ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
         let sticky = sticky_key(valid.session.as_deref(), valid.agent.as_deref());
-        let routing = Routing { session_id: sticky.as_deref(), ..Routing::default() };
-        let built = build_request(request, messages.0.get(), tools.0.get(), &model.target, &routing);
+        let routing = Routing {
+            session_id: sticky.as_deref(),
+            ..Routing::default()
+        };
+        let built = build_request(
+            request,
+            messages.0.get(),
+            tools.0.get(),
+            &model.target,
+            &routing,
+        );
         let built = built.map_err(TaskError::client)?;
         for note in &built.notes {
             cx.log(Level::Warn, note.to_string());
         }
-        cx.fact(facts::MAX_TOKENS, i64::try_from(request.max_tokens).unwrap_or(i64::MAX));
+        cx.fact(
+            facts::MAX_TOKENS,
+            i64::try_from(request.max_tokens).unwrap_or(i64::MAX),
+        );
         let body = Bytes::from(built.body);
         cx.payload(facts::payload::UPSTREAM_REQUEST, body.clone());
         let notes = built.notes.iter().map(ToString::to_string).collect();
         let bytes = body.len();
-        Ok(UpstreamRequest { body, bytes, stream: request.stream, notes, betas: None, built: Instant::now() })
+        Ok(UpstreamRequest {
+            body,
+            bytes,
+            stream: request.stream,
+            notes,
+            betas: None,
+            built: Instant::now(),
+        })
     }
 }
 

@@ -47,7 +47,11 @@ impl Task for CallUpstream {
     type Input = (Arc<UpstreamRequest>, Res<Client>);
     type Output = Own<UpstreamAnswer>;
 
-    async fn run(&self, (request, client): Self::Input, cx: &Cx) -> Result<Own<UpstreamAnswer>, TaskError> {
+    async fn run(
+        &self,
+        (request, client): Self::Input,
+        cx: &Cx,
+    ) -> Result<Own<UpstreamAnswer>, TaskError> {
         let span = trace::call_span_id(cx.run_id(), cx.step());
         let call = Call {
             body: request.body.clone(),
@@ -60,13 +64,23 @@ impl Task for CallUpstream {
         }
         let sent = Instant::now();
         let answer = ask(&client, &call).await.map_err(task_error)?;
-        cx.payload(facts::payload::UPSTREAM_RESPONSE_HEADERS, header_text(&answer.headers));
+        cx.payload(
+            facts::payload::UPSTREAM_RESPONSE_HEADERS,
+            header_text(&answer.headers),
+        );
         let generation = answer.generation.clone();
         let content = match answer.body {
             Body::Stream(flow) => UpstreamContent::Stream(flow),
-            Body::Whole(flow) => UpstreamContent::Whole(whole(flow, &answer.head).await.map_err(task_error)?),
+            Body::Whole(flow) => {
+                UpstreamContent::Whole(whole(flow, &answer.head).await.map_err(task_error)?)
+            }
         };
-        Ok(Own(UpstreamAnswer { content, generation, sent, arrived: Instant::now() }))
+        Ok(Own(UpstreamAnswer {
+            content,
+            generation,
+            sent,
+            arrived: Instant::now(),
+        }))
     }
 }
 
@@ -89,19 +103,28 @@ fn task_error(error: UpstreamError) -> TaskError {
     let retry_after = error.api.retry_after;
     let retryable = error.retryable;
     let failed = TaskError::upstream(error);
-    if retryable { failed.retry(retry_after) } else { failed }
+    if retryable {
+        failed.retry(retry_after)
+    } else {
+        failed
+    }
 }
 
 fn say_where_it_goes(cx: &Cx, client: &Client, call: &Call) {
     cx.fact(facts::PROVIDER, "openrouter");
     cx.fact(facts::SERVER_ADDRESS, client.host());
     cx.fact(facts::SERVER_PORT, i64::from(client.port()));
-    cx.payload(facts::payload::UPSTREAM_REQUEST_HEADERS, header_text(&client.shown_headers(call)));
+    cx.payload(
+        facts::payload::UPSTREAM_REQUEST_HEADERS,
+        header_text(&client.shown_headers(call)),
+    );
 }
 
 /// Headers as the JSON object in which they are kept.
 pub(super) fn header_text(headers: &[(String, String)]) -> Bytes {
-    let object: serde_json::Map<_, _> =
-        headers.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(value.as_str()))).collect();
+    let object: serde_json::Map<_, _> = headers
+        .iter()
+        .map(|(name, value)| (name.clone(), serde_json::Value::from(value.as_str())))
+        .collect();
     Bytes::from(serde_json::Value::Object(object).to_string())
 }

@@ -30,12 +30,19 @@ impl Artifact for ConvertedMessages {
 
 impl Task for ConvertMessages {
     const NAME: &'static str = "convert_messages";
-    const ABOUT: &'static str = "Converts system and messages, with images, tool results and thinking";
+    const ABOUT: &'static str =
+        "Converts system and messages, with images, tool results and thinking";
     type Input = Arc<ValidRequest>;
     type Output = ConvertedMessages;
 
-    async fn run(&self, valid: Arc<ValidRequest>, _cx: &Cx) -> Result<ConvertedMessages, TaskError> {
-        let converted = valid.request.try_map_project_cloned(|request, _| convert_messages(request));
+    async fn run(
+        &self,
+        valid: Arc<ValidRequest>,
+        _cx: &Cx,
+    ) -> Result<ConvertedMessages, TaskError> {
+        let converted = valid
+            .request
+            .try_map_project_cloned(|request, _| convert_messages(request));
         converted.map(ConvertedMessages).map_err(TaskError::client)
     }
 }

@@ -55,10 +55,19 @@ impl Task for ConvertResponse {
             UpstreamContent::Stream(flow) => {
                 let translator = Translator::new(settings);
                 let timing = (*patience, answer.sent);
-                Content::Stream(Box::new(ReplyFlow::new(flow, translator, reporter, cx.reporter().clone(), timing)))
+                Content::Stream(Box::new(ReplyFlow::new(
+                    flow,
+                    translator,
+                    reporter,
+                    cx.reporter().clone(),
+                    timing,
+                )))
             }
             UpstreamContent::Whole(body) => {
-                cx.fact(facts::FIRST_TOKEN, answer.arrived.duration_since(answer.sent).as_secs_f64());
+                cx.fact(
+                    facts::FIRST_TOKEN,
+                    answer.arrived.duration_since(answer.sent).as_secs_f64(),
+                );
                 cx.payload(facts::payload::UPSTREAM_RESPONSE, body.clone());
                 let (converted, summary) = whole(settings, &body);
                 let message = converted.map_err(TaskError::upstream)?;
@@ -68,12 +77,22 @@ impl Task for ConvertResponse {
                 Content::Whole(message)
             }
         };
-        let reply = ClientReply { content, model: Some(model.target.id.clone()), generation: answer.generation, waited };
+        let reply = ClientReply {
+            content,
+            model: Some(model.target.id.clone()),
+            generation: answer.generation,
+            waited,
+        };
         Ok((Own(reply), tail))
     }
 }
 
-fn reply_settings(cx: &Cx, valid: &ValidRequest, model: &MappedModel, tools: &ConvertedTools) -> ReplySettings {
+fn reply_settings(
+    cx: &Cx,
+    valid: &ValidRequest,
+    model: &MappedModel,
+    tools: &ConvertedTools,
+) -> ReplySettings {
     let request = valid.request.get();
     ReplySettings {
         message_id: format!("msg_{}", cx.run_id().simple()),
@@ -84,7 +103,11 @@ fn reply_settings(cx: &Cx, valid: &ValidRequest, model: &MappedModel, tools: &Co
         names: tools.0.get().names().clone(),
         thinking_asked: request.asks_for_thinking(),
         display_omitted: request.omits_thinking(),
-        stop_sequences: request.stop_sequences.iter().map(|stop| stop.to_string()).collect(),
+        stop_sequences: request
+            .stop_sequences
+            .iter()
+            .map(|stop| stop.to_string())
+            .collect(),
         used_tool_ids: request.tool_ids(),
         web_search: request.offers_web_search(),
     }

@@ -35,7 +35,9 @@ impl Task for ConvertTools {
     type Output = ConvertedTools;
 
     async fn run(&self, valid: Arc<ValidRequest>, _cx: &Cx) -> Result<ConvertedTools, TaskError> {
-        let converted = valid.request.try_map_project_cloned(|request, _| convert_tools(request));
+        let converted = valid
+            .request
+            .try_map_project_cloned(|request, _| convert_tools(request));
         converted.map(ConvertedTools).map_err(TaskError::client)
     }
 }

@@ -35,19 +35,39 @@ impl Task for CountTokens {
     type Input = (Arc<ValidRequest>, Res<CountingSlots>);
     type Output = Own<ClientReply>;
 
-    async fn run(&self, (valid, slots): Self::Input, cx: &Cx) -> Result<Own<ClientReply>, TaskError> {
-        let slot = Arc::clone(&slots.0).acquire_owned().await.map_err(TaskError::ours)?;
+    async fn run(
+        &self,
+        (valid, slots): Self::Input,
+        cx: &Cx,
+    ) -> Result<Own<ClientReply>, TaskError> {
+        let slot = Arc::clone(&slots.0)
+            .acquire_owned()
+            .await
+            .map_err(TaskError::ours)?;
         let counted = tokio::task::spawn_blocking(move || {
             let parts = countable(valid.request.get());
             let tokenizer = tiktoken_rs::o200k_base_singleton();
-            let text_tokens: usize = parts.texts.iter().map(|text| tokenizer.encode_ordinary(text).len()).sum();
+            let text_tokens: usize = parts
+                .texts
+                .iter()
+                .map(|text| tokenizer.encode_ordinary(text).len())
+                .sum();
             drop(slot);
             text_tokens as u64 + parts.fixed
         });
         let input_tokens = counted.await.map_err(TaskError::ours)?;
-        cx.fact(crate::facts::INPUT_TOKENS, i64::try_from(input_tokens).unwrap_or(i64::MAX));
-        let body = Bytes::from(serde_json::to_vec(&Count { input_tokens }).map_err(TaskError::ours)?);
+        cx.fact(
+            crate::facts::INPUT_TOKENS,
+            i64::try_from(input_tokens).unwrap_or(i64::MAX),
+        );
+        let body =
+            Bytes::from(serde_json::to_vec(&Count { input_tokens }).map_err(TaskError::ours)?);
         cx.payload(payload::CLIENT_RESPONSE, body.clone());
-        Ok(Own(ClientReply { content: Content::Whole(body), model: None, generation: None, waited: None }))
+        Ok(Own(ClientReply {
+            content: Content::Whole(body),
+            model: None,
+            generation: None,
+            waited: None,
+        }))
     }
 }

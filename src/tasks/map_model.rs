@@ -42,7 +42,11 @@ impl Task for MapModel {
     type Input = (Arc<ValidRequest>, Res<Aliases>, Res<Models>);
     type Output = MappedModel;
 
-    async fn run(&self, (valid, aliases, models): Self::Input, cx: &Cx) -> Result<MappedModel, TaskError> {
+    async fn run(
+        &self,
+        (valid, aliases, models): Self::Input,
+        cx: &Cx,
+    ) -> Result<MappedModel, TaskError> {
         let asked = valid.request.get().model.as_ref();
         let id = match self.aliases.get(asked) {
             Some(id) => id.clone(),
@@ -50,6 +54,9 @@ impl Task for MapModel {
         };
         let target = models.target(&id);
         cx.fact(facts::MODEL_SENT, id);
-        Ok(MappedModel { asked: asked.to_owned(), target })
+        Ok(MappedModel {
+            asked: asked.to_owned(),
+            target,
+        })
     }
 }

@@ -52,7 +52,12 @@ impl Task for PriceUsage {
         let by_catalogue = || {
             let pricing = model.target.pricing.as_ref()?;
             let usage = &summary.usage;
-            Some(pricing.cost(usage.input_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens, usage.output_tokens))
+            Some(pricing.cost(
+                usage.input_tokens,
+                usage.cache_read_input_tokens,
+                usage.cache_creation_input_tokens,
+                usage.output_tokens,
+            ))
         };
         let (usd, source) = match summary.cost_usd {
             Some(usd) => (Some(usd), PriceSource::Upstream),
@@ -64,6 +69,10 @@ impl Task for PriceUsage {
         if let Some(usd) = usd {
             cx.fact(facts::COST_USD, usd);
         }
-        Ok(PricedReply { usd, source, reply: end.value })
+        Ok(PricedReply {
+            usd,
+            source,
+            reply: end.value,
+        })
     }
 }

@@ -97,8 +97,14 @@ impl ReplyFlow {
             patience,
             timer: Box::pin(tokio::time::sleep(patience.ping_after)),
             out: Vec::new(),
-            answered: Record { name: payload::UPSTREAM_RESPONSE, held: Vec::new() },
-            given: Record { name: payload::CLIENT_RESPONSE, held: Vec::new() },
+            answered: Record {
+                name: payload::UPSTREAM_RESPONSE,
+                held: Vec::new(),
+            },
+            given: Record {
+                name: payload::CLIENT_RESPONSE,
+                held: Vec::new(),
+            },
             sent,
             last_byte: now,
             last_data: now,
@@ -113,7 +119,9 @@ impl ReplyFlow {
     fn pull(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
         while self.out.len() < FULL_PIECE {
-            let Some(upstream) = self.upstream.as_mut() else { return true };
+            let Some(upstream) = self.upstream.as_mut() else {
+                return true;
+            };
             match Pin::new(upstream).poll_next(cx) {
                 Poll::Ready(Some(Ok(bytes))) => {
                     has_read = true;
@@ -143,7 +151,10 @@ impl ReplyFlow {
         let data_lines = self.translator.data_lines();
         if data_lines != self.data_lines {
             if self.data_lines == 0 {
-                self.reporter.fact(facts::FIRST_TOKEN, now.duration_since(self.sent).as_secs_f64());
+                self.reporter.fact(
+                    facts::FIRST_TOKEN,
+                    now.duration_since(self.sent).as_secs_f64(),
+                );
             }
             self.data_lines = data_lines;
             self.last_data = now;
@@ -158,12 +169,17 @@ impl ReplyFlow {
             let since_data = now.duration_since(self.last_data);
             if since_byte >= self.patience.idle || since_data >= self.patience.progress {
                 let silent = since_byte.max(since_data).as_secs();
-                let message = format!("the upstream sent nothing for {silent} s, so its answer was given up");
-                self.translator.fail(ApiError::timeout(message), &mut self.out);
+                let message =
+                    format!("the upstream sent nothing for {silent} s, so its answer was given up");
+                self.translator
+                    .fail(ApiError::timeout(message), &mut self.out);
                 self.upstream = None;
                 return true;
             }
-            let next = self.patience.ping_after.min(self.patience.idle.saturating_sub(since_byte));
+            let next = self
+                .patience
+                .ping_after
+                .min(self.patience.idle.saturating_sub(since_byte));
             if since_byte >= self.patience.ping_after {
                 self.translator.ping(&mut self.out);
                 self.rest(now + next.max(Duration::from_millis(1)));
@@ -175,7 +191,9 @@ impl ReplyFlow {
     }
 
     fn rest(&mut self, until: Instant) {
-        self.timer.as_mut().reset(tokio::time::Instant::from_std(until));
+        self.timer
+            .as_mut()
+            .reset(tokio::time::Instant::from_std(until));
     }
 
     /// The next piece for the client.

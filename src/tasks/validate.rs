@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::ser::{Serialize, Serializer};
 use serde::Deserialize;
+use serde::ser::{Serialize, Serializer};
 use yoke::Yoke;
 
 use super::client_request::ClientRequest;
@@ -60,13 +60,17 @@ impl Task for Validate {
             cx.fact(facts::USER_AGENT, agent.as_str());
         }
         let text = input.text.clone().ok_or_else(|| {
-            TaskError::client(InvalidRequest { path: "body".to_owned(), message: "the body is not UTF-8 text".to_owned() })
+            TaskError::client(InvalidRequest {
+                path: "body".to_owned(),
+                message: "the body is not UTF-8 text".to_owned(),
+            })
         })?;
         let parse = match self.endpoint {
             Endpoint::Messages => |text| Request::parse(text),
             Endpoint::CountTokens => |text| Request::parse_for_count(text),
         };
-        let request = Yoke::try_attach_to_cart(text, |text: &String| parse(text.as_str())).map_err(TaskError::client)?;
+        let request = Yoke::try_attach_to_cart(text, |text: &String| parse(text.as_str()))
+            .map_err(TaskError::client)?;
         let parsed = request.get();
         let from_body = || parsed.session_id().map(|session| session.into_owned());
         let session = input.session.clone().or_else(from_body);
@@ -78,6 +82,11 @@ impl Task for Validate {
         if let Some(agent) = &input.agent {
             cx.fact(facts::AGENT, agent.as_str());
         }
-        Ok(ValidRequest { request, session, agent: input.agent.clone(), betas: input.betas.clone() })
+        Ok(ValidRequest {
+            request,
+            session,
+            agent: input.agent.clone(),
+            betas: input.betas.clone(),
+        })
     }
 }

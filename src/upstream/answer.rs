@@ -49,13 +49,19 @@ pub struct ByteFlow {
 
 impl Answer {
     /// Sorts an answer out by status and content type; an error's body is read here.
-    pub(super) async fn read(response: Response, asked_for_stream: bool) -> Result<Self, UpstreamError> {
+    pub(super) async fn read(
+        response: Response,
+        asked_for_stream: bool,
+    ) -> Result<Self, UpstreamError> {
         let status = response.status();
         let head = head_of(status.as_u16(), response.headers());
         let headers = shown(response.headers());
         let generation = text(response.headers(), "x-generation-id");
         let content_type = head.content_type.clone();
-        let mut flow = ByteFlow { held: None, rest: Box::pin(response.bytes_stream()) };
+        let mut flow = ByteFlow {
+            held: None,
+            rest: Box::pin(response.bytes_stream()),
+        };
         if !status.is_success() {
             let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
             return Err(from_answer(&head, &body));
@@ -69,7 +75,12 @@ impl Answer {
                 return Err(from_answer(&head, &body));
             }
         };
-        Ok(Self { generation, headers, body, head })
+        Ok(Self {
+            generation,
+            headers,
+            body,
+            head,
+        })
     }
 
     /// Holds the beginning of a stream back, for at most `wait`, until it is known not to be an error.
@@ -77,7 +88,9 @@ impl Answer {
     /// # Errors
     /// The error with which the stream begins, while it can still become a status and be retried.
     pub async fn past_early_errors(mut self, wait: Duration) -> Result<Self, UpstreamError> {
-        let Body::Stream(flow) = &mut self.body else { return Ok(self) };
+        let Body::Stream(flow) = &mut self.body else {
+            return Ok(self);
+        };
         let mut seen = BytesMut::new();
         let looked = tokio::time::timeout(wait, flow.look(&mut seen)).await;
         flow.held = (!seen.is_empty()).then(|| seen.freeze());
@@ -109,13 +122,17 @@ impl ByteFlow {
     /// # Errors
     /// When the connection breaks or the body is longer than 64 MB.
     pub async fn whole(mut self) -> Result<Bytes, UpstreamError> {
-        let Some(first) = self.next().await else { return Ok(Bytes::new()) };
+        let Some(first) = self.next().await else {
+            return Ok(Bytes::new());
+        };
         let first = first.map_err(|error| broken(&error))?;
         let mut all = BytesMut::from(first);
         while let Some(piece) = self.next().await {
             all.extend_from_slice(&piece.map_err(|error| broken(&error))?);
             if all.len() > LONGEST_BODY {
-                return Err(UpstreamError::transport("the upstream's answer is longer than 64 MB"));
+                return Err(UpstreamError::transport(
+                    "the upstream's answer is longer than 64 MB",
+                ));
             }
         }
         Ok(all.freeze())
@@ -136,7 +153,8 @@ impl ByteFlow {
                 Peek::More => {}
             }
         }
-        seen.is_empty().then(|| UpstreamError::transport("the upstream answered 200 with an empty stream"))
+        seen.is_empty()
+            .then(|| UpstreamError::transport("the upstream answered 200 with an empty stream"))
     }
 
     async fn read_up_to(&mut self, limit: usize, wait: Duration) -> Vec<u8> {
@@ -195,7 +213,11 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
     let show = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
         let is_secret = name.as_str() == "set-cookie";
-        let text = if is_secret { "[redacted]" } else { value.to_str().unwrap_or("[binary]") };
+        let text = if is_secret {
+            "[redacted]"
+        } else {
+            value.to_str().unwrap_or("[binary]")
+        };
         (name.as_str().to_owned(), text.to_owned())
     };
     headers.iter().map(show).collect()

@@ -34,7 +34,9 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The base URL is none.
-    #[error("`{url}` is not a URL: {source}; set OPENROUTER_BASE_URL to something like https://openrouter.ai/api/v1")]
+    #[error(
+        "`{url}` is not a URL: {source}; set OPENROUTER_BASE_URL to something like https://openrouter.ai/api/v1"
+    )]
     Url {
         /// What was given.
         url: String,
@@ -84,10 +86,15 @@ impl Client {
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let trimmed = config.base_url.trim_end_matches('/');
         let parse = |text: &str| {
-            Url::parse(text).map_err(|source| ConfigError::Url { url: config.base_url.clone(), source })
+            Url::parse(text).map_err(|source| ConfigError::Url {
+                url: config.base_url.clone(),
+                source,
+            })
         };
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-        let roots = roots.map(|der| reqwest::Certificate::from_der(der)).collect::<Result<Vec<_>, _>>()?;
+        let roots = roots
+            .map(|der| reqwest::Certificate::from_der(der))
+            .collect::<Result<Vec<_>, _>>()?;
         let http = reqwest::Client::builder()
             .tls_certs_only(roots)
             .tcp_nodelay(true)
@@ -136,7 +143,11 @@ impl Client {
     pub fn shown_headers(&self, call: &Call) -> Vec<(String, String)> {
         let headers = self.call_headers(call);
         let show = |(name, value): (&HeaderName, &HeaderValue)| {
-            let text = if value.is_sensitive() { "[redacted]" } else { value.to_str().unwrap_or("[binary]") };
+            let text = if value.is_sensitive() {
+                "[redacted]"
+            } else {
+                value.to_str().unwrap_or("[binary]")
+            };
             (name.as_str().to_owned(), text.to_owned())
         };
         headers.iter().map(show).collect()
@@ -150,7 +161,11 @@ impl Client {
         let mut request = Request::new(Method::POST, self.completions.clone());
         *request.headers_mut() = self.call_headers(call);
         *request.body_mut() = Some(call.body.clone().into());
-        let response = self.http.execute(request).await.map_err(|error| self.unreachable(&error))?;
+        let response = self
+            .http
+            .execute(request)
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         Answer::read(response, call.stream).await
     }
 
@@ -164,17 +179,31 @@ impl Client {
         let mut request = Request::new(Method::GET, url);
         *request.headers_mut() = self.headers.clone();
         *request.timeout_mut() = Some(within);
-        let response = self.http.execute(request).await.map_err(|error| self.unreachable(&error))?;
+        let response = self
+            .http
+            .execute(request)
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         Answer::read(response, false).await?.whole().await
     }
 
     fn call_headers(&self, call: &Call) -> HeaderMap {
         let mut headers = self.headers.clone();
-        let accept = if call.stream { "text/event-stream" } else { "application/json" };
+        let accept = if call.stream {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        let extra = [("traceparent", &call.traceparent), ("x-anthropic-beta", &call.betas)];
+        let extra = [
+            ("traceparent", &call.traceparent),
+            ("x-anthropic-beta", &call.betas),
+        ];
         for (name, value) in extra {
-            if let Some(value) = value.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
+            if let Some(value) = value
+                .as_deref()
+                .and_then(|text| HeaderValue::from_str(text).ok())
+            {
                 headers.insert(name, value);
             }
         }
@@ -209,9 +238,18 @@ fn headers(config: &Config) -> Result<HeaderMap, ConfigError> {
         headers.insert("http-referer", value("upstream.referer", &config.referer)?);
     }
     if !config.title.is_empty() {
-        headers.insert("x-openrouter-title", value("upstream.title", &config.title)?);
-        headers.insert("x-openrouter-categories", HeaderValue::from_static("cli-agent"));
+        headers.insert(
+            "x-openrouter-title",
+            value("upstream.title", &config.title)?,
+        );
+        headers.insert(
+            "x-openrouter-categories",
+            HeaderValue::from_static("cli-agent"),
+        );
     }
-    headers.insert("user-agent", HeaderValue::from_static(concat!("dagway/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(
+        "user-agent",
+        HeaderValue::from_static(concat!("dagway/", env!("CARGO_PKG_VERSION"))),
+    );
     Ok(headers)
 }

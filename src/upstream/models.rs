@@ -51,8 +51,9 @@ impl Models {
     /// When the upstream does not give one; the old one stays.
     pub async fn fetch(&self, client: &Client) -> Result<usize, UpstreamError> {
         let body = client.get("models", FETCH_WAIT).await?;
-        let catalogue = Catalogue::parse(&body)
-            .map_err(|error| UpstreamError::transport(&format!("the model catalogue cannot be read: {error}")))?;
+        let catalogue = Catalogue::parse(&body).map_err(|error| {
+            UpstreamError::transport(&format!("the model catalogue cannot be read: {error}"))
+        })?;
         let count = catalogue.len();
         self.catalogue.store(Some(Arc::new(catalogue)));
         self.arrived.notify_waiters();

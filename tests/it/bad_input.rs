@@ -22,7 +22,8 @@ fn a_bad_body_is_a_400_that_names_the_place() {
         body.as_object_mut().unwrap().remove(key);
         body
     };
-    let content = |content: Value| with("messages", json!([{ "role": "user", "content": content }]));
+    let content =
+        |content: Value| with("messages", json!([{ "role": "user", "content": content }]));
     let cases = [
         (without("model"), "model"),
         (without("max_tokens"), "max_tokens"),
@@ -32,18 +33,45 @@ fn a_bad_body_is_a_400_that_names_the_place() {
         (with("max_tokens", json!(-1)), "max_tokens"),
         (with("messages", json!([])), "messages"),
         (with("messages", json!("hi")), "messages"),
-        (with("messages", json!([{ "role": "wizard", "content": "hi" }])), "messages.0.role"),
-        (with("messages", json!([user, { "role": "assistant" }])), "messages.1.content"),
-        (content(json!([{ "type": "text" }])), "messages.0.content.0.text"),
-        (content(json!([{ "text": "no type" }])), "messages.0.content.0.type"),
-        (content(json!([{ "type": "image", "source": { "type": "base64", "data": "AAAA" } }])), "messages.0.content.0.source.media_type"),
-        (content(json!([{ "type": "image", "source": { "type": "file", "file_id": "f" } }])), "messages.0.content.0.source"),
+        (
+            with("messages", json!([{ "role": "wizard", "content": "hi" }])),
+            "messages.0.role",
+        ),
+        (
+            with("messages", json!([user, { "role": "assistant" }])),
+            "messages.1.content",
+        ),
+        (
+            content(json!([{ "type": "text" }])),
+            "messages.0.content.0.text",
+        ),
+        (
+            content(json!([{ "text": "no type" }])),
+            "messages.0.content.0.type",
+        ),
+        (
+            content(json!([{ "type": "image", "source": { "type": "base64", "data": "AAAA" } }])),
+            "messages.0.content.0.source.media_type",
+        ),
+        (
+            content(json!([{ "type": "image", "source": { "type": "file", "file_id": "f" } }])),
+            "messages.0.content.0.source",
+        ),
         (with("stream", json!("yes")), "stream"),
         (with("system", json!(1)), "system"),
-        (with("tools", json!([{ "input_schema": { "type": "object" } }])), "tools.0.name"),
+        (
+            with("tools", json!([{ "input_schema": { "type": "object" } }])),
+            "tools.0.name",
+        ),
         (with("tools", json!({})), "tools"),
-        (with("tool_choice", json!({ "type": "sometimes" })), "tool_choice.type"),
-        (with("thinking", json!({ "type": "enabled" })), "thinking.budget_tokens"),
+        (
+            with("tool_choice", json!({ "type": "sometimes" })),
+            "tool_choice.type",
+        ),
+        (
+            with("thinking", json!({ "type": "enabled" })),
+            "thinking.budget_tokens",
+        ),
         (with("stop_sequences", json!("stop")), "stop_sequences"),
     ];
     block_on(async {
@@ -69,7 +97,15 @@ fn a_body_that_is_no_json_is_a_400() {
     block_on(async {
         let app = TestApp::start().await;
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-        let bodies: [&[u8]; 7] = [b"", b"{", b"null", b"[]", b"\"text\"", b"\xff\xfe{}", deep.as_bytes()];
+        let bodies: [&[u8]; 7] = [
+            b"",
+            b"{",
+            b"null",
+            b"[]",
+            b"\"text\"",
+            b"\xff\xfe{}",
+            deep.as_bytes(),
+        ];
         for body in bodies {
             for path in ["/v1/messages", "/v1/messages/count_tokens"] {
                 let got = app.post_bytes(path, body.to_vec()).await;
@@ -100,7 +136,9 @@ fn a_body_without_an_announced_length_is_limited_too() {
         let app = TestApp::start_with(|settings| settings.server.body_limit_mb = 1).await;
         let address = app.app.url().trim_start_matches("http://").to_owned();
         let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
-        let head = format!("POST /v1/messages HTTP/1.1\r\nhost: {address}\r\ntransfer-encoding: chunked\r\n\r\n");
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: {address}\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
         socket.write_all(head.as_bytes()).await.unwrap();
         let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
         for _ in 0..40 {
@@ -110,9 +148,15 @@ fn a_body_without_an_announced_length_is_limited_too() {
             }
         }
         let mut answer = vec![0; 64];
-        let read = tokio::time::timeout(DEADLINE, socket.read(&mut answer)).await.expect("an answer in time").unwrap_or(0);
+        let read = tokio::time::timeout(DEADLINE, socket.read(&mut answer))
+            .await
+            .expect("an answer in time")
+            .unwrap_or(0);
         let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 413"),
+            "{answer}"
+        );
         app.stop().await;
     });
 }
@@ -122,17 +166,30 @@ fn wild_bodies_never_break_the_server() {
     block_on(async {
         let app = TestApp::start().await;
         let mut bodies = Vec::new();
-        let mut runner = TestRunner::new(Config { cases: 1, ..Config::default() });
+        let mut runner = TestRunner::new(Config {
+            cases: 1,
+            ..Config::default()
+        });
         for _ in 0..400 {
             bodies.push(wild_body().new_tree(&mut runner).unwrap().current());
         }
         for body in bodies {
             let sent = app.post_bytes("/v1/messages", body.clone());
-            let got = tokio::time::timeout(Duration::from_secs(10), sent).await.expect("an answer in time");
+            let got = tokio::time::timeout(Duration::from_secs(10), sent)
+                .await
+                .expect("an answer in time");
             let text = String::from_utf8_lossy(&body).into_owned();
-            assert!(got.status == 200 || got.status == 400, "{}: {text}", got.status);
+            assert!(
+                got.status == 200 || got.status == 400,
+                "{}: {text}",
+                got.status
+            );
             if got.status == 400 {
-                assert_eq!(got.json()["error"]["type"], "invalid_request_error", "{text}");
+                assert_eq!(
+                    got.json()["error"]["type"],
+                    "invalid_request_error",
+                    "{text}"
+                );
             }
         }
         assert_eq!(app.get("/health").await.status, 200);
@@ -148,20 +205,58 @@ fn wild_body() -> impl Strategy<Value = Vec<u8>> {
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         ".{0,12}".prop_map(Value::from),
-        prop::sample::select(vec!["user", "assistant", "system", "text", "tool_use", "tool_result", "thinking", "auto", "opus"])
-            .prop_map(Value::from),
+        prop::sample::select(vec![
+            "user",
+            "assistant",
+            "system",
+            "text",
+            "tool_use",
+            "tool_result",
+            "thinking",
+            "auto",
+            "opus"
+        ])
+        .prop_map(Value::from),
     ];
     let value = leaf.prop_recursive(4, 32, 4, |inner| {
-        let key = prop::sample::select(vec!["type", "text", "role", "content", "id", "name", "input", "source", "tool_use_id", "x"]);
+        let key = prop::sample::select(vec![
+            "type",
+            "text",
+            "role",
+            "content",
+            "id",
+            "name",
+            "input",
+            "source",
+            "tool_use_id",
+            "x",
+        ]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((key, inner), 0..5)
-                .prop_map(|pairs| pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<serde_json::Map<_, _>>().into()),
+            prop::collection::vec((key, inner), 0..5).prop_map(|pairs| pairs
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect::<serde_json::Map<_, _>>()
+                .into()),
         ]
     });
     let place = prop::sample::select(vec![
-        "/model", "/max_tokens", "/stream", "/messages", "/messages/0", "/messages/0/role", "/messages/0/content", "/messages/1/content/0",
-        "/messages/1/content/1", "/messages/2/content/0", "/messages/2/content/0/content", "/system", "/tools", "/tools/0", "/thinking", "/metadata",
+        "/model",
+        "/max_tokens",
+        "/stream",
+        "/messages",
+        "/messages/0",
+        "/messages/0/role",
+        "/messages/0/content",
+        "/messages/1/content/0",
+        "/messages/1/content/1",
+        "/messages/2/content/0",
+        "/messages/2/content/0/content",
+        "/system",
+        "/tools",
+        "/tools/0",
+        "/thinking",
+        "/metadata",
     ]);
     (prop::collection::vec((place, value), 1..3), any::<prop::sample::Index>(), any::<bool>()).prop_map(|(changes, cut, is_cut)| {
         let mut body = ask("hello");

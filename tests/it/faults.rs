@@ -17,22 +17,38 @@ fn chunk(text: &str) -> String {
 }
 
 fn piece(pause_ms: u64, line: &str) -> Piece {
-    Piece { pause: Duration::from_millis(pause_ms), bytes: Bytes::from(format!("data: {line}\n\n")) }
+    Piece {
+        pause: Duration::from_millis(pause_ms),
+        bytes: Bytes::from(format!("data: {line}\n\n")),
+    }
 }
 
 #[test]
 fn a_rate_limit_is_waited_out_and_the_run_shows_both_attempts() {
     block_on(async {
         let app = TestApp::start().await;
-        app.script(Script::new().then(Answer::error(429, "slow down")).then(Turn::text("Now.")));
+        app.script(
+            Script::new()
+                .then(Answer::error(429, "slow down"))
+                .then(Turn::text("Now.")),
+        );
         let got = app.messages(&ask("hello")).await;
         assert_eq!((got.status, got.text().as_str()), (200, "Now."));
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Completed");
-        let step = run["steps"].as_array().unwrap().iter().find(|step| step["name"] == "call_upstream").unwrap();
+        let step = run["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|step| step["name"] == "call_upstream")
+            .unwrap();
         assert_eq!(step["attempts"], 2, "{step}");
-        let states: Vec<&str> =
-            step["history"].as_array().unwrap().iter().map(|change| change["state"].as_str().unwrap()).collect();
+        let states: Vec<&str> = step["history"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|change| change["state"].as_str().unwrap())
+            .collect();
         assert!(states.contains(&"Retrying"), "{states:?}");
         app.stop().await;
     });
@@ -85,11 +101,23 @@ fn an_error_in_mid_stream_reaches_the_client_and_nothing_pretends_to_be_whole() 
         let events = got.events();
         let (name, error) = events.last().unwrap();
         assert_eq!(name, "error");
-        assert!(error["error"]["message"].as_str().unwrap().contains("provider went away"), "{error}");
-        assert!(events.iter().all(|(name, _)| name != "message_stop" && name != "message_delta"));
+        assert!(
+            error["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("provider went away"),
+            "{error}"
+        );
+        assert!(
+            events
+                .iter()
+                .all(|(name, _)| name != "message_stop" && name != "message_delta")
+        );
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Failed");
-        let kept = app.get(&format!("/api/runs/{}/payloads/client.response", got.run())).await;
+        let kept = app
+            .get(&format!("/api/runs/{}/payloads/client.response", got.run()))
+            .await;
         assert_eq!(kept.body, got.body, "what was streamed is kept");
         app.stop().await;
     });
@@ -101,9 +129,17 @@ fn a_connection_cut_in_mid_stream_is_an_error_event() {
         let app = TestApp::start().await;
         let pieces = vec![piece(0, &chunk("Half an "))];
         for end in [End::Cut, End::Clean] {
-            app.script(Script::new().then(Answer::Sse { pieces: pieces.clone(), end }));
+            app.script(Script::new().then(Answer::Sse {
+                pieces: pieces.clone(),
+                end,
+            }));
             let got = app.messages(&ask("hello")).await;
-            assert_eq!(got.events().last().unwrap().0, "error", "{end:?}: {}", got.body);
+            assert_eq!(
+                got.events().last().unwrap().0,
+                "error",
+                "{end:?}: {}",
+                got.body
+            );
             assert_eq!(app.ended_run(&got.run()).await["state"], "Failed");
         }
         app.stop().await;
@@ -118,13 +154,21 @@ fn silence_is_filled_with_pings_and_ended_by_an_error() {
             settings.upstream.idle_timeout = Duration::from_millis(400);
         })
         .await;
-        app.script(Script::new().then(Answer::Sse { pieces: vec![piece(0, &chunk("Well… "))], end: End::Hang }));
-        let got = tokio::time::timeout(DEADLINE, app.messages(&ask("hello"))).await.expect("the stream is given up");
+        app.script(Script::new().then(Answer::Sse {
+            pieces: vec![piece(0, &chunk("Well… "))],
+            end: End::Hang,
+        }));
+        let got = tokio::time::timeout(DEADLINE, app.messages(&ask("hello")))
+            .await
+            .expect("the stream is given up");
         let events = got.events();
         let pings = events.iter().filter(|(name, _)| name == "ping").count();
         assert!((3..=12).contains(&pings), "{pings} pings: {}", got.body);
         let (name, error) = events.last().unwrap();
-        assert_eq!((name.as_str(), &error["error"]["type"]), ("error", &json!("timeout_error")));
+        assert_eq!(
+            (name.as_str(), &error["error"]["type"]),
+            ("error", &json!("timeout_error"))
+        );
         assert_eq!(app.ended_run(&got.run()).await["state"], "Failed");
         app.stop().await;
     });
@@ -139,11 +183,19 @@ fn comments_alone_do_not_keep_a_stream_alive() {
             settings.upstream.progress_timeout = Duration::from_millis(400);
         })
         .await;
-        let comment = Piece { pause: Duration::from_millis(30), bytes: Bytes::from_static(b": OPENROUTER PROCESSING\n\n") };
+        let comment = Piece {
+            pause: Duration::from_millis(30),
+            bytes: Bytes::from_static(b": OPENROUTER PROCESSING\n\n"),
+        };
         let mut pieces = vec![piece(0, &chunk("Well… "))];
         pieces.extend(vec![comment; 60]);
-        app.script(Script::new().then(Answer::Sse { pieces, end: End::Hang }));
-        let got = tokio::time::timeout(DEADLINE, app.messages(&ask("hello"))).await.expect("the stream is given up");
+        app.script(Script::new().then(Answer::Sse {
+            pieces,
+            end: End::Hang,
+        }));
+        let got = tokio::time::timeout(DEADLINE, app.messages(&ask("hello")))
+            .await
+            .expect("the stream is given up");
         assert_eq!(got.events().last().unwrap().0, "error", "{}", got.body);
         app.stop().await;
     });
@@ -153,19 +205,38 @@ fn comments_alone_do_not_keep_a_stream_alive() {
 fn a_client_that_hangs_up_in_mid_stream_frees_the_upstream_and_is_accounted() {
     block_on(async {
         let app = TestApp::start().await;
-        let pieces = (0..2000).map(|number| piece(10, &chunk(&format!("word {number} ")))).collect();
-        app.script(Script::new().then(Answer::Sse { pieces, end: End::Clean }));
+        let pieces = (0..2000)
+            .map(|number| piece(10, &chunk(&format!("word {number} "))))
+            .collect();
+        app.script(Script::new().then(Answer::Sse {
+            pieces,
+            end: End::Clean,
+        }));
         let response = app.open_stream(&ask("hello")).await;
-        let run = response.headers()["x-dagway-run"].to_str().unwrap().to_owned();
+        let run = response.headers()["x-dagway-run"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         let mut pieces = response.bytes_stream();
         let first = pieces.next().await.unwrap().unwrap();
         assert!(!first.is_empty());
         drop(pieces);
-        eventually("the upstream is freed", || app.simulator.requests().iter().any(|seen| seen.hung_up)).await;
+        eventually("the upstream is freed", || {
+            app.simulator.requests().iter().any(|seen| seen.hung_up)
+        })
+        .await;
         let run = app.ended_run(&run).await;
         assert_eq!(run["state"], "Cancelled");
-        let log_usage = run["steps"].as_array().unwrap().iter().find(|step| step["name"] == "log_usage").unwrap();
-        assert_eq!(log_usage["state"], "Completed", "accounting runs with what was seen");
+        let log_usage = run["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|step| step["name"] == "log_usage")
+            .unwrap();
+        assert_eq!(
+            log_usage["state"], "Completed",
+            "accounting runs with what was seen"
+        );
         app.stop().await;
     });
 }
@@ -175,10 +246,17 @@ fn a_client_that_hangs_up_before_the_answer_cancels_the_run() {
     block_on(async {
         let app = TestApp::start().await;
         app.script(Script::new().then(Answer::Hang));
-        let asking = app.http.post(app.url("/v1/messages")).body(ask("hello").to_string()).send();
+        let asking = app
+            .http
+            .post(app.url("/v1/messages"))
+            .body(ask("hello").to_string())
+            .send();
         let gave_up = tokio::time::timeout(Duration::from_millis(300), asking).await;
         assert!(gave_up.is_err(), "the upstream is silent");
-        eventually("the upstream is freed", || app.simulator.requests().iter().any(|seen| seen.hung_up)).await;
+        eventually("the upstream is freed", || {
+            app.simulator.requests().iter().any(|seen| seen.hung_up)
+        })
+        .await;
         let runs = app.get("/api/runs").await.json();
         let id = runs["runs"][0]["id"].as_str().unwrap().to_owned();
         let run = app.ended_run(&id).await;
@@ -190,7 +268,10 @@ fn a_client_that_hangs_up_before_the_answer_cancels_the_run() {
 #[test]
 fn an_upstream_that_is_not_there_is_a_502_that_says_so() {
     block_on(async {
-        let app = TestApp::start_with(|settings| settings.upstream.base_url = "http://127.0.0.1:9/api/v1".to_owned()).await;
+        let app = TestApp::start_with(|settings| {
+            settings.upstream.base_url = "http://127.0.0.1:9/api/v1".to_owned()
+        })
+        .await;
         let got = app.messages(&ask("hello")).await;
         assert_eq!(got.status, 502, "{}", got.body);
         assert_eq!(got.json()["error"]["type"], "api_error");
@@ -208,7 +289,12 @@ fn a_web_page_in_place_of_an_answer_is_explained() {
             headers: vec![("content-type".to_owned(), "text/html".to_owned())],
             body: "<!doctype html><title>Welcome</title>".to_owned(),
         };
-        app.script(Script::new().then(page.clone()).then(page.clone()).then(page));
+        app.script(
+            Script::new()
+                .then(page.clone())
+                .then(page.clone())
+                .then(page),
+        );
         let got = app.messages(&ask_whole("hello")).await;
         assert!(got.status >= 500, "{}: {}", got.status, got.body);
         assert_eq!(got.json()["type"], "error");
@@ -220,11 +306,23 @@ fn a_web_page_in_place_of_an_answer_is_explained() {
 fn an_empty_stream_is_never_an_answer() {
     block_on(async {
         let app = TestApp::start().await;
-        let comments = Piece { pause: Duration::ZERO, bytes: Bytes::from_static(b": OPENROUTER PROCESSING\n\ndata: [DONE]\n\n") };
-        let empty = Answer::Sse { pieces: vec![comments], end: End::Clean };
-        app.script(Script::new().then(empty.clone()).then(empty.clone()).then(empty));
+        let comments = Piece {
+            pause: Duration::ZERO,
+            bytes: Bytes::from_static(b": OPENROUTER PROCESSING\n\ndata: [DONE]\n\n"),
+        };
+        let empty = Answer::Sse {
+            pieces: vec![comments],
+            end: End::Clean,
+        };
+        app.script(
+            Script::new()
+                .then(empty.clone())
+                .then(empty.clone())
+                .then(empty),
+        );
         let got = app.messages(&ask("hello")).await;
-        let is_error = got.status >= 500 || got.events().last().is_some_and(|(name, _)| name == "error");
+        let is_error =
+            got.status >= 500 || got.events().last().is_some_and(|(name, _)| name == "error");
         assert!(is_error, "{}: {}", got.status, got.body);
         app.stop().await;
     });
@@ -242,8 +340,15 @@ fn many_streams_pass_at_once() {
             ]);
             let pieces = pieces.collect();
             let marker = format!("stream {number}.");
-            let is_mine = move |seen: &dagway::simulator::Seen| seen.body.to_string().contains(&marker);
-            app.script(Script::new().when(is_mine, Answer::Sse { pieces, end: End::Clean }));
+            let is_mine =
+                move |seen: &dagway::simulator::Seen| seen.body.to_string().contains(&marker);
+            app.script(Script::new().when(
+                is_mine,
+                Answer::Sse {
+                    pieces,
+                    end: End::Clean,
+                },
+            ));
             let body = ask(&format!("stream {number}."));
             let app = &app;
             asked.push(async move { read(app.open_stream(&body).await).await });

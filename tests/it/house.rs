@@ -13,9 +13,23 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("upstream", &["protocol"]),
     ("store", &["engine", "facts"]),
     ("telemetry", &["engine", "facts"]),
-    ("tasks", &["engine", "facts", "protocol", "upstream", "store"]),
+    (
+        "tasks",
+        &["engine", "facts", "protocol", "upstream", "store"],
+    ),
     ("dashboard", &["engine", "facts", "store"]),
-    ("server", &["engine", "facts", "protocol", "tasks", "store", "upstream", "dashboard"]),
+    (
+        "server",
+        &[
+            "engine",
+            "facts",
+            "protocol",
+            "tasks",
+            "store",
+            "upstream",
+            "dashboard",
+        ],
+    ),
     ("simulator", &[]),
     ("app", &["*"]),
 ];
@@ -36,9 +50,13 @@ fn a_module_uses_only_what_the_table_allows() {
             .find(|(name, _)| *name == module)
             .unwrap_or_else(|| panic!("{} belongs to no module of the table", file.display()));
         for used in used_modules(&fs::read_to_string(&file).unwrap()) {
-            let is_allowed = used == module || allowed.contains(&used.as_str()) || allowed.contains(&"*");
+            let is_allowed =
+                used == module || allowed.contains(&used.as_str()) || allowed.contains(&"*");
             if !is_allowed {
-                faults.push(format!("{}: `{module}` must not use `{used}`", file.display()));
+                faults.push(format!(
+                    "{}: `{module}` must not use `{used}`",
+                    file.display()
+                ));
             }
         }
     }
@@ -49,7 +67,11 @@ fn a_module_uses_only_what_the_table_allows() {
 fn every_file_says_what_it_is_for() {
     for file in sources() {
         let text = fs::read_to_string(&file).unwrap();
-        assert!(text.starts_with("//! "), "{} does not begin with `//!`", file.display());
+        assert!(
+            text.starts_with("//! "),
+            "{} does not begin with `//!`",
+            file.display()
+        );
     }
 }
 
@@ -57,7 +79,10 @@ fn every_file_says_what_it_is_for() {
 fn the_scan_sees_what_it_looks_for() {
     let text = "use crate::store::Store;\nuse crate::{engine, telemetry::spans};\nlet x = crate::upstream::Client;\n";
     let seen = used_modules(text);
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["engine", "store", "telemetry", "upstream"]);
+    assert_eq!(
+        seen.into_iter().collect::<Vec<_>>(),
+        ["engine", "store", "telemetry", "upstream"]
+    );
 }
 
 fn sources() -> Vec<PathBuf> {
@@ -78,15 +103,25 @@ fn sources() -> Vec<PathBuf> {
 }
 
 fn module_of(file: &Path) -> String {
-    let inside = file.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
-    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+    let inside = file
+        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+        .unwrap();
+    let first = inside
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
     first.trim_end_matches(".rs").to_owned()
 }
 
 /// The first path segment after every `crate::`, in groups too.
 fn used_modules(text: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
-    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     let code = code.collect::<Vec<_>>().join("\n");
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
@@ -118,6 +153,10 @@ fn group_heads(group: &str) -> Vec<String> {
 }
 
 fn head(path: &str) -> Option<String> {
-    let name: String = path.trim_start().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+    let name: String = path
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+        .collect();
     (!name.is_empty() && name != "self").then_some(name)
 }

@@ -12,7 +12,10 @@ fn a_streamed_answer_has_anthropics_grammar_and_headers() {
         app.script(Script::new().then(Turn::text("Hello from afar.")));
         let got = app.messages(&ask("hello")).await;
         assert_eq!(got.status, 200, "{}", got.body);
-        assert_eq!(got.header("content-type"), "text/event-stream; charset=utf-8");
+        assert_eq!(
+            got.header("content-type"),
+            "text/event-stream; charset=utf-8"
+        );
         assert!(got.header("request-id").starts_with("req_"));
         assert!(got.header("x-dagway-overhead-us").parse::<u64>().unwrap() < 5_000_000);
         assert_eq!(got.text(), "Hello from afar.");
@@ -20,7 +23,10 @@ fn a_streamed_answer_has_anthropics_grammar_and_headers() {
         let names: Vec<&str> = events.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names.first(), Some(&"message_start"));
         assert_eq!(names.last(), Some(&"message_stop"));
-        assert_eq!(events[0].1["message"]["model"], "claude-sonnet-5-5", "the model asked for is echoed");
+        assert_eq!(
+            events[0].1["message"]["model"], "claude-sonnet-5-5",
+            "the model asked for is echoed"
+        );
         assert!(!got.body.contains("[DONE]"));
         app.stop().await;
     });
@@ -30,7 +36,9 @@ fn a_streamed_answer_has_anthropics_grammar_and_headers() {
 fn a_whole_answer_is_the_same_message() {
     block_on(async {
         let app = TestApp::start().await;
-        let turn = Turn::text("Looking.").thinking("Let me see.").and_tool("Read", json!({ "path": "/tmp/a" }));
+        let turn = Turn::text("Looking.")
+            .thinking("Let me see.")
+            .and_tool("Read", json!({ "path": "/tmp/a" }));
         app.script(Script::new().then(turn.clone()).then(turn));
         let mut body = ask("read it");
         body["thinking"] = json!({ "type": "enabled", "budget_tokens": 1024 });
@@ -41,7 +49,12 @@ fn a_whole_answer_is_the_same_message() {
         let whole = app.messages(&body).await.json();
         let folded = fold(&streamed.events());
         let kinds = |content: &Value| -> Vec<String> {
-            content.as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap().to_owned()).collect()
+            content
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|block| block["type"].as_str().unwrap().to_owned())
+                .collect()
         };
         assert_eq!(kinds(&whole["content"]), ["thinking", "text", "tool_use"]);
         assert_eq!(kinds(&whole["content"]), kinds(&folded));
@@ -59,8 +72,16 @@ fn a_whole_answer_is_the_same_message() {
 fn a_tool_conversation_with_thinking_goes_round() {
     block_on(async {
         let app = TestApp::start().await;
-        for model in ["claude-opus-5-5", "openai/gpt-5", "google/gemini-3-pro", "deepseek/deepseek-v4", "moonshotai/kimi-k3"] {
-            let first = Turn::tool("Bash", json!({ "command": "ls" })).and_tool("Bash", json!({ "command": "pwd" })).thinking("Two commands.");
+        for model in [
+            "claude-opus-5-5",
+            "openai/gpt-5",
+            "google/gemini-3-pro",
+            "deepseek/deepseek-v4",
+            "moonshotai/kimi-k3",
+        ] {
+            let first = Turn::tool("Bash", json!({ "command": "ls" }))
+                .and_tool("Bash", json!({ "command": "pwd" }))
+                .thinking("Two commands.");
             app.script(Script::new().then(first).then(Turn::text("Done.")));
             let mut body = ask_whole("list");
             body["model"] = model.into();
@@ -69,8 +90,12 @@ fn a_tool_conversation_with_thinking_goes_round() {
             body["tools"] = json!([{ "name": "Bash", "input_schema": { "type": "object", "properties": { "command": { "type": "string" } } } }]);
             let answer = app.messages(&body).await.json();
             let content = answer["content"].clone();
-            let calls: Vec<&str> =
-                content.as_array().unwrap().iter().filter_map(|block| block["id"].as_str()).collect();
+            let calls: Vec<&str> = content
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|block| block["id"].as_str())
+                .collect();
             assert_eq!(calls.len(), 2, "{model}: {answer}");
             // Results come back in order of completion, not of the calls.
             let results: Vec<Value> = calls
@@ -98,8 +123,20 @@ fn an_unknown_model_is_refused_and_never_replaced() {
         let got = app.messages(&body).await;
         assert_eq!(got.status, 400);
         assert_eq!(got.json()["error"]["type"], "invalid_request_error");
-        assert!(got.json()["error"]["message"].as_str().unwrap().contains("model"), "{}", got.body);
-        assert!(app.simulator.requests().iter().all(|seen| !seen.path.ends_with("completions")));
+        assert!(
+            got.json()["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("model"),
+            "{}",
+            got.body
+        );
+        assert!(
+            app.simulator
+                .requests()
+                .iter()
+                .all(|seen| !seen.path.ends_with("completions"))
+        );
         app.stop().await;
     });
 }
@@ -123,7 +160,11 @@ fn upstream_errors_are_anthropics_with_status_type_and_hints() {
             assert_eq!(json["type"], "error");
             assert_eq!(json["error"]["type"], kind);
             assert_eq!(json["request_id"], got.header("request-id"));
-            assert!(json["error"]["message"].as_str().unwrap().contains(message), "{}", got.body);
+            assert!(
+                json["error"]["message"].as_str().unwrap().contains(message),
+                "{}",
+                got.body
+            );
             app.ended_run(&got.run()).await;
         }
         app.stop().await;
@@ -139,7 +180,10 @@ fn a_context_overflow_has_the_words_that_claude_code_acts_on() {
         let got = app.messages(&ask("hello")).await;
         assert_eq!(got.status, 400);
         let message = got.json()["error"]["message"].as_str().unwrap().to_owned();
-        assert!(message.contains("prompt is too long: 250000 tokens > 200000 maximum"), "{message}");
+        assert!(
+            message.contains("prompt is too long: 250000 tokens > 200000 maximum"),
+            "{message}"
+        );
         app.stop().await;
     });
 }

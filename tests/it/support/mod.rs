@@ -37,11 +37,16 @@ pub(crate) struct Got {
 
 impl Got {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.body))
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.body))
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {self:?}")).to_str().unwrap()
+        self.headers
+            .get(name)
+            .unwrap_or_else(|| panic!("no header {name}: {self:?}"))
+            .to_str()
+            .unwrap()
     }
 
     /// The run that gave this answer.
@@ -57,18 +62,32 @@ impl Got {
     /// The text of a streamed answer.
     pub(crate) fn text(&self) -> String {
         let events = self.events();
-        let deltas = events.iter().filter_map(|(_, event)| event["delta"]["text"].as_str());
+        let deltas = events
+            .iter()
+            .filter_map(|(_, event)| event["delta"]["text"].as_str());
         deltas.collect()
     }
 }
 
 pub(crate) fn events(body: &str) -> Vec<(String, Value)> {
     let frame = |frame: &str| {
-        let name = frame.lines().find_map(|line| line.strip_prefix("event: ")).expect("every event has a name");
-        let data = frame.lines().find_map(|line| line.strip_prefix("data: ")).expect("every event has data");
-        (name.to_owned(), serde_json::from_str(data).expect("every event's data is JSON"))
+        let name = frame
+            .lines()
+            .find_map(|line| line.strip_prefix("event: "))
+            .expect("every event has a name");
+        let data = frame
+            .lines()
+            .find_map(|line| line.strip_prefix("data: "))
+            .expect("every event has data");
+        (
+            name.to_owned(),
+            serde_json::from_str(data).expect("every event's data is JSON"),
+        )
     };
-    body.split("\n\n").filter(|text| !text.trim().is_empty()).map(frame).collect()
+    body.split("\n\n")
+        .filter(|text| !text.trim().is_empty())
+        .map(frame)
+        .collect()
 }
 
 impl TestApp {
@@ -79,7 +98,9 @@ impl TestApp {
 
     /// Starts with settings that differ.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
-        let simulator = Simulator::start(simulator::Settings::immediate()).await.unwrap();
+        let simulator = Simulator::start(simulator::Settings::immediate())
+            .await
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::defaults().unwrap();
         settings.server.listen = "127.0.0.1:0".parse().unwrap();
@@ -89,8 +110,17 @@ impl TestApp {
         settings.store.folder = folder.path().to_owned();
         change(&mut settings);
         let app = App::start(settings, None).await.expect("the app starts");
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        Self { app, simulator, http, folder }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .unwrap();
+        Self {
+            app,
+            simulator,
+            http,
+            folder,
+        }
     }
 
     pub(crate) fn script(&self, script: Script) {
@@ -111,7 +141,11 @@ impl TestApp {
     }
 
     pub(crate) async fn post_bytes(&self, path: &str, body: Vec<u8>) -> Got {
-        let request = self.http.post(self.url(path)).header("content-type", "application/json").body(body);
+        let request = self
+            .http
+            .post(self.url(path))
+            .header("content-type", "application/json")
+            .body(body);
         read(request.send().await.unwrap()).await
     }
 
@@ -122,7 +156,12 @@ impl TestApp {
 
     /// A stream under way, unread.
     pub(crate) async fn open_stream(&self, body: &Value) -> reqwest::Response {
-        self.http.post(self.url("/v1/messages")).body(body.to_string()).send().await.unwrap()
+        self.http
+            .post(self.url("/v1/messages"))
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap()
     }
 
     /// The run, once it is over.
@@ -170,7 +209,11 @@ pub(crate) async fn read(response: reqwest::Response) -> Got {
     while let Some(Ok(piece)) = pieces.next().await {
         body.extend_from_slice(&piece);
     }
-    Got { status, headers, body: String::from_utf8(body).unwrap() }
+    Got {
+        status,
+        headers,
+        body: String::from_utf8(body).unwrap(),
+    }
 }
 
 /// A small request that asks for a stream.
