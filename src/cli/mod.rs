@@ -18,6 +18,7 @@ use clap::Parser;
 pub use args::Args;
 use args::Command;
 
+use crate::app::StartError;
 use crate::settings::{self, Settings};
 
 /// A command's failure, in a sentence.
@@ -33,6 +34,12 @@ pub enum Failure {
 
 impl From<settings::Error> for Failure {
     fn from(error: settings::Error) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
         Self::Usage(error.to_string())
     }
 }

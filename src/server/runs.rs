@@ -1,8 +1,9 @@
 //! A request becomes a run, and the run an answer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use actix_web::error::PayloadError;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
@@ -17,6 +18,9 @@ use crate::engine::{Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::tasks::{ClientReply, ClientRequest, Content};
+
+/// The longest pause in the middle of a request body.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
 
 /// `POST /v1/messages`.
 pub async fn messages(
@@ -205,7 +209,7 @@ async fn read_body(
     }
     // An announced length is only a promise: no more than 1 MB is set aside for it.
     let mut whole = Vec::with_capacity(announced.unwrap_or(4096).min(1 << 20));
-    while let Some(piece) = body.next().await {
+    while let Some(piece) = next_piece(&mut body).await? {
         let piece = piece
             .map_err(|error| ApiError::invalid_request(format!("body: it broke off: {error}")))?;
         if whole.len() + piece.len() > limit {
@@ -214,6 +218,11 @@ async fn read_body(
         whole.extend_from_slice(&piece);
     }
     Ok(whole)
+}
+
+async fn next_piece(body: &mut web::Payload) -> Result<Option<Result<Bytes, PayloadError>>, ApiError> {
+    let piece = tokio::time::timeout(BODY_PAUSE, body.next()).await;
+    piece.map_err(|_| ApiError::invalid_request("body: nothing more of it came for 30 s".to_owned()))
 }
 
 fn client_request(headers: &HeaderMap, body: Vec<u8>) -> ClientRequest {

@@ -84,7 +84,7 @@ pub fn read(file: Option<&Path>, environment: &[(String, String)]) -> Result<Set
     if settings.store.folder.as_os_str().is_empty() {
         settings.store.folder = default_data_folder(environment);
     }
-    check(&settings)?;
+    settings.check()?;
     Ok(settings)
 }
 
@@ -226,8 +226,12 @@ fn parse(text: &str, name: &str) -> Result<Table, Error> {
     })
 }
 
-/// What no single setting can say.
-fn check(settings: &Settings) -> Result<(), Error> {
+impl Settings {
+    /// Checks what no single setting can say.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its cure.
+    pub fn check(&self) -> Result<(), Error> {
     let invalid = |key: &str, message: String| {
         Err(Error::Invalid {
             origin: "settings".to_owned(),
@@ -235,7 +239,7 @@ fn check(settings: &Settings) -> Result<(), Error> {
             message,
         })
     };
-    let server = &settings.server;
+    let server = &self.server;
     let exposed =
         "everybody who reaches this address could spend your credit and read your prompts";
     if !server.is_loopback() && server.client_keys.is_empty() {
@@ -267,14 +271,14 @@ fn check(settings: &Settings) -> Result<(), Error> {
             format!("{} is not between 1 and 1024", server.body_limit_mb),
         );
     }
-    let url = &settings.upstream.base_url;
+    let url = &self.upstream.base_url;
     if !(url.starts_with("http://") || url.starts_with("https://")) {
         return invalid(
             "upstream.base_url",
             format!("`{url}` is no http or https URL, such as https://openrouter.ai/api/v1"),
         );
     }
-    let folder: &PathBuf = &settings.workflows.folder;
+    let folder: &PathBuf = &self.workflows.folder;
     if !folder.as_os_str().is_empty() && !folder.is_dir() {
         return invalid(
             "workflows.folder",
@@ -282,6 +286,7 @@ fn check(settings: &Settings) -> Result<(), Error> {
         );
     }
     Ok(())
+}
 }
 
 /// Levenshtein distance, for suggestions.
