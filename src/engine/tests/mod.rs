@@ -2,7 +2,7 @@
 
 //mod faults;
 mod flows;
-//mod random_graphs;
+mod random_graphs;
 mod running;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
