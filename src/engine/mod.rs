@@ -44,6 +44,9 @@ pub mod task;
 pub mod trace;
 mod workflow;
 
+#[cfg(test)]
+mod tests;
+
 pub use cx::{Cx, Reporter};
 pub use error::{Fault, TaskError};
 pub use event::{
