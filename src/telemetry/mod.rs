@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`export`] | the way out for spans: OTLP over HTTP, bounded |
 //! | [`spans`] | a trace for each run |
+//! | [`metrics`] | the figures for Prometheus, and their text |
+//! | [`metrics_observer`] | adds each run to the figures |
 //! | [`probe`] | figures that others keep |
 //!
 //! It knows the engine's events and the names of facts, nothing else of the crate.
@@ -11,10 +13,15 @@
 pub mod export;
 #[cfg(test)]
 mod fixture;
+pub mod metrics;
+pub mod metrics_observer;
+#[cfg(test)]
+mod metrics_tests;
 #[cfg(test)]
 #[path = "../../tests/it/support/otlp.rs"]
 mod otlp;
 pub mod probe;
+mod process;
 mod record;
 mod span_data;
 pub mod spans;
@@ -23,5 +30,7 @@ mod tests;
 mod transport;
 
 pub use export::SpanExport;
+pub use metrics::Metrics;
+pub use metrics_observer::MetricsObserver;
 pub use probe::Probe;
 pub use spans::SpanObserver;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{
-    Event, EventBatch, EventKind, FactValue, Level, PlanInfo, RunId, RunStart, State, StepIndex,
-    Timestamp,
+    Carries, Event, EventBatch, EventKind, FactValue, Level, PlanInfo, RunId, RunStart, State,
+    StepIndex, Timestamp,
 };
 
 /// Notes kept of one run; more of them are counted only.
@@ -112,6 +112,11 @@ impl OpenRuns {
         }
     }
 
+    /// Runs under way that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Takes in a batch. Runs for which `follow` says no when they start are never remembered.
     pub(super) fn fold(
         &mut self,
@@ -180,20 +185,46 @@ impl RunRecord {
         }
     }
 
-    pub(super) fn int(&self, name: &str) -> Option<i64> {
+    /// A measure or a count, when it is one that can be added up: neither negative nor infinite.
+    pub(super) fn measure(&self, name: &str) -> Option<f64> {
+        let measure = match self.fact(name)? {
+            FactValue::Float(float) => *float,
+            FactValue::Int(int) => f64::from(i32::try_from(*int).ok()?),
+            FactValue::Text(_) | FactValue::Bool(_) => return None,
+        };
+        (measure.is_finite() && measure >= 0.0).then_some(measure)
+    }
+
+    /// A count that is one: not negative.
+    pub(super) fn count(&self, name: &str) -> Option<u64> {
         match self.fact(name)? {
-            FactValue::Int(int) => Some(*int),
+            FactValue::Int(int) => u64::try_from(*int).ok(),
             _ => None,
         }
     }
 
-    /// A measure; a count will do.
-    pub(super) fn float(&self, name: &str) -> Option<f64> {
-        match self.fact(name)? {
-            FactValue::Float(float) => Some(*float),
-            FactValue::Int(int) => i32::try_from(*int).ok().map(f64::from),
-            _ => None,
+    /// The steps through which what `from` owns passes on, nearest first.
+    pub(super) fn flow_of(&self, from: StepIndex) -> Vec<StepIndex> {
+        let mut reached = Vec::new();
+        let mut at = from;
+        loop {
+            let onward = self.plan.edges.iter().find(|edge| {
+                edge.from == Some(at)
+                    && matches!(edge.carries, Carries::Owned(_))
+                    && !reached.contains(&edge.to)
+            });
+            let Some(edge) = onward else { return reached };
+            reached.push(edge.to);
+            at = edge.to;
         }
+    }
+
+    /// The step by which the call that `step` makes has failed: itself or, in mid-stream, one that its flow passes.
+    pub(super) fn failure_of_call(&self, step: StepIndex) -> Option<&StepRecord> {
+        std::iter::once(step)
+            .chain(self.flow_of(step))
+            .filter_map(|step| self.steps.get(usize::from(step)))
+            .find(|step| step.started.is_some() && is_error(step.state))
     }
 
     fn take_in(&mut self, event: &Event, detail: Detail) -> Option<Ending> {
@@ -282,6 +313,20 @@ impl RunRecord {
         } else {
             self.notes_dropped = self.notes_dropped.saturating_add(1);
         }
+    }
+}
+
+/// A run that was cancelled did not fail: its client hung up.
+pub(super) const fn is_error(state: State) -> bool {
+    matches!(state, State::Failed | State::TimedOut | State::Crashed)
+}
+
+/// For a failure that nobody gave a kind.
+pub(super) const fn error_type(state: State) -> &'static str {
+    match state {
+        State::TimedOut => "timeout",
+        State::Crashed => "panic",
+        _ => "_OTHER",
     }
 }
 

@@ -14,7 +14,9 @@ use opentelemetry::trace::{
 use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use super::record::{Ending, LONGEST_TEXT, Note, NoteKind, RunRecord, StepRecord, cut};
+use super::record::{
+    Ending, LONGEST_TEXT, Note, NoteKind, RunRecord, StepRecord, cut, error_type, is_error,
+};
 use crate::engine::trace::{call_span_id, root_span_id, step_span_id};
 use crate::engine::{Carries, FactValue, Level, State, StepIndex, Timestamp};
 use crate::facts;
@@ -164,11 +166,7 @@ impl Trace<'_> {
 
     fn call(&self, index: StepIndex, step: &StepRecord, from: Timestamp) -> SpanData {
         let Self { record, ending, .. } = self;
-        let flow = self.flow_of(index);
-        let failed = std::iter::once(index)
-            .chain(flow.iter().copied())
-            .filter_map(|index| record.steps.get(usize::from(index)))
-            .find(|step| step.started.is_some() && is_error(step.state));
+        let failed = record.failure_of_call(index);
         let mut attributes = Vec::with_capacity(CALL_FACTS.len() + 3);
         attributes.push(KeyValue::new("gen_ai.operation.name", "chat"));
         for name in CALL_FACTS {
@@ -193,7 +191,7 @@ impl Trace<'_> {
             kind: SpanKind::Client,
             name,
             from,
-            to: self.end_of_call(step, &flow).unwrap_or(ending.at),
+            to: self.end_of_call(index, step).unwrap_or(ending.at),
             attributes,
             events: SpanEvents::default(),
             status: failed.map_or(Status::Unset, |failed| {
@@ -202,29 +200,14 @@ impl Trace<'_> {
         })
     }
 
-    /// The steps through which what `from` owns passes on, nearest first.
-    fn flow_of(&self, from: StepIndex) -> Vec<StepIndex> {
-        let mut reached = Vec::new();
-        let mut at = from;
-        loop {
-            let onward = self.record.plan.edges.iter().find(|edge| {
-                edge.from == Some(at)
-                    && matches!(edge.carries, Carries::Owned(_))
-                    && !reached.contains(&edge.to)
-            });
-            let Some(edge) = onward else { return reached };
-            reached.push(edge.to);
-            at = edge.to;
-        }
-    }
-
     /// When the last byte of the answer had passed: the flow outlives the step that called, so the end is the latest
     /// that the steps it passes through, its progress and the steps that wait for its end tell of.
     /// `None` when the call was still open as the run ended.
-    fn end_of_call(&self, step: &StepRecord, flow: &[StepIndex]) -> Option<Timestamp> {
+    fn end_of_call(&self, index: StepIndex, step: &StepRecord) -> Option<Timestamp> {
         let record = self.record;
+        let flow = record.flow_of(index);
         let mut end = step.ended?;
-        for index in flow {
+        for index in &flow {
             let Some(passing) = record.steps.get(usize::from(*index)) else {
                 continue;
             };
@@ -322,25 +305,11 @@ fn attribute(name: &'static str, value: &FactValue) -> KeyValue {
     KeyValue::new(name, value)
 }
 
-/// A run that was cancelled did not fail: its client hung up.
-const fn is_error(state: State) -> bool {
-    matches!(state, State::Failed | State::TimedOut | State::Crashed)
-}
-
 fn status(state: State, error: Option<&str>) -> Status {
     if is_error(state) {
-        Status::error(error.unwrap_or(state.name()).to_owned())
+        Status::error(error.unwrap_or_else(|| state.name()).to_owned())
     } else {
         Status::Unset
-    }
-}
-
-/// For a failure that nobody gave a kind.
-const fn error_type(state: State) -> &'static str {
-    match state {
-        State::TimedOut => "timeout",
-        State::Crashed => "panic",
-        _ => "_OTHER",
     }
 }
 
