@@ -232,61 +232,62 @@ impl Settings {
     /// # Errors
     /// The first thing that is wrong, with its cure.
     pub fn check(&self) -> Result<(), Error> {
-    let invalid = |key: &str, message: String| {
-        Err(Error::Invalid {
-            origin: "settings".to_owned(),
-            key: key.to_owned(),
-            message,
-        })
-    };
-    let server = &self.server;
-    let exposed =
-        "everybody who reaches this address could spend your credit and read your prompts";
-    if !server.is_loopback() && server.client_keys.is_empty() {
-        let cure = "set DAGWAY_CLIENT_KEYS to one or more keys of your own, or listen on 127.0.0.1";
-        return invalid(
-            "server.listen",
-            format!(
-                "{} is not a loopback address: {exposed}; {cure}",
-                server.listen
-            ),
-        );
+        let invalid = |key: &str, message: String| {
+            Err(Error::Invalid {
+                origin: "settings".to_owned(),
+                key: key.to_owned(),
+                message,
+            })
+        };
+        let server = &self.server;
+        let exposed =
+            "everybody who reaches this address could spend your credit and read your prompts";
+        if !server.is_loopback() && server.client_keys.is_empty() {
+            let cure =
+                "set DAGWAY_CLIENT_KEYS to one or more keys of your own, or listen on 127.0.0.1";
+            return invalid(
+                "server.listen",
+                format!(
+                    "{} is not a loopback address: {exposed}; {cure}",
+                    server.listen
+                ),
+            );
+        }
+        if !server.is_loopback() && server.dashboard_password.is_empty() {
+            let cure = "set DAGWAY_DASHBOARD_PASSWORD, or listen on 127.0.0.1";
+            return invalid(
+                "server.listen",
+                format!(
+                    "{} is not a loopback address: {exposed}; {cure}",
+                    server.listen
+                ),
+            );
+        }
+        if server.client_keys.iter().any(super::Secret::is_empty) {
+            return invalid("server.client_keys", "one of the keys is empty".to_owned());
+        }
+        if !(1..=1024).contains(&server.body_limit_mb) {
+            return invalid(
+                "server.body_limit_mb",
+                format!("{} is not between 1 and 1024", server.body_limit_mb),
+            );
+        }
+        let url = &self.upstream.base_url;
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            return invalid(
+                "upstream.base_url",
+                format!("`{url}` is no http or https URL, such as https://openrouter.ai/api/v1"),
+            );
+        }
+        let folder: &PathBuf = &self.workflows.folder;
+        if !folder.as_os_str().is_empty() && !folder.is_dir() {
+            return invalid(
+                "workflows.folder",
+                format!("there is no folder {}", folder.display()),
+            );
+        }
+        Ok(())
     }
-    if !server.is_loopback() && server.dashboard_password.is_empty() {
-        let cure = "set DAGWAY_DASHBOARD_PASSWORD, or listen on 127.0.0.1";
-        return invalid(
-            "server.listen",
-            format!(
-                "{} is not a loopback address: {exposed}; {cure}",
-                server.listen
-            ),
-        );
-    }
-    if server.client_keys.iter().any(super::Secret::is_empty) {
-        return invalid("server.client_keys", "one of the keys is empty".to_owned());
-    }
-    if !(1..=1024).contains(&server.body_limit_mb) {
-        return invalid(
-            "server.body_limit_mb",
-            format!("{} is not between 1 and 1024", server.body_limit_mb),
-        );
-    }
-    let url = &self.upstream.base_url;
-    if !(url.starts_with("http://") || url.starts_with("https://")) {
-        return invalid(
-            "upstream.base_url",
-            format!("`{url}` is no http or https URL, such as https://openrouter.ai/api/v1"),
-        );
-    }
-    let folder: &PathBuf = &self.workflows.folder;
-    if !folder.as_os_str().is_empty() && !folder.is_dir() {
-        return invalid(
-            "workflows.folder",
-            format!("there is no folder {}", folder.display()),
-        );
-    }
-    Ok(())
-}
 }
 
 /// Levenshtein distance, for suggestions.
