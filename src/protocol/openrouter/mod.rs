@@ -1,1 +1,3 @@
 //! OpenRouter chat completions as the upstream speaks them.
+
+pub mod catalogue;

@@ -55,6 +55,8 @@ pub struct Request<'a> {
     pub fallbacks: Vec<Cow<'a, str>>,
     /// Fields that are known and mean something to Anthropic's servers alone.
     pub set_aside: Vec<&'static str>,
+    /// The length of the body's text.
+    pub body_len: usize,
     /// Fields that nobody knows yet.
     pub unknown: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
@@ -146,7 +148,10 @@ impl<'a> Request<'a> {
     }
 
     fn read(body: &'a str, seen: &mut Seen) -> Parsed<Self> {
-        let mut request = Self::default();
+        let mut request = Self {
+            body_len: body.len(),
+            ..Self::default()
+        };
         let mut cursor = Cursor::new(body);
         cursor
             .object(|cursor, key| request.field(seen, cursor, key))
