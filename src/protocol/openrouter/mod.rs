@@ -1,1 +1,5 @@
 //! OpenRouter chat completions as the upstream speaks them.
+
+pub mod chunk;
+pub mod error;
+mod overflow;
