@@ -1,4 +1,6 @@
 //! The Messages API as clients speak it.
 
 pub mod error;
+pub mod event;
+pub mod message;
 pub mod request;
