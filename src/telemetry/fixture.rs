@@ -21,7 +21,6 @@ pub(super) const STEPS: [&str; 9] = [
     "price_usage",
     "log_usage",
 ];
-pub(super) const MAP_MODEL: StepIndex = 1;
 pub(super) const CALL: StepIndex = 5;
 pub(super) const CONVERT: StepIndex = 6;
 pub(super) const PRICE: StepIndex = 7;

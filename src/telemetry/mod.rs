@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | [`logging`] | the process's log |
 //! | [`export`] | the way out for spans: OTLP over HTTP, bounded |
 //! | [`spans`] | a trace for each run |
 //! | [`metrics`] | the figures for Prometheus, and their text |
@@ -13,6 +14,8 @@
 pub mod export;
 #[cfg(test)]
 mod fixture;
+mod json_lines;
+pub mod logging;
 pub mod metrics;
 pub mod metrics_observer;
 #[cfg(test)]
