@@ -22,8 +22,10 @@ use crate::engine::event_queue;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
 use crate::server::{Gateway, routes};
-use crate::settings::Settings;
+use crate::settings::{self, LogFormat, Settings};
 use crate::store::{self, Store};
+use crate::telemetry::logging::Format;
+use crate::telemetry::{self, SpanExport};
 use crate::upstream::{self, Client, Models};
 use observers::Observers;
 
@@ -47,6 +49,12 @@ pub enum StartError {
     /// Traces cannot be exported.
     #[error("{0}; check OTEL_EXPORTER_OTLP_ENDPOINT")]
     Traces(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The log cannot be started.
+    #[error(transparent)]
+    Log(#[from] telemetry::logging::Error),
+    /// A thread cannot be started, or figures collide.
+    #[error("the observers cannot be started: {0}")]
+    Observers(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; end the program that uses it, or choose another with DAGWAY_LISTEN")]
     Listen {
@@ -55,6 +63,15 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+}
+
+/// What differs between a server and a demo, and between a program and a test.
+#[derive(Debug, Default)]
+pub struct Manner {
+    /// A sentence for the head of every page.
+    pub notice: Option<String>,
+    /// Whether to start the process's log, of which there can be one.
+    pub log: bool,
 }
 
 /// Dagway, serving.
@@ -69,11 +86,15 @@ pub struct App {
 }
 
 impl App {
-    /// Starts everything and serves. `notice` is shown on every page.
+    /// Starts everything and serves.
     ///
     /// # Errors
     /// A sentence with the cure. Nothing is left running.
-    pub async fn start(settings: Settings, notice: Option<String>) -> Result<Self, StartError> {
+    pub async fn start(settings: Settings, manner: Manner) -> Result<Self, StartError> {
+        let export = observers::export(&settings.telemetry)?;
+        if manner.log {
+            start_log(&settings.log, export.as_ref())?;
+        }
         let client = Arc::new(upstream_client(&settings)?);
         let models = Arc::new(Models::default());
         let plans = plans::compile(&settings, &plans::resources(&settings, Arc::clone(&client), Arc::clone(&models)))?;
@@ -85,7 +106,7 @@ impl App {
         let store: Arc<dyn Store> = opened.store;
         let live = opened.live;
         let (events, source) = event_queue(EVENT_QUEUE);
-        let (observers, metrics) = Observers::start(&settings, opened.recorder, (&events, source))?;
+        let (observers, metrics) = Observers::start(export, opened.recorder, (&events, source))?;
         let gateway = web::Data::new(Gateway {
             messages: ArcSwap::new(plans.messages),
             count_tokens: ArcSwap::new(plans.count_tokens),
@@ -160,6 +181,15 @@ pub fn upstream_client(settings: &Settings) -> Result<Client, upstream::client::
         connect_timeout: upstream.connect_timeout,
         early_error_wait: upstream.early_error_wait,
     })
+}
+
+fn start_log(settings: &settings::Log, export: Option<&SpanExport>) -> Result<(), StartError> {
+    let format = match settings.format {
+        LogFormat::Auto => Format::Auto,
+        LogFormat::Pretty => Format::Pretty,
+        LogFormat::Json => Format::Json,
+    };
+    Ok(telemetry::logging::init(format, &settings.filter, export)?)
 }
 
 fn store_settings(settings: &Settings) -> store::Settings {

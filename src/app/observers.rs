@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::StartError;
 use crate::engine::{EventSink, EventSource, Observer};
-use crate::settings::{self, Settings};
+use crate::settings;
 use crate::store::{Recorder, RecorderStats};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::{CALL_TASK, MOST_OPEN_RUNS};
@@ -29,7 +29,7 @@ pub(super) struct Observers {
 impl Observers {
     /// Lets them watch what comes out of `source`.
     pub(super) fn start(
-        settings: &Settings,
+        export: Option<SpanExport>,
         recorder: Recorder,
         (events, source): (&EventSink, EventSource),
     ) -> Result<(Self, MetricsText), StartError> {
@@ -42,20 +42,19 @@ impl Observers {
         let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.depth());
         // Spans and metrics are quick and never wait; the recorder may wait for the disk and comes last.
         let mut observers: Vec<Box<dyn Observer>> = Vec::new();
-        let export = export(&settings.telemetry)?;
         if let Some(export) = &export {
             let spans = SpanObserver::new(export, CALL_TASK, MOST_OPEN_RUNS);
             probes.push(spans.probe());
             probes.extend(export.probes());
             observers.push(Box::new(spans));
         }
-        let metrics = Arc::new(Metrics::new(probes).map_err(|error| StartError::Traces(Box::new(error)))?);
+        let metrics = Arc::new(Metrics::new(probes).map_err(|error| StartError::Observers(Box::new(error)))?);
         observers.push(Box::new(MetricsObserver::new(Arc::clone(&metrics), CALL_TASK, MOST_OPEN_RUNS)));
         observers.push(Box::new(recorder));
         let thread = std::thread::Builder::new()
             .name("observers".to_owned())
             .spawn(move || source.feed(&mut observers))
-            .map_err(|error| StartError::Traces(Box::new(error)))?;
+            .map_err(|error| StartError::Observers(Box::new(error)))?;
         Ok((Self { thread, export }, Box::new(move || metrics.render())))
     }
 
@@ -78,7 +77,8 @@ impl Observers {
     }
 }
 
-fn export(settings: &settings::Telemetry) -> Result<Option<SpanExport>, StartError> {
+/// The way out for spans, when the settings name a collector.
+pub(super) fn export(settings: &settings::Telemetry) -> Result<Option<SpanExport>, StartError> {
     if settings.endpoint.is_empty() {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ use crate::engine::plan::Faults;
 use crate::engine::{Plan, PlanInfo, Resources};
 use crate::server::gateway::MessagesPlan;
 use crate::settings::Settings;
+use crate::tasks::build_request::ProviderWish;
 use crate::tasks::count_tokens::CountingSlots;
 use crate::tasks::reply_flow::Patience;
 use crate::tasks::{self, Aliases};
@@ -136,8 +137,14 @@ pub(super) fn resources(
     resources.insert(models);
     resources.insert(Arc::new(Aliases(settings.models.aliases.clone())));
     resources.insert(Arc::new(patience));
+    resources.insert(Arc::new(ProviderWish(provider_wish(&settings.models.provider))));
     resources.insert(Arc::new(CountingSlots(Arc::new(Semaphore::new(cores)))));
     resources
+}
+
+/// The `provider` object of the settings; they were checked to hold one or nothing.
+fn provider_wish(json: &str) -> Option<Box<serde_json::value::RawValue>> {
+    serde_json::from_str(json).ok()
 }
 
 /// The file and text for each route: the user's where there is one, else ours.

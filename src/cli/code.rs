@@ -7,8 +7,8 @@ use tokio::process::Command;
 
 use super::claude;
 use super::{Failure, say_error};
-use crate::app::App;
-use crate::settings::{LogFormat, Settings};
+use crate::app::{App, Manner};
+use crate::settings::Settings;
 
 /// How long a server that may be there already has to answer.
 const HELLO_WAIT: Duration = Duration::from_millis(800);
@@ -17,7 +17,7 @@ const HELLO_WAIT: Duration = Duration::from_millis(800);
 ///
 /// # Errors
 /// When `claude` is not there or Dagway cannot start; otherwise the exit code is that of `claude`.
-pub async fn run(mut settings: Settings, arguments: &[String]) -> Result<(), Failure> {
+pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure> {
     let path = std::env::var_os("PATH");
     let program = claude::find(path.as_deref())
         .ok_or_else(|| Failure::Usage(format!("`claude` is not in your PATH; {}", claude::CURE)))?;
@@ -36,10 +36,8 @@ pub async fn run(mut settings: Settings, arguments: &[String]) -> Result<(), Fai
                 "OPENROUTER_API_KEY is not set; get a key at https://openrouter.ai/keys".to_owned(),
             ));
         }
-        // The terminal belongs to Claude Code: what happens is on the dashboard.
-        settings.log.format = LogFormat::Json;
-        settings.log.filter = "off".to_owned();
-        Some(App::start(settings, None).await?)
+        // The terminal belongs to Claude Code, so there is no log: what happens is on the dashboard.
+        Some(App::start(settings, Manner::default()).await?)
     };
     let url = app
         .as_ref()

@@ -2,7 +2,7 @@
 
 use super::args;
 use super::{Failure, say, serve};
-use crate::app::App;
+use crate::app::{App, Manner};
 use crate::settings::{Secret, Settings};
 use crate::simulator::sessions::{self, Pace};
 use crate::simulator::{self, Simulator};
@@ -28,7 +28,7 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
     settings.upstream.base_url = simulator.base_url();
     settings.upstream.api_key = Secret::new("sk-or-simulated");
     settings.store.folder = settings.store.folder.join("demo");
-    let app = App::start(settings, Some(NOTICE.to_owned())).await?;
+    let app = App::start(settings, Manner { notice: Some(NOTICE.to_owned()), log: true }).await?;
     serve::greet(&app);
     say("  SIMULATED    the models are simulated: nothing leaves this machine, nothing is charged");
     let url = app.url();

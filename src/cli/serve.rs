@@ -1,7 +1,7 @@
 //! `dagway serve`: serves until a signal.
 
 use super::{Failure, say};
-use crate::app::App;
+use crate::app::{App, Manner};
 use crate::settings::Settings;
 
 /// Serves until SIGTERM or Ctrl-C, then lets the runs in progress end.
@@ -18,7 +18,7 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
-    let app = App::start(settings, None).await?;
+    let app = App::start(settings, Manner { notice: None, log: true }).await?;
     greet(&app);
     app.until_signal().await;
     Ok(())

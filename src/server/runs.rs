@@ -68,7 +68,7 @@ async fn serve(
         request_id,
         trace,
     };
-    let span = tracing::info_span!("run", run.id = %id, request.id = %start.request_id);
+    let span = tracing::error_span!("run", run.id = %id, request.id = %start.request_id);
     run(gateway, plan, (request.headers(), input), start)
         .instrument(span)
         .await

@@ -272,6 +272,11 @@ impl Settings {
                 format!("{} is not between 1 and 1024", server.body_limit_mb),
             );
         }
+        let provider = &self.models.provider;
+        let is_object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(provider).is_ok();
+        if !provider.is_empty() && !is_object {
+            return invalid("models.provider", format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"));
+        }
         let url = &self.upstream.base_url;
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             return invalid(

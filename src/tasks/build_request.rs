@@ -1,23 +1,31 @@
 //! `build_request`: the body for the upstream, cut to what the model takes.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::convert_messages::ConvertedMessages;
 use super::convert_tools::ConvertedTools;
-use super::map_model::MappedModel;
+use super::map_model::{Aliases, MappedModel};
 use super::validate::ValidRequest;
-use crate::engine::{Artifact, Cx, Level, Task, TaskError};
+use crate::engine::{Artifact, Cx, Level, Res, Task, TaskError};
 use crate::facts;
-use crate::protocol::translate::build::{Routing, build_request};
+use crate::protocol::translate::model::resolve;
+use crate::protocol::translate::{Routing, build_request};
 
 /// Puts the upstream's request together.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BuildRequest {}
+
+/// The upstream's `provider` object from the settings: which providers may serve, in which order, at which price.
+#[derive(Debug, Default)]
+pub struct ProviderWish(pub Option<Box<RawValue>>);
 
 /// The upstream's request, ready to be sent, as often as need be.
 #[derive(Debug, Serialize)]
@@ -50,19 +58,25 @@ impl Task for BuildRequest {
         Arc<MappedModel>,
         Arc<ConvertedMessages>,
         Arc<ConvertedTools>,
+        Res<Aliases>,
+        Res<ProviderWish>,
     );
     type Output = UpstreamRequest;
 
     async fn run(
         &self,
-        (valid, model, messages, tools): Self::Input,
+        (valid, model, messages, tools, aliases, provider): Self::Input,
         cx: &Cx,
     ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
+        let fallbacks = fallbacks(&request.fallbacks, &aliases.0)?;
         let sticky = sticky_key(valid.session.as_deref(), valid.agent.as_deref());
+        let end_user = request.end_user();
         let routing = Routing {
             session_id: sticky.as_deref(),
-            ..Routing::default()
+            user: end_user.as_deref(),
+            models: &fallbacks,
+            provider: provider.0.as_deref(),
         };
         let built = build_request(
             request,
@@ -92,6 +106,11 @@ impl Task for BuildRequest {
             built: Instant::now(),
         })
     }
+}
+
+/// The models that the upstream may fall back to, as it knows them.
+fn fallbacks(asked: &[Cow<'_, str>], aliases: &BTreeMap<String, String>) -> Result<Vec<String>, TaskError> {
+    asked.iter().map(|model| resolve(model, aliases).map_err(TaskError::client)).collect()
 }
 
 /// OpenRouter keeps a session at one provider, so that its cache hits. A sub-agent has another prefix, hence another key.

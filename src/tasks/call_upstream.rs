@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::build_request::UpstreamRequest;
 use crate::engine::{Cx, Own, Owned, Res, Task, TaskError, trace};
 use crate::facts;
-use crate::protocol::openrouter::error::{AnswerHead, UpstreamError, error_in_success};
+use crate::protocol::openrouter::error::UpstreamError;
+use crate::protocol::translate::reply::{Peek, peek};
 use crate::upstream::{Body, ByteFlow, Call, Client};
 
 /// Sends the request and returns when the answer's headers are in and it does not begin with an error.
@@ -72,7 +73,7 @@ impl Task for CallUpstream {
         let content = match answer.body {
             Body::Stream(flow) => UpstreamContent::Stream(flow),
             Body::Whole(flow) => {
-                UpstreamContent::Whole(whole(flow, &answer.head).await.map_err(task_error)?)
+                UpstreamContent::Whole(whole(flow).await.map_err(task_error)?)
             }
         };
         Ok(Own(UpstreamAnswer {
@@ -91,11 +92,11 @@ async fn ask(client: &Client, call: &Call) -> Result<crate::upstream::Answer, Up
 }
 
 /// Reads a whole answer here, so that an error in a 200 can still be retried.
-async fn whole(flow: ByteFlow, head: &AnswerHead) -> Result<Bytes, UpstreamError> {
+async fn whole(flow: ByteFlow) -> Result<Bytes, UpstreamError> {
     let body = flow.whole().await?;
-    match error_in_success(head, &body) {
-        Some(error) => Err(error),
-        None => Ok(body),
+    match peek(&body) {
+        Peek::Error(error) => Err(*error),
+        Peek::Fine | Peek::More => Ok(body),
     }
 }
 

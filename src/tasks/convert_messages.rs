@@ -8,7 +8,7 @@ use yoke::Yoke;
 
 use super::validate::ValidRequest;
 use crate::engine::{Artifact, Cx, Task, TaskError};
-use crate::protocol::translate::messages::{Messages, convert_messages};
+use crate::protocol::translate::{Messages, convert_messages};
 
 /// Converts system and messages.
 #[derive(Debug, Default, Deserialize)]

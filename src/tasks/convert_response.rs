@@ -100,14 +100,10 @@ fn reply_settings(
         request_id: cx.start().request_id.to_string(),
         target_model: model.target.id.clone(),
         input_estimate: tokens::estimate(request),
-        names: tools.0.get().names().clone(),
+        names: tools.0.get().names.clone(),
         thinking_asked: request.asks_for_thinking(),
         display_omitted: request.omits_thinking(),
-        stop_sequences: request
-            .stop_sequences
-            .iter()
-            .map(|stop| stop.to_string())
-            .collect(),
+        stop_sequences: request.stop_sequences.iter().map(|stop| stop.clone().into_owned()).collect(),
         used_tool_ids: request.tool_ids(),
         web_search: request.offers_web_search(),
     }

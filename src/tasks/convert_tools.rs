@@ -8,7 +8,7 @@ use yoke::Yoke;
 
 use super::validate::ValidRequest;
 use crate::engine::{Artifact, Cx, Task, TaskError};
-use crate::protocol::translate::tools::{Tools, convert_tools};
+use crate::protocol::translate::{Tools, convert_tools};
 
 /// Converts tools and tool choice.
 #[derive(Debug, Default, Deserialize)]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::price_usage::PricedReply;
 use crate::engine::{Cx, Level, Task, TaskError};
 use crate::facts;
+use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::translate::reply::Summary;
 
 /// States tokens, model and stop reason.
@@ -31,8 +32,8 @@ impl Task for LogUsage {
         tracing::info!(
             run.id = %cx.run_id(),
             request.id = %cx.start().request_id,
-            model = summary.model.as_deref().unwrap_or_default(),
-            stop_reason = summary.stop_reason.as_deref().unwrap_or_default(),
+            model = summary.model_used.as_deref().unwrap_or_default(),
+            stop_reason = summary.stop_reason.map(StopReason::name).unwrap_or_default(),
             input_tokens = usage.input_tokens,
             cache_read_tokens = usage.cache_read_input_tokens,
             cache_write_tokens = usage.cache_creation_input_tokens,
@@ -46,11 +47,13 @@ impl Task for LogUsage {
 
 fn state_labels(summary: &Summary, cx: &Cx) {
     let labels = [
-        (facts::MODEL_USED, &summary.model),
+        (facts::MODEL_USED, &summary.model_used),
         (facts::PROVIDER_BEHIND, &summary.provider),
         (facts::RESPONSE_ID, &summary.response_id),
-        (facts::FINISH_REASON, &summary.stop_reason),
-    ];
+            ];
+    if let Some(reason) = summary.stop_reason {
+        cx.fact(facts::FINISH_REASON, reason.name());
+    }
     for (name, value) in labels {
         if let Some(value) = value {
             cx.fact(name, value.as_str());
@@ -70,5 +73,5 @@ fn state_tokens(summary: &Summary, cx: &Cx) {
     cx.fact(facts::CACHE_READ_TOKENS, count(read));
     cx.fact(facts::CACHE_WRITE_TOKENS, count(written));
     cx.fact(facts::OUTPUT_TOKENS, count(usage.output_tokens));
-    cx.fact(facts::REASONING_TOKENS, count(usage.reasoning_tokens));
+    cx.fact(facts::REASONING_TOKENS, count(usage.thinking_tokens.unwrap_or(0)));
 }

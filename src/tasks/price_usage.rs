@@ -8,6 +8,7 @@ use super::convert_response::ReplySummary;
 use super::map_model::MappedModel;
 use crate::engine::{Artifact, Cx, End, Task, TaskError};
 use crate::facts;
+use crate::protocol::openrouter::catalogue::Metered;
 
 /// Puts a price on an answer that has ended.
 #[derive(Debug, Default, Deserialize)]
@@ -52,12 +53,13 @@ impl Task for PriceUsage {
         let by_catalogue = || {
             let pricing = model.target.pricing.as_ref()?;
             let usage = &summary.usage;
-            Some(pricing.cost(
-                usage.input_tokens,
-                usage.cache_read_input_tokens,
-                usage.cache_creation_input_tokens,
-                usage.output_tokens,
-            ))
+            pricing.cost(&Metered {
+                input: usage.input_tokens,
+                cache_read: usage.cache_read_input_tokens,
+                cache_write: usage.cache_creation_input_tokens,
+                output: usage.output_tokens,
+                web_searches: usage.web_search_requests.unwrap_or(0),
+            })
         };
         let (usd, source) = match summary.cost_usd {
             Some(usd) => (Some(usd), PriceSource::Upstream),

@@ -9,7 +9,7 @@ use futures_util::Stream;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
-use crate::protocol::openrouter::error::{AnswerHead, UpstreamError, from_answer};
+use crate::protocol::openrouter::error::{Headers, UpstreamError, from_answer};
 use crate::protocol::translate::reply::{Peek, peek};
 
 /// The longest body that is read whole.
@@ -21,6 +21,24 @@ const LONGEST_PEEK: usize = 64 << 10;
 /// How long the rest of an error's body may take.
 const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 
+/// What an error's body is read with.
+#[derive(Clone, Debug)]
+pub struct AnswerHead {
+    status: u16,
+    content_type: String,
+    retry_after: Option<String>,
+    rate_limit_reset: Option<String>,
+}
+
+impl AnswerHead {
+    /// The error that a body is.
+    #[must_use]
+    pub fn error(&self, body: &[u8]) -> UpstreamError {
+        let headers = Headers { retry_after: self.retry_after.as_deref(), rate_limit_reset: self.rate_limit_reset.as_deref() };
+        from_answer(self.status, &self.content_type, headers, body)
+    }
+}
+
 /// An answer whose headers are in and whose status is a success.
 pub struct Answer {
     /// OpenRouter's id of the generation, for support and accounting.
@@ -29,8 +47,6 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// What follows.
     pub body: Body,
-    /// What the body's error is read with, should the body turn out to be one.
-    pub head: AnswerHead,
 }
 
 /// The body of an answer.
@@ -64,7 +80,7 @@ impl Answer {
         };
         if !status.is_success() {
             let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
-            return Err(from_answer(&head, &body));
+            return Err(head.error(&body));
         }
         let is_stream = content_type.starts_with("text/event-stream");
         let body = match (is_stream, asked_for_stream) {
@@ -72,7 +88,7 @@ impl Answer {
             (false, _) if content_type.starts_with("application/json") => Body::Whole(flow),
             (false, _) => {
                 let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
-                return Err(from_answer(&head, &body));
+                return Err(head.error(&body));
             }
         };
         Ok(Self {
@@ -154,7 +170,7 @@ impl ByteFlow {
             }
         }
         seen.is_empty()
-            .then(|| UpstreamError::transport("the upstream answered 200 with an empty stream"))
+            .then(|| failed("it answered 200 with an empty stream"))
     }
 
     async fn read_up_to(&mut self, limit: usize, wait: Duration) -> Vec<u8> {
@@ -194,7 +210,12 @@ pub fn broken(error: &reqwest::Error) -> UpstreamError {
         reason = inner.to_string();
         cause = inner.source();
     }
-    UpstreamError::transport(&format!("the upstream broke the connection: {reason}"))
+    failed(&format!("it broke the connection: {reason}"))
+}
+
+/// An answer that is no use, for a reason that another attempt may not meet.
+fn failed(reason: &str) -> UpstreamError {
+    UpstreamError::no_use(reason)
 }
 
 fn head_of(status: u16, headers: &HeaderMap) -> AnswerHead {
@@ -202,7 +223,7 @@ fn head_of(status: u16, headers: &HeaderMap) -> AnswerHead {
         status,
         content_type: text(headers, CONTENT_TYPE.as_str()).unwrap_or_default(),
         retry_after: text(headers, "retry-after"),
-        generation: text(headers, "x-generation-id"),
+        rate_limit_reset: text(headers, "x-ratelimit-reset"),
     }
 }
 

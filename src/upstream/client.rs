@@ -175,7 +175,7 @@ impl Client {
     /// As for [`Client::complete`], and when it takes longer than `within`.
     pub async fn get(&self, path: &str, within: Duration) -> Result<Bytes, UpstreamError> {
         let url = format!("{}/{path}", self.base);
-        let url = Url::parse(&url).map_err(|error| UpstreamError::transport(&error.to_string()))?;
+        let url = Url::parse(&url).map_err(|error| UpstreamError::unreachable(self.host(), &error.to_string()))?;
         let mut request = Request::new(Method::GET, url);
         *request.headers_mut() = self.headers.clone();
         *request.timeout_mut() = Some(within);
@@ -217,7 +217,7 @@ impl Client {
             reason = inner.to_string();
             cause = inner.source();
         }
-        UpstreamError::transport(&format!("cannot reach {}: {reason}", self.host()))
+        UpstreamError::unreachable(self.host(), &reason)
     }
 }
 

@@ -7,8 +7,9 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
 use super::client::Client;
-use crate::protocol::openrouter::catalogue::{Catalogue, Entry};
+use crate::protocol::openrouter::catalogue::Catalogue;
 use crate::protocol::openrouter::error::UpstreamError;
+use crate::protocol::translate::model::Target;
 
 /// How long one fetch may take.
 const FETCH_WAIT: Duration = Duration::from_secs(20);
@@ -23,10 +24,11 @@ pub struct Models {
 }
 
 impl Models {
-    /// A model by its id.
+    /// A model by its id, with what the catalogue says of it.
     #[must_use]
-    pub fn entry(&self, id: &str) -> Option<Entry> {
-        self.catalogue.load().as_ref()?.get(id).cloned()
+    pub fn target(&self, id: &str) -> Target {
+        let catalogue = self.catalogue.load();
+        Target::new(id, catalogue.as_ref().and_then(|catalogue| catalogue.get(id)))
     }
 
     /// The catalogue, if it has come.
@@ -52,9 +54,9 @@ impl Models {
     pub async fn fetch(&self, client: &Client) -> Result<usize, UpstreamError> {
         let body = client.get("models", FETCH_WAIT).await?;
         let catalogue = Catalogue::parse(&body).map_err(|error| {
-            UpstreamError::transport(&format!("the model catalogue cannot be read: {error}"))
+            UpstreamError::no_use(&format!("its model catalogue cannot be read: {error}"))
         })?;
-        let count = catalogue.len();
+        let count = catalogue.entries().len();
         self.catalogue.store(Some(Arc::new(catalogue)));
         self.arrived.notify_waiters();
         Ok(count)

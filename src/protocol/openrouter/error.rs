@@ -52,6 +52,15 @@ impl UpstreamError {
         )
     }
 
+    /// An answer came, but it is of no use: `reason` says what is wrong with it.
+    #[must_use]
+    pub fn no_use(reason: &str) -> Self {
+        Self::of_transport(
+            ApiError::bad_gateway(format!("the upstream failed: {reason}")),
+            "unusable_answer",
+        )
+    }
+
     /// No answer came in time.
     #[must_use]
     pub fn timed_out(message: impl Into<String>) -> Self {

@@ -4,7 +4,7 @@ pub(crate) mod otlp;
 
 use std::time::{Duration, Instant};
 
-use dagway::app::App;
+use dagway::app::{App, Manner};
 use dagway::settings::{Secret, Settings};
 use dagway::simulator::{self, Script, Simulator};
 use futures_util::StreamExt;
@@ -109,7 +109,7 @@ impl TestApp {
         settings.upstream.api_key = Secret::new("sk-or-test");
         settings.store.folder = folder.path().to_owned();
         change(&mut settings);
-        let app = App::start(settings, None).await.expect("the app starts");
+        let app = App::start(settings, Manner::default()).await.expect("the app starts");
         let http = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
