@@ -104,6 +104,11 @@ impl Intake {
         self.new_bytes = 0;
     }
 
+    /// Forgets which blocks the database has: each is written again when it comes again.
+    pub(crate) fn forget(&mut self) {
+        self.seen = Seen::default();
+    }
+
     /// Learns that blocks last used before `minute` were deleted.
     pub(crate) fn deleted_before(&mut self, minute: Minute) {
         self.deleted_before = self.deleted_before.max(minute);

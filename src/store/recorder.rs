@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Change, Keep, Sink};
@@ -287,6 +286,11 @@ impl Recorder {
 
     /// One step of retention; returns whether there is more to do.
     pub(crate) fn tidy(&mut self, now: Timestamp) -> bool {
+        // A block that a run which is not yet written has used again must not look unused.
+        self.write(Instant::now());
+        if !self.dirty.is_empty() {
+            return false;
+        }
         let age = i64::try_from(self.settings.keep_for.as_micros()).unwrap_or(i64::MAX);
         let keep = Keep {
             since: Timestamp(now.0.saturating_sub(age)),
@@ -302,7 +306,8 @@ impl Recorder {
                 tidied.more
             }
             Err(error) => {
-                self.stats.errors.fetch_add(1, Ordering::Relaxed);
+                add(&self.stats.errors, 1);
+                self.intake.forget();
                 tracing::warn!(%error, "old runs could not be deleted");
                 false
             }

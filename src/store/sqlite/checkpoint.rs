@@ -6,8 +6,11 @@
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
+
+use super::open::BUSY_TIMEOUT;
 
 /// Pages in the log that are worth a checkpoint: 4 MB.
 const WORTH_IT: i64 = 1000;
@@ -38,17 +41,27 @@ impl Checkpointer {
         })
     }
 
-    /// Called by the writer after a commit.
-    pub(super) fn committed(&self, writer: &Connection) -> rusqlite::Result<()> {
+    /// Called by the writer after a commit, which stands whatever happens here.
+    pub(super) fn committed(&self, writer: &Connection) {
+        if let Err(error) = self.look(writer) {
+            tracing::warn!(%error, "the log of the run store could not be moved; it is tried again");
+        }
+    }
+
+    fn look(&self, writer: &Connection) -> rusqlite::Result<()> {
         let log = Log::checkpoint(writer, "NOOP")?;
         if log.pages - log.moved >= WORTH_IT
             && let Some(wake) = &self.wake
         {
-            // When it is at work already, it will be woken by the next commit.
+            // When it is at work already, it will be woken after a later commit.
             let _ = wake.try_send(());
         }
         if log.pages >= TOO_LONG {
-            Log::checkpoint(writer, "RESTART")?;
+            // It must not wait for a reader: then it comes to nothing and is tried again.
+            writer.busy_timeout(Duration::ZERO)?;
+            let restarted = Log::checkpoint(writer, "RESTART");
+            writer.busy_timeout(BUSY_TIMEOUT)?;
+            restarted?;
         }
         Ok(())
     }

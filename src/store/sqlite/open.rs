@@ -17,6 +17,9 @@ use crate::store::recorder::Recorder;
 use crate::store::settings::Settings;
 use crate::store::stats::RecorderStats;
 
+/// How long the writer waits for a program that looks into the database by hand.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What [`open`] gives.
 pub struct Opened {
     /// Reads runs.
@@ -147,7 +150,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 
 fn connect(file: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     // Before the first table is made: it cannot be changed later.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;

@@ -147,9 +147,9 @@ impl Conditions {
     fn search(&mut self, words: &str) {
         let mut columns = vec!["error", "models", "session", "request_id"];
         let mut values = vec![containing(words); columns.len()];
-        // A run's id is shown with hyphens and stored without.
+        // A run's id is shown with hyphens and stored without. Few digits occur in many ids by chance.
         let digits = words.replace('-', "");
-        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if digits.len() >= MEANT_AS_ID && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             columns.push("hex(id)");
             values.push(containing(&digits));
         }
@@ -178,6 +178,9 @@ impl Conditions {
         self.values
     }
 }
+
+/// A search for fewer hexadecimal digits, such as `529`, does not mean a run's id.
+const MEANT_AS_ID: usize = 6;
 
 /// How far the clock may be set while a request is accepted: an hour, in microseconds.
 const CLOCK_SLACK: i64 = 3_600_000_000;

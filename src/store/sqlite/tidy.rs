@@ -11,8 +11,10 @@ use crate::store::Error;
 use crate::store::batch::{Keep, Tidied};
 use crate::store::block::Minute;
 
-/// Rows deleted between two looks at the clock.
-const PORTION: u32 = 64;
+/// Runs deleted between two looks at the clock, and at the size.
+const RUNS: u32 = 16;
+/// Blocks deleted between two looks at the clock.
+const BLOCKS: u32 = 64;
 /// Pages given back between two looks at the clock.
 const PAGES: i64 = 64;
 
@@ -34,10 +36,14 @@ impl Tidy {
         loop {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let is_too_big = self.is_too_big(&transaction, keep.bytes)?;
-            let runs = delete_runs(&transaction, keep.since, is_too_big)?;
             let unused_before = unused_before(&transaction)?;
             let blocks = delete_blocks(&transaction, unused_before)?;
+            // Only what is still too much without the blocks that nobody uses may cost more runs.
+            let mut runs = 0;
+            if blocks == 0 {
+                let is_too_big = self.is_too_big(&transaction, keep.bytes)?;
+                runs = delete_runs(&transaction, keep.since, is_too_big)?;
+            }
             transaction.commit()?;
             tidied.runs += runs;
             tidied.blocks_before = Some(unused_before);
@@ -82,7 +88,7 @@ fn delete_runs(
         "SELECT row, started FROM runs WHERE ended IS NOT NULL ORDER BY id LIMIT ?",
     )?;
     let oldest: Vec<(i64, i64)> = oldest
-        .query_map([PORTION], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([RUNS], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let mut delete_run = transaction.prepare_cached("DELETE FROM runs WHERE row = ?")?;
     let mut delete_parts =
@@ -100,9 +106,9 @@ fn delete_runs(
 
 /// Blocks last used before this minute belong to no run that is left.
 ///
-/// Two minutes are left for runs that are known to the recorder and not yet written.
+/// A minute is left for runs that are known to the recorder and not yet written.
 fn unused_before(transaction: &Transaction<'_>) -> rusqlite::Result<Minute> {
-    const SLACK: i64 = 2;
+    const SLACK: i64 = 1;
     let oldest: Option<i64> = transaction.query_row(
         "SELECT min(started) FROM (SELECT started FROM runs ORDER BY id LIMIT 64)",
         [],
@@ -117,7 +123,7 @@ fn delete_blocks(transaction: &Transaction<'_>, before: Minute) -> rusqlite::Res
         .prepare_cached(
             "DELETE FROM blocks WHERE row IN (SELECT row FROM blocks WHERE used < ? ORDER BY used LIMIT ?)",
         )?
-        .execute((before.0, PORTION))
+        .execute((before.0, BLOCKS))
 }
 
 fn give_pages_back(connection: &Connection) -> rusqlite::Result<()> {

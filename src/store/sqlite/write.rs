@@ -83,7 +83,7 @@ impl Sink for SqliteSink {
             self.rows.remove(&run.row.start.id);
         }
         if let Some(checkpointer) = &self.checkpointer {
-            checkpointer.committed(&self.connection)?;
+            checkpointer.committed(&self.connection);
         }
         Ok(())
     }

@@ -2,6 +2,11 @@
 //!
 //! [`story`] is what any database engine has to tell; the rest is about SQLite and its folder.
 
+mod folder;
+mod kill;
+mod lists;
+mod pressure;
+mod retention;
 mod script;
 mod story;
 
