@@ -56,7 +56,9 @@ pub enum StartError {
     #[error("the observers cannot be started: {0}")]
     Observers(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; end the program that uses it, or choose another with DAGWAY_LISTEN")]
+    #[error(
+        "cannot listen on {address}: {source}; end the program that uses it, or choose another with DAGWAY_LISTEN"
+    )]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -97,11 +99,17 @@ impl App {
         }
         let client = Arc::new(upstream_client(&settings)?);
         let models = Arc::new(Models::default());
-        let plans = plans::compile(&settings, &plans::resources(&settings, Arc::clone(&client), Arc::clone(&models)))?;
+        let plans = plans::compile(
+            &settings,
+            &plans::resources(&settings, Arc::clone(&client), Arc::clone(&models)),
+        )?;
         let server = bind(&settings)?;
         let opened = store::open(store_settings(&settings))?;
         if opened.crashed > 0 {
-            tracing::warn!(runs = opened.crashed, "runs were open when the process before this one ended; they are shown as Crashed");
+            tracing::warn!(
+                runs = opened.crashed,
+                "runs were open when the process before this one ended; they are shown as Crashed"
+            );
         }
         let store: Arc<dyn Store> = opened.store;
         let live = opened.live;
@@ -123,11 +131,25 @@ impl App {
             Arc::new(move || gateway.plans())
         };
         let changes = Arc::new(move || live.subscribe());
-        let dashboard = Dashboard { store, plans, changes, notice, version: env!("CARGO_PKG_VERSION") };
+        let dashboard = Dashboard {
+            store,
+            plans,
+            changes,
+            notice: manner.notice,
+            version: env!("CARGO_PKG_VERSION"),
+        };
         let background = keep_models_fresh(&gateway, settings.upstream.catalogue_refresh);
         let (address, server, served) = serve(server, &settings, &gateway, dashboard)?;
         tracing::info!(server.address = %address, upstream = gateway.client.host(), "Dagway serves");
-        Ok(Self { address, server, served, gateway, background, observers, grace: settings.server.shutdown_grace })
+        Ok(Self {
+            address,
+            server,
+            served,
+            gateway,
+            background,
+            observers,
+            grace: settings.server.shutdown_grace,
+        })
     }
 
     /// The address in form of a base URL.
@@ -145,7 +167,9 @@ impl App {
     /// Returns when SIGTERM or Ctrl-C came.
     pub async fn signalled(&self) {
         use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return;
+        };
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
@@ -159,7 +183,10 @@ impl App {
         self.server.stop(true).await;
         let _ = self.served.await;
         self.gateway.tracker.close();
-        if tokio::time::timeout(self.grace, self.gateway.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(self.grace, self.gateway.tracker.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("some runs did not end in time");
         }
         self.gateway.events.close();
@@ -223,7 +250,11 @@ fn keep_models_fresh(gateway: &web::Data<Gateway>, every: Duration) -> Cancellat
     token
 }
 
-type Serving = (SocketAddr, ServerHandle, tokio::task::JoinHandle<std::io::Result<()>>);
+type Serving = (
+    SocketAddr,
+    ServerHandle,
+    tokio::task::JoinHandle<std::io::Result<()>>,
+);
 
 fn serve(
     listener: std::net::TcpListener,
@@ -231,7 +262,10 @@ fn serve(
     gateway: &web::Data<Gateway>,
     dashboard: Dashboard,
 ) -> Result<Serving, StartError> {
-    let fails = |source| StartError::Listen { address: settings.server.listen, source };
+    let fails = |source| StartError::Listen {
+        address: settings.server.listen,
+        source,
+    };
     let address = listener.local_addr().map_err(fails)?;
     let gateway = gateway.clone();
     let tracker = gateway.tracker.clone();
@@ -270,10 +304,11 @@ fn serve(
 
 fn guard_of(settings: &Settings) -> Guard {
     let server = &settings.server;
-    let secret = |secret: &crate::settings::Secret| SecretString::from(secret.expose());
+    let secret = |secret: &settings::Secret| SecretString::from(secret.expose());
     Guard {
         client_keys: server.client_keys.iter().map(secret).collect(),
-        password: (!server.dashboard_password.is_empty()).then(|| secret(&server.dashboard_password)),
+        password: (!server.dashboard_password.is_empty())
+            .then(|| secret(&server.dashboard_password)),
         allowed_hosts: server.is_loopback().then(|| server.allowed_hosts.clone()),
     }
 }

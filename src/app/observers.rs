@@ -35,21 +35,28 @@ impl Observers {
     ) -> Result<(Self, MetricsText), StartError> {
         let mut probes = recorder_probes(recorder.stats());
         let sink = events.clone();
-        probes.push(Probe::new("dagway_event_queue_batches", "Batches of events that wait to be observed.", move || {
-            sink.depth() as u64
-        }));
+        probes.push(Probe::new(
+            "dagway_event_queue_batches",
+            "Batches of events that wait to be observed.",
+            move || sink.depth() as u64,
+        ));
         let depth = events.clone();
         let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.depth());
         // Spans and metrics are quick and never wait; the recorder may wait for the disk and comes last.
         let mut observers: Vec<Box<dyn Observer>> = Vec::new();
         if let Some(export) = &export {
-            let spans = SpanObserver::new(export, CALL_TASK, MOST_OPEN_RUNS);
+            let spans = SpanObserver::new(export.clone(), CALL_TASK, MOST_OPEN_RUNS);
             probes.push(spans.probe());
             probes.extend(export.probes());
             observers.push(Box::new(spans));
         }
-        let metrics = Arc::new(Metrics::new(probes).map_err(|error| StartError::Observers(Box::new(error)))?);
-        observers.push(Box::new(MetricsObserver::new(Arc::clone(&metrics), CALL_TASK, MOST_OPEN_RUNS)));
+        let metrics =
+            Arc::new(Metrics::new(probes).map_err(|error| StartError::Observers(Box::new(error)))?);
+        observers.push(Box::new(MetricsObserver::new(
+            Arc::clone(&metrics),
+            CALL_TASK,
+            MOST_OPEN_RUNS,
+        )));
         observers.push(Box::new(recorder));
         let thread = std::thread::Builder::new()
             .name("observers".to_owned())
@@ -72,7 +79,9 @@ impl Observers {
         match tokio::time::timeout(within, last).await {
             Ok(Ok(true)) => {}
             Ok(_) => tracing::error!("the observers broke off; the last runs may not be recorded"),
-            Err(_) => tracing::error!("the observers did not end in time; the last runs may not be recorded"),
+            Err(_) => tracing::error!(
+                "the observers did not end in time; the last runs may not be recorded"
+            ),
         }
     }
 }
@@ -96,12 +105,16 @@ pub(super) fn export(settings: &settings::Telemetry) -> Result<Option<SpanExport
         .build()
         .map_err(|error| fails(Box::new(error)))?;
     let runtime = tokio::runtime::Handle::current();
-    SpanExport::start(&export, client, runtime).map(Some).map_err(|error| fails(Box::new(error)))
+    SpanExport::start(&export, client, runtime)
+        .map(Some)
+        .map_err(|error| fails(Box::new(error)))
 }
 
 fn roots() -> Vec<reqwest::Certificate> {
     let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    roots.filter_map(|der| reqwest::Certificate::from_der(der).ok()).collect()
+    roots
+        .filter_map(|der| reqwest::Certificate::from_der(der).ok())
+        .collect()
 }
 
 /// `name=value` pairs separated by commas, as OpenTelemetry's variables have them.
@@ -118,19 +131,45 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
         Probe::new(name, help, move || read(&stats).load(Ordering::Relaxed))
     };
     vec![
-        probe("dagway_store_commits_total", "Transactions of the run store.", |stats| &stats.batches),
-        probe("dagway_store_rows_total", "Rows written to the run store.", |stats| &stats.rows),
-        probe("dagway_store_errors_total", "Writes that the run store refused.", |stats| &stats.errors),
-        probe("dagway_store_shed_previews_total", "Artifacts whose text was not kept because the recorder was behind.", |stats| {
-            &stats.shed_previews
-        }),
-        probe("dagway_store_shed_payload_bytes_total", "Bytes of bodies not kept because the recorder was behind.", |stats| {
-            &stats.shed_payload_bytes
-        }),
-        probe("dagway_store_lost_runs_total", "Runs given up because the database refused them for too long.", |stats| {
-            &stats.lost_runs
-        }),
-        probe("dagway_store_expired_runs_total", "Runs removed by retention.", |stats| &stats.expired_runs),
-        probe("dagway_store_last_commit_microseconds", "How long the last commit took.", |stats| &stats.last_commit_us),
+        probe(
+            "dagway_store_commits_total",
+            "Transactions of the run store.",
+            |stats| &stats.batches,
+        ),
+        probe(
+            "dagway_store_rows_total",
+            "Rows written to the run store.",
+            |stats| &stats.rows,
+        ),
+        probe(
+            "dagway_store_errors_total",
+            "Writes that the run store refused.",
+            |stats| &stats.errors,
+        ),
+        probe(
+            "dagway_store_shed_previews_total",
+            "Artifacts whose text was not kept because the recorder was behind.",
+            |stats| &stats.shed_previews,
+        ),
+        probe(
+            "dagway_store_shed_payload_bytes_total",
+            "Bytes of bodies not kept because the recorder was behind.",
+            |stats| &stats.shed_payload_bytes,
+        ),
+        probe(
+            "dagway_store_lost_runs_total",
+            "Runs given up because the database refused them for too long.",
+            |stats| &stats.lost_runs,
+        ),
+        probe(
+            "dagway_store_expired_runs_total",
+            "Runs removed by retention.",
+            |stats| &stats.expired_runs,
+        ),
+        probe(
+            "dagway_store_last_commit_microseconds",
+            "How long the last commit took.",
+            |stats| &stats.last_commit_us,
+        ),
     ]
 }

@@ -135,10 +135,16 @@ pub(super) fn resources(
     let mut resources = Resources::default();
     resources.insert(client);
     resources.insert(models);
-    resources.insert(Arc::new(Aliases(settings.models.aliases.clone())));
+    resources.insert(Arc::new(Aliases {
+        names: settings.models.aliases.clone(),
+    }));
     resources.insert(Arc::new(patience));
-    resources.insert(Arc::new(ProviderWish(provider_wish(&settings.models.provider))));
-    resources.insert(Arc::new(CountingSlots(Arc::new(Semaphore::new(cores)))));
+    resources.insert(Arc::new(ProviderWish {
+        json: provider_wish(&settings.models.provider),
+    }));
+    resources.insert(Arc::new(CountingSlots {
+        semaphore: Arc::new(Semaphore::new(cores)),
+    }));
     resources
 }
 

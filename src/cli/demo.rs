@@ -28,7 +28,14 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
     settings.upstream.base_url = simulator.base_url();
     settings.upstream.api_key = Secret::new("sk-or-simulated");
     settings.store.folder = settings.store.folder.join("demo");
-    let app = App::start(settings, Manner { notice: Some(NOTICE.to_owned()), log: true }).await?;
+    let app = App::start(
+        settings,
+        Manner {
+            notice: Some(NOTICE.to_owned()),
+            log: true,
+        },
+    )
+    .await?;
     serve::greet(&app);
     say("  SIMULATED    the models are simulated: nothing leaves this machine, nothing is charged");
     let url = app.url();

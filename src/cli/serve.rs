@@ -18,7 +18,14 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
-    let app = App::start(settings, Manner { notice: None, log: true }).await?;
+    let app = App::start(
+        settings,
+        Manner {
+            notice: None,
+            log: true,
+        },
+    )
+    .await?;
     greet(&app);
     app.until_signal().await;
     Ok(())

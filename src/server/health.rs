@@ -31,7 +31,10 @@ pub async fn ready(gateway: web::Data<Gateway>, probe: web::Data<Probe>) -> Http
         .map_err(|error| error.to_string());
     let upstream = probe.ask(&gateway).await;
     let is_ready = store.is_ok() && upstream.is_ok();
-    let models = gateway.models.catalogue().map(|catalogue| catalogue.len());
+    let models = gateway
+        .models
+        .catalogue()
+        .map(|catalogue| catalogue.entries().len());
     let body = json!({
         "status": if is_ready { "ready" } else { "not ready" },
         "store": detail(&store),

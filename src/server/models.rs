@@ -9,7 +9,7 @@ use super::errors;
 use super::gateway::Gateway;
 use crate::engine::RunId;
 use crate::protocol::anthropic::error::ApiError;
-use crate::protocol::anthropic::models::{self, PageRequest};
+use crate::protocol::anthropic::models::{self, ListQuery};
 
 /// How long the first answer waits for the catalogue; Claude Code's discovery gives up after 3 s.
 const CATALOGUE_WAIT: Duration = Duration::from_millis(2500);
@@ -17,7 +17,7 @@ const CATALOGUE_WAIT: Duration = Duration::from_millis(2500);
 /// The query of the list.
 #[derive(Debug, Deserialize)]
 pub struct Query {
-    limit: Option<u32>,
+    limit: Option<usize>,
     after_id: Option<String>,
     before_id: Option<String>,
 }
@@ -37,12 +37,12 @@ pub async fn list(
             .wait(CATALOGUE_WAIT)
             .await
             .ok_or_else(no_catalogue)?;
-        let wanted = PageRequest {
+        let wanted = ListQuery {
             limit: query.limit,
-            after_id: query.after_id,
-            before_id: query.before_id,
+            after_id: query.after_id.as_deref(),
+            before_id: query.before_id.as_deref(),
         };
-        models::page(&catalogue, &wanted).map_err(ApiError::from)
+        models::list(&catalogue, &wanted).map_err(ApiError::from)
     };
     answer(page.await, &request_id)
 }

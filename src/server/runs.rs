@@ -198,12 +198,7 @@ async fn read_body(
 ) -> Result<Vec<u8>, ApiError> {
     let announced =
         header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse::<usize>().ok());
-    let too_large = || {
-        let megabytes = limit >> 20;
-        ApiError::request_too_large(format!(
-            "the request body is larger than {megabytes} MB; shorten the conversation, or raise DAGWAY_SERVER_BODY_LIMIT_MB"
-        ))
-    };
+    let too_large = || ApiError::request_too_large(limit);
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
@@ -220,9 +215,12 @@ async fn read_body(
     Ok(whole)
 }
 
-async fn next_piece(body: &mut web::Payload) -> Result<Option<Result<Bytes, PayloadError>>, ApiError> {
+async fn next_piece(
+    body: &mut web::Payload,
+) -> Result<Option<Result<Bytes, PayloadError>>, ApiError> {
     let piece = tokio::time::timeout(BODY_PAUSE, body.next()).await;
-    piece.map_err(|_| ApiError::invalid_request("body: nothing more of it came for 30 s".to_owned()))
+    piece
+        .map_err(|_| ApiError::invalid_request("body: nothing more of it came for 30 s".to_owned()))
 }
 
 fn client_request(headers: &HeaderMap, body: Vec<u8>) -> ClientRequest {

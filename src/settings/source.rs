@@ -273,9 +273,13 @@ impl Settings {
             );
         }
         let provider = &self.models.provider;
-        let is_object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(provider).is_ok();
+        let is_object =
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(provider).is_ok();
         if !provider.is_empty() && !is_object {
-            return invalid("models.provider", format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"));
+            return invalid(
+                "models.provider",
+                format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"),
+            );
         }
         let url = &self.upstream.base_url;
         if !(url.starts_with("http://") || url.starts_with("https://")) {

@@ -25,7 +25,10 @@ pub struct BuildRequest {}
 
 /// The upstream's `provider` object from the settings: which providers may serve, in which order, at which price.
 #[derive(Debug, Default)]
-pub struct ProviderWish(pub Option<Box<RawValue>>);
+pub struct ProviderWish {
+    /// The object, if there is one.
+    pub json: Option<Box<RawValue>>,
+}
 
 /// The upstream's request, ready to be sent, as often as need be.
 #[derive(Debug, Serialize)]
@@ -69,14 +72,14 @@ impl Task for BuildRequest {
         cx: &Cx,
     ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
-        let fallbacks = fallbacks(&request.fallbacks, &aliases.0)?;
+        let fallbacks = fallbacks(&request.fallbacks, &aliases.names)?;
         let sticky = sticky_key(valid.session.as_deref(), valid.agent.as_deref());
         let end_user = request.end_user();
         let routing = Routing {
             session_id: sticky.as_deref(),
             user: end_user.as_deref(),
             models: &fallbacks,
-            provider: provider.0.as_deref(),
+            provider: provider.json.as_deref(),
         };
         let built = build_request(
             request,
@@ -109,8 +112,14 @@ impl Task for BuildRequest {
 }
 
 /// The models that the upstream may fall back to, as it knows them.
-fn fallbacks(asked: &[Cow<'_, str>], aliases: &BTreeMap<String, String>) -> Result<Vec<String>, TaskError> {
-    asked.iter().map(|model| resolve(model, aliases).map_err(TaskError::client)).collect()
+fn fallbacks(
+    asked: &[Cow<'_, str>],
+    aliases: &BTreeMap<String, String>,
+) -> Result<Vec<String>, TaskError> {
+    asked
+        .iter()
+        .map(|model| resolve(model, aliases).map_err(TaskError::client))
+        .collect()
 }
 
 /// OpenRouter keeps a session at one provider, so that its cache hits. A sub-agent has another prefix, hence another key.

@@ -72,9 +72,7 @@ impl Task for CallUpstream {
         let generation = answer.generation.clone();
         let content = match answer.body {
             Body::Stream(flow) => UpstreamContent::Stream(flow),
-            Body::Whole(flow) => {
-                UpstreamContent::Whole(whole(flow).await.map_err(task_error)?)
-            }
+            Body::Whole(flow) => UpstreamContent::Whole(whole(flow).await.map_err(task_error)?),
         };
         Ok(Own(UpstreamAnswer {
             content,

@@ -103,7 +103,11 @@ fn reply_settings(
         names: tools.0.get().names.clone(),
         thinking_asked: request.asks_for_thinking(),
         display_omitted: request.omits_thinking(),
-        stop_sequences: request.stop_sequences.iter().map(|stop| stop.clone().into_owned()).collect(),
+        stop_sequences: request
+            .stop_sequences
+            .iter()
+            .map(|stop| stop.clone().into_owned())
+            .collect(),
         used_tool_ids: request.tool_ids(),
         web_search: request.offers_web_search(),
     }

@@ -22,7 +22,10 @@ pub struct CountTokens {}
 
 /// Bounds how many counts go on at a time: Claude Code's `/context` asks for 26 at once.
 #[derive(Debug)]
-pub struct CountingSlots(pub Arc<Semaphore>);
+pub struct CountingSlots {
+    /// A permit for each count.
+    pub semaphore: Arc<Semaphore>,
+}
 
 #[derive(Serialize)]
 struct Count {
@@ -40,7 +43,7 @@ impl Task for CountTokens {
         (valid, slots): Self::Input,
         cx: &Cx,
     ) -> Result<Own<ClientReply>, TaskError> {
-        let slot = Arc::clone(&slots.0)
+        let slot = Arc::clone(&slots.semaphore)
             .acquire_owned()
             .await
             .map_err(TaskError::ours)?;

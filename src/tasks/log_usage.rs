@@ -50,7 +50,7 @@ fn state_labels(summary: &Summary, cx: &Cx) {
         (facts::MODEL_USED, &summary.model_used),
         (facts::PROVIDER_BEHIND, &summary.provider),
         (facts::RESPONSE_ID, &summary.response_id),
-            ];
+    ];
     if let Some(reason) = summary.stop_reason {
         cx.fact(facts::FINISH_REASON, reason.name());
     }
@@ -73,5 +73,8 @@ fn state_tokens(summary: &Summary, cx: &Cx) {
     cx.fact(facts::CACHE_READ_TOKENS, count(read));
     cx.fact(facts::CACHE_WRITE_TOKENS, count(written));
     cx.fact(facts::OUTPUT_TOKENS, count(usage.output_tokens));
-    cx.fact(facts::REASONING_TOKENS, count(usage.thinking_tokens.unwrap_or(0)));
+    cx.fact(
+        facts::REASONING_TOKENS,
+        count(usage.thinking_tokens.unwrap_or(0)),
+    );
 }

@@ -21,7 +21,10 @@ pub struct MapModel {
 
 /// The names that people type, from the settings.
 #[derive(Debug, Default)]
-pub struct Aliases(pub BTreeMap<String, String>);
+pub struct Aliases {
+    /// The upstream's id for each name.
+    pub names: BTreeMap<String, String>,
+}
 
 /// The model to ask for.
 #[derive(Debug, Serialize)]
@@ -50,7 +53,7 @@ impl Task for MapModel {
         let asked = valid.request.get().model.as_ref();
         let id = match self.aliases.get(asked) {
             Some(id) => id.clone(),
-            None => resolve(asked, &aliases.0).map_err(TaskError::client)?,
+            None => resolve(asked, &aliases.names).map_err(TaskError::client)?,
         };
         let target = models.target(&id);
         cx.fact(facts::MODEL_SENT, id);

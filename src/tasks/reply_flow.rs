@@ -23,6 +23,8 @@ use crate::upstream::{ByteFlow, answer::broken};
 const FULL_PIECE: usize = 16 << 10;
 /// Texts for the record are handed over in pieces of about this size, so that an open stream holds little.
 const RECORD_PIECE: usize = 8 << 10;
+/// How long the usage may come after the finish; some upstreams never send it.
+const USAGE_WAIT: Duration = Duration::from_secs(2);
 /// How often the run is told how much has passed.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 
@@ -148,7 +150,7 @@ impl ReplyFlow {
     fn note_arrival(&mut self) {
         let now = Instant::now();
         self.last_byte = now;
-        let data_lines = self.translator.data_lines();
+        let data_lines = self.translator.chunks();
         if data_lines != self.data_lines {
             if self.data_lines == 0 {
                 self.reporter.fact(
@@ -158,6 +160,9 @@ impl ReplyFlow {
             }
             self.data_lines = data_lines;
             self.last_data = now;
+            if self.translator.is_finishing() {
+                self.rest(now + USAGE_WAIT);
+            }
         }
     }
 
@@ -167,6 +172,11 @@ impl ReplyFlow {
             let now = Instant::now();
             let since_byte = now.duration_since(self.last_byte);
             let since_data = now.duration_since(self.last_data);
+            if self.translator.is_finishing() && since_byte >= USAGE_WAIT {
+                self.translator.end(&mut self.out);
+                self.upstream = None;
+                return true;
+            }
             if since_byte >= self.patience.idle || since_data >= self.patience.progress {
                 let silent = since_byte.max(since_data).as_secs();
                 let message =
@@ -176,13 +186,10 @@ impl ReplyFlow {
                 self.upstream = None;
                 return true;
             }
-            let next = self
-                .patience
-                .ping_after
-                .min(self.patience.idle.saturating_sub(since_byte));
             if since_byte >= self.patience.ping_after {
                 self.translator.ping(&mut self.out);
-                self.rest(now + next.max(Duration::from_millis(1)));
+                let left = self.patience.idle.saturating_sub(since_byte);
+                self.rest(now + self.patience.ping_after.min(left));
                 return true;
             }
             self.rest(self.last_byte + self.patience.ping_after);

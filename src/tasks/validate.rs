@@ -65,13 +65,12 @@ impl Task for Validate {
                 message: "the body is not UTF-8 text".to_owned(),
             })
         })?;
-        let parse = match self.endpoint {
-            Endpoint::Messages => |text| Request::parse(text),
-            Endpoint::CountTokens => |text| Request::parse_for_count(text),
-        };
-        let request = Yoke::try_attach_to_cart(text, |text: &String| parse(text.as_str()))
-            .map_err(TaskError::client)?;
-        let parsed = request.get();
+        let request = Yoke::try_attach_to_cart(text, |text: &String| match self.endpoint {
+            Endpoint::Messages => Request::parse(text),
+            Endpoint::CountTokens => Request::parse_for_count(text),
+        })
+        .map_err(TaskError::client)?;
+        let parsed: &Request<'_> = request.get();
         let from_body = || parsed.session_id().map(|session| session.into_owned());
         let session = input.session.clone().or_else(from_body);
         cx.fact(facts::MODEL_ASKED, parsed.model.as_ref());

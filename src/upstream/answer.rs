@@ -34,7 +34,10 @@ impl AnswerHead {
     /// The error that a body is.
     #[must_use]
     pub fn error(&self, body: &[u8]) -> UpstreamError {
-        let headers = Headers { retry_after: self.retry_after.as_deref(), rate_limit_reset: self.rate_limit_reset.as_deref() };
+        let headers = Headers {
+            retry_after: self.retry_after.as_deref(),
+            rate_limit_reset: self.rate_limit_reset.as_deref(),
+        };
         from_answer(self.status, &self.content_type, headers, body)
     }
 }
@@ -95,7 +98,6 @@ impl Answer {
             generation,
             headers,
             body,
-            head,
         })
     }
 
@@ -146,9 +148,7 @@ impl ByteFlow {
         while let Some(piece) = self.next().await {
             all.extend_from_slice(&piece.map_err(|error| broken(&error))?);
             if all.len() > LONGEST_BODY {
-                return Err(UpstreamError::transport(
-                    "the upstream's answer is longer than 64 MB",
-                ));
+                return Err(failed("its answer is longer than 64 MB"));
             }
         }
         Ok(all.freeze())

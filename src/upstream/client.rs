@@ -41,7 +41,7 @@ pub enum ConfigError {
         /// What was given.
         url: String,
         /// Why not.
-        source: url::ParseError,
+        source: <Url as std::str::FromStr>::Err,
     },
     /// A value that cannot stand in a header.
     #[error("{what} holds a character that no HTTP header may hold")]
@@ -175,7 +175,8 @@ impl Client {
     /// As for [`Client::complete`], and when it takes longer than `within`.
     pub async fn get(&self, path: &str, within: Duration) -> Result<Bytes, UpstreamError> {
         let url = format!("{}/{path}", self.base);
-        let url = Url::parse(&url).map_err(|error| UpstreamError::unreachable(self.host(), &error.to_string()))?;
+        let url = Url::parse(&url)
+            .map_err(|error| UpstreamError::unreachable(self.host(), &error.to_string()))?;
         let mut request = Request::new(Method::GET, url);
         *request.headers_mut() = self.headers.clone();
         *request.timeout_mut() = Some(within);

@@ -28,7 +28,10 @@ impl Models {
     #[must_use]
     pub fn target(&self, id: &str) -> Target {
         let catalogue = self.catalogue.load();
-        Target::new(id, catalogue.as_ref().and_then(|catalogue| catalogue.get(id)))
+        Target::new(
+            id,
+            catalogue.as_ref().and_then(|catalogue| catalogue.get(id)),
+        )
     }
 
     /// The catalogue, if it has come.

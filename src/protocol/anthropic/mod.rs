@@ -3,4 +3,5 @@
 pub mod error;
 pub mod event;
 pub mod message;
+pub mod models;
 pub mod request;

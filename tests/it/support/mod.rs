@@ -109,7 +109,9 @@ impl TestApp {
         settings.upstream.api_key = Secret::new("sk-or-test");
         settings.store.folder = folder.path().to_owned();
         change(&mut settings);
-        let app = App::start(settings, Manner::default()).await.expect("the app starts");
+        let app = App::start(settings, Manner::default())
+            .await
+            .expect("the app starts");
         let http = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
