@@ -44,6 +44,14 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes().get(plain_from..).unwrap_or_default());
 }
 
+/// Gives `text` escaped, without quotes.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    escape(text, &mut out);
+    String::from_utf8(out).expect("escaping replaces ASCII by ASCII")
+}
+
 fn control(byte: u8) -> [u8; 6] {
     let digit = |value: u8| {
         if value < 10 {
