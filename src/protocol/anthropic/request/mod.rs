@@ -18,6 +18,9 @@ mod raw;
 mod source;
 mod tool;
 
+#[cfg(test)]
+mod tests;
+
 pub use block::{Block, ServerResult, TextBlock, ToolResult, ToolUse};
 pub use body::Request;
 pub use invalid::InvalidRequest;
