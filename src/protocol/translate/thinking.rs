@@ -412,10 +412,7 @@ mod tests {
         assert_eq!(said, Reasoning::Effort(Level::None));
         assert!(note.is_some());
         let gpt = target("openai/gpt-5", Some(ReasoningAbility::default()));
-        assert_eq!(
-            super::reasoning(&forced, &gpt).0,
-            Reasoning::Effort(Level::Xhigh)
-        );
+        assert_eq!(reasoning(&forced, &gpt).0, Reasoning::Effort(Level::Xhigh));
     }
 
     #[test]
