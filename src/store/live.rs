@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Tells pages which runs have changed, once the change can be read from the store.
 
 use std::sync::Arc;
@@ -44,17 +43,3 @@ impl Live {
         }
     }
 }
-=======
-//! What the recorder tells those who show runs while they happen.
-
-use std::sync::Arc;
-
-use crate::engine::RunId;
-
-/// These runs have changed in the store. Whoever hears it reads them again.
-#[derive(Clone, Debug)]
-pub struct Changed {
-    /// Which.
-    pub runs: Arc<[RunId]>,
-}
->>>>>>> dashboard

@@ -19,14 +19,11 @@
 //! | [`stats`] | how the recorder fares |
 //! | [`sqlite`] | the SQLite engine: the only place with its SQL |
 
-<<<<<<< HEAD
 pub(crate) mod batch;
 pub(crate) mod block;
 pub(crate) mod cut;
 pub(crate) mod detail;
 pub(crate) mod journal;
-=======
->>>>>>> dashboard
 pub mod live;
 pub mod model;
 pub(crate) mod open_run;
@@ -43,11 +40,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-<<<<<<< HEAD
 pub use live::{Changed, Live};
-=======
-pub use live::Changed;
->>>>>>> dashboard
 pub use model::*;
 pub use recorder::Recorder;
 pub use settings::Settings;

@@ -6,9 +6,8 @@
 use serde_json::Value;
 
 use super::stop::Finish;
-use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::openrouter::chunk::Chunk;
-use crate::protocol::openrouter::error;
+use crate::protocol::openrouter::error::{self, UpstreamError};
 use crate::protocol::sse::Reader;
 
 /// What the beginning of a stream says.
@@ -19,7 +18,7 @@ pub enum Peek {
     /// The answer has begun.
     Fine,
     /// The first thing it says is an error.
-    Error(ApiError),
+    Error(Box<UpstreamError>),
 }
 
 /// Looks at the first bytes of the body of a 200 answer.
@@ -59,12 +58,12 @@ fn judged(data: &[u8]) -> Peek {
         .error
         .or_else(|| choice.and_then(|choice| choice.error));
     if let Some(said) = said {
-        return Peek::Error(error::from_stream(said.get(), provider).api);
+        return Peek::Error(Box::new(error::from_stream(said.get(), provider)));
     }
     match choice {
         Some(choice) if Finish::of(choice.finish_reason.as_str()) == Finish::Failed => {
             let native = choice.native_finish_reason.as_str();
-            Peek::Error(error::from_finish(native).api)
+            Peek::Error(Box::new(error::from_finish(native)))
         }
         _ => Peek::Fine,
     }

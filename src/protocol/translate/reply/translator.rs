@@ -185,6 +185,12 @@ impl Translator {
         !self.is_done() && self.heard.finish.is_some()
     }
 
+    /// How many chunks the upstream has sent.
+    #[must_use]
+    pub fn chunks(&self) -> u64 {
+        self.chunks
+    }
+
     /// Whether the message has begun on the client's side.
     #[must_use]
     pub fn has_started(&self) -> bool {
