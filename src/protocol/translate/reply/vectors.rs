@@ -278,7 +278,7 @@ fn v10_a_bare_error_is_an_error() {
 #[test]
 fn v11_a_json_error_instead_of_a_stream_is_an_error() {
     let body = json!({"error": {"code": 503, "message": "no room"}, "user_id": "u"}).to_string();
-    assert!(matches!(peek(body.as_bytes()), Peek::Error(error) if error.status == 529));
+    assert!(matches!(peek(body.as_bytes()), Peek::Error(error) if error.api.status == 529));
     assert_eq!(peek(&body.as_bytes()[..20]), Peek::More);
     assert_eq!(replay(&body).error_type(), "overloaded_error");
     let (refused, summary) = whole(settings(), body.as_bytes());
