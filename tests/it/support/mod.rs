@@ -24,7 +24,7 @@ pub(crate) struct TestApp {
     pub(crate) app: App,
     pub(crate) simulator: Simulator,
     pub(crate) http: reqwest::Client,
-    pub(crate) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -112,16 +112,16 @@ impl TestApp {
         let app = App::start(settings, Manner::default())
             .await
             .expect("the app starts");
-        let http = reqwest::Client::builder()
+        let http = dagway::upstream::client::http()
+            .unwrap()
             .no_proxy()
-            .tls_certs_only([])
             .build()
             .unwrap();
         Self {
             app,
             simulator,
             http,
-            folder,
+            _folder: folder,
         }
     }
 
