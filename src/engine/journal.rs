@@ -6,9 +6,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::event::{
-    Event, EventBatch, EventKind, EventSink, Level, RunStart, StepIndex, Timestamp,
-};
+use super::event::{Event, EventBatch, EventKind, Level, RunStart, StepIndex, Timestamp};
+use super::queue::EventSink;
 
 /// Events that may wait before the journal tries to get rid of them.
 const MOST_EVENTS: usize = 1_000;

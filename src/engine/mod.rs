@@ -19,6 +19,7 @@
 //! | [`cx`] | what a task may say while it works |
 //! | [`journal`] | a run's events on their way out |
 //! | [`event`] | what can be observed of a run |
+//! | [`queue`] | the bounded queue between runs and observers |
 //! | [`trace`] | W3C trace context and span ids |
 //! | [`error`] | how a task fails |
 
@@ -32,6 +33,7 @@ mod journal;
 pub mod plan;
 pub mod port;
 mod proof;
+pub mod queue;
 pub mod registry;
 mod report;
 pub mod retry;
@@ -48,13 +50,14 @@ mod tests;
 pub use cx::{Cx, Reporter};
 pub use error::{Fault, TaskError};
 pub use event::{
-    Event, EventBatch, EventKind, EventSink, EventSource, FactValue, Level, Observer, RunId,
-    RunStart, State, StepIndex, Timestamp, TraceContext, event_queue,
+    Event, EventBatch, EventKind, FactValue, Level, Observer, RunId, RunStart, State, StepIndex,
+    Timestamp, TraceContext,
 };
 pub use flow::{End, FlowEnd, Tail, TailReporter, tail};
 pub use info::{Carries, EdgeInfo, PlanInfo, StepInfo};
 pub use plan::Plan;
 pub use port::{AnyArtifact, Artifact, Own, Owned, Res};
+pub use queue::{EventSink, EventSource, event_queue};
 pub use registry::{Resources, TaskDef};
 pub use run::{Run, RunFailure};
 pub use task::Task;

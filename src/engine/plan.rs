@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::AnyTask;
-use super::event::{EventSink, RunStart, StepIndex};
+use super::event::{RunStart, StepIndex};
 use super::info::{Carries, EdgeInfo, PlanInfo, StepInfo};
 use super::port::{AnyArtifact, Artifact, InputPort, OutputPort, Own, Owned, Port, PortKind};
 use super::proof::{Ends, Origin, Proof, StepProof, prove};
+use super::queue::EventSink;
 use super::registry::{Resources, TaskDef};
 use super::report::Report;
 use super::retry::Retry;

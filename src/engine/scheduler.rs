@@ -15,11 +15,12 @@ use futures_util::stream::FuturesUnordered;
 use super::attempt::{Outcome, Work};
 use super::cx::{Cx, Reporter};
 use super::error::TaskError;
-use super::event::{EventKind, EventSink, RunStart, State, StepIndex};
+use super::event::{EventKind, RunStart, State, StepIndex};
 use super::flow::FlowEnd;
 use super::journal::Journal;
 use super::plan::{Graph, Taker};
 use super::port::AnyArtifact;
+use super::queue::EventSink;
 use super::run::RunFailure;
 use super::slot::{Given, Held, Intake, Output, Slot, Source, TailEnd};
 
