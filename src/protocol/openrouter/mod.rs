@@ -2,4 +2,7 @@
 
 pub mod chunk;
 pub mod error;
+mod hints;
 mod overflow;
+mod reason;
+mod wait;

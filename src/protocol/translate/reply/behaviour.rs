@@ -25,9 +25,10 @@ fn message(settings: ReplySettings, body: &Value) -> Value {
 }
 
 fn completion(message: Value, finish: &str) -> Value {
-    json!({"id": "gen-1", "object": "chat.completion", "model": "openai/gpt-5", "provider": "P",
-           "choices": [{"index": 0, "message": message, "finish_reason": finish, "native_finish_reason": finish}],
-           "usage": usage()})
+    let mut body = json!({"id": "gen-1", "object": "chat.completion", "model": "openai/gpt-5", "provider": "P",
+        "choices": [{"index": 0, "finish_reason": finish, "native_finish_reason": finish}], "usage": usage()});
+    body["choices"][0]["message"] = message;
+    body
 }
 
 #[test]

@@ -17,6 +17,7 @@
 mod behaviour;
 mod blocks;
 mod calls;
+mod deltas;
 mod details;
 mod ending;
 mod fold;

@@ -1,5 +1,7 @@
 //! Upstream streams for tests: how to write them and how to replay them.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use super::grammar::{self, Received};
@@ -29,14 +31,16 @@ pub(super) fn quiet() -> ReplySettings {
 pub(super) fn stream(chunks: &[Value]) -> String {
     let mut stream = ": OPENROUTER PROCESSING\n\n".to_owned();
     for chunk in chunks {
-        stream.push_str(&format!("data: {chunk}\n\n"));
+        write!(stream, "data: {chunk}\n\n").unwrap();
     }
     stream
 }
 
 pub(super) fn delta(delta: Value) -> Value {
-    json!({"id": "gen-1", "provider": "P", "model": "openai/gpt-5", "object": "chat.completion.chunk",
-           "choices": [{"index": 0, "delta": delta, "finish_reason": null, "native_finish_reason": null}]})
+    let mut chunk = json!({"id": "gen-1", "provider": "P", "model": "openai/gpt-5", "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "finish_reason": null, "native_finish_reason": null}]});
+    chunk["choices"][0]["delta"] = delta;
+    chunk
 }
 
 pub(super) fn text(text: &str) -> Value {
@@ -78,7 +82,9 @@ pub(super) fn more_arguments(index: usize, arguments: &str) -> Value {
 }
 
 pub(super) fn details(details: Value) -> Value {
-    delta(json!({"content": "", "reasoning_details": details}))
+    let mut with_details = json!({"content": ""});
+    with_details["reasoning_details"] = details;
+    delta(with_details)
 }
 
 pub(super) fn push_all(settings: ReplySettings, pieces: &[&[u8]]) -> (Vec<u8>, Summary) {
@@ -137,12 +143,15 @@ pub(super) fn error_chunk() -> Value {
            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error", "native_finish_reason": "x"}]})
 }
 
-pub(super) fn claude(extra: Value) -> Value {
-    let mut detail = json!({"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0});
-    for (key, value) in extra.as_object().unwrap() {
-        detail[key] = value.clone();
+pub(super) fn claude(mut extra: Value) -> Value {
+    let detail = json!({"type": "reasoning.text", "format": "anthropic-claude-v1"});
+    for (key, value) in detail.as_object().unwrap() {
+        extra[key] = value.clone();
     }
-    details(json!([detail]))
+    if extra["index"].is_null() {
+        extra["index"] = json!(0);
+    }
+    details(json!([extra]))
 }
 
 pub(super) fn encrypted(id: &str) -> Value {

@@ -15,7 +15,10 @@ fn without_envelopes(transcript: &str) -> String {
     let mut pieces = transcript.split("dgw1.");
     let mut readable = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
-        let rest = piece.find('"').map_or("", |end| &piece[end..]);
+        let rest = piece
+            .find('"')
+            .and_then(|end| piece.get(end..))
+            .unwrap_or_default();
         readable.push_str("dgw1.(envelope)");
         readable.push_str(rest);
     }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::grammar::{self, Received};
+use super::grammar;
 use super::script::{
     call, claude, delta, details, encrypted, ended, error_chunk, finish, finish_with_usage,
     more_arguments, quiet, replay, replay_with, restored, settings, stream, text, tools, usage,
