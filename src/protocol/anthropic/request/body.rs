@@ -162,13 +162,8 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    fn field(
-        &mut self,
-        seen: &mut Seen,
-        cursor: &mut Cursor<'a>,
-        key: &Cow<'a, str>,
-    ) -> Parsed<()> {
-        match key.as_ref() {
+    fn field(&mut self, seen: &mut Seen, cursor: &mut Cursor<'a>, key: &str) -> Parsed<()> {
+        match key {
             "model" => {
                 self.model = cursor.text()?;
                 seen.model = true;
@@ -204,8 +199,8 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
-    fn rare_field(&mut self, cursor: &mut Cursor<'a>, key: &Cow<'a, str>) -> Parsed<()> {
-        match key.as_ref() {
+    fn rare_field(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Parsed<()> {
+        match key {
             "stop_sequences" => {
                 self.stop_sequences = cursor
                     .nullable(|cursor| cursor.list(Cursor::text))?
@@ -238,7 +233,7 @@ impl<'a> Request<'a> {
                 }
                 None => {
                     let value = cursor.raw()?.to_raw_value();
-                    self.unknown.push((key.clone(), value));
+                    self.unknown.push((Cow::Owned(key.to_owned()), value));
                 }
             },
         }
