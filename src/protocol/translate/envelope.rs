@@ -98,15 +98,52 @@ pub struct Restored {
     pub text: String,
 }
 
+/// The text that a thinking block shows, told by length and checksum so that a stream need not keep it.
+#[derive(Debug, Default)]
+pub struct Shown {
+    length: usize,
+    checksum: flate2::Crc,
+}
+
+impl Shown {
+    /// The pieces of a text.
+    pub fn of<'t>(pieces: impl IntoIterator<Item = &'t str>) -> Self {
+        let mut shown = Self::default();
+        for piece in pieces {
+            shown.add(piece);
+        }
+        shown
+    }
+
+    /// Another piece was shown.
+    pub fn add(&mut self, piece: &str) {
+        self.length += piece.len();
+        self.checksum.update(piece.as_bytes());
+    }
+}
+
+impl From<&str> for Shown {
+    fn from(text: &str) -> Self {
+        Self::of([text])
+    }
+}
+
+impl PartialEq for Shown {
+    fn eq(&self, other: &Self) -> bool {
+        self.length == other.length && self.checksum.sum() == other.checksum.sum()
+    }
+}
+
 impl Envelope {
-    /// An envelope around `details` for a block that shows `visible`; entries whose `visible` is set take that many
+    /// An envelope around `details` for a block that shows a text; entries whose `visible` is set take that many
     /// bytes of it, in order. `hidden` is text that is found nowhere else.
     #[must_use]
-    pub fn new(model: &str, visible: &str, hidden: String, details: Vec<Detail>) -> Self {
+    pub fn new(model: &str, shown: impl Into<Shown>, hidden: String, details: Vec<Detail>) -> Self {
+        let shown = shown.into();
         Self {
             model: model.to_owned(),
-            visible_len: visible.len(),
-            visible_sum: checksum(visible),
+            visible_len: shown.length,
+            visible_sum: shown.checksum.sum(),
             hidden,
             details,
         }
@@ -140,7 +177,8 @@ impl Envelope {
     /// `None` when that text is not the one they were packed with.
     #[must_use]
     pub fn restore(&self, thinking: &str) -> Option<Restored> {
-        if thinking.len() != self.visible_len || checksum(thinking) != self.visible_sum {
+        let shown = Shown::from(thinking);
+        if shown.length != self.visible_len || shown.checksum.sum() != self.visible_sum {
             return None;
         }
         let mut rest = thinking;
@@ -240,12 +278,6 @@ fn vendor_of_model(model: &str) -> &str {
 fn without_variant(model: &str) -> &str {
     let end = model.find([':', '@']).unwrap_or(model.len());
     model.get(..end).unwrap_or(model)
-}
-
-fn checksum(text: &str) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(text.as_bytes());
-    crc.sum()
 }
 
 #[expect(
@@ -369,7 +401,7 @@ mod tests {
             let visible = texts.concat();
             let mut details: Vec<Detail> = texts.iter().map(|text| summary(text)).collect();
             details.push(Detail { data: Some(data), ..encrypted() });
-            let envelope = Envelope::new("openai/gpt-5", &visible, String::new(), details);
+            let envelope = Envelope::new("openai/gpt-5", visible.as_str(), String::new(), details);
             prop_assert_eq!(&reopened(&envelope), &envelope);
             let restored = envelope.restore(&visible).unwrap();
             let summaries: Vec<&str> = restored.details.iter().filter_map(|d| d.summary.as_deref()).collect();

@@ -5,6 +5,7 @@ pub mod envelope;
 pub mod messages;
 pub mod model;
 pub mod note;
+pub mod reply;
 pub mod schema;
 pub mod thinking;
 pub mod tokens;

@@ -9,7 +9,7 @@ use super::check;
 use super::cursor::{Cursor, Kind};
 use super::invalid::InvalidRequest;
 use super::message::Message;
-use super::options::{CacheControl, Format, OutputConfig, Thinking, one_of};
+use super::options::{CacheControl, Display, Format, OutputConfig, Thinking, one_of};
 use super::tool::{Tool, ToolChoice};
 
 type Parsed<T> = Result<T, InvalidRequest>;
@@ -33,6 +33,8 @@ pub struct Request<'a> {
     pub tool_choice: Option<ToolChoice<'a>>,
     /// Whether it shall reason.
     pub thinking: Option<Thinking>,
+    /// What the client wants to see of it.
+    pub thinking_display: Display,
     /// Effort and form of the answer.
     pub output_config: OutputConfig<'a>,
     /// Texts that end the answer.
@@ -184,7 +186,11 @@ impl<'a> Request<'a> {
                     .unwrap_or_default();
             }
             "tool_choice" => self.tool_choice = cursor.nullable(ToolChoice::parse)?,
-            "thinking" => self.thinking = cursor.nullable(Thinking::parse)?,
+            "thinking" => {
+                let (thinking, display) = cursor.nullable(Thinking::parse)?.unzip();
+                self.thinking = thinking;
+                self.thinking_display = display.unwrap_or_default();
+            }
             "output_config" => {
                 let config = cursor.nullable(OutputConfig::parse)?.unwrap_or_default();
                 let format = config.format.or(self.output_config.format);

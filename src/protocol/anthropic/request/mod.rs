@@ -6,6 +6,7 @@
 //! Every error knows its JSON path and speaks as Anthropic's does where theirs is documented.
 //! This module must not know where a request goes.
 
+mod answering;
 mod block;
 mod body;
 mod check;
@@ -25,7 +26,7 @@ pub use block::{Block, ServerResult, TextBlock, ToolResult, ToolUse};
 pub use body::Request;
 pub use invalid::InvalidRequest;
 pub use message::{Message, Role};
-pub use options::{CacheControl, Effort, Format, OutputConfig, Thinking, Ttl};
+pub use options::{CacheControl, Display, Effort, Format, OutputConfig, Thinking, Ttl};
 pub use raw::{Raw, RawStr};
 pub use source::{Document, SearchResult, Source};
 pub use tool::{ChoiceMode, CustomTool, ServerTool, Tool, ToolChoice};

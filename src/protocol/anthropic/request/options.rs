@@ -58,20 +58,38 @@ pub enum Thinking {
     Disabled,
 }
 
+/// What the client wants to see of the model's thinking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Display {
+    /// Its text, or a summary of it.
+    #[default]
+    Shown,
+    /// Only that there was some: empty blocks with signatures.
+    Omitted,
+}
+
 impl Thinking {
-    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<Self> {
+    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<(Self, Display)> {
         let mut kind = None;
         let mut budget = None;
+        let mut display = Display::default();
         cursor.object(|cursor, key| {
             match key.as_ref() {
                 "type" => kind = Some(cursor.text()?),
+                "display" => {
+                    // An unknown wish is as good as none: newer clients have newer ones.
+                    let wish = cursor.nullable(Cursor::text)?;
+                    if wish.as_deref() == Some("omitted") {
+                        display = Display::Omitted;
+                    }
+                }
                 "budget_tokens" => budget = cursor.nullable(Cursor::integer)?,
                 _ => cursor.skip()?,
             }
             Ok(())
         })?;
         let kind = kind.ok_or_else(|| InvalidRequest::missing("type"))?;
-        match kind.as_ref() {
+        let thinking = match kind.as_ref() {
             "adaptive" => Ok(Self::Adaptive),
             "between_tools" => Ok(Self::BetweenTools),
             "disabled" => Ok(Self::Disabled),
@@ -87,7 +105,8 @@ impl Thinking {
                 other,
                 "'enabled', 'disabled', 'adaptive', 'between_tools'",
             )),
-        }
+        };
+        thinking.map(|thinking| (thinking, display))
     }
 }
 
