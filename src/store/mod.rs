@@ -1,14 +1,51 @@
-//! Runs on disk: the recorder writes them from events, the [`Store`] reads them back.
+//! Runs on disk: the [`Recorder`] writes them from events, the [`Store`] reads them back.
 //!
 //! It knows the engine's events and nothing else of it; it knows neither HTTP nor pages.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`model`] | what is read: runs as rows, runs whole, pages, totals |
+//! | [`settings`] | where and how long runs are kept |
+//! | [`recorder`] | gathers events and decides when to write |
+//! | [`open_run`] | one run while its events come in |
+//! | [`payload`] | the large texts of a run, cut into blocks |
+//! | [`cut`] | where a request body is cut, so that its parts repeat from turn to turn |
+//! | [`block`] | texts kept once, by their hash |
+//! | [`preview`] | an artifact's text, capped |
+//! | [`journal`] | what happened in a run, as bytes |
+//! | [`detail`] | the journal read back as a run whole |
+//! | [`batch`] | what is written in one transaction, and the [`Sink`](batch::Sink) that writes it |
+//! | [`live`] | who changed, after each commit |
+//! | [`stats`] | how the recorder fares |
+//! | [`sqlite`] | the SQLite engine: the only place with its SQL |
 
+pub(crate) mod batch;
+pub(crate) mod block;
+pub(crate) mod cut;
+pub(crate) mod detail;
+pub(crate) mod journal;
+pub mod live;
 pub mod model;
+pub(crate) mod open_run;
+pub(crate) mod payload;
+pub(crate) mod preview;
+pub mod recorder;
+pub mod settings;
+pub mod sqlite;
+pub mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 
+pub use live::{Changed, Live};
 pub use model::*;
+pub use recorder::Recorder;
+pub use settings::Settings;
+pub use sqlite::{OpenError, Opened, SqliteStore, open};
+pub use stats::RecorderStats;
 
 use crate::engine::{PlanInfo, RunId, Timestamp};
 

@@ -1,0 +1,241 @@
+//! Texts kept once, by their hash.
+//!
+//! A client repeats its whole conversation at every turn. What it repeats is hashed, found among the blocks seen
+//! lately and not written again. A block carries the minute of its last use; since runs are deleted oldest first,
+//! a block last used before the oldest run that is left belongs to nobody, and no references need counting.
+
+use std::collections::HashMap;
+use std::mem;
+
+use bytes::Bytes;
+
+use crate::engine::Timestamp;
+
+/// Names a block by its content: the first 16 bytes of its BLAKE3 hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct BlockHash(pub(crate) [u8; 16]);
+
+impl BlockHash {
+    /// The name of `data`.
+    pub(crate) fn of(data: &[u8]) -> Self {
+        let mut short = [0; 16];
+        short.copy_from_slice(&blake3::hash(data).as_bytes()[..16]);
+        Self(short)
+    }
+}
+
+/// Whole minutes since the Unix epoch: how exactly a block's last use is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Minute(pub(crate) i64);
+
+impl Minute {
+    /// The minute in which `at` lies.
+    pub(crate) const fn of(at: Timestamp) -> Self {
+        Self(at.0.div_euclid(60_000_000))
+    }
+}
+
+/// A block to be written, unless the database has it already.
+#[derive(Clone, Debug)]
+pub(crate) struct NewBlock {
+    /// Its name.
+    pub(crate) hash: BlockHash,
+    /// Its content.
+    pub(crate) data: Bytes,
+    /// When it was used.
+    pub(crate) used: Minute,
+}
+
+/// A block that the database has and that was used again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Touched {
+    /// Its name.
+    pub(crate) hash: BlockHash,
+    /// When it was used.
+    pub(crate) used: Minute,
+}
+
+/// The blocks on their way into the database, and the memory of those that are there.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    /// To be written with the next commit.
+    pub(crate) new: Vec<NewBlock>,
+    /// To be touched with the next commit.
+    pub(crate) touched: Vec<Touched>,
+    /// Bytes of [`Intake::new`].
+    pub(crate) new_bytes: usize,
+    seen: Seen,
+    deleted_before: Minute,
+}
+
+impl Intake {
+    /// Takes a block in and names it. `own` makes it last until the next commit; it is asked for new blocks only.
+    pub(crate) fn put(
+        &mut self,
+        data: &[u8],
+        used: Minute,
+        own: impl FnOnce() -> Bytes,
+    ) -> BlockHash {
+        let hash = BlockHash::of(data);
+        match self.seen.last_use(&hash) {
+            Some(last) if last >= used => {}
+            Some(last) if last >= self.deleted_before => {
+                self.touched.push(Touched { hash, used });
+                self.seen.insert(hash, used);
+            }
+            _ => {
+                self.new_bytes += data.len();
+                self.new.push(NewBlock {
+                    hash,
+                    data: own(),
+                    used,
+                });
+                self.seen.insert(hash, used);
+            }
+        }
+        hash
+    }
+
+    /// Forgets what has been committed.
+    pub(crate) fn committed(&mut self) {
+        self.new.clear();
+        self.new.shrink_to(1024);
+        self.touched.clear();
+        self.new_bytes = 0;
+    }
+
+    /// Forgets which blocks the database has: each is written again when it comes again.
+    pub(crate) fn forget(&mut self) {
+        self.seen = Seen::default();
+    }
+
+    /// Learns that blocks last used before `minute` were deleted.
+    pub(crate) fn deleted_before(&mut self, minute: Minute) {
+        self.deleted_before = self.deleted_before.max(minute);
+    }
+}
+
+/// Blocks known to be in the database, in two generations: when the younger is full, the older is forgotten.
+#[derive(Debug, Default)]
+struct Seen {
+    young: HashMap<BlockHash, Minute>,
+    old: HashMap<BlockHash, Minute>,
+}
+
+impl Seen {
+    /// Blocks per generation, about 1.5 MB.
+    const GENERATION: usize = 32 << 10;
+
+    fn last_use(&mut self, hash: &BlockHash) -> Option<Minute> {
+        if let Some(minute) = self.young.get(hash) {
+            return Some(*minute);
+        }
+        let minute = self.old.remove(hash)?;
+        self.insert(*hash, minute);
+        Some(minute)
+    }
+
+    fn insert(&mut self, hash: BlockHash, used: Minute) {
+        if self.young.len() >= Self::GENERATION {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(hash, used);
+    }
+}
+
+/// Compresses `data` into `scratch` and returns the shorter of the two.
+///
+/// What is returned is compressed exactly when it is shorter than `data`.
+pub(crate) fn pack<'a>(data: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    const WORTH_IT: usize = 256;
+    if data.len() < WORTH_IT {
+        return data;
+    }
+    scratch.resize(lz4_flex::block::get_maximum_output_size(data.len()), 0);
+    match lz4_flex::block::compress_into(data, scratch) {
+        Ok(length) if length < data.len() => &scratch[..length],
+        _ => data,
+    }
+}
+
+/// Takes back what [`pack`] gave for a text of `length` bytes; `None` when it cannot be that.
+pub(crate) fn unpack(packed: Vec<u8>, length: usize) -> Option<Vec<u8>> {
+    // LZ4 spends at least one byte on 255, so that a broken length cannot ask for all memory.
+    let longest = packed.len().saturating_mul(256);
+    if packed.len() == length {
+        return Some(packed);
+    }
+    if length > longest {
+        return None;
+    }
+    let data = lz4_flex::block::decompress(&packed, length).ok()?;
+    (data.len() == length).then_some(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn put(intake: &mut Intake, data: &'static [u8], minute: i64) -> BlockHash {
+        intake.put(data, Minute(minute), || Bytes::from_static(data))
+    }
+
+    #[test]
+    fn a_block_is_written_once_and_touched_once_a_minute() {
+        let mut intake = Intake::default();
+        for minute in [5, 5, 6, 6, 4] {
+            put(&mut intake, b"block", minute);
+        }
+        assert_eq!(intake.new.len(), 1);
+        assert_eq!(intake.touched.len(), 1);
+    }
+
+    #[test]
+    fn a_block_that_retention_deleted_is_written_again() {
+        let mut intake = Intake::default();
+        put(&mut intake, b"old", 5);
+        put(&mut intake, b"young", 9);
+        intake.committed();
+        intake.deleted_before(Minute(8));
+        put(&mut intake, b"old", 10);
+        put(&mut intake, b"young", 10);
+        assert_eq!(intake.new.len(), 1);
+        assert_eq!(intake.new[0].hash, BlockHash::of(b"old"));
+        assert_eq!(intake.touched.len(), 1);
+    }
+
+    #[test]
+    fn the_memory_of_blocks_is_bounded_and_keeps_what_is_in_use() {
+        let mut intake = Intake::default();
+        put(&mut intake, b"in use", 1);
+        for number in 0..200_000_u32 {
+            let data = number.to_le_bytes();
+            intake.put(&data, Minute(1), || Bytes::copy_from_slice(&data));
+            if number % 10_000 == 0 {
+                put(&mut intake, b"in use", 1);
+            }
+        }
+        assert!(intake.seen.young.len() + intake.seen.old.len() <= 2 * Seen::GENERATION);
+        assert_eq!(intake.new.len(), 200_001);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_comes_back(data in prop::collection::vec(0_u8..4, 0..2000)) {
+            let mut scratch = Vec::new();
+            let packed = pack(&data, &mut scratch).to_vec();
+            prop_assert!(packed.len() <= data.len());
+            prop_assert_eq!(unpack(packed, data.len()), Some(data));
+        }
+
+        #[test]
+        fn a_broken_pack_is_refused(packed in prop::collection::vec(any::<u8>(), 0..300)) {
+            let length = packed.len() + 1;
+            if let Some(data) = unpack(packed, length) {
+                prop_assert_eq!(data.len(), length);
+            }
+        }
+    }
+}

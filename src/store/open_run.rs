@@ -1,0 +1,337 @@
+//! One run while its events come in: its row as it stands, and the part of its journal that is not yet written.
+//!
+//! It must not know when it is written, nor by what.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::batch::{Change, RunRow, RunWrite};
+use super::block::{Intake, Minute};
+use super::journal::{self, Entry, Piece};
+use super::payload::{OpenPayload, Out};
+use super::preview;
+use super::stats::{RecorderStats, add};
+use crate::engine::{
+    AnyArtifact, Event, EventKind, FactValue, Level, PlanInfo, RunStart, State, StepIndex,
+    Timestamp,
+};
+
+/// A preview up to this length stands in the journal; a longer one is likely to come again and becomes a block.
+const SMALL_PREVIEW: usize = 2 << 10;
+
+/// What is left out when the recorder is behind; each level includes the ones before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Shedding {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The texts of artifacts.
+    Previews,
+    /// Requests and answers too.
+    Payloads,
+}
+
+/// What runs need to take their events in.
+pub(crate) struct Desk<'a> {
+    pub(crate) intake: &'a mut Intake,
+    pub(crate) stats: &'a RecorderStats,
+    pub(crate) scratch: &'a mut Vec<u8>,
+    pub(crate) cuts: &'a mut Vec<usize>,
+    pub(crate) shedding: Shedding,
+    pub(crate) preview_bytes: usize,
+    pub(crate) payloads: bool,
+}
+
+/// What an event asks of the recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Nothing changed.
+    None,
+    /// A flow went on: it is enough to write that now and then.
+    Progress,
+    /// To be written with the next commit.
+    Now,
+}
+
+/// A run that is open, or not yet written to its end.
+#[derive(Debug)]
+pub(crate) struct OpenRun {
+    row: RunRow,
+    journal: Vec<u8>,
+    parts: u32,
+    payloads: Vec<OpenPayload>,
+    streaming_steps: Vec<StepIndex>,
+    said_shed: bool,
+    change: Option<Change>,
+    /// It stands on the recorder's list of runs to write.
+    pub(crate) is_listed: bool,
+    /// When its progress was written last.
+    pub(crate) progress_written: Option<Instant>,
+    /// Its progress waits for its time.
+    pub(crate) progress_waits: bool,
+}
+
+impl OpenRun {
+    /// A run of which nothing is known but its start.
+    pub(crate) fn new(start: Arc<RunStart>, plan: Arc<PlanInfo>) -> Self {
+        Self {
+            row: RunRow {
+                seen: start.at,
+                start,
+                plan,
+                state: State::Running,
+                streaming: false,
+                replied: None,
+                ended: None,
+                error: None,
+                pieces: 0,
+                bytes: 0,
+                facts: Vec::new(),
+            },
+            journal: Vec::new(),
+            parts: 0,
+            payloads: Vec::new(),
+            streaming_steps: Vec::new(),
+            said_shed: false,
+            change: Some(Change::New),
+            is_listed: false,
+            progress_written: None,
+            progress_waits: false,
+        }
+    }
+
+    /// Whether nothing can follow.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.row.ended.is_some()
+    }
+
+    /// Whether there is something to write.
+    pub(crate) const fn is_dirty(&self) -> bool {
+        self.change.is_some()
+    }
+
+    /// Bytes of its journal that wait.
+    pub(crate) const fn waiting_bytes(&self) -> usize {
+        self.journal.len()
+    }
+
+    /// Marks the row as changed.
+    pub(crate) fn mark(&mut self, change: Change) {
+        self.change = self.change.max(Some(change));
+    }
+
+    /// What there is to write.
+    pub(crate) fn to_write(&self) -> Option<RunWrite<'_>> {
+        Some(RunWrite {
+            row: &self.row,
+            change: self.change?,
+            part: self.parts,
+            journal: &self.journal,
+        })
+    }
+
+    /// Learns that what [`OpenRun::to_write`] gave has been committed.
+    pub(crate) fn written(&mut self, now: Instant) {
+        if !self.journal.is_empty() {
+            self.parts += 1;
+            self.journal = Vec::new();
+        }
+        self.change = None;
+        self.is_listed = false;
+        self.progress_written = Some(now);
+        self.progress_waits = false;
+    }
+
+    /// Takes an event in. What it changes in the row is marked, except for progress.
+    pub(crate) fn take(&mut self, event: &Event, desk: &mut Desk<'_>) -> Urgency {
+        self.row.seen = self.row.seen.max(event.at);
+        match &event.kind {
+            EventKind::Started { .. } => return Urgency::None,
+            EventKind::Progress {
+                step,
+                pieces,
+                bytes,
+            } => return self.progress(*step, *pieces, *bytes),
+            EventKind::Payload { name, piece } => {
+                let journal_before = self.journal.len();
+                self.payload(name, piece, event.at, desk);
+                if self.journal.len() == journal_before {
+                    return Urgency::None;
+                }
+                self.mark(Change::Progress);
+                return Urgency::Now;
+            }
+            EventKind::Produced { step, value } => {
+                self.preview(*step, &**value, event.at, desk);
+                self.mark(Change::Progress);
+                return Urgency::Now;
+            }
+            EventKind::Step { .. } | EventKind::Log { .. } => {
+                self.write_down(event);
+                self.mark(Change::Progress);
+                return Urgency::Now;
+            }
+            EventKind::Fact { name, value } => self.fact(name, value),
+            EventKind::Replied => {
+                self.row.replied = Some(event.at);
+                self.row.streaming = true;
+            }
+            EventKind::Ended { state, error } => {
+                self.close_payloads(event.at, desk);
+                self.row.state = *state;
+                self.row.streaming = false;
+                self.row.ended = Some(event.at);
+                self.row.error.clone_from(error);
+            }
+        }
+        self.mark(Change::Whole);
+        Urgency::Now
+    }
+
+    fn write_down(&mut self, event: &Event) {
+        let entry = match &event.kind {
+            EventKind::Step {
+                step,
+                state,
+                attempt,
+                message,
+                retry_in,
+            } => Entry::Step {
+                at: event.at,
+                step: *step,
+                state: *state,
+                attempt: *attempt,
+                message: message.as_deref(),
+                retry_in: *retry_in,
+            },
+            EventKind::Log {
+                step,
+                level,
+                message,
+            } => Entry::Log {
+                at: event.at,
+                step: *step,
+                level: *level,
+                message,
+            },
+            _ => return,
+        };
+        journal::write(&mut self.journal, self.row.start.at, &entry);
+    }
+
+    fn fact(&mut self, name: &'static str, value: &FactValue) {
+        let facts = &mut self.row.facts;
+        match facts.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, old)) => old.clone_from(value),
+            None => facts.push((name, value.clone())),
+        }
+    }
+
+    /// Counts the flow of the reply; that of another step only while the reply's is not known.
+    fn progress(&mut self, step: StepIndex, pieces: u64, bytes: u64) -> Urgency {
+        let reply = self.row.plan.reply;
+        let is_first = !self.streaming_steps.contains(&step);
+        if is_first {
+            self.streaming_steps.push(step);
+            let entry = Entry::Streaming { step };
+            journal::write(&mut self.journal, self.row.start.at, &entry);
+        }
+        if step == reply || !self.streaming_steps.contains(&reply) {
+            self.row.pieces = pieces;
+            self.row.bytes = bytes;
+        }
+        if is_first {
+            self.mark(Change::Progress);
+            return Urgency::Now;
+        }
+        Urgency::Progress
+    }
+
+    fn preview(
+        &mut self,
+        step: Option<StepIndex>,
+        artifact: &dyn AnyArtifact,
+        at: Timestamp,
+        desk: &mut Desk<'_>,
+    ) {
+        if desk.shedding >= Shedding::Previews {
+            add(&desk.stats.shed_previews, 1);
+            return self.say_shed(at);
+        }
+        let truncated = preview::write(artifact, desk.preview_bytes, desk.scratch);
+        let text = if desk.scratch.len() <= SMALL_PREVIEW {
+            Piece::Here(desk.scratch)
+        } else {
+            let text = desk.scratch.as_slice();
+            let used = Minute::of(self.row.seen);
+            let hash = desk.intake.put(text, used, || Bytes::copy_from_slice(text));
+            Piece::Block(hash, text.len() as u64)
+        };
+        let entry = Entry::Preview {
+            step,
+            artifact: artifact.name(),
+            truncated,
+            text,
+        };
+        journal::write(&mut self.journal, self.row.start.at, &entry);
+    }
+
+    fn payload(&mut self, name: &'static str, piece: &Bytes, at: Timestamp, desk: &mut Desk<'_>) {
+        if !desk.payloads {
+            return;
+        }
+        let index = match self.payloads.iter().position(|open| open.name == name) {
+            Some(index) => index,
+            None => {
+                self.payloads.push(OpenPayload::new(name));
+                self.payloads.len() - 1
+            }
+        };
+        let is_shed = desk.shedding >= Shedding::Payloads || self.payloads[index].is_gone();
+        let mut out = Out {
+            journal: &mut self.journal,
+            base: self.row.start.at,
+            used: Minute::of(self.row.seen),
+            intake: desk.intake,
+            cuts: desk.cuts,
+        };
+        if is_shed {
+            self.payloads[index].shed(piece, &mut out);
+            add(&desk.stats.shed_payload_bytes, piece.len());
+            self.say_shed(at);
+        } else {
+            self.payloads[index].take(piece, &mut out);
+        }
+    }
+
+    fn close_payloads(&mut self, at: Timestamp, desk: &mut Desk<'_>) {
+        let mut out = Out {
+            journal: &mut self.journal,
+            base: self.row.start.at,
+            used: Minute::of(self.row.seen.max(at)),
+            intake: desk.intake,
+            cuts: desk.cuts,
+        };
+        for payload in &mut self.payloads {
+            payload.close(&mut out);
+        }
+        self.payloads = Vec::new();
+    }
+
+    /// Says once, in the run's own log, that it is not recorded whole.
+    fn say_shed(&mut self, at: Timestamp) {
+        if self.said_shed {
+            return;
+        }
+        self.said_shed = true;
+        let entry = Entry::Log {
+            at,
+            step: None,
+            level: Level::Warn,
+            message: "the recorder was behind: some inputs, outputs or payloads of this run were not kept",
+        };
+        journal::write(&mut self.journal, self.row.start.at, &entry);
+    }
+}

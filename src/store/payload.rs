@@ -1,0 +1,302 @@
+//! The large texts of a run on their way into the journal.
+//!
+//! The first piece of a text is written at once: a request body, a set of headers. A long one is cut where it
+//! repeats from turn to turn ([`cut`]). What follows, the pieces of a stream, gathers in a small buffer that
+//! becomes a block when it is full, so that an open stream holds little memory however long it gets.
+
+use bytes::Bytes;
+
+use super::block::{Intake, Minute};
+use super::cut::cut;
+use super::journal::{self, Entry, Piece};
+use crate::engine::Timestamp;
+
+/// A first piece up to this length stands in the journal as it is.
+const SMALL_TEXT: usize = 4 << 10;
+/// A part up to this length is not worth a block.
+const SMALL_PART: usize = 256;
+/// A stream is cut into blocks of this length.
+const STREAM_BLOCK: usize = 8 << 10;
+
+/// Where the pieces of a run's texts go.
+pub(crate) struct Out<'a> {
+    /// The run's journal.
+    pub(crate) journal: &'a mut Vec<u8>,
+    /// The start of the run.
+    pub(crate) base: Timestamp,
+    /// The present minute.
+    pub(crate) used: Minute,
+    /// Takes the blocks.
+    pub(crate) intake: &'a mut Intake,
+    /// Room for the cuts of a body.
+    pub(crate) cuts: &'a mut Vec<usize>,
+}
+
+impl Out<'_> {
+    fn write(&mut self, entry: &Entry<'_>) {
+        journal::write(self.journal, self.base, entry);
+    }
+
+    fn here(&mut self, name: &str, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let piece = Piece::Here(bytes);
+            self.write(&Entry::Payload { name, piece });
+        }
+    }
+
+    fn block(&mut self, name: &str, data: &[u8], own: impl FnOnce() -> Bytes) {
+        let hash = self.intake.put(data, self.used, own);
+        let piece = Piece::Block(hash, data.len() as u64);
+        self.write(&Entry::Payload { name, piece });
+    }
+
+    /// Writes a long text as blocks; short parts between them stand in the journal.
+    fn body(&mut self, name: &str, body: &Bytes) {
+        let mut cuts = std::mem::take(self.cuts);
+        cut(body, &mut cuts);
+        let mut written = 0;
+        let mut start = 0;
+        for end in cuts.iter().copied() {
+            if end - start > SMALL_PART {
+                self.here(name, &body[written..start]);
+                let part = start..end;
+                self.block(name, &body[part.clone()], || body.slice(part));
+                written = end;
+            }
+            start = end;
+        }
+        self.here(name, &body[written..]);
+        *self.cuts = cuts;
+    }
+}
+
+/// A large text of an open run.
+#[derive(Debug)]
+pub(crate) struct OpenPayload {
+    /// Which text.
+    pub(crate) name: &'static str,
+    buffer: Vec<u8>,
+    has_begun: bool,
+    /// Bytes left out since the last entry said so, once any were.
+    shed: Option<u64>,
+}
+
+impl OpenPayload {
+    /// A text of which nothing was seen yet.
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            buffer: Vec::new(),
+            has_begun: false,
+            shed: None,
+        }
+    }
+
+    /// Whether a part of it was left out.
+    pub(crate) const fn is_gone(&self) -> bool {
+        self.shed.is_some()
+    }
+
+    /// Takes the next piece.
+    pub(crate) fn take(&mut self, piece: &Bytes, out: &mut Out<'_>) {
+        if self.has_begun {
+            self.gather(piece, out);
+        } else if piece.len() <= SMALL_TEXT {
+            out.here(self.name, piece);
+        } else {
+            out.body(self.name, piece);
+        }
+        self.has_begun = true;
+    }
+
+    fn gather(&mut self, mut piece: &[u8], out: &mut Out<'_>) {
+        while self.buffer.len() + piece.len() >= STREAM_BLOCK {
+            let (now, later) = piece.split_at(STREAM_BLOCK - self.buffer.len());
+            self.buffer.extend_from_slice(now);
+            let full = Bytes::from(std::mem::take(&mut self.buffer));
+            out.block(self.name, &full, || full.clone());
+            piece = later;
+        }
+        self.buffer.extend_from_slice(piece);
+    }
+
+    /// Leaves the next piece out, and with it the text: one with a hole is of no use.
+    pub(crate) fn shed(&mut self, piece: &Bytes, out: &mut Out<'_>) {
+        if self.shed.is_none() {
+            self.shed = Some(0);
+            let bytes = (self.buffer.len() + piece.len()) as u64;
+            self.buffer = Vec::new();
+            let name = self.name;
+            out.write(&Entry::Shed { name, bytes });
+        } else if let Some(shed) = &mut self.shed {
+            *shed += piece.len() as u64;
+        }
+    }
+
+    /// Writes what is left: the run is over.
+    pub(crate) fn close(&mut self, out: &mut Out<'_>) {
+        let rest = std::mem::take(&mut self.buffer);
+        if rest.len() <= SMALL_TEXT {
+            out.here(self.name, &rest);
+        } else {
+            let rest = Bytes::from(rest);
+            out.block(self.name, &rest, || rest.clone());
+        }
+        if let Some(bytes) = self.shed.filter(|bytes| *bytes > 0) {
+            let name = self.name;
+            out.write(&Entry::Shed { name, bytes });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::store::block::BlockHash;
+
+    #[derive(Default)]
+    struct Shelf {
+        journal: Vec<u8>,
+        intake: Intake,
+        blocks: HashMap<BlockHash, Bytes>,
+        stored: usize,
+    }
+
+    impl Shelf {
+        fn with<T>(&mut self, work: impl FnOnce(&mut Out<'_>) -> T) -> T {
+            let result = work(&mut Out {
+                journal: &mut self.journal,
+                base: Timestamp(0),
+                used: Minute(0),
+                intake: &mut self.intake,
+                cuts: &mut Vec::new(),
+            });
+            for block in self.intake.new.drain(..) {
+                self.stored += block.data.len();
+                self.blocks.insert(block.hash, block.data);
+            }
+            result
+        }
+
+        /// The text in the journal, and the journal emptied.
+        fn text(&mut self) -> Vec<u8> {
+            let mut text = Vec::new();
+            for entry in journal::read(&self.journal, Timestamp(0)) {
+                match entry.unwrap() {
+                    Entry::Payload {
+                        piece: Piece::Here(bytes),
+                        ..
+                    } => text.extend_from_slice(bytes),
+                    Entry::Payload {
+                        piece: Piece::Block(hash, length),
+                        ..
+                    } => {
+                        assert_eq!(self.blocks[&hash].len() as u64, length);
+                        text.extend_from_slice(&self.blocks[&hash]);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            self.stored += self.journal.len();
+            self.journal.clear();
+            text
+        }
+    }
+
+    fn store(shelf: &mut Shelf, body: &[u8]) -> Vec<u8> {
+        let mut payload = OpenPayload::new("t");
+        shelf.with(|out| {
+            payload.take(&Bytes::copy_from_slice(body), out);
+            payload.close(out);
+        });
+        shelf.text()
+    }
+
+    #[test]
+    fn a_stream_comes_back_whole_and_never_holds_more_than_a_block() {
+        let mut shelf = Shelf::default();
+        let mut payload = OpenPayload::new("t");
+        let mut sent = Vec::new();
+        for length in (0..200)
+            .map(|n| n * 37 % 1009)
+            .chain([30_000, 1, 8192, 0, 5])
+        {
+            let piece: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+            sent.extend_from_slice(&piece);
+            shelf.with(|out| payload.take(&Bytes::from(piece), out));
+            assert!(payload.buffer.capacity() <= 2 * STREAM_BLOCK);
+        }
+        shelf.with(|out| payload.close(out));
+        assert_eq!(shelf.text(), sent);
+        assert!(shelf.blocks.values().all(|block| block.len() <= 16 << 10));
+    }
+
+    /// A turn of a coding session as its client sends it: the mark of the cache moves to the last message.
+    fn turn(messages: usize) -> String {
+        let tools: Vec<String> = (0..20)
+            .map(|tool| format!(r#"{{"name":"tool{tool}","about":"{}"}}"#, "t".repeat(2000)))
+            .collect();
+        let messages: Vec<String> = (0..messages)
+            .map(|message| {
+                let mark = if message + 1 == messages {
+                    r#","cache_control":{"type":"ephemeral"}"#
+                } else {
+                    ""
+                };
+                let text = format!("{message} {}", "m".repeat(900));
+                format!(r#"{{"role":"user","content":[{{"type":"text","text":"{text}"{mark}}}]}}"#)
+            })
+            .collect();
+        format!(
+            r#"{{"model":"m","messages":[{}],"system":[{{"text":"turn {}"}},{{"text":"{}"}}],"tools":[{}],"stream":true}}"#,
+            messages.join(","),
+            messages.len(),
+            "s".repeat(20_000),
+            tools.join(",")
+        )
+    }
+
+    #[test]
+    fn a_session_of_100_turns_stores_each_message_once() {
+        let mut shelf = Shelf::default();
+        let mut sum = 0;
+        for number in 1..=100 {
+            let body = turn(2 * number);
+            sum += body.len();
+            assert!(store(&mut shelf, body.as_bytes()) == body.as_bytes());
+        }
+        // Uncompressed, the new messages twice (with the mark and without), and the lists of hashes.
+        let longest = turn(200).len();
+        assert!(sum > 60 * longest);
+        assert!(
+            shelf.stored < 4 * longest,
+            "{} bytes stored of {sum}, the longest turn has {longest}",
+            shelf.stored
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_comes_back_byte_for_byte(body in proptest::collection::vec(proptest::num::u8::ANY, 0..9000)) {
+            let mut shelf = Shelf::default();
+            proptest::prop_assert_eq!(store(&mut shelf, &body), body);
+        }
+
+        #[test]
+        fn any_request_comes_back_byte_for_byte(
+            messages in proptest::collection::vec(r#"["\\\[\]{}a-z ,]{0,600}"#, 0..30),
+            pretty in proptest::bool::ANY,
+        ) {
+            let list: Vec<_> = messages
+                .iter()
+                .map(|text| serde_json::json!({"content": [{"text": text}, {"text": "x".repeat(5000)}]}))
+                .collect();
+            let request = serde_json::json!({"messages": list, "tools": messages, "system": messages});
+            let body = if pretty { format!("{request:#}") } else { request.to_string() };
+            let mut shelf = Shelf::default();
+            proptest::prop_assert_eq!(store(&mut shelf, body.as_bytes()), body.into_bytes());
+        }
+    }
+}

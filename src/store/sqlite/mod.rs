@@ -1,0 +1,34 @@
+//! The SQLite engine: one file, one writer, many readers.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`open`](mod@open) | takes the folder, opens the database, marks what a dead process left behind |
+//! | [`migrate`] | brings a database to the present schema |
+//! | [`write`] | writes batches |
+//! | [`checkpoint`] | moves the log into the database, beside the writer |
+//! | [`tidy`] | deletes what is too old or too much |
+//! | [`readers`] | connections that only read, each read with a deadline |
+//! | [`read`] | the [`Store`](super::Store) |
+//! | [`select`] | a filter as SQL, a row as a run |
+//! | [`totals`] | figures over many runs |
+
+mod checkpoint;
+mod migrate;
+mod open;
+mod read;
+mod readers;
+mod select;
+mod tidy;
+mod totals;
+mod write;
+
+pub use open::{OpenError, Opened, open};
+pub use read::SqliteStore;
+
+use super::Error;
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(Box::new(error))
+    }
+}

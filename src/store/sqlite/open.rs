@@ -1,0 +1,175 @@
+//! Takes the folder for this process, opens the database in it, and marks what a dead process left behind.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::migrate::{self, MIGRATIONS, migrate};
+use super::read::SqliteStore;
+use super::readers::Readers;
+use super::write::SqliteSink;
+use crate::store::live::Live;
+use crate::store::recorder::Recorder;
+use crate::store::settings::Settings;
+use crate::store::stats::RecorderStats;
+
+/// How long the writer waits for a program that looks into the database by hand.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What [`open`] gives.
+pub struct Opened {
+    /// Reads runs.
+    pub store: Arc<SqliteStore>,
+    /// Writes them: hand it to [`EventSource::feed`](crate::engine::EventSource::feed).
+    pub recorder: Recorder,
+    /// Tells which runs change.
+    pub live: Live,
+    /// Runs that were under way when the process before this one ended.
+    pub crashed: u64,
+}
+
+/// Why the store cannot be opened, and the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made or written.
+    #[error("the data folder {} cannot be used: {source}; make it writable for this user or choose another folder", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process records into the folder.
+    #[error("another Dagway records into {} already; stop it or choose another data folder for this one", .folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The database was written by a later version.
+    #[error("the run store {} has schema {found}, and this Dagway knows {known}; use the newer Dagway that wrote it or choose another data folder", .file.display())]
+    Newer {
+        /// The database.
+        file: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// The schema of this version.
+        known: u32,
+    },
+    /// The database is not ours.
+    #[error("{} belongs to another program; choose another data folder", .file.display())]
+    Foreign {
+        /// The database.
+        file: PathBuf,
+    },
+    /// The database is broken, or the disk.
+    #[error("the run store {} cannot be opened: {source}; free some disk space, or move the file away to start afresh", .file.display())]
+    Database {
+        /// The database.
+        file: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+}
+
+/// Holds the folder for this process. The system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    _file: File,
+}
+
+/// Opens the store in `settings.folder`, making folder and database when they are missing.
+///
+/// # Errors
+/// With a sentence that names the folder and the cure.
+pub fn open(settings: Settings) -> Result<Opened, OpenError> {
+    let file = settings.folder.join("dagway.db");
+    let lock = Arc::new(take_folder(&settings.folder)?);
+    private_file(&file).map_err(|source| OpenError::Folder {
+        folder: settings.folder.clone(),
+        source,
+    })?;
+    let database = |source| OpenError::Database {
+        file: file.clone(),
+        source,
+    };
+    let mut connection = connect(&file).map_err(database)?;
+    migrate(&mut connection, &MIGRATIONS).map_err(|fault| match fault {
+        migrate::Fault::Newer { found, known } => OpenError::Newer {
+            file: file.clone(),
+            found,
+            known,
+        },
+        migrate::Fault::Foreign => OpenError::Foreign { file: file.clone() },
+        migrate::Fault::Database(source) => database(source),
+    })?;
+    let crashed = mark_crashed(&connection).map_err(database)?;
+    let live = Live::default();
+    let stats = Arc::new(RecorderStats::default());
+    let readers = Readers::new(file.clone(), settings.read_limit);
+    let sink = SqliteSink::new(connection, &file, Arc::clone(&lock)).map_err(database)?;
+    Ok(Opened {
+        store: Arc::new(SqliteStore::new(readers, Arc::clone(&stats), lock)),
+        recorder: Recorder::new(Box::new(sink), settings, live.clone(), stats),
+        live,
+        crashed,
+    })
+}
+
+/// Makes the folder, for this user alone, and takes it for this process.
+fn take_folder(folder: &Path) -> Result<FolderLock, OpenError> {
+    let unusable = |source| OpenError::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder).map_err(unusable)?;
+    let file = private_file(&folder.join("dagway.lock")).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(FolderLock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+/// Makes a file that only this user can read; SQLite gives its other files the same permissions.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn connect(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before the first table is made: it cannot be changed later.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // The log is moved by a thread of its own: the writer must not wait for the disk.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// Nobody else has the folder, so a run that is not over belongs to a process that is gone.
+fn mark_crashed(connection: &Connection) -> rusqlite::Result<u64> {
+    let crashed = connection.execute(
+        "UPDATE runs SET state = 'Crashed', streaming = 0, ended = max(seen, started),
+             error = coalesce(error, 'the process ended while the run was under way')
+         WHERE ended IS NULL",
+        [],
+    )?;
+    Ok(u64::try_from(crashed).unwrap_or(u64::MAX))
+}

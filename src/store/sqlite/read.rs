@@ -1,0 +1,220 @@
+//! The [`Store`] over SQLite.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::open::FolderLock;
+use super::readers::Readers;
+use super::select::{COLUMNS, page, summary};
+use super::totals::{By, totals};
+use super::write::PART_BITS;
+use crate::engine::{PlanInfo, RunId, Timestamp};
+use crate::store::block::{BlockHash, unpack};
+use crate::store::detail::{Journal, OwnedPiece};
+use crate::store::model::{RunDetail, RunFilter, RunPage, RunSummary, Totals};
+use crate::store::stats::RecorderStats;
+use crate::store::{Error, Store};
+
+/// Reads the runs of one folder.
+#[derive(Debug)]
+pub struct SqliteStore {
+    readers: Readers,
+    stats: Arc<RecorderStats>,
+    _lock: Arc<FolderLock>,
+}
+
+impl SqliteStore {
+    pub(super) const fn new(
+        readers: Readers,
+        stats: Arc<RecorderStats>,
+        lock: Arc<FolderLock>,
+    ) -> Self {
+        Self {
+            readers,
+            stats,
+            _lock: lock,
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn runs(
+        &self,
+        filter: &RunFilter,
+        after: Option<RunId>,
+        limit: u16,
+    ) -> Result<RunPage, Error> {
+        let filter = filter.clone();
+        let limit = limit.max(1);
+        let read = move |connection: &Connection| page(connection, &filter, after, limit);
+        self.readers.read(read).await
+    }
+
+    async fn runs_by_id(&self, ids: &[RunId]) -> Result<Vec<RunSummary>, Error> {
+        let ids = ids.to_vec();
+        let read = move |connection: &Connection| {
+            let rows = ids.iter().map(|id| row_of(connection, *id));
+            rows.filter_map(|row| row.map(|row| row.map(|(_, run)| run)).transpose())
+                .collect()
+        };
+        self.readers.read(read).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<RunDetail>, Error> {
+        let read = move |connection: &Connection| detail(connection, id);
+        self.readers.read(read).await
+    }
+
+    async fn payload(&self, id: RunId, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let name = name.to_owned();
+        let read = move |connection: &Connection| text(connection, id, &name);
+        self.readers.read(read).await
+    }
+
+    async fn plan(&self, hash: &str) -> Result<Option<PlanInfo>, Error> {
+        let hash = hash.to_owned();
+        let read = move |connection: &Connection| plan(connection, &hash);
+        self.readers.read(read).await
+    }
+
+    async fn totals(&self, since: Timestamp) -> Result<Totals, Error> {
+        let read = move |connection: &Connection| totals(connection, since, By::Nothing);
+        let all = self.readers.read(read).await?;
+        Ok(all.into_values().next().unwrap_or_default())
+    }
+
+    async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error> {
+        let read = move |connection: &Connection| totals(connection, since, By::Workflow);
+        self.readers.read(read).await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        if self.stats.is_failing() {
+            return Err(Error::Database(Box::new(Refused)));
+        }
+        let read = |connection: &Connection| {
+            Ok(connection.query_row("SELECT count(*) FROM plans", [], |_| Ok(()))?)
+        };
+        self.readers.read(read).await
+    }
+}
+
+/// The recorder cannot write at present.
+#[derive(Debug, thiserror::Error)]
+#[error("the last write was refused; the log says why")]
+struct Refused;
+
+fn row_of(connection: &Connection, id: RunId) -> Result<Option<(i64, RunSummary)>, Error> {
+    let sql = format!("SELECT {COLUMNS}, row FROM runs WHERE id = ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([id.as_bytes()])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(Some((row.get("row")?, summary(row)?)))
+}
+
+fn detail(connection: &Connection, id: RunId) -> Result<Option<RunDetail>, Error> {
+    let snapshot = connection.unchecked_transaction()?;
+    let Some((row, summary)) = row_of(&snapshot, id)? else {
+        return Ok(None);
+    };
+    let plan = plan(&snapshot, &summary.plan)?
+        .ok_or_else(|| Error::Corrupt(format!("run {id} has no plan")))?;
+    let mut journal = journal(&snapshot, row, summary.started)?;
+    let mut blocks = HashMap::new();
+    for hash in journal.preview_blocks() {
+        if let Some(data) = block(&snapshot, hash)? {
+            blocks.insert(hash, data);
+        }
+    }
+    for name in texts_with_missing_blocks(&snapshot, &journal)? {
+        journal.lose_text(&name);
+    }
+    Ok(Some(journal.into_detail(summary, plan, &blocks)))
+}
+
+fn texts_with_missing_blocks(
+    connection: &Connection,
+    journal: &Journal,
+) -> Result<Vec<String>, Error> {
+    let mut exists = connection.prepare_cached("SELECT 1 FROM blocks WHERE hash = ?")?;
+    let mut names = Vec::new();
+    for (name, hash) in journal.payload_blocks() {
+        if !exists.exists([&hash.0])? {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// A large text; `None` as well when a block of it is missing.
+fn text(connection: &Connection, id: RunId, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    let snapshot = connection.unchecked_transaction()?;
+    let Some((row, summary)) = row_of(&snapshot, id)? else {
+        return Ok(None);
+    };
+    let journal = journal(&snapshot, row, summary.started)?;
+    let Some(text) = journal.into_text(name) else {
+        return Ok(None);
+    };
+    let mut whole = Vec::new();
+    for piece in text.pieces {
+        match piece {
+            OwnedPiece::Here(bytes) => whole.extend(bytes),
+            OwnedPiece::Block(hash) => match block(&snapshot, hash)? {
+                Some(data) => whole.extend(data),
+                None => return Ok(None),
+            },
+        }
+    }
+    Ok(Some(whole))
+}
+
+fn journal(connection: &Connection, row: i64, started: Timestamp) -> Result<Journal, Error> {
+    let mut parts = connection.prepare_cached(
+        "SELECT bytes, data FROM journal WHERE place >= ? AND place < ? ORDER BY place",
+    )?;
+    let mut parts = parts.query([row << PART_BITS, (row + 1) << PART_BITS])?;
+    let mut journal = Journal::default();
+    while let Some(part) = parts.next()? {
+        let part = unpacked(part.get(0)?, part.get(1)?)?;
+        journal.read(&part, started)?;
+    }
+    Ok(journal)
+}
+
+fn block(connection: &Connection, hash: BlockHash) -> Result<Option<Vec<u8>>, Error> {
+    let found: Option<(i64, Vec<u8>)> = connection
+        .prepare_cached("SELECT bytes, data FROM blocks WHERE hash = ?")?
+        .query_row([&hash.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((bytes, data)) = found else {
+        return Ok(None);
+    };
+    unpacked(bytes, data).map(Some)
+}
+
+fn unpacked(bytes: i64, data: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let length = usize::try_from(bytes).ok();
+    length
+        .and_then(|length| unpack(data, length))
+        .ok_or_else(|| Error::Corrupt("a text that cannot be unpacked".to_owned()))
+}
+
+fn plan(connection: &Connection, hash: &str) -> Result<Option<PlanInfo>, Error> {
+    let info: Option<String> = connection
+        .prepare_cached("SELECT info FROM plans WHERE hash = ?")?
+        .query_row([hash], |row| row.get(0))
+        .optional()?;
+    let Some(info) = info else {
+        return Ok(None);
+    };
+    serde_json::from_str(&info)
+        .map(Some)
+        .map_err(|error| Error::Corrupt(format!("plan {hash}: {error}")))
+}

@@ -1,0 +1,214 @@
+//! A filter as SQL, and a row as a run.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+
+use crate::engine::{FactValue, RunId, State, Timestamp};
+use crate::store::Error;
+use crate::store::model::{RunFilter, RunPage, RunSummary};
+
+/// The columns that [`summary`] reads, in its order.
+pub(super) const COLUMNS: &str = "id, state, streaming, workflow, plan, request_id, trace_id, started, replied, ended, error, pieces, bytes, facts";
+
+/// A page of the runs that `filter` lets through.
+pub(super) fn page(
+    connection: &Connection,
+    filter: &RunFilter,
+    after: Option<RunId>,
+    limit: u16,
+) -> Result<RunPage, Error> {
+    let conditions = Conditions::of(filter, after);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM runs{} ORDER BY id DESC LIMIT {}",
+        conditions.clause(),
+        u32::from(limit) + 1
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(conditions.values))?;
+    let mut runs = Vec::with_capacity(usize::from(limit));
+    let mut has_more = false;
+    while let Some(row) = rows.next()? {
+        has_more = runs.len() == usize::from(limit);
+        if has_more {
+            break;
+        }
+        runs.push(summary(row)?);
+    }
+    let next = runs.last().filter(|_| has_more).map(|last| last.id);
+    Ok(RunPage { runs, next })
+}
+
+/// Reads a row of [`COLUMNS`].
+pub(super) fn summary(row: &Row<'_>) -> Result<RunSummary, Error> {
+    let time = |index| row.get::<_, Option<i64>>(index).map(|at| at.map(Timestamp));
+    let trace_id = u128::from_be_bytes(row.get(6)?);
+    Ok(RunSummary {
+        id: RunId::from_bytes(row.get(0)?),
+        state: state(row.get_ref(1)?.as_str().unwrap_or_default())?,
+        streaming: row.get(2)?,
+        workflow: row.get(3)?,
+        plan: row.get(4)?,
+        request_id: row.get(5)?,
+        trace_id: format!("{trace_id:032x}"),
+        started: Timestamp(row.get(7)?),
+        replied: time(8)?,
+        ended: time(9)?,
+        error: row.get(10)?,
+        pieces: count(row.get(11)?),
+        bytes: count(row.get(12)?),
+        facts: facts(row.get_ref(13)?.as_str().unwrap_or_default())?,
+    })
+}
+
+/// Reads the name of a state.
+pub(super) fn state(name: &str) -> Result<State, Error> {
+    State::from_name(name).ok_or_else(|| Error::Corrupt(format!("a run in the state `{name}`")))
+}
+
+/// SQLite's integers are signed.
+pub(super) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn facts(json: &str) -> Result<BTreeMap<String, FactValue>, Error> {
+    use serde_json::Value as Json;
+    let members: serde_json::Map<String, Json> = serde_json::from_str(json)
+        .map_err(|error| Error::Corrupt(format!("the figures of a run: {error}")))?;
+    let value = |value| match value {
+        Json::String(text) => Some(FactValue::from(text)),
+        Json::Bool(flag) => Some(FactValue::Bool(flag)),
+        Json::Number(number) => match number.as_i64() {
+            Some(int) => Some(FactValue::Int(int)),
+            None => number.as_f64().map(FactValue::Float),
+        },
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
+    };
+    let members = members.into_iter();
+    Ok(members
+        .filter_map(|(name, member)| Some((name, value(member)?)))
+        .collect())
+}
+
+/// What runs have to satisfy, as SQL with its values.
+#[derive(Default)]
+pub(super) struct Conditions {
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    /// What `filter` says, among the runs older than `after`.
+    fn of(filter: &RunFilter, after: Option<RunId>) -> Self {
+        let mut all = Self::default();
+        if let Some(after) = after {
+            all.add("id < ?", [blob(after)]);
+        }
+        if !filter.states.is_empty() {
+            let marks = vec!["?"; filter.states.len()].join(", ");
+            let names = filter.states.iter().map(|state| text(state.name()));
+            all.add(&format!("state IN ({marks})"), names);
+        }
+        if let Some(workflow) = &filter.workflow {
+            all.add("workflow = ?", [text(workflow)]);
+        }
+        if let Some(session) = &filter.session {
+            all.add("session = ?", [text(session)]);
+        }
+        if let Some(model) = &filter.model {
+            all.add("models LIKE ? ESCAPE '\\'", [containing(model)]);
+        }
+        if let Some(words) = &filter.search {
+            all.search(words.trim());
+        }
+        if let Some(since) = filter.since {
+            all.since(since);
+        }
+        if let Some(until) = filter.until {
+            all.until(until);
+        }
+        all
+    }
+
+    /// Runs accepted at or after `since`. The id narrows the rows to look at, since it is made at acceptance.
+    pub(super) fn since(&mut self, since: Timestamp) {
+        let first = first_id(Timestamp(since.0.saturating_sub(CLOCK_SLACK)));
+        self.add("id >= ?", [blob(first)]);
+        self.add("started >= ?", [Value::from(since.0)]);
+    }
+
+    fn until(&mut self, until: Timestamp) {
+        let last = first_id(Timestamp(until.0.saturating_add(CLOCK_SLACK)));
+        self.add("id < ?", [blob(last)]);
+        self.add("started < ?", [Value::from(until.0)]);
+    }
+
+    fn search(&mut self, words: &str) {
+        let mut columns = vec!["error", "models", "session", "request_id"];
+        let mut values = vec![containing(words); columns.len()];
+        // A run's id is shown with hyphens and stored without. Few digits occur in many ids by chance.
+        let digits = words.replace('-', "");
+        if digits.len() >= MEANT_AS_ID && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            columns.push("hex(id)");
+            values.push(containing(&digits));
+        }
+        let tests: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{column} LIKE ? ESCAPE '\\'"))
+            .collect();
+        self.add(&format!("({})", tests.join(" OR ")), values);
+    }
+
+    fn add(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.conditions.push(condition.to_owned());
+        self.values.extend(values);
+    }
+
+    /// The `WHERE` clause; empty when everything is let through.
+    pub(super) fn clause(&self) -> String {
+        if self.conditions.is_empty() {
+            return String::new();
+        }
+        format!(" WHERE {}", self.conditions.join(" AND "))
+    }
+
+    /// The values of its question marks.
+    pub(super) fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+}
+
+/// A search for fewer hexadecimal digits, such as `529`, does not mean a run's id.
+const MEANT_AS_ID: usize = 6;
+
+/// How far the clock may be set while a request is accepted: an hour, in microseconds.
+const CLOCK_SLACK: i64 = 3_600_000_000;
+
+/// The smallest id of a run accepted at `at`: UUIDs of version 7 begin with the milliseconds in 48 bits.
+fn first_id(at: Timestamp) -> RunId {
+    let millis = u128::try_from(at.0.max(0) / 1000).unwrap_or(0);
+    RunId::from_bytes((millis << 80).to_be_bytes())
+}
+
+fn blob(id: RunId) -> Value {
+    Value::from(id.as_bytes().to_vec())
+}
+
+fn text(text: &str) -> Value {
+    Value::from(text.to_owned())
+}
+
+/// A pattern for `LIKE` that finds `words` anywhere.
+fn containing(words: &str) -> Value {
+    let mut pattern = String::with_capacity(words.len() + 2);
+    pattern.push('%');
+    for character in words.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    Value::from(pattern)
+}

@@ -1,0 +1,167 @@
+//! Deletes what is too old or too much: the oldest runs first, a few at a time, then the blocks that nobody uses any
+//! more, then pages from the end of the file.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::write::PART_BITS;
+use crate::engine::Timestamp;
+use crate::store::Error;
+use crate::store::batch::{Keep, Tidied};
+use crate::store::block::Minute;
+
+/// Runs deleted between two looks at the clock, and at the size.
+const RUNS: u32 = 16;
+/// Blocks deleted between two looks at the clock.
+const BLOCKS: u32 = 64;
+/// Pages given back between two looks at the clock.
+const PAGES: i64 = 64;
+
+/// Remembers that a database that had grown too big is being made smaller.
+#[derive(Debug, Default)]
+pub(super) struct Tidy {
+    is_shrinking: bool,
+}
+
+impl Tidy {
+    /// Works until nothing is left to do or the budget is spent.
+    pub(super) fn step(
+        &mut self,
+        connection: &mut Connection,
+        keep: &Keep,
+    ) -> Result<Tidied, Error> {
+        let deadline = Instant::now() + keep.budget;
+        let mut tidied = Tidied::default();
+        loop {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let unused_before = unused_before(&transaction)?;
+            let blocks = delete_blocks(&transaction, unused_before)?;
+            // Only what is still too much without the blocks that nobody uses may cost more runs.
+            let mut runs = 0;
+            if blocks == 0 {
+                let is_too_big = self.is_too_big(&transaction, keep.bytes)?;
+                runs = delete_runs(&transaction, keep.since, is_too_big)?;
+            }
+            transaction.commit()?;
+            tidied.runs += runs;
+            tidied.blocks_before = Some(unused_before);
+            if runs + blocks == 0 {
+                break;
+            }
+            if Instant::now() >= deadline {
+                tidied.more = true;
+                return Ok(tidied);
+            }
+        }
+        while Pages::of(connection)?.file_is_too_long(keep.bytes) {
+            give_pages_back(connection)?;
+            if Instant::now() >= deadline {
+                tidied.more = true;
+                break;
+            }
+        }
+        Ok(tidied)
+    }
+
+    /// Once it is too big it is made a tenth smaller, so that this does not happen at every commit.
+    fn is_too_big(&mut self, connection: &Connection, bytes: u64) -> rusqlite::Result<bool> {
+        let used = Pages::of(connection)?.used_bytes();
+        let bound = if self.is_shrinking {
+            bytes - bytes / 10
+        } else {
+            bytes
+        };
+        self.is_shrinking = used > bound;
+        Ok(self.is_shrinking)
+    }
+}
+
+/// Deletes the oldest finished runs: those accepted before `since`, or any when there is too much.
+fn delete_runs(
+    transaction: &Transaction<'_>,
+    since: Timestamp,
+    is_too_big: bool,
+) -> rusqlite::Result<usize> {
+    let mut oldest = transaction.prepare_cached(
+        "SELECT row, started FROM runs WHERE ended IS NOT NULL ORDER BY id LIMIT ?",
+    )?;
+    let oldest: Vec<(i64, i64)> = oldest
+        .query_map([RUNS], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut delete_run = transaction.prepare_cached("DELETE FROM runs WHERE row = ?")?;
+    let mut delete_parts =
+        transaction.prepare_cached("DELETE FROM journal WHERE place >= ? AND place < ?")?;
+    let mut deleted = 0;
+    for (row, started) in oldest {
+        if started >= since.0 && !is_too_big {
+            break;
+        }
+        delete_parts.execute((row << PART_BITS, (row + 1) << PART_BITS))?;
+        deleted += delete_run.execute([row])?;
+    }
+    Ok(deleted)
+}
+
+/// Blocks last used before this minute belong to no run that is left.
+///
+/// A minute is left for runs that are known to the recorder and not yet written.
+fn unused_before(transaction: &Transaction<'_>) -> rusqlite::Result<Minute> {
+    const SLACK: i64 = 1;
+    let oldest: Option<i64> = transaction.query_row(
+        "SELECT min(started) FROM (SELECT started FROM runs ORDER BY id LIMIT 64)",
+        [],
+        |row| row.get(0),
+    )?;
+    let oldest = oldest.map_or_else(Timestamp::now, Timestamp);
+    Ok(Minute(Minute::of(oldest).0 - SLACK))
+}
+
+fn delete_blocks(transaction: &Transaction<'_>, before: Minute) -> rusqlite::Result<usize> {
+    transaction
+        .prepare_cached(
+            "DELETE FROM blocks WHERE row IN (SELECT row FROM blocks WHERE used < ? ORDER BY used LIMIT ?)",
+        )?
+        .execute((before.0, BLOCKS))
+}
+
+fn give_pages_back(connection: &Connection) -> rusqlite::Result<()> {
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Pages {
+    all: u64,
+    free: u64,
+    size: u64,
+}
+
+impl Pages {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let number = |pragma: &str| {
+            let mut statement = connection.prepare_cached(pragma)?;
+            let number: i64 = statement.query_row([], |row| row.get(0))?;
+            Ok::<_, rusqlite::Error>(u64::try_from(number).unwrap_or(0))
+        };
+        Ok(Self {
+            all: number("PRAGMA page_count")?,
+            free: number("PRAGMA freelist_count")?,
+            size: number("PRAGMA page_size")?,
+        })
+    }
+
+    const fn used_bytes(&self) -> u64 {
+        (self.all - self.free) * self.size
+    }
+
+    /// Free pages are used again, so that giving them back is worth it only when there are many.
+    const fn file_is_too_long(&self, bytes: u64) -> bool {
+        const MANY: u64 = 1024;
+        let is_over = self.all * self.size > bytes && self.free > 0;
+        is_over || self.free > MANY && self.free > self.all / 4
+    }
+}

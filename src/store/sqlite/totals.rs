@@ -1,0 +1,113 @@
+//! Figures over many runs, in one pass over their rows.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params_from_iter};
+
+use super::select::{Conditions, count, state};
+use crate::engine::{State, Timestamp};
+use crate::store::Error;
+use crate::store::model::Totals;
+
+/// Whether figures are told apart by workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// All runs together, under an empty name.
+    Nothing,
+    /// A set of figures for each workflow.
+    Workflow,
+}
+
+/// Figures over the runs accepted at or after `since`.
+pub(super) fn totals(
+    connection: &Connection,
+    since: Timestamp,
+    by: By,
+) -> Result<HashMap<String, Totals>, Error> {
+    let mut conditions = Conditions::default();
+    conditions.since(since);
+    let sql = format!(
+        "SELECT workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd FROM runs{}",
+        conditions.clause()
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(conditions.into_values()))?;
+    let mut gathered: HashMap<String, Gathered> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let name = match by {
+            By::Nothing => "",
+            By::Workflow => row.get_ref(0)?.as_str().unwrap_or_default(),
+        };
+        if !gathered.contains_key(name) {
+            gathered.insert(name.to_owned(), Gathered::default());
+        }
+        if let Some(gathered) = gathered.get_mut(name) {
+            gathered.add(row)?;
+        }
+    }
+    Ok(gathered
+        .into_iter()
+        .map(|(name, gathered)| (name, gathered.totals()))
+        .collect())
+}
+
+#[derive(Default)]
+struct Gathered {
+    totals: Totals,
+    runs: [u64; State::ALL.len()],
+    durations: Vec<u64>,
+}
+
+impl Gathered {
+    fn add(&mut self, row: &Row<'_>) -> Result<(), Error> {
+        let state = state(row.get_ref(1)?.as_str().unwrap_or_default())?;
+        if let Some(index) = State::ALL.iter().position(|known| *known == state) {
+            self.runs[index] += 1;
+        }
+        if let Some(ended) = row.get::<_, Option<i64>>(3)? {
+            self.durations.push(count(ended - row.get::<_, i64>(2)?));
+        }
+        let int = |index| {
+            row.get::<_, Option<i64>>(index)
+                .map(Option::unwrap_or_default)
+        };
+        self.totals.input_tokens += int(4)?;
+        self.totals.cache_read_tokens += int(5)?;
+        self.totals.output_tokens += int(6)?;
+        self.totals.cost_usd += row.get::<_, Option<f64>>(7)?.unwrap_or_default();
+        Ok(())
+    }
+
+    fn totals(mut self) -> Totals {
+        let states = State::ALL.into_iter().zip(self.runs);
+        self.totals.by_state = states.filter(|(_, runs)| *runs > 0).collect();
+        self.totals.duration_p50_p95 =
+            percentile(&mut self.durations, 50).zip(percentile(&mut self.durations, 95));
+        self.totals
+    }
+}
+
+/// The nearest-rank percentile: the smallest value that so many percent do not exceed.
+fn percentile(micros: &mut [u64], percent: usize) -> Option<Duration> {
+    let rank = (micros.len() * percent).div_ceil(100).checked_sub(1)?;
+    let (_, value, _) = micros.select_nth_unstable(rank);
+    Some(Duration::from_micros(*value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occur() {
+        let micros = |values: &[u64], percent| {
+            percentile(&mut values.to_vec(), percent).map(|value| value.as_micros())
+        };
+        assert_eq!(micros(&[], 50), None);
+        assert_eq!(micros(&[7], 95), Some(7));
+        assert_eq!(micros(&[3, 1, 2, 4], 50), Some(2));
+        let hundred: Vec<u64> = (1..=100).rev().collect();
+        assert_eq!(micros(&hundred, 95), Some(95));
+    }
+}

@@ -1,0 +1,277 @@
+//! Writes batches: prepared statements, one transaction a batch.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
+
+use super::checkpoint::Checkpointer;
+use super::open::FolderLock;
+use super::tidy::Tidy;
+use crate::engine::{PlanInfo, RunId, Timestamp};
+use crate::facts;
+use crate::store::Error;
+use crate::store::batch::{Batch, Change, Keep, RunRow, RunWrite, Sink, Tidied};
+use crate::store::block::{NewBlock, Touched, pack};
+
+const INSERT_PLAN: &str =
+    "INSERT INTO plans (hash, name, info) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+const INSERT_RUN: &str =
+    "INSERT INTO runs (state, streaming, replied, ended, seen, pieces, bytes, session, models,
+        input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts,
+        id, workflow, plan, request_id, trace_id, started)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+const UPDATE_RUN: &str = "UPDATE runs SET state = ?, streaming = ?, replied = ?, ended = ?, seen = ?, pieces = ?, bytes = ?,
+        session = ?, models = ?, input_tokens = ?, cache_read_tokens = ?, output_tokens = ?, cost_usd = ?, error = ?, facts = ?
+    WHERE row = ?";
+const UPDATE_PROGRESS: &str = "UPDATE runs SET seen = ?, pieces = ?, bytes = ? WHERE row = ?";
+const INSERT_PART: &str = "INSERT INTO journal (place, bytes, data) VALUES (?, ?, ?)";
+const INSERT_BLOCK: &str = "INSERT INTO blocks (hash, used, bytes, data) VALUES (?, ?, ?, ?)
+    ON CONFLICT (hash) DO UPDATE SET used = excluded.used WHERE used < excluded.used";
+const TOUCH_BLOCK: &str = "UPDATE blocks SET used = ?2 WHERE hash = ?1 AND used < ?2";
+
+/// How many parts a run's journal can have, as bits of their place.
+pub(super) const PART_BITS: u32 = 24;
+
+/// The writer of one database.
+pub(super) struct SqliteSink {
+    connection: Connection,
+    checkpointer: Option<Checkpointer>,
+    tidy: Tidy,
+    /// Rows of runs that are not over.
+    rows: HashMap<RunId, i64>,
+    scratch: Scratch,
+    _lock: Arc<FolderLock>,
+}
+
+#[derive(Default)]
+struct Scratch {
+    packed: Vec<u8>,
+    facts: Vec<u8>,
+    models: String,
+}
+
+impl SqliteSink {
+    pub(super) fn new(
+        connection: Connection,
+        file: &Path,
+        lock: Arc<FolderLock>,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            checkpointer: Some(Checkpointer::start(file)?),
+            tidy: Tidy::default(),
+            rows: HashMap::new(),
+            scratch: Scratch::default(),
+            _lock: lock,
+        })
+    }
+}
+
+impl Sink for SqliteSink {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        insert_plans(&transaction, batch.plans)?;
+        insert_blocks(&transaction, batch.blocks, &mut self.scratch.packed)?;
+        touch_blocks(&transaction, batch.touched)?;
+        let new_rows = write_runs(&transaction, &batch.runs, &self.rows, &mut self.scratch)?;
+        transaction.commit()?;
+        self.rows.extend(new_rows);
+        for run in batch.runs.iter().filter(|run| run.row.ended.is_some()) {
+            self.rows.remove(&run.row.start.id);
+        }
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.committed(&self.connection);
+        }
+        Ok(())
+    }
+
+    fn tidy(&mut self, keep: &Keep) -> Result<Tidied, Error> {
+        self.tidy.step(&mut self.connection, keep)
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        self.checkpointer = None;
+        let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+        self.connection.query_row(truncate, [], |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+fn insert_plans(transaction: &Transaction<'_>, plans: &[Arc<PlanInfo>]) -> Result<(), Error> {
+    for plan in plans {
+        let info = serde_json::to_string(plan).map_err(|error| Error::Database(Box::new(error)))?;
+        transaction
+            .prepare_cached(INSERT_PLAN)?
+            .execute((&plan.hash, &plan.name, info))?;
+    }
+    Ok(())
+}
+
+fn insert_blocks(
+    transaction: &Transaction<'_>,
+    blocks: &[NewBlock],
+    packed: &mut Vec<u8>,
+) -> rusqlite::Result<()> {
+    if blocks.is_empty() {
+        return Ok(());
+    }
+    let mut insert = transaction.prepare_cached(INSERT_BLOCK)?;
+    for block in blocks {
+        let data = pack(&block.data, packed);
+        insert.execute((&block.hash.0, block.used.0, length(&block.data), data))?;
+    }
+    Ok(())
+}
+
+fn touch_blocks(transaction: &Transaction<'_>, touched: &[Touched]) -> rusqlite::Result<()> {
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let mut touch = transaction.prepare_cached(TOUCH_BLOCK)?;
+    for block in touched {
+        touch.execute((&block.hash.0, block.used.0))?;
+    }
+    Ok(())
+}
+
+/// Writes rows and journals; returns the rows of the runs that are new.
+fn write_runs(
+    transaction: &Transaction<'_>,
+    runs: &[RunWrite<'_>],
+    known: &HashMap<RunId, i64>,
+    scratch: &mut Scratch,
+) -> rusqlite::Result<Vec<(RunId, i64)>> {
+    let mut insert_part = transaction.prepare_cached(INSERT_PART)?;
+    let mut writer = RowWriter {
+        transaction,
+        insert: transaction.prepare_cached(INSERT_RUN)?,
+        update: transaction.prepare_cached(UPDATE_RUN)?,
+        update_progress: transaction.prepare_cached(UPDATE_PROGRESS)?,
+    };
+    let mut new_rows = Vec::new();
+    for run in runs {
+        let id = run.row.start.id;
+        let row = match run.change {
+            Change::New => match writer.insert(run.row, scratch)? {
+                Some(row) => {
+                    new_rows.push((id, row));
+                    row
+                }
+                // A run of this name is there already, and it is not this process's to change.
+                None => continue,
+            },
+            Change::Whole | Change::Progress => match known.get(&id) {
+                Some(row) => {
+                    writer.update(*row, run, scratch)?;
+                    *row
+                }
+                None => continue,
+            },
+        };
+        if !run.journal.is_empty() {
+            let place = row << PART_BITS | i64::from(run.part);
+            let data = pack(run.journal, &mut scratch.packed);
+            insert_part.execute((place, length(run.journal), data))?;
+        }
+    }
+    Ok(new_rows)
+}
+
+struct RowWriter<'a> {
+    transaction: &'a Transaction<'a>,
+    insert: CachedStatement<'a>,
+    update: CachedStatement<'a>,
+    update_progress: CachedStatement<'a>,
+}
+
+impl RowWriter<'_> {
+    /// Inserts a run; `None` when one of its name is there.
+    fn insert(&mut self, row: &RunRow, scratch: &mut Scratch) -> rusqlite::Result<Option<i64>> {
+        bind_changeable(&mut self.insert, row, scratch)?;
+        let start = &row.start;
+        let fixed = params![
+            start.id.as_bytes(),
+            row.plan.name,
+            row.plan.hash,
+            &*start.request_id,
+            start.trace.trace_id,
+            start.at.0,
+        ];
+        for (index, value) in fixed.iter().enumerate() {
+            self.insert
+                .raw_bind_parameter(CHANGEABLE + 1 + index, value)?;
+        }
+        let inserted = self.insert.raw_execute()?;
+        Ok((inserted > 0).then(|| self.transaction.last_insert_rowid()))
+    }
+
+    fn update(
+        &mut self,
+        row: i64,
+        run: &RunWrite<'_>,
+        scratch: &mut Scratch,
+    ) -> rusqlite::Result<()> {
+        if run.change == Change::Progress {
+            let RunRow {
+                seen,
+                pieces,
+                bytes,
+                ..
+            } = run.row;
+            let values = (seen.0, clamp(*pieces), clamp(*bytes), row);
+            self.update_progress.execute(values)?;
+        } else {
+            bind_changeable(&mut self.update, run.row, scratch)?;
+            self.update.raw_bind_parameter(CHANGEABLE + 1, row)?;
+            self.update.raw_execute()?;
+        }
+        Ok(())
+    }
+}
+
+/// The columns that can change stand first in both statements.
+const CHANGEABLE: usize = 15;
+
+fn bind_changeable(
+    statement: &mut CachedStatement<'_>,
+    row: &RunRow,
+    scratch: &mut Scratch,
+) -> rusqlite::Result<()> {
+    row.models(&mut scratch.models);
+    row.facts_json(&mut scratch.facts);
+    let facts = std::str::from_utf8(&scratch.facts)?;
+    let time = |at: Option<Timestamp>| at.map(|at| at.0);
+    let values = params![
+        row.state.name(),
+        row.streaming,
+        time(row.replied),
+        time(row.ended),
+        row.seen.0,
+        clamp(row.pieces),
+        clamp(row.bytes),
+        row.text(facts::SESSION),
+        scratch.models,
+        row.int(facts::INPUT_TOKENS),
+        row.int(facts::CACHE_READ_TOKENS),
+        row.int(facts::OUTPUT_TOKENS),
+        row.float(facts::COST_USD),
+        row.error.as_deref(),
+        facts,
+    ];
+    for (index, value) in values.iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, value)?;
+    }
+    Ok(())
+}
+
+fn length(data: &[u8]) -> i64 {
+    clamp(data.len() as u64)
+}
+
+/// SQLite's integers are signed.
+fn clamp(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

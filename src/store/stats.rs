@@ -1,0 +1,53 @@
+//! How the recorder fares, for metrics and the health page.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Counters since the start of the process, shared by the recorder and its observers.
+#[derive(Debug, Default)]
+pub struct RecorderStats {
+    /// Transactions committed.
+    pub batches: AtomicU64,
+    /// Rows written by them.
+    pub rows: AtomicU64,
+    /// Artifacts whose text was not kept because the recorder was behind.
+    pub shed_previews: AtomicU64,
+    /// Bytes of requests and answers not kept because the recorder was behind.
+    pub shed_payload_bytes: AtomicU64,
+    /// Runs given up because the database refused them for too long.
+    pub lost_runs: AtomicU64,
+    /// Writes that the database refused.
+    pub errors: AtomicU64,
+    /// Runs deleted by retention.
+    pub expired_runs: AtomicU64,
+    /// How long the last commit took, in microseconds.
+    pub last_commit_us: AtomicU64,
+    failing: AtomicBool,
+}
+
+impl RecorderStats {
+    /// Whether the last write was refused.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn committed(&self, rows: usize, took: Duration) {
+        add(&self.batches, 1);
+        add(&self.rows, rows);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.last_commit_us.store(micros, Ordering::Relaxed);
+        self.failing.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn failed(&self) {
+        add(&self.errors, 1);
+        self.failing.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &AtomicU64, amount: usize) {
+    let amount = u64::try_from(amount).unwrap_or(u64::MAX);
+    counter.fetch_add(amount, Ordering::Relaxed);
+}

@@ -1,0 +1,155 @@
+//! The folder: who may use it, what is found in it, and the sentences when it cannot be used.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{Script, open_in, plan, settings};
+use crate::engine::{Observer, RunId, State};
+use crate::store::{OpenError, Opened, Settings, Store, open};
+
+fn refusal(settings: Settings) -> OpenError {
+    match open(settings) {
+        Ok(_) => panic!("it was opened"),
+        Err(error) => error,
+    }
+}
+
+fn record(opened: &mut Opened, script: &mut Script) -> RunId {
+    opened.recorder.observe(&script.batch());
+    opened.recorder.finish();
+    script.id
+}
+
+#[cfg(unix)]
+#[test]
+fn folder_and_files_are_for_this_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("a").join("b");
+    let opened = open(Settings {
+        folder: folder.clone(),
+        ..Settings::default()
+    })
+    .unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    let mut files = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 2);
+    drop(opened);
+}
+
+#[tokio::test]
+async fn runs_of_a_process_that_is_gone_are_crashed_and_the_others_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = 1_790_000_000_000_000;
+    let mut opened = open_in(&folder);
+    let done = record(
+        &mut opened,
+        &mut Script::new(at, &plan()).ended(State::Completed),
+    );
+    let mut script = Script::new(at, &plan())
+        .step(0, State::Running)
+        .step(0, State::Completed)
+        .step(1, State::Running)
+        .progress(1, 3, 30)
+        .step(2, State::Pending);
+    let open_run = record(&mut opened, &mut script);
+    drop(opened);
+
+    let opened = open_in(&folder);
+    assert_eq!(opened.crashed, 1);
+    let run = opened.store.run(open_run).await.unwrap().unwrap();
+    assert_eq!(run.summary.state, State::Crashed);
+    assert!(run.summary.error.as_deref().unwrap().contains("process"));
+    assert_eq!(run.summary.ended.unwrap().0, at + 5000);
+    let states: Vec<State> = run.steps.iter().map(|step| step.state).collect();
+    let expected = [
+        State::Completed,
+        State::Crashed,
+        State::Skipped,
+        State::Skipped,
+    ];
+    assert_eq!(states, expected);
+    assert!(run.steps.iter().all(|step| !step.streaming));
+    let run = opened.store.run(done).await.unwrap().unwrap();
+    assert_eq!(run.summary.state, State::Completed);
+    drop(opened);
+    assert_eq!(open_in(&folder).crashed, 0);
+}
+
+#[test]
+fn a_folder_has_one_recorder() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open_in(&folder);
+    let error = refusal(settings(&folder));
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    assert!(error.to_string().contains("stop it or choose another"));
+    drop(opened);
+    open_in(&folder);
+}
+
+#[test]
+fn a_store_that_is_still_read_keeps_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened {
+        store, recorder, ..
+    } = open_in(&folder);
+    drop(recorder);
+    assert!(matches!(
+        refusal(settings(&folder)),
+        OpenError::Locked { .. }
+    ));
+    drop(store);
+    open_in(&folder);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named_with_the_cure() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = parent.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = refusal(Settings {
+        folder: file.join("below"),
+        ..Settings::default()
+    });
+    assert!(matches!(error, OpenError::Folder { .. }), "{error}");
+    let sentence = error.to_string();
+    assert!(
+        sentence.contains("below") && sentence.contains("make it writable"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn databases_that_are_newer_foreign_or_broken_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dagway.db");
+    drop(open_in(&folder));
+    let database = Connection::open(&file).unwrap();
+    database.pragma_update(None, "user_version", 7).unwrap();
+    drop(database);
+    let error = refusal(settings(&folder));
+    assert!(
+        matches!(error, OpenError::Newer { found: 7, .. }),
+        "{error}"
+    );
+
+    let database = Connection::open(&file).unwrap();
+    database.pragma_update(None, "application_id", 1).unwrap();
+    drop(database);
+    let error = refusal(settings(&folder));
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+
+    let noise = "no database ".repeat(1000);
+    std::fs::write(&file, &noise).unwrap();
+    let error = refusal(settings(&folder));
+    assert!(matches!(error, OpenError::Database { .. }), "{error}");
+    assert!(error.to_string().contains("move the file away"), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), noise);
+}

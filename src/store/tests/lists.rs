@@ -1,0 +1,215 @@
+//! Lists of runs: what each filter lets through, and pages that neither repeat nor leave out.
+
+use super::{Script, eventually, open_in, plan, plan_of};
+use crate::engine::{Observer, RunId, State, Timestamp};
+use crate::facts;
+use crate::store::{Opened, RunFilter, Store};
+
+const T0: i64 = 1_790_000_000_000_000;
+const MINUTE: i64 = 60_000_000;
+
+/// Twelve runs, a minute apart, oldest first.
+async fn twelve() -> (tempfile::TempDir, Opened, Vec<RunId>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open_in(&folder);
+    let plans = [plan(), plan_of("count_tokens", &["validate", "count"])];
+    let mut ids = Vec::new();
+    for number in 0..12_i64 {
+        let plan = &plans[usize::from(number % 6 == 5)];
+        let mut script = Script::new(T0 + number * MINUTE, plan)
+            .fact(facts::SESSION, format!("session-{}", number / 4))
+            .fact(facts::MODEL_ASKED, "opus")
+            .fact(
+                facts::MODEL_USED,
+                ["vendor/big-1", "vendor/100%_small"][usize::from(number % 3 == 0)],
+            );
+        script = match number % 4 {
+            0 => script.failed("the upstream said 529: overloaded"),
+            1 => script,
+            _ => script.ended(State::Completed),
+        };
+        ids.push(script.id);
+        opened.recorder.observe(&script.batch());
+    }
+    let last = ids[11];
+    eventually(&mut opened.recorder, || async {
+        opened.store.runs_by_id(&[last]).await.unwrap().pop()
+    })
+    .await;
+    (folder, opened, ids)
+}
+
+/// The numbers of the runs that `filter` lets through, newest first, read in pages of `limit`.
+async fn numbers(opened: &Opened, ids: &[RunId], filter: &RunFilter, limit: u16) -> Vec<usize> {
+    let mut numbers = Vec::new();
+    let mut after = None;
+    loop {
+        let page = opened.store.runs(filter, after, limit).await.unwrap();
+        assert!(page.runs.len() <= usize::from(limit));
+        assert!(page.next.is_none() || page.runs.len() == usize::from(limit));
+        for run in &page.runs {
+            numbers.push(ids.iter().position(|id| *id == run.id).unwrap());
+        }
+        after = page.next;
+        if after.is_none() {
+            return numbers;
+        }
+    }
+}
+
+/// Checks that each filter lets through the runs of these numbers, in pages of any size.
+async fn check(opened: &Opened, ids: &[RunId], cases: &[(RunFilter, &[usize])]) {
+    for (filter, expected) in cases {
+        for limit in [1, 2, 3, 50] {
+            let found = numbers(opened, ids, filter, limit).await;
+            assert_eq!(found, *expected, "{filter:?} in pages of {limit}");
+        }
+    }
+}
+
+const ALL: [usize; 12] = [11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0];
+const SMALL: [usize; 4] = [9, 6, 3, 0];
+const FAILED: [usize; 3] = [8, 4, 0];
+
+fn states(states: &[State]) -> RunFilter {
+    RunFilter {
+        states: states.to_vec(),
+        ..RunFilter::default()
+    }
+}
+
+fn workflow(workflow: &str) -> RunFilter {
+    RunFilter {
+        workflow: Some(workflow.to_owned()),
+        ..RunFilter::default()
+    }
+}
+
+fn session(session: &str) -> RunFilter {
+    RunFilter {
+        session: Some(session.to_owned()),
+        ..RunFilter::default()
+    }
+}
+
+fn model(model: &str) -> RunFilter {
+    RunFilter {
+        model: Some(model.to_owned()),
+        ..RunFilter::default()
+    }
+}
+
+fn search(text: &str) -> RunFilter {
+    RunFilter {
+        search: Some(text.to_owned()),
+        ..RunFilter::default()
+    }
+}
+
+fn between(since: Option<i64>, until: Option<i64>) -> RunFilter {
+    let minute = |minutes| Timestamp(T0 + minutes * MINUTE);
+    RunFilter {
+        since: since.map(minute),
+        until: until.map(minute),
+        ..RunFilter::default()
+    }
+}
+
+#[tokio::test]
+async fn each_filter_lets_through_what_it_says() {
+    let (_folder, opened, ids) = twelve().await;
+    let all_together = RunFilter {
+        states: vec![State::Completed],
+        session: Some("session-1".to_owned()),
+        search: Some("big".to_owned()),
+        ..between(Some(1), Some(9))
+    };
+    let cases: [(RunFilter, &[usize]); 15] = [
+        (RunFilter::default(), &ALL),
+        (states(&[State::Failed]), &FAILED),
+        (
+            states(&[State::Failed, State::Running]),
+            &[9, 8, 5, 4, 1, 0],
+        ),
+        (states(&[State::Paused]), &[]),
+        (workflow("count_tokens"), &[11, 5]),
+        (session("session-1"), &[7, 6, 5, 4]),
+        (session("session"), &[]),
+        (model("SMALL"), &SMALL),
+        (model("100%_"), &SMALL),
+        (model("1__%"), &[]),
+        (model("opus"), &ALL),
+        (between(Some(9), None), &[11, 10, 9]),
+        (between(None, Some(2)), &[1, 0]),
+        (between(Some(3), Some(3)), &[]),
+        (all_together, &[7]),
+    ];
+    check(&opened, &ids, &cases).await;
+}
+
+#[tokio::test]
+async fn a_search_finds_errors_models_sessions_and_ids_and_takes_every_sign_literally() {
+    let (_folder, opened, ids) = twelve().await;
+    let seventh = opened.store.runs_by_id(&ids[7..8]).await.unwrap();
+    let request_id = &seventh[0].request_id;
+    let id = ids[3].to_string();
+    let cases: [(RunFilter, &[usize]); 9] = [
+        (search("Overloaded"), &FAILED),
+        (search("session-2"), &[11, 10, 9, 8]),
+        (search("vendor/100"), &SMALL),
+        (search(request_id), &[7]),
+        (search(&id), &[3]),
+        (search(&format!(" {} ", id.to_uppercase())), &[3]),
+        (search("%"), &SMALL),
+        (search("' OR 1=1 --"), &[]),
+        (search(""), &ALL),
+    ];
+    check(&opened, &ids, &cases).await;
+}
+
+#[tokio::test]
+async fn a_run_accepted_while_paging_does_not_shift_the_pages() {
+    let (_folder, mut opened, ids) = twelve().await;
+    let filter = RunFilter::default();
+    let first = opened.store.runs(&filter, None, 5).await.unwrap();
+    let mut script = Script::new(T0 + 100 * MINUTE, &plan());
+    let new = script.id;
+    opened.recorder.observe(&script.batch());
+    eventually(&mut opened.recorder, || async {
+        opened.store.runs_by_id(&[new]).await.unwrap().pop()
+    })
+    .await;
+    let second = opened.store.runs(&filter, first.next, 50).await.unwrap();
+    let rest: Vec<RunId> = second.runs.iter().map(|run| run.id).collect();
+    let expected: Vec<RunId> = ids[..7].iter().rev().copied().collect();
+    assert_eq!(rest, expected);
+}
+
+#[tokio::test]
+async fn changes_are_announced_once_they_can_be_read_and_a_slow_listener_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open_in(&folder);
+    let mut listener = opened.live.subscribe();
+    let mut script = Script::new(T0, &plan()).step(0, State::Running);
+    opened.recorder.observe(&script.batch());
+    let changed = eventually(&mut opened.recorder, || {
+        std::future::ready(listener.try_recv().ok())
+    })
+    .await;
+    assert_eq!(&*changed.runs, [script.id]);
+    assert_eq!(
+        opened.store.runs_by_id(&changed.runs).await.unwrap().len(),
+        1
+    );
+
+    for number in 0..600 {
+        let mut script = Script::new(T0 + number, &plan());
+        opened.recorder.observe(&script.batch());
+        opened.recorder.finish();
+    }
+    let lagged = listener.try_recv().unwrap_err();
+    assert!(matches!(
+        lagged,
+        tokio::sync::broadcast::error::TryRecvError::Lagged(_)
+    ));
+}

@@ -1,0 +1,47 @@
+//! The recorder and its store together, on a real folder.
+//!
+//! [`story`] is what any database engine has to tell; the rest is about SQLite and its folder.
+
+mod folder;
+mod kill;
+mod lists;
+mod pressure;
+mod retention;
+mod script;
+mod story;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+pub(crate) use script::{Script, plan, plan_of, start};
+
+use super::{Opened, Settings, open};
+use crate::engine::Observer;
+
+/// Opens a store in `folder` with settings under which nothing expires.
+fn open_in(folder: &tempfile::TempDir) -> Opened {
+    open(settings(folder)).unwrap()
+}
+
+fn settings(folder: &tempfile::TempDir) -> Settings {
+    Settings {
+        folder: folder.path().to_owned(),
+        keep_for: Duration::from_secs(100 * 365 * 24 * 60 * 60),
+        ..Settings::default()
+    }
+}
+
+/// Lets the recorder idle until `read` finds what it looks for.
+async fn eventually<T, F: Future<Output = Option<T>>>(
+    recorder: &mut dyn Observer,
+    mut read: impl FnMut() -> F,
+) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        recorder.idle();
+        if let Some(found) = read().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it never came");
+    }
+}

@@ -1,0 +1,286 @@
+//! When and what the recorder writes, and what it leaves out when it is behind: against a database that counts.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::{Script, eventually, plan, settings};
+use crate::engine::{EventKind, Observer, RunId, State};
+use crate::facts::payload;
+use crate::store::batch::{Batch, Change, Keep, Sink, Tidied};
+use crate::store::live::Live;
+use crate::store::{Error, Recorder, RecorderStats, Settings, Store, open};
+
+const T0: i64 = 1_790_000_000_000_000;
+
+/// A database that remembers which changes it was given, and refuses as many writes as it is told to.
+#[derive(Default)]
+struct Ledger {
+    writes: Vec<Vec<(RunId, Change)>>,
+    last: HashMap<RunId, (State, u64)>,
+    refuse: usize,
+}
+
+#[derive(Clone, Default)]
+struct Counting(Arc<Mutex<Ledger>>);
+
+impl Counting {
+    fn with<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
+        look(&mut self.0.lock().unwrap())
+    }
+
+    fn writes(&self) -> usize {
+        self.with(|ledger| ledger.writes.len())
+    }
+}
+
+impl Sink for Counting {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+        self.with(|ledger| {
+            if ledger.refuse > 0 {
+                ledger.refuse -= 1;
+                return Err(Error::Corrupt("refused on purpose".to_owned()));
+            }
+            let runs = batch.runs.iter();
+            ledger
+                .writes
+                .push(runs.map(|run| (run.row.start.id, run.change)).collect());
+            for run in &batch.runs {
+                let row = run.row;
+                ledger.last.insert(row.start.id, (row.state, row.pieces));
+            }
+            Ok(())
+        })
+    }
+
+    fn tidy(&mut self, _: &Keep) -> Result<Tidied, Error> {
+        Ok(Tidied::default())
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn counting() -> (Counting, Recorder) {
+    let sink = Counting::default();
+    let recorder = Recorder::new(
+        Box::new(sink.clone()),
+        Settings::default(),
+        Live::default(),
+        Arc::new(RecorderStats::default()),
+    );
+    (sink, recorder)
+}
+
+/// Idles until there are so many writes.
+async fn until_written(sink: &Counting, recorder: &mut Recorder, writes: usize) {
+    eventually(recorder, || {
+        std::future::ready((sink.writes() >= writes).then_some(()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_between_two_commits_is_one_insert() {
+    let (sink, mut recorder) = counting();
+    let mut scripts: Vec<Script> = (0..100).map(|n| Script::new(T0 + n, &plan())).collect();
+    for script in &mut scripts {
+        recorder.observe(&script.batch());
+    }
+    for script in scripts {
+        recorder.observe(&script.ended(State::Completed).batch());
+    }
+    until_written(&sink, &mut recorder, 1).await;
+    let writes = sink.with(|ledger| ledger.writes.clone());
+    let rows: usize = writes.iter().map(Vec::len).sum();
+    assert_eq!(rows, 100);
+    assert!(
+        writes
+            .iter()
+            .flatten()
+            .all(|(_, change)| *change == Change::New)
+    );
+}
+
+#[tokio::test]
+async fn a_lone_event_waits_40_ms_and_512_runs_do_not_wait_at_all() {
+    let (sink, mut recorder) = counting();
+    let begun = Instant::now();
+    recorder.observe(&Script::new(T0, &plan()).batch());
+    until_written(&sink, &mut recorder, 1).await;
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_millis(40), "{waited:?}");
+
+    let (sink, mut recorder) = counting();
+    for number in 0..512 {
+        recorder.observe(&Script::new(T0 + number, &plan()).batch());
+    }
+    assert!(
+        sink.writes() >= 1,
+        "nobody called idle, and it must write all the same"
+    );
+}
+
+#[tokio::test]
+async fn progress_is_written_five_times_a_second_at_most_and_the_last_one_is_not_lost() {
+    let (sink, mut recorder) = counting();
+    let mut script = Script::new(T0, &plan())
+        .step(2, State::Running)
+        .progress(2, 1, 10);
+    let id = script.id;
+    recorder.observe(&script.batch());
+    until_written(&sink, &mut recorder, 1).await;
+    let begun = Instant::now();
+    let mut pieces = 1;
+    while begun.elapsed() < Duration::from_millis(300) {
+        pieces += 1;
+        script = script.progress(2, pieces, pieces * 10);
+        recorder.observe(&script.batch());
+        recorder.idle();
+    }
+    assert!(pieces > 50);
+    let writes = u32::try_from(sink.writes()).unwrap();
+    let allowed = 2 + begun.elapsed().as_millis() / 200;
+    assert!(u128::from(writes) <= allowed, "{writes} writes");
+    // The flow falls silent: what it had reached is written without another event.
+    eventually(&mut recorder, || {
+        let last = sink.with(|ledger| ledger.last[&id].1);
+        std::future::ready((last == pieces).then_some(()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_refuses_for_a_while_gets_everything_in_the_end() {
+    let (sink, mut recorder) = counting();
+    sink.with(|ledger| ledger.refuse = 3);
+    let mut open_run = Script::new(T0, &plan()).step(0, State::Running);
+    recorder.observe(&open_run.batch());
+    eventually(&mut recorder, || {
+        std::future::ready((sink.with(|ledger| ledger.refuse) == 2).then_some(()))
+    })
+    .await;
+    assert!(recorder.stats().is_failing());
+    let mut late = Script::new(T0 + 5, &plan()).ended(State::Failed);
+    recorder.observe(&late.batch());
+    recorder.observe(&open_run.ended(State::Completed).batch());
+    until_written(&sink, &mut recorder, 1).await;
+    assert!(!recorder.stats().is_failing());
+    assert_eq!(recorder.stats().errors.load(Ordering::Relaxed), 3);
+    let last = sink.with(|ledger| ledger.last.clone());
+    assert_eq!(last[&late.id].0, State::Failed);
+    assert_eq!(last.len(), 2);
+    assert!(last.values().all(|(state, _)| state.is_final()));
+}
+
+#[test]
+fn a_database_that_refuses_for_ever_does_not_take_all_memory() {
+    let (sink, mut recorder) = counting();
+    sink.with(|ledger| ledger.refuse = usize::MAX);
+    for number in 0..25_000 {
+        let mut script = Script::new(T0 + number, &plan()).ended(State::Completed);
+        recorder.observe(&script.batch());
+    }
+    recorder.finish();
+    let lost = recorder.stats().lost_runs.load(Ordering::Relaxed);
+    assert_eq!(lost, 25_000);
+}
+
+#[tokio::test]
+async fn under_pressure_previews_go_first_then_payloads_and_the_run_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(settings(&folder)).unwrap();
+    let depth = Arc::new(AtomicUsize::new(0));
+    let probe = Arc::clone(&depth);
+    let mut recorder = opened
+        .recorder
+        .with_queue(80, move || probe.load(Ordering::Relaxed));
+    let stats = Arc::clone(recorder.stats());
+    let mut ids = Vec::new();
+    for waiting in [19, 20, 30] {
+        depth.store(waiting, Ordering::Relaxed);
+        let mut script = Script::new(T0, &plan())
+            .produced(Some(0), "an output")
+            .payload(payload::CLIENT_REQUEST, "a request")
+            .payload(payload::CLIENT_RESPONSE, "an answer, ");
+        ids.push(script.id);
+        recorder.observe(&script.batch());
+        // A text with a hole is of no use, even when there is time again.
+        depth.store(0, Ordering::Relaxed);
+        let mut script = script
+            .payload(payload::CLIENT_RESPONSE, "and its end")
+            .ended(State::Completed);
+        recorder.observe(&script.batch());
+    }
+    recorder.finish();
+    let mut seen = Vec::new();
+    for id in ids {
+        let run = opened.store.run(id).await.unwrap().unwrap();
+        assert_eq!(run.summary.state, State::Completed);
+        let answer = run
+            .payloads
+            .iter()
+            .find(|p| p.name == payload::CLIENT_RESPONSE);
+        let answer = answer.unwrap();
+        assert_eq!(answer.bytes, 22);
+        let text = opened
+            .store
+            .payload(id, payload::CLIENT_RESPONSE)
+            .await
+            .unwrap();
+        assert_eq!(text.is_none(), answer.gone);
+        seen.push((run.steps[0].outputs.len(), answer.gone, run.logs.len()));
+    }
+    assert_eq!(seen, [(1, false, 0), (0, false, 1), (0, true, 1)]);
+    assert_eq!(stats.shed_previews.load(Ordering::Relaxed), 2);
+    let shed = stats.shed_payload_bytes.load(Ordering::Relaxed);
+    assert_eq!(shed, "a request".len() as u64 + 22);
+}
+
+#[tokio::test]
+async fn payloads_can_be_switched_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        payloads: false,
+        ..settings(&folder)
+    };
+    let mut opened = open(settings).unwrap();
+    let mut script = Script::new(T0, &plan())
+        .payload(payload::CLIENT_REQUEST, "secret")
+        .ended(State::Completed);
+    opened.recorder.observe(&script.batch());
+    opened.recorder.finish();
+    let run = opened.store.run(script.id).await.unwrap().unwrap();
+    assert!(run.payloads.is_empty());
+}
+
+#[tokio::test]
+async fn events_of_unknown_runs_and_runs_told_twice_do_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open(settings(&folder)).unwrap();
+    let mut script = Script::new(T0, &plan());
+    let started = script.batch();
+    let mut stray = Script::new(T0, &plan());
+    stray.batch();
+    opened
+        .recorder
+        .observe(&stray.then(EventKind::Replied).batch());
+    opened.recorder.observe(&started);
+    opened.recorder.observe(&started);
+    opened
+        .recorder
+        .observe(&script.ended(State::Completed).batch());
+    opened.recorder.finish();
+    opened.recorder.observe(&started);
+    opened.recorder.finish();
+    let page = opened
+        .store
+        .runs(&Default::default(), None, 10)
+        .await
+        .unwrap();
+    assert_eq!(page.runs.len(), 1);
+    assert_eq!(page.runs[0].state, State::Completed);
+    assert_eq!(opened.recorder.stats().errors.load(Ordering::Relaxed), 0);
+}

@@ -1,0 +1,210 @@
+//! What is too old or too much goes, the oldest first, and takes nothing along that somebody still needs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::{Script, plan, settings};
+use crate::engine::{Observer, RunId, State, Timestamp};
+use crate::facts::payload;
+use crate::store::{Opened, RunFilter, Settings, Store, open};
+
+const T0: i64 = 1_790_000_000_000_000;
+const MINUTE: i64 = 60_000_000;
+const SHARED: &str = "the same in every run ";
+
+/// A request whose system prompt is in all of them and whose only message is its own.
+fn body(own: &str) -> String {
+    // Noise, so that compression cannot hide what is kept.
+    let mut noise = fastrand::Rng::with_seed(own.len() as u64);
+    let own = own.to_owned()
+        + &std::iter::repeat_with(|| noise.alphanumeric())
+            .take(40_000)
+            .collect::<String>();
+    serde_json::json!({"system": [SHARED.repeat(300)], "messages": [own]}).to_string()
+}
+
+fn record(opened: &mut Opened, at: i64, own: &str) -> RunId {
+    let mut script = Script::new(at, &plan())
+        .payload(payload::CLIENT_REQUEST, &body(own))
+        .step(0, State::Completed)
+        .ended(State::Completed);
+    opened.recorder.observe(&script.batch());
+    opened.recorder.finish();
+    script.id
+}
+
+/// Tidies to the end and returns how many steps that took.
+fn tidy(opened: &mut Opened, now: i64) -> usize {
+    let mut steps = 1;
+    while opened.recorder.tidy(Timestamp(now)) {
+        steps += 1;
+        assert!(steps < 10_000, "it never ends");
+    }
+    steps
+}
+
+fn rows(folder: &Path, table: &str) -> i64 {
+    let database = Connection::open(folder.join("dagway.db")).unwrap();
+    let sql = format!("SELECT count(*) FROM {table}");
+    database.query_row(&sql, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn old_runs_go_and_take_only_their_own_blocks_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open(Settings {
+        keep_for: Duration::from_secs(60 * 60),
+        ..settings(&folder)
+    })
+    .unwrap();
+    let old = record(&mut opened, T0, "old");
+    let young = record(&mut opened, T0 + 30 * MINUTE, "young one");
+    let open_run = {
+        let mut script = Script::new(T0 + MINUTE, &plan());
+        opened.recorder.observe(&script.batch());
+        opened.recorder.finish();
+        script.id
+    };
+    assert_eq!(rows(folder.path(), "blocks"), 3);
+    tidy(&mut opened, T0 + 60 * MINUTE);
+    assert_eq!(
+        rows(folder.path(), "runs"),
+        3,
+        "nothing is older than an hour"
+    );
+
+    tidy(&mut opened, T0 + 75 * MINUTE);
+    assert!(opened.store.run(old).await.unwrap().is_none());
+    assert!(
+        opened.store.run(open_run).await.unwrap().is_some(),
+        "it is still open"
+    );
+    let text = opened
+        .store
+        .payload(young, payload::CLIENT_REQUEST)
+        .await
+        .unwrap();
+    assert_eq!(text.unwrap(), body("young one").as_bytes());
+    assert_eq!(rows(folder.path(), "journal"), 1);
+    assert_eq!(
+        opened
+            .recorder
+            .stats()
+            .expired_runs
+            .load(std::sync::atomic::Ordering::Relaxed),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_block_that_was_deleted_is_written_again_when_it_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open(Settings {
+        keep_for: Duration::from_secs(60 * 60),
+        ..settings(&folder)
+    })
+    .unwrap();
+    record(&mut opened, T0, "old");
+    let young = record(&mut opened, T0 + 90 * MINUTE, "young one");
+    tidy(&mut opened, T0 + 100 * MINUTE);
+    assert_eq!(rows(folder.path(), "blocks"), 2);
+    let again = record(&mut opened, T0 + 101 * MINUTE, "old");
+    for (id, own) in [(young, "young one"), (again, "old")] {
+        let text = opened
+            .store
+            .payload(id, payload::CLIENT_REQUEST)
+            .await
+            .unwrap();
+        assert_eq!(text.unwrap(), body(own).as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_block_that_is_used_again_by_a_run_not_yet_written_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open(Settings {
+        keep_for: Duration::from_secs(60 * 60),
+        ..settings(&folder)
+    })
+    .unwrap();
+    record(&mut opened, T0, "old");
+    let mut script = Script::new(T0 + 90 * MINUTE, &plan())
+        .payload(payload::CLIENT_REQUEST, &body("old"))
+        .ended(State::Completed);
+    opened.recorder.observe(&script.batch());
+    tidy(&mut opened, T0 + 100 * MINUTE);
+    assert_eq!(rows(folder.path(), "runs"), 1);
+    let text = opened
+        .store
+        .payload(script.id, payload::CLIENT_REQUEST)
+        .await
+        .unwrap();
+    assert_eq!(text.unwrap(), body("old").as_bytes());
+}
+
+#[tokio::test]
+async fn the_file_stays_within_its_size_and_the_newest_runs_stay_whole() {
+    const LIMIT: u64 = 2 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open(Settings {
+        keep_bytes: LIMIT,
+        ..settings(&folder)
+    })
+    .unwrap();
+    let mut ids = Vec::new();
+    for number in 0..200 {
+        ids.push(record(
+            &mut opened,
+            T0 + number * 10 * MINUTE,
+            &"n".repeat(usize::try_from(number).unwrap()),
+        ));
+        if number % 50 == 49 {
+            let steps = tidy(&mut opened, T0 + number * 10 * MINUTE);
+            assert!(steps > 0);
+            opened.recorder.finish();
+            let length = std::fs::metadata(folder.path().join("dagway.db"))
+                .unwrap()
+                .len();
+            assert!(length <= LIMIT, "{length} bytes after run {number}");
+        }
+    }
+    let page = opened
+        .store
+        .runs(&RunFilter::default(), None, 500)
+        .await
+        .unwrap();
+    let left: Vec<RunId> = page.runs.iter().map(|run| run.id).collect();
+    let newest: Vec<RunId> = ids.iter().rev().take(left.len()).copied().collect();
+    assert!(left.len() > 10, "only {} are left", left.len());
+    assert_eq!(left, newest);
+    for (number, id) in ids.iter().enumerate().skip(200 - left.len()) {
+        let text = opened
+            .store
+            .payload(*id, payload::CLIENT_REQUEST)
+            .await
+            .unwrap();
+        assert_eq!(text.unwrap(), body(&"n".repeat(number)).as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_text_whose_block_is_missing_is_gone_and_the_run_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open(settings(&folder)).unwrap();
+    let id = record(&mut opened, T0, "a");
+    let database = Connection::open(folder.path().join("dagway.db")).unwrap();
+    database
+        .execute("DELETE FROM blocks WHERE bytes > 10000", [])
+        .unwrap();
+    let run = opened.store.run(id).await.unwrap().unwrap();
+    assert!(run.payloads[0].gone);
+    assert_eq!(run.payloads[0].bytes, body("a").len() as u64);
+    let text = opened
+        .store
+        .payload(id, payload::CLIENT_REQUEST)
+        .await
+        .unwrap();
+    assert!(text.is_none());
+}
