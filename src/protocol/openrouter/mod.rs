@@ -4,3 +4,4 @@ pub mod catalogue;
 pub mod chunk;
 pub mod error;
 mod overflow;
+mod pricing;
