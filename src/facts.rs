@@ -45,6 +45,8 @@ pub const COST_USD: &str = "dagway.cost_usd";
 pub const OVERHEAD_US: &str = "dagway.overhead_us";
 /// The status of the answer to the client.
 pub const STATUS: &str = "http.response.status_code";
+/// The status of the upstream's last answer.
+pub const UPSTREAM_STATUS: &str = "dagway.upstream.status_code";
 /// The kind of an error, in Anthropic's words.
 pub const ERROR_TYPE: &str = "error.type";
 /// The client's program.

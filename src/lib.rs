@@ -1,9 +1,81 @@
-//! Dagway.
+//! **Dagway** is a gateway for Claude Code and every other client of the Anthropic Messages API.
+//! It sends their requests to OpenRouter, or to any OpenAI-compatible endpoint, and **each request is a run of a workflow**:
+//! a graph of small tasks that a scheduler runs concurrently, records, and shows while it happens.
+//!
+//! This page is the map. It says where things are, and what each place deliberately does *not* know.
+//!
+//! # A request, from end to end
+//!
+//! ```text
+//!  client ──POST /v1/messages──►  validate ─┬─► map_model ────────┐
+//!                                           ├─► convert_messages ─┼─► build_request ─► call_upstream ─► convert_response ══► SSE / JSON
+//!                                           └─► convert_tools ────┘      (retries)          ┊ (when the answer has ended)
+//!                                                                                           └┄► price_usage ─► log_usage
+//!   every step: state, timing, attempts, logs, input, output ──► recorder ──► SQLite ──► dashboard, run API
+//!                                                            └─► spans (OTLP), metrics (Prometheus)
+//! ```
+//!
+//! 1. [`server::runs`] reads the body, waits until the observers have room, and starts a [`engine::Run`] of the plan for the
+//!    route. The plan was proved when the process started ([`engine::Plan`]); the run is polled by the request's own task.
+//! 2. The steps run as soon as what they need is there. Each is a [`tasks`] file of a page or so, that calls the pure functions of
+//!    [`protocol`]: [`protocol::anthropic::request`] parses the body once, into types that borrow from it;
+//!    [`protocol::translate`] turns it into the upstream's request.
+//! 3. [`tasks::call_upstream`] returns when the answer's headers are in. Retries happen before that moment and only there.
+//! 4. [`tasks::convert_response`] wraps the stream in the translator and returns at once: the client's socket pulls
+//!    ([`tasks::reply_flow`]). There is no channel, no spawned task and no buffer per stream.
+//! 5. When the flow has ended, whole, broken or dropped, its tail is reported; `price_usage` and `log_usage` run then.
+//! 6. All that was observed went as [`engine::event`]s through one bounded queue to the observers, on a thread of their own: the
+//!    [`store`]'s recorder, and the spans and metrics of [`telemetry`].
+//!
+//! # The modules, and what each may use
+//!
+//! A test (`tests/it/house.rs`) holds the sources to this table.
+//!
+//! | module | what it is for | may use | does not know |
+//! | --- | --- | --- | --- |
+//! | [`engine`] | tasks, plans, runs, events | nothing | HTTP, LLMs, SQL |
+//! | [`facts`] | the names of a run's figures | nothing | how they are found |
+//! | [`protocol`] | the two dialects and the translation | nothing | async, I/O, clocks |
+//! | [`settings`] | all settings, read once | nothing | what they are used for |
+//! | [`upstream`] | the other side over HTTP | `protocol` | runs, clients |
+//! | [`store`] | recorder and run store | `engine`, `facts` | HTTP, pages |
+//! | [`telemetry`] | logs, spans, metrics | `engine`, `facts` | where events come from |
+//! | [`tasks`] | where engine and protocol meet | `engine`, `facts`, `protocol`, `upstream`, `store` | actix |
+//! | [`dashboard`] | pages and run API | `engine`, `facts`, `store` | the upstream |
+//! | [`server`] | routes, guard, errors | all but `settings`, `telemetry`, `cli`, `app` | SQL, pages |
+//! | [`simulator`] | a simulated OpenRouter for demo and tests | nothing | Dagway |
+//! | [`app`] | the composition root | all | |
+//! | [`cli`] | commands | all | |
+//!
+//! # Vocabulary
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | **Task** | a unit of work, a Rust type in [`tasks`] |
+//! | **Artifact** | a type that travels on an edge |
+//! | **Workflow** | a TOML file in `workflows/` that draws tasks as a graph |
+//! | **Step** | a task's place in a workflow |
+//! | **Plan** | a workflow proved against the tasks; compiled once, immutable |
+//! | **Run** | one execution of a plan; a **step run** is one step of it, with its attempts |
+//! | **Flow** | a stream that passes through a run |
+//! | **Tail** | what is known once a flow has ended, or was dropped |
+//! | **Event** | what can be observed of a run |
+//! | **Resource** | something of the process that tasks use |
+//!
+//! # How to add a task
+//!
+//! One file in [`tasks`], one line in [`tasks::ALL`], three lines in a workflow. [`tasks::map_model`] is a good one to read first.
 
+pub mod app;
+pub mod cli;
 pub mod dashboard;
 pub mod engine;
 pub mod facts;
 pub mod protocol;
+pub mod server;
+pub mod settings;
 pub mod simulator;
 pub mod store;
+pub mod tasks;
 pub mod telemetry;
+pub mod upstream;

@@ -7,8 +7,6 @@
 //! This file must not know who observes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -31,6 +29,12 @@ impl RunId {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
+    }
+
+    /// The id as 32 hex digits, for where hyphens would be noise.
+    #[must_use]
+    pub fn simple(&self) -> impl std::fmt::Display {
+        *self.0.as_simple()
     }
 
     /// Takes back what [`RunId::as_bytes`] gave.
@@ -93,7 +97,7 @@ pub enum State {
     Pending,
     /// At work; for a flow that is still passing, with the label *streaming*.
     Running,
-    /// An attempt failed; the next one waits for its time (Prefect: AwaitingRetry).
+    /// An attempt failed; the next one waits for its time (Prefect: `AwaitingRetry`).
     Retrying,
     /// Done.
     Completed,
@@ -358,109 +362,4 @@ pub trait Observer: Send {
 
     /// Called once, after the last event: nothing may be lost.
     fn finish(&mut self) {}
-}
-
-/// The bounded queue between the runs and their observers: the sending side.
-///
-/// Policy when full: a *new* run waits ([`EventSink::has_room`] is asked before one is accepted);
-/// a run in progress keeps its events and offers them again; its very last events are handed over with a blocking send.
-#[derive(Clone, Debug)]
-pub struct EventSink {
-    sender: SyncSender<EventBatch>,
-    depth: Arc<AtomicUsize>,
-    capacity: usize,
-}
-
-/// The receiving side of an [`EventSink`].
-#[derive(Debug)]
-pub struct EventSource {
-    receiver: Receiver<EventBatch>,
-    depth: Arc<AtomicUsize>,
-}
-
-/// Makes a queue of at most `capacity` batches.
-#[must_use]
-pub fn event_queue(capacity: usize) -> (EventSink, EventSource) {
-    let (sender, receiver) = sync_channel(capacity);
-    let depth = Arc::new(AtomicUsize::new(0));
-    (
-        EventSink {
-            sender,
-            depth: Arc::clone(&depth),
-            capacity,
-        },
-        EventSource { receiver, depth },
-    )
-}
-
-impl EventSink {
-    /// Whether a new run may be accepted: half of the queue is kept for the runs in progress.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.depth.load(Ordering::Relaxed) * 2 < self.capacity
-    }
-
-    /// Batches waiting to be observed.
-    #[must_use]
-    pub fn depth(&self) -> usize {
-        self.depth.load(Ordering::Relaxed)
-    }
-
-    /// Offers a batch without waiting.
-    ///
-    /// # Errors
-    /// Gives the batch back when the queue is full. A queue whose observers are gone swallows it: the process is ending.
-    pub fn offer(&self, batch: EventBatch) -> Result<(), EventBatch> {
-        self.depth.fetch_add(1, Ordering::Relaxed);
-        match self.sender.try_send(batch) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(batch)) => {
-                self.depth.fetch_sub(1, Ordering::Relaxed);
-                Err(batch)
-            }
-            Err(TrySendError::Disconnected(_)) => {
-                self.depth.fetch_sub(1, Ordering::Relaxed);
-                Ok(())
-            }
-        }
-    }
-
-    /// Hands a run's last batch over, waiting for room if need be.
-    pub fn hand_over(&self, batch: EventBatch) {
-        self.depth.fetch_add(1, Ordering::Relaxed);
-        if self.sender.send(batch).is_err() {
-            self.depth.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl EventSource {
-    /// Feeds `observers` until every [`EventSink`] is gone, then lets them finish. Blocks: give it a thread.
-    pub fn feed(self, observers: &mut [Box<dyn Observer>]) {
-        const PAUSE: Duration = Duration::from_millis(10);
-        const LONGEST_BUSY: Duration = Duration::from_millis(20);
-        let mut last_idle = std::time::Instant::now();
-        loop {
-            match self.receiver.recv_timeout(PAUSE) {
-                Ok(batch) => {
-                    self.depth.fetch_sub(1, Ordering::Relaxed);
-                    for observer in observers.iter_mut() {
-                        observer.observe(&batch);
-                    }
-                    if last_idle.elapsed() < LONGEST_BUSY {
-                        continue;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            for observer in observers.iter_mut() {
-                observer.idle();
-            }
-            last_idle = std::time::Instant::now();
-        }
-        for observer in observers.iter_mut() {
-            observer.finish();
-        }
-    }
 }

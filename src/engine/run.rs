@@ -1,16 +1,20 @@
 //! One execution of a plan: a few counters and slots, polled by one task. Drop is cancel.
 
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::cx::Reporter;
 use super::error::TaskError;
 use super::event::State;
+use super::port::Owned;
+use super::scheduler::Scheduler;
 
 /// A run under way.
 #[must_use = "a run that is dropped is cancelled"]
 pub struct Run<R> {
-    reply: PhantomData<R>,
+    scheduler: Scheduler,
+    reply: PhantomData<fn() -> R>,
 }
 
 /// Why a run gives no reply.
@@ -19,17 +23,22 @@ pub struct Run<R> {
 pub struct RunFailure {
     /// The step that failed first.
     pub step: String,
-    /// Failed, TimedOut or Crashed (a panic).
+    /// `Failed`, `TimedOut` or `Crashed` (a panic).
     pub state: State,
     /// How it failed.
     pub error: Arc<TaskError>,
 }
 
-impl<R> Run<R> {
+impl<R: Owned> Run<R> {
+    pub(super) fn new(scheduler: Scheduler) -> Self {
+        let reply = PhantomData;
+        Self { scheduler, reply }
+    }
+
     /// For what the server itself has to say about the run (facts, payloads) before and after the reply.
     #[must_use]
     pub fn reporter(&self) -> &Reporter {
-        unimplemented!()
+        self.scheduler.reporter()
     }
 
     /// Runs until the reply is there. Call it once; then [`Run::finish`], whatever it gave.
@@ -37,11 +46,12 @@ impl<R> Run<R> {
     /// # Errors
     /// When a step that the reply needs has failed.
     pub async fn reply(&mut self) -> Result<R, RunFailure> {
-        unimplemented!()
+        poll_fn(|cx| self.scheduler.poll_reply(cx)).await
     }
 
     /// Runs what remains after the reply: steps that wait for the flow's end. Returns the run's final state.
-    pub async fn finish(self) -> State {
-        unimplemented!()
+    pub async fn finish(mut self) -> State {
+        self.scheduler.give_up_reply();
+        poll_fn(|cx| self.scheduler.poll_end(cx)).await
     }
 }

@@ -59,7 +59,7 @@ pub fn call_span_id(run: RunId, step: StepIndex) -> [u8; 8] {
     span_id(run, (1 << 32) + u64::from(step))
 }
 
-/// Mixes a run's id with a small number, by the finaliser of SplitMix64.
+/// Mixes a run's id with a small number, by the finaliser of `SplitMix64`.
 fn span_id(run: RunId, salt: u64) -> [u8; 8] {
     let id = u128::from_be_bytes(*run.as_bytes());
     let folded = u64::try_from(id >> 64).unwrap_or(0)

@@ -6,8 +6,10 @@
 //! | [`openrouter`] | chat completions: chunks, catalogue, errors |
 //! | [`translate`] | one into the other, both ways |
 //! | [`sse`] | server-sent events, byte by byte |
+//! | [`json_text`] | text that stays escaped on its way |
 
 pub mod anthropic;
+pub mod json_text;
 pub mod openrouter;
 pub mod sse;
 pub mod translate;

@@ -1,1 +1,39 @@
-//! To be written.
+//! Logs, traces and metrics: observers of what the engine tells.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`logging`] | the process's log |
+//! | [`export`] | the way out for spans: OTLP over HTTP, bounded |
+//! | [`spans`] | a trace for each run |
+//! | [`metrics`] | the figures for Prometheus, and their text |
+//! | [`metrics_observer`] | adds each run to the figures |
+//! | [`probe`] | figures that others keep |
+//!
+//! It knows the engine's events and the names of facts, nothing else of the crate.
+
+pub mod export;
+#[cfg(test)]
+mod fixture;
+mod json_lines;
+pub mod logging;
+pub mod metrics;
+pub mod metrics_observer;
+#[cfg(test)]
+mod metrics_tests;
+#[cfg(test)]
+#[path = "../../tests/it/support/otlp.rs"]
+mod otlp;
+pub mod probe;
+mod process;
+mod record;
+mod span_data;
+pub mod spans;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub use export::SpanExport;
+pub use metrics::Metrics;
+pub use metrics_observer::MetricsObserver;
+pub use probe::Probe;
+pub use spans::SpanObserver;

@@ -1,6 +1,13 @@
 //! Anthropic's errors: kinds, statuses, the JSON that carries them. Nothing else in Dagway makes error bodies.
+//!
+//! This file must not know where an error came from; the upstream's errors are read elsewhere.
 
 use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::request::InvalidRequest;
+use crate::protocol::json_text;
 
 /// The `error.type` of an Anthropic error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,8 +34,50 @@ pub enum ErrorKind {
     Overloaded,
 }
 
+impl ErrorKind {
+    /// The word that stands in `error.type`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request_error",
+            Self::Authentication => "authentication_error",
+            Self::Billing => "billing_error",
+            Self::Permission => "permission_error",
+            Self::NotFound => "not_found_error",
+            Self::RequestTooLarge => "request_too_large",
+            Self::RateLimit => "rate_limit_error",
+            Self::Api => "api_error",
+            Self::Timeout => "timeout_error",
+            Self::Overloaded => "overloaded_error",
+        }
+    }
+
+    /// The status that the kind usually has.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest => 400,
+            Self::Authentication => 401,
+            Self::Billing => 402,
+            Self::Permission => 403,
+            Self::NotFound => 404,
+            Self::RequestTooLarge => 413,
+            Self::RateLimit => 429,
+            Self::Api => 500,
+            Self::Timeout => 504,
+            Self::Overloaded => 529,
+        }
+    }
+}
+
+impl Serialize for ErrorKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// An error as the client gets it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
     /// The HTTP status, when it can still be sent.
@@ -38,7 +87,175 @@ pub struct ApiError {
     /// For a human, and for Claude Code, which keys on some wordings.
     pub message: String,
     /// The answer's `retry-after`.
+    #[serde(serialize_with = "as_seconds")]
     pub retry_after: Option<Duration>,
     /// The answer's `x-should-retry`; the client decides by status when absent.
     pub should_retry: Option<bool>,
+}
+
+impl ApiError {
+    /// An error of a kind, with the kind's usual status.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            status: kind.status(),
+            kind,
+            message: message.into(),
+            retry_after: None,
+            should_retry: None,
+        }
+    }
+
+    /// 400: the request is not understood.
+    #[must_use]
+    pub fn invalid_request(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidRequest, message)
+    }
+
+    /// 401. Claude Code repeats these for minutes unless told not to, so it is told.
+    #[must_use]
+    pub fn authentication(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Authentication, message).retry(false)
+    }
+
+    /// 402: nobody pays.
+    #[must_use]
+    pub fn billing(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Billing, message).retry(false)
+    }
+
+    /// 403.
+    #[must_use]
+    pub fn permission(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Permission, message).retry(false)
+    }
+
+    /// 404: no such route or model.
+    #[must_use]
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message).retry(false)
+    }
+
+    /// 413: the body is larger than `limit` bytes.
+    #[must_use]
+    pub fn request_too_large(limit: usize) -> Self {
+        let message = format!("the request is larger than {} MB", limit >> 20);
+        Self::new(ErrorKind::RequestTooLarge, message).retry(false)
+    }
+
+    /// 429.
+    #[must_use]
+    pub fn rate_limit(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self {
+            retry_after,
+            ..Self::new(ErrorKind::RateLimit, message)
+        }
+    }
+
+    /// 500: a bug or a lack of Dagway's.
+    #[must_use]
+    pub fn api(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Api, message)
+    }
+
+    /// 502: the upstream cannot be reached or cannot be understood.
+    #[must_use]
+    pub fn bad_gateway(message: impl Into<String>) -> Self {
+        Self {
+            status: 502,
+            ..Self::new(ErrorKind::Api, message)
+        }
+    }
+
+    /// 504.
+    #[must_use]
+    pub fn timeout(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Timeout, message)
+    }
+
+    /// 529: the only kind that makes Claude Code try its fallback model.
+    #[must_use]
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Overloaded, message)
+    }
+
+    /// Says whether the client should try again.
+    #[must_use]
+    pub fn retry(mut self, should_retry: bool) -> Self {
+        self.should_retry = Some(should_retry);
+        self
+    }
+
+    /// The JSON body of an answer.
+    #[must_use]
+    pub fn body(&self, request_id: &str) -> Vec<u8> {
+        let mut body = Vec::with_capacity(96 + self.message.len() + request_id.len());
+        body.extend_from_slice(b"{\"type\":\"error\",\"error\":{\"type\":\"");
+        body.extend_from_slice(self.kind.name().as_bytes());
+        body.extend_from_slice(b"\",\"message\":\"");
+        json_text::escape(&self.message, &mut body);
+        body.extend_from_slice(b"\"},\"request_id\":\"");
+        json_text::escape(request_id, &mut body);
+        body.extend_from_slice(b"\"}");
+        body
+    }
+
+    /// The event that ends a stream.
+    #[must_use]
+    pub fn event(&self, request_id: &str) -> Vec<u8> {
+        let mut event = b"event: error\ndata: ".to_vec();
+        event.extend_from_slice(&self.body(request_id));
+        event.extend_from_slice(b"\n\n");
+        event
+    }
+}
+
+impl From<InvalidRequest> for ApiError {
+    fn from(refused: InvalidRequest) -> Self {
+        Self::invalid_request(refused.to_string()).retry(false)
+    }
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+fn as_seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.serialize_some(&time.as_secs_f64()),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_what_the_sdks_type() {
+        let error = ApiError::overloaded("no \"room\"\n");
+        assert_eq!(error.status, 529);
+        let body: serde_json::Value = serde_json::from_slice(&error.body("req_1")).unwrap();
+        let expected = serde_json::json!({
+            "type": "error",
+            "error": {"type": "overloaded_error", "message": "no \"room\"\n"},
+            "request_id": "req_1",
+        });
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn an_event_is_one_frame() {
+        let event = String::from_utf8(ApiError::api("x\ny").event("r")).unwrap();
+        assert!(event.starts_with("event: error\ndata: {\"type\":\"error\","));
+        assert_eq!(event.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_refused_body_names_its_place() {
+        let refused = InvalidRequest {
+            path: "messages.0.role".to_owned(),
+            message: "must be user".to_owned(),
+        };
+        let error = ApiError::from(refused);
+        assert_eq!(error.message, "messages.0.role: must be user");
+        assert_eq!((error.status, error.should_retry), (400, Some(false)));
+    }
 }

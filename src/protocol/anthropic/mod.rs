@@ -1,4 +1,7 @@
 //! The Messages API as clients speak it.
 
 pub mod error;
+pub mod event;
+pub mod message;
+pub mod models;
 pub mod request;

@@ -1,1 +1,9 @@
 //! OpenRouter chat completions as the upstream speaks them.
+
+pub mod catalogue;
+pub mod chunk;
+pub mod error;
+mod hints;
+mod overflow;
+mod reason;
+mod wait;

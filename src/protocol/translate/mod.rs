@@ -1,1 +1,19 @@
 //! Anthropic Messages into OpenRouter chat completions, and back.
+
+pub mod build;
+pub mod envelope;
+pub mod messages;
+pub mod model;
+pub mod note;
+pub mod reply;
+pub mod schema;
+pub mod thinking;
+pub mod tokens;
+pub mod tool_ids;
+pub mod tool_names;
+pub mod tools;
+
+pub use build::{Built, Routing, build_request};
+pub use messages::{Messages, convert_messages};
+pub use note::Note;
+pub use tools::{Tools, convert_tools};

@@ -1,0 +1,314 @@
+//! The composition root: the only place that knows every module.
+//!
+//! Start: store → upstream → plans → observers → server. Stop: the same backwards, so that nothing is lost.
+
+mod observers;
+pub mod plans;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App as ActixApp, HttpServer, web};
+use arc_swap::ArcSwap;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::dashboard::Dashboard;
+use crate::engine::event_queue;
+use crate::server::guard::{self, Guard};
+use crate::server::health::Probe;
+use crate::server::{Gateway, routes};
+use crate::settings::{self, LogFormat, Settings};
+use crate::store::{self, Store};
+use crate::telemetry::logging::Format;
+use crate::telemetry::{self, SpanExport};
+use crate::upstream::{self, Client, Models};
+use observers::Observers;
+
+/// How many batches of events may wait to be observed. A batch is some hundred bytes; its payloads are shared.
+const EVENT_QUEUE: usize = 16_384;
+/// How long observers may take to write what is left when the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Why Dagway cannot start. Each is a sentence with its cure.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The run store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// The upstream cannot be spoken to.
+    #[error(transparent)]
+    Upstream(#[from] upstream::client::ConfigError),
+    /// A workflow does not prove.
+    #[error(transparent)]
+    Workflows(#[from] plans::Error),
+    /// Traces cannot be exported.
+    #[error("{0}; check OTEL_EXPORTER_OTLP_ENDPOINT")]
+    Traces(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The log cannot be started.
+    #[error(transparent)]
+    Log(#[from] telemetry::logging::Error),
+    /// A thread cannot be started, or figures collide.
+    #[error("the observers cannot be started: {0}")]
+    Observers(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; end the program that uses it, or choose another with DAGWAY_LISTEN"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// What differs between a server and a demo, and between a program and a test.
+#[derive(Debug, Default)]
+pub struct Manner {
+    /// A sentence for the head of every page.
+    pub notice: Option<String>,
+    /// Whether to start the process's log, of which there can be one.
+    pub log: bool,
+}
+
+/// Dagway, serving.
+pub struct App {
+    address: SocketAddr,
+    server: ServerHandle,
+    served: tokio::task::JoinHandle<std::io::Result<()>>,
+    gateway: web::Data<Gateway>,
+    background: CancellationToken,
+    observers: Observers,
+    grace: Duration,
+}
+
+impl App {
+    /// Starts everything and serves.
+    ///
+    /// # Errors
+    /// A sentence with the cure. Nothing is left running.
+    pub async fn start(settings: Settings, manner: Manner) -> Result<Self, StartError> {
+        let export = observers::export(&settings.telemetry)?;
+        if manner.log {
+            start_log(&settings.log, export.as_ref())?;
+        }
+        let client = Arc::new(upstream_client(&settings)?);
+        let models = Arc::new(Models::default());
+        let plans = plans::compile(
+            &settings,
+            &plans::resources(&settings, Arc::clone(&client), Arc::clone(&models)),
+        )?;
+        let server = bind(&settings)?;
+        let opened = store::open(store_settings(&settings))?;
+        if opened.crashed > 0 {
+            tracing::warn!(
+                runs = opened.crashed,
+                "runs were open when the process before this one ended; they are shown as Crashed"
+            );
+        }
+        let store: Arc<dyn Store> = opened.store;
+        let live = opened.live;
+        let (events, source) = event_queue(EVENT_QUEUE);
+        let (observers, metrics) = Observers::start(export, opened.recorder, (&events, source))?;
+        let gateway = web::Data::new(Gateway {
+            messages: ArcSwap::new(plans.messages),
+            count_tokens: ArcSwap::new(plans.count_tokens),
+            events,
+            tracker: TaskTracker::new(),
+            client,
+            models,
+            store: Arc::clone(&store),
+            metrics,
+            body_limit: settings.server.body_limit_mb as usize * (1 << 20),
+        });
+        let plans = {
+            let gateway = gateway.clone();
+            Arc::new(move || gateway.plans())
+        };
+        let changes = Arc::new(move || live.subscribe());
+        let dashboard = Dashboard {
+            store,
+            plans,
+            changes,
+            notice: manner.notice,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let background = keep_models_fresh(&gateway, settings.upstream.catalogue_refresh);
+        let (address, server, served) = serve(server, &settings, &gateway, dashboard)?;
+        tracing::info!(server.address = %address, upstream = gateway.client.host(), "Dagway serves");
+        Ok(Self {
+            address,
+            server,
+            served,
+            gateway,
+            background,
+            observers,
+            grace: settings.server.shutdown_grace,
+        })
+    }
+
+    /// The address in form of a base URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Serves until SIGTERM or Ctrl-C, then stops.
+    pub async fn until_signal(self) {
+        self.signalled().await;
+        self.stop().await;
+    }
+
+    /// Returns when SIGTERM or Ctrl-C came.
+    pub async fn signalled(&self) {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return;
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+
+    /// Stops: no new requests, those in progress end within the grace, then the observers write what is left.
+    pub async fn stop(self) {
+        tracing::info!("Dagway stops; requests in progress may end");
+        self.background.cancel();
+        self.server.stop(true).await;
+        let _ = self.served.await;
+        self.gateway.tracker.close();
+        if tokio::time::timeout(self.grace, self.gateway.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some runs did not end in time");
+        }
+        self.gateway.events.close();
+        self.observers.finish(LAST_WORDS).await;
+    }
+}
+
+/// The client for the upstream that the settings name.
+///
+/// # Errors
+/// When they cannot be used.
+pub fn upstream_client(settings: &Settings) -> Result<Client, upstream::client::ConfigError> {
+    let upstream = &settings.upstream;
+    Client::new(&upstream::Config {
+        base_url: upstream.base_url.clone(),
+        api_key: SecretString::from(upstream.api_key.expose()),
+        referer: upstream.referer.clone(),
+        title: upstream.title.clone(),
+        connect_timeout: upstream.connect_timeout,
+        early_error_wait: upstream.early_error_wait,
+    })
+}
+
+fn start_log(settings: &settings::Log, export: Option<&SpanExport>) -> Result<(), StartError> {
+    let format = match settings.format {
+        LogFormat::Auto => Format::Auto,
+        LogFormat::Pretty => Format::Pretty,
+        LogFormat::Json => Format::Json,
+    };
+    Ok(telemetry::logging::init(format, &settings.filter, export)?)
+}
+
+fn store_settings(settings: &Settings) -> store::Settings {
+    let ours = &settings.store;
+    store::Settings {
+        folder: ours.folder.clone(),
+        keep_for: ours.keep_for,
+        keep_bytes: ours.keep_mb << 20,
+        preview_bytes: ours.preview_kb << 10,
+        payloads: ours.payloads,
+        ..store::Settings::default()
+    }
+}
+
+/// Takes the address before anything is opened, so that a second Dagway says the right thing.
+fn bind(settings: &Settings) -> Result<std::net::TcpListener, StartError> {
+    let address = settings.server.listen;
+    std::net::TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+fn keep_models_fresh(gateway: &web::Data<Gateway>, every: Duration) -> CancellationToken {
+    let token = CancellationToken::new();
+    let stopped = token.clone();
+    let (models, client) = (Arc::clone(&gateway.models), Arc::clone(&gateway.client));
+    gateway.tracker.spawn(async move {
+        tokio::select! {
+            () = stopped.cancelled() => {}
+            () = models.keep_fresh(&client, every) => {}
+        }
+    });
+    token
+}
+
+type Serving = (
+    SocketAddr,
+    ServerHandle,
+    tokio::task::JoinHandle<std::io::Result<()>>,
+);
+
+fn serve(
+    listener: std::net::TcpListener,
+    settings: &Settings,
+    gateway: &web::Data<Gateway>,
+    dashboard: Dashboard,
+) -> Result<Serving, StartError> {
+    let fails = |source| StartError::Listen {
+        address: settings.server.listen,
+        source,
+    };
+    let address = listener.local_addr().map_err(fails)?;
+    let gateway = gateway.clone();
+    let tracker = gateway.tracker.clone();
+    let dashboard = web::Data::new(dashboard);
+    let guard = web::Data::new(guard_of(settings));
+    let probe = web::Data::new(Probe::default());
+    let workers = match settings.server.workers {
+        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        workers => workers,
+    };
+    let server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(gateway.clone())
+            .app_data(dashboard.clone())
+            .app_data(guard.clone())
+            .app_data(probe.clone())
+            .wrap(from_fn(guard::check))
+            .configure(routes::all)
+    })
+    .workers(workers)
+    // Without it, every stream stalls for 40 ms (Nagle's algorithm against delayed acknowledgements).
+    .tcp_nodelay(true)
+    // A client that closes its side has gone: what was asked for it upstream must end.
+    .h1_allow_half_closed(false)
+    .keep_alive(Duration::from_secs(75))
+    .client_request_timeout(Duration::from_secs(30))
+    .shutdown_timeout(settings.server.shutdown_grace.as_secs().max(1))
+    .disable_signals()
+    .listen(listener)
+    .map_err(fails)?
+    .run();
+    let handle = server.handle();
+    let served = tracker.spawn(server);
+    Ok((address, handle, served))
+}
+
+fn guard_of(settings: &Settings) -> Guard {
+    let server = &settings.server;
+    let secret = |secret: &settings::Secret| SecretString::from(secret.expose());
+    Guard {
+        client_keys: server.client_keys.iter().map(secret).collect(),
+        password: (!server.dashboard_password.is_empty())
+            .then(|| secret(&server.dashboard_password)),
+        allowed_hosts: server.is_loopback().then(|| server.allowed_hosts.clone()),
+    }
+}

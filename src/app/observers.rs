@@ -1,0 +1,167 @@
+//! Those who watch the runs, on a thread of their own: the recorder, spans, metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::StartError;
+use crate::engine::{EventSink, EventSource, Observer};
+use crate::settings;
+use crate::store::{Recorder, RecorderStats};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::{CALL_TASK, MOST_OPEN_RUNS};
+use crate::telemetry::{self, MetricsObserver, Probe, SpanExport, SpanObserver};
+use crate::upstream;
+
+/// How long the last spans may take to leave.
+const LAST_EXPORT: Duration = Duration::from_secs(3);
+
+/// Makes the text of `/metrics`.
+pub(super) type MetricsText = Box<dyn Fn() -> String + Send + Sync>;
+
+/// The observers at work.
+pub(super) struct Observers {
+    thread: std::thread::JoinHandle<()>,
+    export: Option<SpanExport>,
+}
+
+impl Observers {
+    /// Lets them watch what comes out of `source`.
+    pub(super) fn start(
+        export: Option<SpanExport>,
+        recorder: Recorder,
+        (events, source): (&EventSink, EventSource),
+    ) -> Result<(Self, MetricsText), StartError> {
+        let mut probes = recorder_probes(recorder.stats());
+        let sink = events.clone();
+        probes.push(Probe::new(
+            "dagway_event_queue_batches",
+            "Batches of events that wait to be observed.",
+            move || sink.depth() as u64,
+        ));
+        let depth = events.clone();
+        let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.depth());
+        // Spans and metrics are quick and never wait; the recorder may wait for the disk and comes last.
+        let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+        if let Some(export) = &export {
+            let spans = SpanObserver::new(export.clone(), CALL_TASK, MOST_OPEN_RUNS);
+            probes.push(spans.probe());
+            probes.extend(export.probes());
+            observers.push(Box::new(spans));
+        }
+        let metrics =
+            Arc::new(Metrics::new(probes).map_err(|error| StartError::Observers(Box::new(error)))?);
+        observers.push(Box::new(MetricsObserver::new(
+            Arc::clone(&metrics),
+            CALL_TASK,
+            MOST_OPEN_RUNS,
+        )));
+        observers.push(Box::new(recorder));
+        let thread = std::thread::Builder::new()
+            .name("observers".to_owned())
+            .spawn(move || source.feed(&mut observers))
+            .map_err(|error| StartError::Observers(Box::new(error)))?;
+        Ok((Self { thread, export }, Box::new(move || metrics.render())))
+    }
+
+    /// Waits until all that was observed is written and exported, at most `within`.
+    pub(super) async fn finish(self, within: Duration) {
+        let last = tokio::task::spawn_blocking(move || {
+            let is_whole = self.thread.join().is_ok();
+            if let Some(export) = self.export
+                && let Err(error) = export.shutdown(LAST_EXPORT)
+            {
+                tracing::warn!(%error, "the last traces were not exported");
+            }
+            is_whole
+        });
+        match tokio::time::timeout(within, last).await {
+            Ok(Ok(true)) => {}
+            Ok(_) => tracing::error!("the observers broke off; the last runs may not be recorded"),
+            Err(_) => tracing::error!(
+                "the observers did not end in time; the last runs may not be recorded"
+            ),
+        }
+    }
+}
+
+/// The way out for spans, when the settings name a collector.
+pub(super) fn export(settings: &settings::Telemetry) -> Result<Option<SpanExport>, StartError> {
+    if settings.endpoint.is_empty() {
+        return Ok(None);
+    }
+    let secret = |(name, value): (String, String)| (name, SecretString::from(value));
+    let export = telemetry::export::Settings {
+        headers: pairs(settings.headers.expose()).map(secret).collect(),
+        service_name: Some(settings.service_name.clone()),
+        resource: pairs(&settings.resource_attributes).collect(),
+        ..telemetry::export::Settings::new(settings.endpoint.clone())
+    };
+    let fails = |error: Box<dyn std::error::Error + Send + Sync>| StartError::Traces(error);
+    let client = upstream::client::http()
+        .and_then(|builder| builder.no_proxy().build())
+        .map_err(|error| fails(Box::new(error)))?;
+    let runtime = tokio::runtime::Handle::current();
+    SpanExport::start(&export, client, runtime)
+        .map(Some)
+        .map_err(|error| fails(Box::new(error)))
+}
+
+/// `name=value` pairs separated by commas, as OpenTelemetry's variables have them.
+fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.split(',').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    })
+}
+
+fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
+    let probe = |name, help, read: fn(&RecorderStats) -> &AtomicU64| {
+        let stats = Arc::clone(stats);
+        Probe::new(name, help, move || read(&stats).load(Ordering::Relaxed))
+    };
+    vec![
+        probe(
+            "dagway_store_commits_total",
+            "Transactions of the run store.",
+            |stats| &stats.batches,
+        ),
+        probe(
+            "dagway_store_rows_total",
+            "Rows written to the run store.",
+            |stats| &stats.rows,
+        ),
+        probe(
+            "dagway_store_errors_total",
+            "Writes that the run store refused.",
+            |stats| &stats.errors,
+        ),
+        probe(
+            "dagway_store_shed_previews_total",
+            "Artifacts whose text was not kept because the recorder was behind.",
+            |stats| &stats.shed_previews,
+        ),
+        probe(
+            "dagway_store_shed_payload_bytes_total",
+            "Bytes of bodies not kept because the recorder was behind.",
+            |stats| &stats.shed_payload_bytes,
+        ),
+        probe(
+            "dagway_store_lost_runs_total",
+            "Runs given up because the database refused them for too long.",
+            |stats| &stats.lost_runs,
+        ),
+        probe(
+            "dagway_store_expired_runs_total",
+            "Runs removed by retention.",
+            |stats| &stats.expired_runs,
+        ),
+        probe(
+            "dagway_store_last_commit_microseconds",
+            "How long the last commit took.",
+            |stats| &stats.last_commit_us,
+        ),
+    ]
+}

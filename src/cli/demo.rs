@@ -1,0 +1,62 @@
+//! `dagway demo`: live runs without key or network, against the simulated OpenRouter.
+
+use super::args;
+use super::{Failure, say, serve};
+use crate::app::{App, Manner};
+use crate::settings::{Secret, Settings};
+use crate::simulator::sessions::{self, Pace};
+use crate::simulator::{self, Simulator};
+
+/// What every page says during the demo.
+const NOTICE: &str = "Simulated upstream: no model was asked. The answers come from a simulation inside this binary.";
+
+/// Starts the simulated OpenRouter and the real server, and drives sessions until Ctrl-C.
+///
+/// # Errors
+/// When one of them cannot start.
+pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failure> {
+    let (timing, pace) = if args.fast {
+        (simulator::Settings::immediate(), Pace::Fast)
+    } else {
+        (simulator::Settings::realistic(), Pace::Human)
+    };
+    let simulator = Simulator::start(timing).await.map_err(|error| {
+        Failure::Running(format!(
+            "the simulated OpenRouter could not be started: {error}"
+        ))
+    })?;
+    settings.upstream.base_url = simulator.base_url();
+    settings.upstream.api_key = Secret::new("sk-or-simulated");
+    settings.store.folder = settings.store.folder.join("demo");
+    let app = App::start(
+        settings,
+        Manner {
+            notice: Some(NOTICE.to_owned()),
+            log: true,
+        },
+    )
+    .await?;
+    serve::greet(&app);
+    say("  SIMULATED    the models are simulated: nothing leaves this machine, nothing is charged");
+    let url = app.url();
+    let rounds = args.rounds;
+    let traffic = async move {
+        let mut round = 0;
+        while rounds.is_none_or(|rounds| round < rounds) {
+            round += 1;
+            match sessions::drive(&url, pace).await {
+                Ok(report) => say(format!("round {round}: {report}")),
+                Err(error) => say(format!(
+                    "round {round}: the simulated client gave up: {error}"
+                )),
+            }
+        }
+    };
+    tokio::select! {
+        () = app.signalled() => {}
+        () = traffic => {}
+    }
+    app.stop().await;
+    simulator.stop().await;
+    Ok(())
+}

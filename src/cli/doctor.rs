@@ -1,0 +1,175 @@
+//! `dagway doctor`: what is missing or wrong, each with its cure.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::claude;
+use super::{Failure, say};
+use crate::app;
+use crate::settings::Settings;
+
+/// How long the upstream has to answer.
+const UPSTREAM_WAIT: Duration = Duration::from_secs(5);
+
+/// What one look found.
+struct Finding {
+    what: &'static str,
+    is_well: bool,
+    detail: String,
+}
+
+impl Finding {
+    fn well(what: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            what,
+            is_well: true,
+            detail: detail.into(),
+        }
+    }
+
+    fn ill(what: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            what,
+            is_well: false,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Looks at everything and prints what it found.
+///
+/// # Errors
+/// Exit code 1 when something is wrong.
+pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Result<(), Failure> {
+    let findings = [
+        key(settings),
+        upstream(settings).await,
+        port(settings).await,
+        store(settings),
+        workflows(settings),
+        claude_code(environment).await,
+    ];
+    for finding in &findings {
+        let mark = if finding.is_well { "ok  " } else { "FAIL" };
+        say(format!("{mark}  {:10}  {}", finding.what, finding.detail));
+    }
+    if findings.iter().all(|finding| finding.is_well) {
+        Ok(())
+    } else {
+        Err(Failure::Exit(1))
+    }
+}
+
+fn key(settings: &Settings) -> Finding {
+    let key = &settings.upstream.api_key;
+    if key.is_empty() {
+        let cure = "OPENROUTER_API_KEY is not set; get a key at https://openrouter.ai/keys";
+        return Finding::ill("key", cure);
+    }
+    let is_openrouter = settings.upstream.base_url.contains("openrouter.ai");
+    if is_openrouter && !key.expose().starts_with("sk-or-") {
+        return Finding::ill(
+            "key",
+            "OPENROUTER_API_KEY does not begin with sk-or-; it may be a key of another service",
+        );
+    }
+    Finding::well("key", "is set")
+}
+
+async fn upstream(settings: &Settings) -> Finding {
+    let url = &settings.upstream.base_url;
+    let client = match app::upstream_client(settings) {
+        Ok(client) => client,
+        Err(error) => return Finding::ill("upstream", error.to_string()),
+    };
+    match client.get("key", UPSTREAM_WAIT).await {
+        Ok(_) => Finding::well("upstream", format!("{url} answers and takes the key")),
+        Err(error) if error.api.status == 401 => Finding::ill(
+            "upstream",
+            format!(
+                "{url} answers but refuses the key ({error}); make a new one at https://openrouter.ai/keys"
+            ),
+        ),
+        Err(error) if error.api.status == 404 => {
+            Finding::well("upstream", format!("{url} answers (it is no OpenRouter)"))
+        }
+        Err(error) => Finding::ill(
+            "upstream",
+            format!("{error}; check the network, a proxy, and OPENROUTER_BASE_URL"),
+        ),
+    }
+}
+
+async fn port(settings: &Settings) -> Finding {
+    let listen = settings.server.listen;
+    match tokio::net::TcpListener::bind(listen).await {
+        Ok(_) => Finding::well("port", format!("{listen} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            let cure = "if that is not Dagway, end it or choose another port with DAGWAY_LISTEN";
+            Finding::well(
+                "port",
+                format!("{listen} is in use: a server runs there already; {cure}"),
+            )
+        }
+        Err(error) => Finding::ill(
+            "port",
+            format!("cannot listen on {listen}: {error}; choose another with DAGWAY_LISTEN"),
+        ),
+    }
+}
+
+fn store(settings: &Settings) -> Finding {
+    let folder = &settings.store.folder;
+    let shown = folder.display();
+    let probe = folder.join(".dagway-doctor");
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe));
+    match written {
+        Ok(()) => Finding::well("store", format!("{shown} can be written")),
+        Err(error) => Finding::ill(
+            "store",
+            format!("{shown} cannot be written: {error}; choose another folder with DAGWAY_DATA"),
+        ),
+    }
+}
+
+fn workflows(settings: &Settings) -> Finding {
+    match app::plans::describe_all(settings) {
+        Ok(infos) => Finding::well("workflows", format!("{} proved", infos.len())),
+        Err(error) => Finding::ill("workflows", error.to_string()),
+    }
+}
+
+async fn claude_code(environment: &[(String, String)]) -> Finding {
+    let path = environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, value)| OsString::from(value));
+    let Some(program) = claude::find(path.as_deref()) else {
+        return Finding::ill(
+            "claude",
+            format!("`claude` is not in your PATH; {}", claude::CURE),
+        );
+    };
+    let asked = tokio::process::Command::new(&program)
+        .arg("--version")
+        .output();
+    match tokio::time::timeout(Duration::from_secs(20), asked).await {
+        Ok(Ok(output)) if output.status.success() => {
+            let version = String::from_utf8_lossy(&output.stdout);
+            Finding::well(
+                "claude",
+                format!("{} {}", program.display(), version.trim()),
+            )
+        }
+        _ => Finding::ill(
+            "claude",
+            format!(
+                "{} does not answer to --version; {}",
+                program.display(),
+                claude::CURE
+            ),
+        ),
+    }
+}

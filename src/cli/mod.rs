@@ -1,0 +1,117 @@
+//! The command line: what a person types.
+//!
+//! One file per command. Every error a person can cause is a sentence with its cure, exit code 2;
+//! what goes wrong while running is exit code 1.
+
+mod args;
+pub mod claude;
+pub mod code;
+pub mod demo;
+pub mod doctor;
+pub mod serve;
+pub mod workflows;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::Args;
+use args::Command;
+
+use crate::app::StartError;
+use crate::settings::{self, Settings};
+
+/// A command's failure, in a sentence.
+#[derive(Debug)]
+pub enum Failure {
+    /// The person can cure it: exit code 2.
+    Usage(String),
+    /// It went wrong: exit code 1.
+    Running(String),
+    /// Somebody else's exit code, such as that of `claude`.
+    Exit(u8),
+}
+
+impl From<settings::Error> for Failure {
+    fn from(error: settings::Error) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// Reads the arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    match run(&args, &environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(sentence)) => {
+            say_error(&sentence);
+            ExitCode::from(2)
+        }
+        Err(Failure::Running(sentence)) => {
+            say_error(&sentence);
+            ExitCode::FAILURE
+        }
+        Err(Failure::Exit(code)) => ExitCode::from(code),
+    }
+}
+
+fn run(args: &Args, environment: &[(String, String)]) -> Result<(), Failure> {
+    if let Some(Command::Settings) = args.command {
+        say(settings::DEFAULTS.trim_end());
+        return Ok(());
+    }
+    let mut settings = settings::read(args.config.as_deref(), environment)?;
+    if let Some(listen) = args.listen {
+        settings.server.listen = listen;
+        settings.check()?;
+    }
+    if let Some(Command::Workflows { command }) = &args.command {
+        return workflows::run(command, &settings);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Running(format!("the runtime could not be started: {error}")))?;
+    actix_web::rt::System::with_tokio_rt(move || runtime).block_on(dispatch(
+        args,
+        settings,
+        environment,
+    ))
+}
+
+async fn dispatch(
+    args: &Args,
+    settings: Settings,
+    environment: &[(String, String)],
+) -> Result<(), Failure> {
+    match &args.command {
+        None | Some(Command::Serve) => serve::run(settings).await,
+        Some(Command::Demo(demo)) => demo::run(settings, demo).await,
+        Some(Command::Code { arguments }) => code::run(settings, arguments).await,
+        Some(Command::Doctor) => doctor::run(&settings, environment).await,
+        Some(Command::Settings | Command::Workflows { .. }) => Ok(()),
+    }
+}
+
+/// Writes a line to standard output. A closed pipe is the reader's wish, not an error.
+pub(crate) fn say(line: impl AsRef<str>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{}", line.as_ref());
+}
+
+/// Writes an error to standard error.
+pub(crate) fn say_error(sentence: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "dagway: {sentence}");
+}

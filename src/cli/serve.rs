@@ -1,0 +1,43 @@
+//! `dagway serve`: serves until a signal.
+
+use super::{Failure, say};
+use crate::app::{App, Manner};
+use crate::settings::Settings;
+
+/// Serves until SIGTERM or Ctrl-C, then lets the runs in progress end.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(settings: Settings) -> Result<(), Failure> {
+    let has_key = !settings.upstream.api_key.is_empty();
+    let is_openrouter = settings.upstream.base_url.contains("openrouter.ai");
+    if !has_key && is_openrouter {
+        return Err(Failure::Usage(
+            "OPENROUTER_API_KEY is not set; get a key at https://openrouter.ai/keys and start with \
+             `OPENROUTER_API_KEY=sk-or-… dagway`, or look around without one: `dagway demo`"
+                .to_owned(),
+        ));
+    }
+    let app = App::start(
+        settings,
+        Manner {
+            notice: None,
+            log: true,
+        },
+    )
+    .await?;
+    greet(&app);
+    app.until_signal().await;
+    Ok(())
+}
+
+/// Says where everything is. The line that begins with `listening on` is for scripts.
+pub(super) fn greet(app: &App) {
+    let url = app.url();
+    say(format!("Dagway {}", env!("CARGO_PKG_VERSION")));
+    say(format!(
+        "  Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN=dagway claude"
+    ));
+    say(format!("  Dashboard    {url}/"));
+    say(format!("listening on {url}"));
+}

@@ -1,0 +1,75 @@
+//! One attempt of one step as a future: a panic is caught, a time limit kept.
+//!
+//! This file must not know what an outcome means for the run.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::cx::Cx;
+use super::error::TaskError;
+use super::event::{State, StepIndex};
+use super::port::{Inputs, Outputs};
+use super::slot::{Given, Intake, TailEnd};
+use super::task::Task;
+
+/// Something a run waits for.
+pub(super) type Work = Pin<Box<dyn Future<Output = (StepIndex, Outcome)> + Send>>;
+
+/// What a run hears from what it waits for.
+pub(super) enum Outcome {
+    /// An attempt succeeded.
+    Gave(Given),
+    /// An attempt failed: `Failed`, `TimedOut` or `Crashed`.
+    Broke(State, TaskError),
+    /// The pause before the next attempt is over.
+    Rested,
+    /// The flow behind the output of this slot has ended.
+    FlowEnded(usize, TailEnd),
+}
+
+/// A [`Task`] whose type was forgotten.
+pub(super) trait AnyTask: Send + Sync {
+    /// Takes the inputs and begins to work once polled.
+    fn attempt(self: Arc<Self>, intake: Intake<'_>, cx: Cx, limit: Option<Duration>) -> Work;
+}
+
+impl<T: Task> AnyTask for T {
+    fn attempt(self: Arc<Self>, mut intake: Intake<'_>, cx: Cx, limit: Option<Duration>) -> Work {
+        let input = T::Input::take(&mut intake);
+        Box::pin(async move {
+            let (task, cx) = (&*self, &cx);
+            let work = async move { task.run(input, cx).await.map(Outputs::give) };
+            let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+            let finished = match limit {
+                None => Ok(work.await),
+                Some(limit) => tokio::time::timeout(limit, work.as_mut()).await,
+            };
+            let outcome = match finished {
+                Ok(Ok(Ok(given))) => Outcome::Gave(given),
+                Ok(Ok(Err(error))) => Outcome::Broke(State::Failed, error),
+                Ok(Err(panic)) => Outcome::Broke(State::Crashed, crashed(panic.as_ref())),
+                Err(_) => Outcome::Broke(State::TimedOut, timed_out(limit.unwrap_or_default())),
+            };
+            (cx.step(), outcome)
+        })
+    }
+}
+
+/// The error of a step whose time was up. Steps with a limit wait for another side, so it is that side's fault.
+fn timed_out(limit: Duration) -> TaskError {
+    TaskError::upstream(format!("it was not done within {limit:?}")).retry(None)
+}
+
+fn crashed(panic: &(dyn Any + Send)) -> TaskError {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    TaskError::ours(format!("it panicked: {}", message.unwrap_or("no message")))
+}

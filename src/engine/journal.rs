@@ -1,0 +1,360 @@
+//! The events of one run on their way to the observers.
+//!
+//! Everyone who speaks for a run writes here; the run offers what is written whenever it goes to sleep.
+//! While the observers' queue is full the journal keeps its events, and beyond a bound sheds those that a run can be
+//! told without. This file must not know what the events mean.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::event::{Event, EventBatch, EventKind, Level, RunStart, StepIndex, Timestamp};
+use super::queue::EventSink;
+
+/// Events that may wait before the journal tries to get rid of them.
+const MOST_EVENTS: usize = 1_000;
+/// Bytes of payload that may wait before the journal tries to get rid of them.
+const MOST_PAYLOAD: usize = 4 << 20;
+
+#[derive(Debug)]
+pub(super) struct Journal {
+    pub(super) start: Arc<RunStart>,
+    /// The step whose output the run gives away.
+    pub(super) reply: StepIndex,
+    sink: EventSink,
+    pages: Mutex<Pages>,
+}
+
+#[derive(Debug)]
+struct Pages {
+    events: Vec<Event>,
+    /// Bytes of payload in `events`.
+    payload: usize,
+    /// How many events are too many.
+    bound: usize,
+    lost: Lost,
+    /// Payloads that lost a piece: what follows goes too, for a beginning is readable and a hole is not.
+    cut: Vec<&'static str>,
+    is_closed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Lost {
+    events: u64,
+    payload: usize,
+}
+
+impl Journal {
+    pub(super) fn new(
+        start: Arc<RunStart>,
+        reply: StepIndex,
+        sink: EventSink,
+        capacity: usize,
+    ) -> Self {
+        let pages = Pages {
+            events: Vec::with_capacity(capacity),
+            payload: 0,
+            bound: MOST_EVENTS,
+            lost: Lost::default(),
+            cut: Vec::new(),
+            is_closed: false,
+        };
+        Self {
+            start,
+            reply,
+            sink,
+            pages: Mutex::new(pages),
+        }
+    }
+
+    /// Notes what happens now. After the run's end nothing is heard any more.
+    pub(super) fn note(&self, kind: EventKind) {
+        self.note_at(Timestamp::now(), kind);
+    }
+
+    pub(super) fn note_at(&self, at: Timestamp, kind: EventKind) {
+        let mut pages = self.pages();
+        if pages.is_closed {
+            return;
+        }
+        pages.push(Event { at, kind });
+        if pages.is_over() && !self.offer_pages(&mut pages) {
+            pages.shed();
+        }
+    }
+
+    /// Offers what is written to the observers, without waiting.
+    pub(super) fn offer(&self) {
+        self.offer_pages(&mut self.pages());
+    }
+
+    /// Notes the run's last event and hands everything over, waiting for room if need be.
+    pub(super) fn close(&self, last: EventKind) {
+        let events = {
+            let mut pages = self.pages();
+            if pages.is_closed {
+                return;
+            }
+            pages.confess();
+            let at = Timestamp::now();
+            pages.events.push(Event { at, kind: last });
+            pages.is_closed = true;
+            std::mem::take(&mut pages.events)
+        };
+        let run = self.start.id;
+        self.sink.hand_over(EventBatch { run, events });
+    }
+
+    /// Whether nothing is left to offer.
+    fn offer_pages(&self, pages: &mut Pages) -> bool {
+        if pages.events.is_empty() {
+            return true;
+        }
+        let lost = pages.lost;
+        let has_confessed = pages.confess();
+        let run = self.start.id;
+        let events = std::mem::take(&mut pages.events);
+        let Err(batch) = self.sink.offer(EventBatch { run, events }) else {
+            pages.payload = 0;
+            pages.bound = MOST_EVENTS;
+            return true;
+        };
+        pages.events = batch.events;
+        if has_confessed {
+            pages.events.pop();
+            pages.lost = lost;
+        }
+        false
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    fn push(&mut self, event: Event) {
+        if let EventKind::Payload { name, piece } = &event.kind {
+            if self.cut.contains(name) {
+                self.lost.events += 1;
+                self.lost.payload += piece.len();
+                return;
+            }
+            self.payload += piece.len();
+        }
+        self.events.push(event);
+    }
+
+    fn is_over(&self) -> bool {
+        self.events.len() >= self.bound || self.payload > MOST_PAYLOAD
+    }
+
+    /// Drops previews and payloads; if these are not many, log lines, progress and overruled facts too.
+    fn shed(&mut self) {
+        let before = self.events.len();
+        let Self { events, cut, .. } = self;
+        events.retain(|event| match &event.kind {
+            EventKind::Payload { name, .. } => {
+                if !cut.contains(name) {
+                    cut.push(name);
+                }
+                false
+            }
+            EventKind::Produced { .. } => false,
+            _ => true,
+        });
+        if events.len() * 2 > MOST_EVENTS {
+            let mut stated = Vec::new();
+            events.reverse();
+            events.retain(|event| match event.kind {
+                EventKind::Log { .. } | EventKind::Progress { .. } => false,
+                EventKind::Fact { name, .. } => {
+                    let is_last = !stated.contains(&name);
+                    if is_last {
+                        stated.push(name);
+                    }
+                    is_last
+                }
+                _ => true,
+            });
+            events.reverse();
+        }
+        self.bound = MOST_EVENTS.max(self.events.len() * 2);
+        self.lost.events += u64::try_from(before - self.events.len()).unwrap_or(u64::MAX);
+        self.lost.payload += std::mem::take(&mut self.payload);
+    }
+
+    /// Says what was shed, if anything was.
+    fn confess(&mut self) -> bool {
+        let Lost { events, payload } = std::mem::take(&mut self.lost);
+        if events == 0 {
+            return false;
+        }
+        let kind = EventKind::Log {
+            step: None,
+            level: Level::Warn,
+            message: format!(
+                "{events} events with {payload} bytes of payload were left out, because the observers could not keep up"
+            ),
+        };
+        let at = Timestamp::now();
+        self.events.push(Event { at, kind });
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::event::{EventSource, Observer, RunId, State, TraceContext, event_queue};
+    use super::super::port::Artifact;
+    use super::*;
+
+    #[derive(serde::Serialize)]
+    struct Preview;
+    impl Artifact for Preview {
+        const NAME: &'static str = "Preview";
+    }
+
+    fn journal(room: usize) -> (Journal, EventSource) {
+        let (sink, source) = event_queue(room);
+        let id = RunId::now();
+        let start = RunStart {
+            id,
+            at: Timestamp::now(),
+            request_id: "req_test".into(),
+            trace: TraceContext::of_run(id),
+        };
+        (Journal::new(Arc::new(start), 0, sink, 8), source)
+    }
+
+    fn log(message: &str) -> EventKind {
+        EventKind::Log {
+            step: None,
+            level: Level::Info,
+            message: message.to_owned(),
+        }
+    }
+
+    fn payload(name: &'static str, bytes: usize) -> EventKind {
+        let piece = Bytes::from(vec![b'.'; bytes]);
+        EventKind::Payload { name, piece }
+    }
+
+    fn produced() -> EventKind {
+        EventKind::Produced {
+            step: None,
+            value: Arc::new(Preview),
+        }
+    }
+
+    const ENDED: EventKind = EventKind::Ended {
+        state: State::Completed,
+        error: None,
+    };
+
+    /// Closes the journal and says what was received, a word or a log line each; pieces with their length.
+    fn received(journal: Journal, source: EventSource) -> Vec<String> {
+        struct Received(Arc<Mutex<Vec<String>>>);
+        impl Observer for Received {
+            fn observe(&mut self, batch: &EventBatch) {
+                let words = batch.events.iter().map(|event| match &event.kind {
+                    EventKind::Log { message, .. } => message.clone(),
+                    EventKind::Payload { name, piece } => format!("{name} {}", piece.len()),
+                    EventKind::Fact { name, value } => format!("{name} {value:?}"),
+                    EventKind::Produced { .. } => "produced".to_owned(),
+                    EventKind::Ended { .. } => "ended".to_owned(),
+                    other => format!("{other:?}"),
+                });
+                self.0.lock().unwrap().extend(words);
+            }
+        }
+        let words = Arc::<Mutex<Vec<String>>>::default();
+        let observer = Received(Arc::clone(&words));
+        let feeder = std::thread::spawn(move || source.feed(&mut [Box::new(observer)]));
+        journal.close(ENDED);
+        drop(journal);
+        feeder.join().unwrap();
+        let words = words.lock().unwrap();
+        words.clone()
+    }
+
+    #[test]
+    fn what_the_queue_refuses_is_kept_and_offered_again() {
+        let (journal, source) = journal(1);
+        journal.note(log("one"));
+        journal.offer();
+        journal.note(log("two"));
+        journal.offer();
+        journal.note(log("three"));
+        journal.offer();
+        assert_eq!(received(journal, source), ["one", "two", "three", "ended"]);
+    }
+
+    #[test]
+    fn a_large_payload_passes_while_there_is_room() {
+        let (journal, source) = journal(8);
+        journal.note(payload("body", 32 << 20));
+        journal.note(payload("body", 1));
+        let bytes = 32 << 20;
+        let expected = [format!("body {bytes}"), "body 1".into(), "ended".into()];
+        assert_eq!(received(journal, source), expected);
+    }
+
+    #[test]
+    fn payloads_and_previews_are_shed_first_and_cut_rather_than_holed() {
+        let (journal, source) = journal(1);
+        journal.note(payload("body", 1));
+        journal.offer();
+        journal.note(log("kept"));
+        journal.note(produced());
+        journal.note(payload("body", 2));
+        journal.note(payload("other", MOST_PAYLOAD));
+        journal.note(payload("body", 3));
+        journal.note(payload("headers", 4));
+        let shed = MOST_PAYLOAD + 2 + 3;
+        let confession = format!(
+            "4 events with {shed} bytes of payload were left out, because the observers could not keep up"
+        );
+        let expected = ["body 1", "kept", "headers 4", &confession, "ended"];
+        assert_eq!(received(journal, source), expected);
+    }
+
+    #[test]
+    fn a_journal_that_nobody_reads_is_bounded() {
+        let (journal, source) = journal(0);
+        for _ in 0..5_000 {
+            journal.note(produced());
+            journal.note(log("chatter"));
+            let value = 1.into();
+            journal.note(EventKind::Fact { name: "n", value });
+            journal.offer();
+            let pages = journal.pages();
+            assert!(pages.events.len() <= MOST_EVENTS);
+            assert!(pages.events.capacity() <= 4 * MOST_EVENTS);
+        }
+        let received = received(journal, source);
+        assert!(received.len() < MOST_EVENTS + 2);
+        assert!(received.contains(&"n Int(1)".to_owned()));
+        assert_eq!(received.last().unwrap(), "ended");
+    }
+
+    #[test]
+    fn after_the_end_nothing_is_heard() {
+        let (journal, source) = journal(8);
+        journal.close(ENDED);
+        journal.note(log("late"));
+        journal.offer();
+        journal.close(ENDED);
+        assert_eq!(received(journal, source), ["ended"]);
+    }
+
+    #[test]
+    fn observers_that_are_gone_are_no_reason_to_wait() {
+        let (journal, source) = journal(0);
+        drop(source);
+        journal.note(log("unheard"));
+        journal.offer();
+        journal.close(ENDED);
+        assert!(journal.pages().events.is_empty());
+    }
+}

@@ -1,0 +1,113 @@
+//! Gathers what is wrong with a workflow file, so that the user hears all of it at once.
+
+use std::ops::Range;
+
+use super::plan::{Fault, Faults};
+
+/// The faults of one file, found so far.
+pub(super) struct Report<'a> {
+    file: &'a str,
+    text: &'a str,
+    found: Vec<(usize, String)>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
+        let found = Vec::new();
+        Self { file, text, found }
+    }
+
+    /// Adds a fault of the text at `span`: a sentence without its full stop.
+    pub(super) fn add(&mut self, span: &Range<usize>, sentence: impl Into<String>) {
+        let before = self.text.as_bytes().iter().take(span.start);
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        self.found.push((line, sentence.into()));
+    }
+
+    /// All faults in the order of their lines, or nothing if there are none.
+    pub(super) fn close(mut self) -> Result<(), Faults> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        self.found.sort();
+        self.found.dedup();
+        let file = self.file;
+        let sentence = |(line, sentence)| format!("{file}:{line}: {sentence}.");
+        let faults = self.found.into_iter().map(sentence);
+        Err(Faults(faults.map(|sentence| Fault { sentence }).collect()))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+}
+
+/// ``; did you mean `…`?``, when one of `known` is near enough to `written`, else the list of all.
+pub(super) fn suggestion<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.into_iter().collect();
+    let nearest = known.iter().min_by_key(|name| distance(written, name));
+    match nearest {
+        Some(name) if distance(written, name) <= 1 + name.len() / 3 => {
+            format!("write `{name}` if that is what was meant")
+        }
+        Some(_) => format!("the known ones are {}", listed(&known)),
+        None => "there are none".to_owned(),
+    }
+}
+
+/// `` `a`, `b` and `c` ``.
+pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    let quoted: Vec<_> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// How many characters have to be added, removed or replaced to get from `a` to `b` (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<_> = b.chars().collect();
+    let mut row: Vec<_> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_distance_counts_edits() {
+        for (a, b, edits) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("needs", "need", 1),
+            ("kitten", "sitting", 3),
+            ("é", "e", 1),
+        ] {
+            assert_eq!(distance(a, b), edits, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn what_is_far_from_everything_gets_the_list() {
+        let known = ["needs", "after"];
+        assert_eq!(
+            suggestion("neds", known),
+            "write `needs` if that is what was meant"
+        );
+        assert_eq!(
+            suggestion("frequency", known),
+            "the known ones are `needs` and `after`"
+        );
+    }
+}

@@ -1,0 +1,433 @@
+//! Decides what runs when. One task polls a run; there is no spawn and no lock.
+//!
+//! A step starts when nothing is left that it waits for: each input waits for its slot to be filled, each `after` for
+//! that step's end. A step that gave a flow has its final state when the flow has ended. This file must not know how
+//! a step does its work, nor the type of anything that passes.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::attempt::{Outcome, Work};
+use super::cx::{Cx, Reporter};
+use super::error::TaskError;
+use super::event::{EventKind, RunStart, State, StepIndex};
+use super::flow::FlowEnd;
+use super::journal::Journal;
+use super::plan::{Graph, Taker};
+use super::port::AnyArtifact;
+use super::queue::EventSink;
+use super::run::RunFailure;
+use super::slot::{Given, Held, Intake, Output, Slot, Source, TailEnd};
+
+/// A run's state. The plan does not change; these counters do.
+pub(super) struct Scheduler {
+    graph: Arc<Graph>,
+    reporter: Reporter,
+    queue: Queue,
+    slots: Vec<Slot>,
+    /// Attempts at work, pauses before a retry, flows under way.
+    working: FuturesUnordered<Work>,
+    /// The first failure that the run does not survive.
+    failure: Option<RunFailure>,
+    /// Why there will be no reply.
+    reply_failure: Option<RunFailure>,
+    /// Whether a flow was dropped, or the run itself.
+    was_cancelled: bool,
+    is_over: bool,
+}
+
+/// The steps' counters and those whose counter is at zero.
+struct Queue {
+    steps: Vec<StepRun>,
+    ready: VecDeque<StepIndex>,
+}
+
+#[derive(Clone)]
+struct StepRun {
+    state: State,
+    attempt: u16,
+    /// Slots to be filled and steps to end before it may start.
+    waits_for: u16,
+    /// Flows it gave that have not ended.
+    flows: u8,
+    /// How its flows ended, the worst of them.
+    verdict: Verdict,
+}
+
+/// How a step ended.
+type Verdict = Result<(), (State, Arc<TaskError>)>;
+
+impl Scheduler {
+    pub(super) fn new(
+        graph: Arc<Graph>,
+        input: Arc<dyn AnyArtifact>,
+        start: RunStart,
+        sink: EventSink,
+    ) -> Self {
+        let start = Arc::new(start);
+        let capacity = 8 + 4 * graph.steps.len();
+        let journal = Journal::new(Arc::clone(&start), graph.info.reply, sink, capacity);
+        let plan = Arc::clone(&graph.info);
+        journal.note(EventKind::Started { start, plan });
+        let mut queue = Queue::new(graph.steps.len());
+        for (step, planned) in (0..).zip(&graph.steps) {
+            queue.add(step, planned.waits_for);
+        }
+        let slots = graph.takers.iter().map(|takers| Slot::new(takers.len()));
+        let mut slots: Vec<_> = slots.collect();
+        slots[graph.reply] = Slot::new(1);
+        let mut scheduler = Self {
+            reporter: Reporter::of_run(Arc::new(journal)),
+            queue,
+            slots,
+            working: FuturesUnordered::new(),
+            failure: None,
+            reply_failure: None,
+            was_cancelled: false,
+            is_over: false,
+            graph,
+        };
+        scheduler.share(None, 0, input);
+        scheduler
+    }
+
+    pub(super) fn reporter(&self) -> &Reporter {
+        &self.reporter
+    }
+
+    /// Runs until the reply is there or known not to come.
+    pub(super) fn poll_reply<R: 'static>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R, RunFailure>> {
+        loop {
+            if let Some(reply) = self.slots[self.graph.reply].take_owned() {
+                self.note(EventKind::Replied);
+                self.reporter.flush();
+                return Poll::Ready(Ok(reply));
+            }
+            if let Some(failure) = &self.reply_failure {
+                self.reporter.flush();
+                return Poll::Ready(Err(failure.clone()));
+            }
+            if !ready!(self.poll_next(cx)) {
+                let error = TaskError::ours("its reply was taken before");
+                let step = self.graph.info.reply;
+                return Poll::Ready(Err(self.failure_of(
+                    step,
+                    State::Completed,
+                    Arc::new(error),
+                )));
+            }
+        }
+    }
+
+    /// A reply that nobody took yet is not wanted any more; a flow in it has to end.
+    pub(super) fn give_up_reply(&mut self) {
+        self.slots[self.graph.reply].release();
+    }
+
+    /// Runs until nothing is left to run, and gives the run's final state.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<State> {
+        while ready!(self.poll_next(cx)) {}
+        Poll::Ready(self.end())
+    }
+
+    /// Waits for the next outcome and draws its consequences. False when nothing is left to wait for.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        while let Some(step) = self.queue.ready.pop_front() {
+            self.begin(step);
+        }
+        match self.working.poll_next_unpin(cx) {
+            Poll::Ready(Some((step, outcome))) => {
+                self.conclude(step, outcome);
+                Poll::Ready(true)
+            }
+            Poll::Ready(None) => Poll::Ready(false),
+            Poll::Pending => {
+                self.reporter.flush();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn begin(&mut self, step: StepIndex) {
+        let planned = &self.graph.steps[usize::from(step)];
+        let run = &mut self.queue.steps[usize::from(step)];
+        run.attempt = run.attempt.saturating_add(1);
+        let cx = Cx::new(self.reporter.of_step(step), run.attempt);
+        let intake = Intake::new(&planned.sources, &mut self.slots);
+        let work = Arc::clone(&planned.task).attempt(intake, cx, planned.timeout);
+        self.working.push(work);
+        self.enter(step, State::Running, None);
+    }
+
+    fn conclude(&mut self, step: StepIndex, outcome: Outcome) {
+        match outcome {
+            Outcome::Gave(given) => self.collect(step, given),
+            Outcome::Broke(state, error) => self.retry_or_fail(step, state, error),
+            Outcome::Rested => self.queue.ready.push_back(step),
+            Outcome::FlowEnded(slot, end) => self.flow_ended(step, slot, end),
+        }
+    }
+
+    /// Puts a step's outputs into their slots.
+    fn collect(&mut self, step: StepIndex, given: Given) {
+        self.release_inputs(step);
+        let first = self.graph.steps[usize::from(step)].slots.start;
+        for (slot, output) in (first..).zip(given.into_iter().flatten()) {
+            match output {
+                Output::Shared(value) => self.share(Some(step), slot, value),
+                Output::Owned(value) => self.fill(slot, Held::Owned(value)),
+                Output::Tail(flow) => {
+                    self.queue.steps[usize::from(step)].flows += 1;
+                    self.working.push(Box::pin(async move {
+                        (step, Outcome::FlowEnded(slot, flow.await))
+                    }));
+                }
+            }
+        }
+        if self.queue.steps[usize::from(step)].flows == 0 {
+            self.settle(step, Ok(()), 0..0);
+        }
+    }
+
+    fn share(&mut self, step: Option<StepIndex>, slot: usize, value: Arc<dyn AnyArtifact>) {
+        let shown = Arc::clone(&value);
+        self.note(EventKind::Produced { step, value: shown });
+        self.fill(slot, Held::Shared(value));
+    }
+
+    fn flow_ended(&mut self, step: StepIndex, slot: usize, end: TailEnd) {
+        let run = &mut self.queue.steps[usize::from(step)];
+        run.flows -= 1;
+        let how = end.as_ref().map(|(_, how)| how);
+        match how.unwrap_or(&FlowEnd::Dropped) {
+            FlowEnd::Finished => {}
+            FlowEnd::Failed(error) => run.verdict = Err((State::Failed, Arc::clone(error))),
+            FlowEnd::Dropped if run.verdict.is_ok() => {
+                let error = TaskError::ours("nobody wanted the rest of its flow");
+                run.verdict = Err((State::Cancelled, Arc::new(error)));
+            }
+            FlowEnd::Dropped => {}
+        }
+        match end {
+            Some((value, how)) => {
+                let shown = Arc::clone(&value);
+                let step = Some(step);
+                self.note(EventKind::Produced { step, value: shown });
+                self.fill(slot, Held::End(value, how));
+            }
+            None => {
+                let error = TaskError::ours("its flow was dropped without a report");
+                let cause = self.failure_of(step, State::Cancelled, Arc::new(error));
+                self.lose(&cause, slot..slot + 1, &[]);
+            }
+        }
+        let run = &mut self.queue.steps[usize::from(step)];
+        if run.flows == 0 {
+            let verdict = std::mem::replace(&mut run.verdict, Ok(()));
+            self.settle(step, verdict, 0..0);
+        }
+    }
+
+    fn retry_or_fail(&mut self, step: StepIndex, state: State, error: TaskError) {
+        let planned = &self.graph.steps[usize::from(step)];
+        let attempt = self.queue.steps[usize::from(step)].attempt;
+        let retry = planned.retry.as_ref().filter(|_| error.retryable);
+        let Some(pause) = retry.and_then(|retry| retry.pause(attempt, error.retry_after)) else {
+            let slots = planned.slots.clone();
+            self.release_inputs(step);
+            return self.settle(step, Err((state, Arc::new(error))), slots);
+        };
+        self.working.push(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            (step, Outcome::Rested)
+        }));
+        self.queue.steps[usize::from(step)].state = State::Retrying;
+        self.note(EventKind::Step {
+            step,
+            state: State::Retrying,
+            attempt,
+            message: Some(error.to_string().into()),
+            retry_in: Some(pause),
+        });
+    }
+
+    /// Gives a step that ran its final state. `lost` are the slots that it leaves empty.
+    fn settle(&mut self, step: StepIndex, verdict: Verdict, lost: Range<usize>) {
+        let graph = Arc::clone(&self.graph);
+        let planned = &graph.steps[usize::from(step)];
+        let Err((state, error)) = verdict else {
+            self.enter(step, State::Completed, None);
+            return self.let_go(&planned.followers);
+        };
+        self.enter(step, state, Some(error.to_string()));
+        let failure = self.failure_of(step, state, error);
+        if planned.optional {
+            self.let_go(&planned.followers);
+            return self.lose(&failure, lost, &[]);
+        }
+        if state == State::Cancelled {
+            self.was_cancelled = true;
+        } else if self.failure.is_none() {
+            self.failure = Some(failure.clone());
+        }
+        self.lose(&failure, lost, &planned.followers);
+    }
+
+    /// Skips the steps that cannot do without these slots, those `followers`, and what depends on any of them.
+    fn lose(&mut self, cause: &RunFailure, slots: Range<usize>, followers: &[StepIndex]) {
+        let graph = Arc::clone(&self.graph);
+        let mut doomed = followers.to_vec();
+        slots.for_each(|slot| self.queue.miss(&graph.takers[slot], &mut doomed));
+        let mut next = 0;
+        while let Some(&step) = doomed.get(next) {
+            next += 1;
+            if self.queue.steps[usize::from(step)].state.is_final() {
+                continue;
+            }
+            let because = format!("step `{}` {}", cause.step, cause.state.name());
+            self.enter(step, State::Skipped, Some(because));
+            self.release_inputs(step);
+            let planned = &graph.steps[usize::from(step)];
+            let slots = planned.slots.clone();
+            slots.for_each(|slot| self.queue.miss(&graph.takers[slot], &mut doomed));
+            if planned.optional {
+                self.let_go(&planned.followers);
+            } else {
+                doomed.extend(&planned.followers);
+            }
+        }
+        let reply = self.queue.steps[usize::from(graph.info.reply)].state;
+        if reply.is_final() && reply != State::Completed && self.reply_failure.is_none() {
+            self.reply_failure = Some(cause.clone());
+        }
+    }
+
+    /// Puts a value into its slot and tells those who wait for it.
+    fn fill(&mut self, slot: usize, value: Held) {
+        self.slots[slot].fill(value);
+        for taker in &self.graph.takers[slot] {
+            self.queue.arrived(taker.step);
+        }
+    }
+
+    fn let_go(&mut self, followers: &[StepIndex]) {
+        for follower in followers {
+            self.queue.arrived(*follower);
+        }
+    }
+
+    fn release_inputs(&mut self, step: StepIndex) {
+        for source in &self.graph.steps[usize::from(step)].sources {
+            if let Source::Slot(slot) = source {
+                self.slots[*slot].release();
+            }
+        }
+    }
+
+    /// Changes a step's state and says so.
+    fn enter(&mut self, step: StepIndex, state: State, message: Option<String>) {
+        let run = &mut self.queue.steps[usize::from(step)];
+        run.state = state;
+        let attempt = run.attempt;
+        self.note(EventKind::Step {
+            step,
+            state,
+            attempt,
+            message: message.map(String::into_boxed_str),
+            retry_in: None,
+        });
+    }
+
+    fn failure_of(&self, step: StepIndex, state: State, error: Arc<TaskError>) -> RunFailure {
+        let step = self.graph.info.steps[usize::from(step)].name.clone();
+        RunFailure { step, state, error }
+    }
+
+    fn note(&self, kind: EventKind) {
+        self.reporter.journal().note(kind);
+    }
+
+    /// Ends a run in which nothing is left to do.
+    fn end(&mut self) -> State {
+        let failure = self.failure.as_ref().or(self.reply_failure.as_ref());
+        let state = match failure {
+            Some(_) => State::Failed,
+            None if self.was_cancelled => State::Cancelled,
+            None => State::Completed,
+        };
+        let error = failure.map(|failure| failure.to_string().into());
+        self.is_over = true;
+        self.reporter
+            .journal()
+            .close(EventKind::Ended { state, error });
+        state
+    }
+}
+
+impl Drop for Scheduler {
+    /// Cancels what is not done.
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        self.working.clear();
+        self.slots.clear();
+        for step in (0..).take(self.queue.steps.len()) {
+            if !self.queue.steps[usize::from(step)].state.is_final() {
+                self.was_cancelled = true;
+                self.enter(step, State::Cancelled, None);
+            }
+        }
+        self.end();
+    }
+}
+
+impl Queue {
+    fn new(capacity: usize) -> Self {
+        Self {
+            steps: Vec::with_capacity(capacity),
+            ready: VecDeque::with_capacity(capacity),
+        }
+    }
+
+    fn add(&mut self, step: StepIndex, waits_for: u16) {
+        self.steps.push(StepRun {
+            state: State::Pending,
+            attempt: 0,
+            waits_for,
+            flows: 0,
+            verdict: Ok(()),
+        });
+        if waits_for == 0 {
+            self.ready.push_back(step);
+        }
+    }
+
+    /// Something that `step` waits for has come.
+    fn arrived(&mut self, step: StepIndex) {
+        let run = &mut self.steps[usize::from(step)];
+        run.waits_for -= 1;
+        if run.waits_for == 0 && run.state == State::Pending {
+            self.ready.push_back(step);
+        }
+    }
+
+    /// Something will never come: its takers go on without it or are `doomed`.
+    fn miss(&mut self, takers: &[Taker], doomed: &mut Vec<StepIndex>) {
+        for taker in takers {
+            if taker.may_miss {
+                self.arrived(taker.step);
+            } else {
+                doomed.push(taker.step);
+            }
+        }
+    }
+}

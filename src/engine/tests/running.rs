@@ -1,0 +1,413 @@
+//! Claims about single runs: order, attempts, time limits, failures, cancellation.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+
+use super::*;
+
+#[tokio::test]
+async fn a_run_tells_its_story_in_order() {
+    let rig = Rig::of(
+        r#"
+        [steps.speak]
+        [steps.answer]
+        needs = ["request", "speak"]
+        [steps.listen]
+        needs = ["speak"]
+        with = { yields = 2 }
+        "#,
+    );
+    let mut run = rig.start();
+    assert_eq!(run.reply().await.unwrap(), Reply(44));
+    assert_eq!(run.finish().await, State::Completed);
+    assert_snapshot!(rig.events().told(), @r"
+    started test
+    request produced Request
+    speak Running 1
+    speak produced Word
+    speak Completed 1
+    answer Running 1
+    listen Running 1
+    answer Completed 1
+    Replied
+    listen Completed 1
+    ended Completed
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_waits_and_counts_its_attempts() {
+    let rig = Rig::of(
+        r#"
+        [steps.speak]
+        with = { failures = 2 }
+        retry = { attempts = 3, base = "100ms", jitter = false }
+        [steps.answer]
+        needs = ["speak"]
+        "#,
+    );
+    let begin = tokio::time::Instant::now();
+    let mut run = rig.start();
+    assert_eq!(run.reply().await.unwrap(), Reply(4));
+    assert_eq!(begin.elapsed().as_millis(), 300);
+    assert_eq!(run.finish().await, State::Completed);
+    assert_snapshot!(rig.events().told(), @r"
+    started test
+    request produced Request
+    speak Running 1
+    speak Retrying 1 in 100ms: attempt 1 was told to fail
+    speak Running 2
+    speak Retrying 2 in 200ms: attempt 2 was told to fail
+    speak Running 3
+    speak produced Word
+    speak Completed 3
+    answer Running 1
+    answer Completed 1
+    Replied
+    ended Completed
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_attempt_s_error_is_the_run_s() {
+    let rig = Rig::of(
+        r#"
+        [steps.answer]
+        with = { failures = 9 }
+        retry = { attempts = 2, jitter = false }
+        "#,
+    );
+    let mut run = rig.start();
+    let failure = run.reply().await.unwrap_err();
+    assert_eq!(
+        failure.to_string(),
+        "step `answer` Failed: attempt 2 was told to fail"
+    );
+    assert_eq!(run.finish().await, State::Failed);
+    assert_eq!(rig.probe.begun().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_is_final_is_not_tried_again() {
+    let rig = Rig::of(
+        r#"
+        [steps.answer]
+        with = { failures = 1, is_final = true }
+        retry = { attempts = 5 }
+        "#,
+    );
+    let mut run = rig.start();
+    run.reply().await.unwrap_err();
+    run.finish().await;
+    assert_eq!(rig.probe.begun().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_other_side_s_pause_is_kept_or_the_step_fails_at_once() {
+    let retry_after = |millis: u64| {
+        Rig::of(&format!(
+            r#"
+            [steps.answer]
+            with = {{ failures = 1, retry_after_millis = {millis} }}
+            retry = {{ attempts = 2, base = "1ms", max = "5s" }}
+            "#
+        ))
+    };
+    let begin = tokio::time::Instant::now();
+    let patient = retry_after(5_000);
+    let mut run = patient.start();
+    run.reply().await.unwrap();
+    assert_eq!(begin.elapsed().as_millis(), 5_000);
+    drop(run);
+    let impatient = retry_after(5_001);
+    let mut run = impatient.start();
+    run.reply().await.unwrap_err();
+    assert_eq!(begin.elapsed().as_millis(), 5_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_limit_holds_for_each_attempt() {
+    let rig = Rig::of(
+        r#"
+        [steps.answer]
+        with = { hangs = true }
+        timeout = "1s"
+        retry = { attempts = 3, base = "100ms", jitter = false }
+        "#,
+    );
+    let begin = tokio::time::Instant::now();
+    let mut run = rig.start();
+    let failure = run.reply().await.unwrap_err();
+    assert_eq!(failure.state, State::TimedOut);
+    assert_eq!(begin.elapsed().as_millis(), 3_300);
+    assert_eq!(rig.probe.live(), 0);
+    assert_eq!(run.finish().await, State::Failed);
+    assert_snapshot!(rig.events().told(), @r"
+    started test
+    request produced Request
+    answer Running 1
+    answer Retrying 1 in 100ms: it was not done within 1s
+    answer Running 2
+    answer Retrying 2 in 200ms: it was not done within 1s
+    answer Running 3
+    answer TimedOut 3: it was not done within 1s
+    ended Failed: step `answer` TimedOut: it was not done within 1s
+    ");
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_run_alone_and_is_named() {
+    let rig = Rig::of(
+        r#"
+        [steps.speak]
+        with = { id = 7, panics = true }
+        retry = { attempts = 3 }
+        [steps.answer]
+        task = "repeat"
+        needs = ["speak"]
+        [steps.idle]
+        "#,
+    );
+    let mut run = rig.start();
+    let failure = run.reply().await.unwrap_err();
+    assert_eq!(failure.state, State::Crashed);
+    assert_eq!(run.finish().await, State::Failed);
+    let seen = rig.events();
+    assert_eq!(seen.last_state("idle"), Some(State::Completed));
+    assert_snapshot!(seen.told(), @r"
+    started test
+    request produced Request
+    speak Running 1
+    idle Running 1
+    speak Crashed 1: it panicked: step 7 was told to panic
+    answer Skipped 0: step `speak` Crashed
+    idle Completed 1
+    ended Failed: step `speak` Crashed: it panicked: step 7 was told to panic
+    ");
+}
+
+#[tokio::test]
+async fn an_optional_step_may_fail() {
+    let rig = Rig::of(
+        r#"
+        [steps.speak]
+        optional = true
+        with = { failures = 1 }
+        [steps.listen]
+        needs = ["speak"]
+        [steps.idle]
+        after = ["speak"]
+        [steps.answer]
+        needs = ["speak", "request"]
+        "#,
+    );
+    let mut run = rig.start();
+    assert_eq!(run.reply().await.unwrap(), Reply(40));
+    assert_eq!(run.finish().await, State::Completed);
+    let seen = rig.events();
+    assert_eq!(seen.states("speak"), [State::Running, State::Failed]);
+    assert_eq!(seen.states("listen"), [State::Skipped]);
+    assert_eq!(seen.states("idle"), [State::Running, State::Completed]);
+}
+
+#[tokio::test]
+async fn a_failure_beside_the_reply_fails_the_run_after_it() {
+    let rig = Rig::of(
+        r#"
+        [steps.answer]
+        [steps.idle]
+        with = { failures = 1, yields = 3 }
+        [steps.later]
+        task = "idle"
+        after = ["idle"]
+        "#,
+    );
+    let mut run = rig.start();
+    run.reply().await.unwrap();
+    assert_eq!(run.finish().await, State::Failed);
+    let seen = rig.events();
+    assert_eq!(seen.states("later"), [State::Skipped]);
+    let last = seen.told();
+    let last = last.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "ended Failed: step `idle` Failed: attempt 1 was told to fail"
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_depend_on_a_failure_runs_after_the_reply_s_error() {
+    let rig = Rig::of(
+        r#"
+        [steps.answer]
+        with = { failures = 1 }
+        [steps.idle]
+        with = { yields = 5 }
+        "#,
+    );
+    let mut run = rig.start();
+    run.reply().await.unwrap_err();
+    assert_eq!(rig.probe.ended().len(), 1);
+    assert_eq!(run.finish().await, State::Failed);
+    assert_eq!(rig.events().last_state("idle"), Some(State::Completed));
+}
+
+#[tokio::test]
+async fn the_reply_does_not_wait_for_other_steps() {
+    let rig =
+        Rig::of("[steps.idle]\nwith = { hangs = true }\n[steps.answer]\nwith = { yields = 2 }");
+    let mut run = rig.start();
+    run.reply().await.unwrap();
+    assert_eq!(rig.probe.live(), 1);
+    drop(run);
+    assert_eq!(rig.probe.live(), 0);
+    let seen = rig.events();
+    assert_eq!(seen.states("idle"), [State::Running, State::Cancelled]);
+    assert_eq!(seen.told().lines().last().unwrap(), "ended Cancelled");
+}
+
+#[tokio::test]
+async fn a_run_that_was_never_polled_is_cancelled_too() {
+    let rig = Rig::of("[steps.answer]");
+    drop(rig.start());
+    assert_snapshot!(rig.events().told(), @r"
+    started test
+    request produced Request
+    answer Cancelled 0
+    ended Cancelled
+    ");
+}
+
+#[tokio::test]
+async fn a_run_dropped_when_all_is_done_is_not_cancelled() {
+    let rig = Rig::of("[steps.answer]");
+    let mut run = rig.start();
+    run.reply().await.unwrap();
+    drop(run);
+    assert_eq!(
+        rig.events().told().lines().last().unwrap(),
+        "ended Completed"
+    );
+}
+
+#[tokio::test]
+async fn a_run_finished_without_asking_for_its_reply_still_runs() {
+    let rig = Rig::of("[steps.answer]\nwith = { yields = 1 }");
+    assert_eq!(rig.start().finish().await, State::Completed);
+    assert_eq!(rig.probe.begun().len(), 1);
+}
+
+#[tokio::test]
+async fn the_reply_can_be_had_once() {
+    let rig = Rig::of("[steps.answer]");
+    let mut run = rig.start();
+    run.reply().await.unwrap();
+    let second = run.reply().await.unwrap_err();
+    assert_eq!(second.error.to_string(), "its reply was taken before");
+    assert_eq!(run.finish().await, State::Completed);
+}
+
+#[tokio::test]
+async fn an_abandoned_wait_for_the_reply_can_be_taken_up_again() {
+    let rig = Rig::of("[steps.answer]\nwith = { yields = 4 }");
+    let mut run = rig.start();
+    {
+        let mut waiting = pin!(run.reply());
+        let first = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_ready())).await;
+        assert!(!first);
+    }
+    assert_eq!(run.reply().await.unwrap(), Reply(0));
+}
+
+#[tokio::test]
+async fn what_a_task_and_the_server_say_is_heard() {
+    let rig = Rig::of("[steps.answer]");
+    let mut run = rig.start();
+    run.reporter().fact("before", 1);
+    run.reporter().progress(2, 3);
+    run.reply().await.unwrap();
+    let reporter = run.reporter().clone();
+    reporter.log(crate::engine::Level::Info, "after the reply");
+    run.finish().await;
+    reporter.log(crate::engine::Level::Info, "after the end");
+    reporter.flush();
+    drop(reporter);
+    assert_snapshot!(rig.events().told(), @r#"
+    started test
+    request produced Request
+    Fact { name: "before", value: Int(1) }
+    Progress { step: 0, pieces: 2, bytes: 3 }
+    answer Running 1
+    answer Completed 1
+    Replied
+    Log { step: None, level: Info, message: "after the reply" }
+    ended Completed
+    "#);
+}
+
+#[tokio::test]
+async fn events_are_offered_whenever_the_run_sleeps() {
+    let rig = Rig::of("[steps.answer]\nwith = { yields = 1 }");
+    let mut run = rig.start();
+    {
+        let mut waiting = pin!(run.reply());
+        poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_ready())).await;
+    }
+    assert_eq!(rig.sink.depth(), 1);
+    run.reply().await.unwrap();
+    assert_eq!(rig.sink.depth(), 2);
+    run.finish().await;
+    assert_eq!(rig.sink.depth(), 3);
+}
+
+#[test]
+fn a_chain_of_skipped_steps_may_be_as_long_as_a_plan() {
+    use std::fmt::Write;
+    let mut steps =
+        "[steps.answer]\n[steps.s0]\ntask = \"idle\"\nwith = { failures = 1 }\n".to_owned();
+    for step in 1..4_000 {
+        let before = step - 1;
+        writeln!(
+            steps,
+            "[steps.s{step}]\ntask = \"idle\"\nafter = [\"s{before}\"]"
+        )
+        .unwrap();
+    }
+    let rig = Rig::of(&steps);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let state = runtime.block_on(async {
+        let mut run = rig.start();
+        run.reply().await.unwrap();
+        run.finish().await
+    });
+    assert_eq!(state, State::Failed);
+    assert_eq!(rig.probe.begun().len(), 2);
+    let seen = rig.events();
+    assert_eq!(seen.states("s3999"), [State::Skipped]);
+}
+
+#[tokio::test]
+async fn an_input_is_dropped_when_its_last_taker_is_done() {
+    let rig = Rig::of(
+        r#"
+        [steps.answer]
+        needs = ["request"]
+        [steps.idle]
+        with = { hangs = true }
+        "#,
+    );
+    let input = Arc::new(Request(1));
+    let (sink, source) = event_queue(0);
+    drop(source);
+    let mut run = rig.plan.start(Arc::clone(&input), begin(), &sink);
+    run.reply().await.unwrap();
+    assert_eq!(Arc::strong_count(&input), 1);
+    let waiting = tokio::time::timeout(Duration::ZERO, run.finish()).await;
+    assert!(waiting.is_err());
+}

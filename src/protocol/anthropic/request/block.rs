@@ -1,0 +1,321 @@
+//! Content blocks: what messages are made of.
+
+use std::borrow::Cow;
+
+use super::cursor::{Cursor, Kind};
+use super::invalid::InvalidRequest;
+use super::options::{CacheControl, unknown_tag};
+use super::raw::{Raw, RawStr};
+use super::source::{AnySource, Document, SearchResult, Source};
+
+type Parsed<T> = Result<T, InvalidRequest>;
+
+const EXPECTED: &str = "'text', 'image', 'document', 'search_result', 'thinking', 'redacted_thinking', 'tool_use', 'tool_result', 'tool_reference', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', 'code_execution_tool_result', 'bash_code_execution_tool_result', 'text_editor_code_execution_tool_result', 'tool_search_tool_result', 'advisor_tool_result', 'mcp_tool_use', 'mcp_tool_result', 'mcp_tool_listing', 'container_upload', 'compaction', 'fallback', 'tool_addition', 'tool_removal', 'browser_state'";
+
+/// What tools of Anthropic's servers, and MCP servers that they call, give.
+const RESULTS: [&str; 8] = [
+    "web_search_tool_result",
+    "web_fetch_tool_result",
+    "code_execution_tool_result",
+    "bash_code_execution_tool_result",
+    "text_editor_code_execution_tool_result",
+    "tool_search_tool_result",
+    "advisor_tool_result",
+    "mcp_tool_result",
+];
+
+/// A `text` block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextBlock<'a> {
+    /// The text.
+    pub text: RawStr<'a>,
+    /// A cache breakpoint.
+    pub cache: Option<CacheControl>,
+}
+
+/// A `tool_use` block, also of a server tool or of MCP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolUse<'a> {
+    /// The call's id.
+    pub id: Cow<'a, str>,
+    /// The tool's name.
+    pub name: Cow<'a, str>,
+    /// The tool's input, an object.
+    pub input: Raw<'a>,
+    /// A cache breakpoint.
+    pub cache: Option<CacheControl>,
+}
+
+/// A `tool_result` block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolResult<'a> {
+    /// The id of the call that it answers.
+    pub tool_use_id: Cow<'a, str>,
+    /// What came out.
+    pub content: Vec<Block<'a>>,
+    /// Whether the tool failed.
+    pub is_error: bool,
+    /// A cache breakpoint.
+    pub cache: Option<CacheControl>,
+}
+
+/// What a tool of Anthropic's servers, or an MCP server that they called, gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerResult<'a> {
+    /// The block's type, such as `web_search_tool_result`.
+    pub kind: Cow<'a, str>,
+    /// The content in that type's own shape.
+    pub content: Option<Raw<'a>>,
+}
+
+/// A content block.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Block<'a> {
+    /// `text`.
+    Text(TextBlock<'a>),
+    /// `image`.
+    Image(Source<'a>, Option<CacheControl>),
+    /// `document`.
+    Document(Box<Document<'a>>),
+    /// `search_result`.
+    SearchResult(Box<SearchResult<'a>>),
+    /// `thinking`.
+    Thinking {
+        /// The text, often empty.
+        text: RawStr<'a>,
+        /// The signature; absent and empty are the same.
+        signature: Option<Cow<'a, str>>,
+    },
+    /// `redacted_thinking`.
+    RedactedThinking(Cow<'a, str>),
+    /// `tool_use`.
+    ToolUse(ToolUse<'a>),
+    /// `tool_result`.
+    ToolResult(ToolResult<'a>),
+    /// `tool_reference`: a tool that a search has loaded.
+    ToolReference(Cow<'a, str>),
+    /// `server_tool_use`, `mcp_tool_use`.
+    ServerToolUse(ToolUse<'a>),
+    /// `…_tool_result` of a server tool.
+    ServerResult(ServerResult<'a>),
+    /// `compaction`: the summary that replaces what came before.
+    Compaction(Option<RawStr<'a>>),
+    /// A block that means something to Anthropic's servers alone, by its type.
+    Marker(Cow<'a, str>),
+}
+
+impl<'a> Block<'a> {
+    /// Reads a string, which stands for one text block, or a list of blocks.
+    pub(super) fn parse_content(cursor: &mut Cursor<'a>) -> Parsed<Vec<Self>> {
+        if cursor.kind() == Kind::String {
+            let text = cursor.string()?;
+            return Ok(vec![Self::Text(TextBlock { text, cache: None })]);
+        }
+        cursor.list(Self::parse)
+    }
+
+    /// The block's type, as it is written.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Image(..) => "image",
+            Self::Document(_) => "document",
+            Self::SearchResult(_) => "search_result",
+            Self::Thinking { .. } => "thinking",
+            Self::RedactedThinking(_) => "redacted_thinking",
+            Self::ToolUse(_) => "tool_use",
+            Self::ToolResult(_) => "tool_result",
+            Self::ToolReference(_) => "tool_reference",
+            Self::ServerToolUse(_) => "server_tool_use",
+            Self::ServerResult(result) => &result.kind,
+            Self::Compaction(_) => "compaction",
+            Self::Marker(kind) => kind,
+        }
+    }
+
+    fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
+        let mut fields = Fields::default();
+        cursor.object(|cursor, key| fields.read(cursor, key))?;
+        fields.into_block()
+    }
+}
+
+/// Every field that a block can have; its `type` may stand behind them.
+#[derive(Default)]
+struct Fields<'a> {
+    kind: Option<Cow<'a, str>>,
+    text: Option<RawStr<'a>>,
+    thinking: Option<RawStr<'a>>,
+    signature: Option<Cow<'a, str>>,
+    data: Option<Cow<'a, str>>,
+    id: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    input: Option<Raw<'a>>,
+    tool_use_id: Option<Cow<'a, str>>,
+    content: Option<Raw<'a>>,
+    is_error: bool,
+    source: Option<AnySource<'a>>,
+    title: Option<RawStr<'a>>,
+    context: Option<RawStr<'a>>,
+    citations: bool,
+    tool_name: Option<Cow<'a, str>>,
+    cache: Option<CacheControl>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Parsed<()> {
+        match key {
+            "type" => self.kind = Some(cursor.text()?),
+            "text" => self.text = Some(cursor.string()?),
+            "thinking" => self.thinking = Some(cursor.string()?),
+            "signature" => self.signature = cursor.nullable(Cursor::text)?,
+            "data" => self.data = Some(cursor.text()?),
+            "id" => self.id = Some(cursor.text()?),
+            "name" => self.name = Some(cursor.text()?),
+            "input" => self.input = cursor.nullable(Cursor::raw_object)?,
+            "tool_use_id" => self.tool_use_id = Some(cursor.text()?),
+            "content" => self.content = cursor.nullable(Cursor::raw)?,
+            "is_error" => self.is_error = cursor.nullable(Cursor::boolean)?.unwrap_or(false),
+            "source" => self.source = Some(AnySource::parse(cursor)?),
+            "title" => self.title = cursor.nullable(Cursor::string)?,
+            "context" => self.context = cursor.nullable(Cursor::string)?,
+            "citations" => self.citations = wants_citations(cursor)?,
+            "tool_name" => self.tool_name = Some(cursor.text()?),
+            "cache_control" => self.cache = cursor.nullable(CacheControl::parse)?,
+            _ => cursor.skip()?,
+        }
+        Ok(())
+    }
+
+    fn into_block(self) -> Parsed<Block<'a>> {
+        let kind = needed(self.kind, "type")?;
+        Ok(match kind.as_ref() {
+            "text" => Block::Text(TextBlock {
+                text: needed(self.text, "text")?,
+                cache: self.cache,
+            }),
+            "thinking" => Block::Thinking {
+                text: needed(self.thinking, "thinking")?,
+                signature: self.signature.filter(|signature| !signature.is_empty()),
+            },
+            "redacted_thinking" => Block::RedactedThinking(needed(self.data, "data")?),
+            "tool_use" => Block::ToolUse(tool_use(self.id, self.name, self.input, self.cache)?),
+            "server_tool_use" | "mcp_tool_use" => {
+                Block::ServerToolUse(tool_use(self.id, self.name, self.input, self.cache)?)
+            }
+            "tool_result" => Block::ToolResult(ToolResult {
+                tool_use_id: needed(self.tool_use_id, "tool_use_id")?,
+                content: self.content.map_or(Ok(Vec::new()), nested)?,
+                is_error: self.is_error,
+                cache: self.cache,
+            }),
+            "tool_reference" => Block::ToolReference(needed(self.tool_name, "tool_name")?),
+            "image" => Block::Image(needed(self.source, "source")?.image()?, self.cache),
+            "document" => Block::Document(Box::new(Document {
+                source: needed(self.source, "source")?.document()?,
+                title: self.title,
+                context: self.context,
+                citations: self.citations,
+                cache: self.cache,
+            })),
+            "search_result" => Block::SearchResult(Box::new(SearchResult {
+                title: needed(self.title, "title")?,
+                source: needed(self.source, "source")?.name()?,
+                content: texts(needed(self.content, "content")?)?,
+                cache: self.cache,
+            })),
+            "compaction" => Block::Compaction(self.content.map_or(Ok(None), summary)?),
+            "mcp_tool_listing" | "container_upload" | "fallback" | "tool_addition"
+            | "tool_removal" | "browser_state" => Block::Marker(kind),
+            result if RESULTS.contains(&result) => Block::ServerResult(ServerResult {
+                content: self.content,
+                kind,
+            }),
+            other => return Err(unknown_tag(other, EXPECTED)),
+        })
+    }
+}
+
+fn needed<T>(value: Option<T>, field: &str) -> Parsed<T> {
+    value.ok_or_else(|| InvalidRequest::missing(field))
+}
+
+fn tool_use<'a>(
+    id: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    input: Option<Raw<'a>>,
+    cache: Option<CacheControl>,
+) -> Parsed<ToolUse<'a>> {
+    Ok(ToolUse {
+        id: needed(id, "id")?,
+        name: needed(name, "name")?,
+        input: input.unwrap_or(Raw::EMPTY_OBJECT),
+        cache,
+    })
+}
+
+/// Reads the blocks of a tool result once its type is known. Texts, which are most of them, are not read twice.
+fn nested(content: Raw<'_>) -> Parsed<Vec<Block<'_>>> {
+    let blocks = Block::parse_content(&mut Cursor::new(content.as_str()))
+        .map_err(|fault| fault.within("content"))?;
+    let misplaced = blocks.iter().position(|block| {
+        !matches!(
+            block,
+            Block::Text(_)
+                | Block::Image(..)
+                | Block::Document(_)
+                | Block::SearchResult(_)
+                | Block::ToolReference(_)
+                | Block::Marker(_)
+        )
+    });
+    match misplaced {
+        Some(index) => Err(unknown_tag(
+            blocks[index].kind(),
+            "'text', 'image', 'document', 'search_result', 'tool_reference', 'browser_state'",
+        )
+        .within(index)
+        .within("content")),
+        None => Ok(blocks),
+    }
+}
+
+fn texts(content: Raw<'_>) -> Parsed<Vec<TextBlock<'_>>> {
+    let mut texts = Vec::new();
+    for (index, block) in nested(content)?.into_iter().enumerate() {
+        match block {
+            Block::Text(text) => texts.push(text),
+            other => {
+                return Err(unknown_tag(other.kind(), "'text'")
+                    .within(index)
+                    .within("content"));
+            }
+        }
+    }
+    Ok(texts)
+}
+
+fn summary(content: Raw<'_>) -> Parsed<Option<RawStr<'_>>> {
+    Cursor::new(content.as_str())
+        .string()
+        .map(Some)
+        .map_err(|fault| fault.within("content"))
+}
+
+/// `citations` is a setting on a document and a list on a text: only the first asks for something.
+fn wants_citations(cursor: &mut Cursor<'_>) -> Parsed<bool> {
+    if cursor.kind() != Kind::Object {
+        cursor.skip()?;
+        return Ok(false);
+    }
+    let mut enabled = false;
+    cursor.object(|cursor, key| {
+        match key.as_ref() {
+            "enabled" => enabled = cursor.nullable(Cursor::boolean)?.unwrap_or(false),
+            _ => cursor.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(enabled)
+}

@@ -1,0 +1,694 @@
+//! A reader of JSON text that goes forward once and decodes nothing it is not asked to.
+//!
+//! `serde_json` cannot peek, so that "a string or a list of blocks" would be scanned twice or its text decoded and escaped again:
+//! together twice the cost of the whole request. It is also what gives every error its path without a second reading.
+//! It accepts exactly the texts that `serde_json` accepts (a property test holds it to that), nested up to 128 deep.
+//! This file must not know what a request is.
+
+use std::borrow::Cow;
+
+use super::invalid::InvalidRequest;
+use super::raw::{Raw, RawStr};
+
+/// How deep values may be nested; the bits of [`Nesting`].
+const DEEPEST: u32 = 128;
+
+type Parsed<T> = Result<T, InvalidRequest>;
+
+/// What a value is, as its first byte tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    Bool,
+    Null,
+    /// The end of the text, or no JSON.
+    Other,
+}
+
+/// A place in a JSON text.
+pub(super) struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+    /// How many objects and arrays are open around it.
+    depth: u32,
+}
+
+impl<'a> Cursor<'a> {
+    /// Stands before the first value of a text.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+        }
+    }
+
+    /// Says what comes next.
+    pub(super) fn kind(&mut self) -> Kind {
+        self.space();
+        match self.byte() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b'-' | b'0'..=b'9') => Kind::Number,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') => Kind::Null,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Reads an object; `field` must read the value of each key it is given. Faults carry the key.
+    pub(super) fn object(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &Cow<'a, str>) -> Parsed<()>,
+    ) -> Parsed<()> {
+        if self.kind() != Kind::Object {
+            return Err(self.mismatch("Input should be a valid dictionary"));
+        }
+        self.open()?;
+        if self.closes(b'}') {
+            return Ok(());
+        }
+        loop {
+            let key = self.key()?;
+            field(self, &key).map_err(|fault| fault.within(&key))?;
+            if !self.continues(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads an array; `item` must read each value. Faults carry the index.
+    pub(super) fn array(
+        &mut self,
+        mut item: impl FnMut(&mut Self, usize) -> Parsed<()>,
+    ) -> Parsed<()> {
+        if self.kind() != Kind::Array {
+            return Err(self.mismatch("Input should be a valid list"));
+        }
+        self.open()?;
+        if self.closes(b']') {
+            return Ok(());
+        }
+        for index in 0.. {
+            item(self, index).map_err(|fault| fault.within(index))?;
+            if !self.continues(b']')? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an array into a list.
+    pub(super) fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
+        let mut items = Vec::new();
+        self.array(|cursor, _| {
+            items.push(item(cursor)?);
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    /// Reads `null` as nothing and everything else as `value` says.
+    pub(super) fn nullable<T>(
+        &mut self,
+        value: impl FnOnce(&mut Self) -> Parsed<T>,
+    ) -> Parsed<Option<T>> {
+        if self.kind() == Kind::Null {
+            self.skip()?;
+            return Ok(None);
+        }
+        value(self).map(Some)
+    }
+
+    /// Reads a string and leaves it escaped.
+    pub(super) fn string(&mut self) -> Parsed<RawStr<'a>> {
+        if self.kind() != Kind::String {
+            return Err(self.mismatch("Input should be a valid string"));
+        }
+        let start = self.at + 1;
+        self.skip_string()?;
+        Ok(RawStr::checked(self.slice(start, self.at - 1)))
+    }
+
+    /// Reads a string and decodes it.
+    pub(super) fn text(&mut self) -> Parsed<Cow<'a, str>> {
+        self.string().map(RawStr::decode)
+    }
+
+    /// Reads a whole number that is not negative.
+    pub(super) fn integer(&mut self) -> Parsed<u64> {
+        let number = self.number_text("Input should be a valid integer")?;
+        if let Ok(number) = number.parse() {
+            return Ok(number);
+        }
+        match number.parse::<f64>() {
+            Ok(negative) if negative < 0.0 => Err(InvalidRequest::here(
+                "Input should be greater than or equal to 0",
+            )),
+            // JSON knows one kind of number: 1024.0 and 1e3 are whole.
+            Ok(whole) if whole.fract() == 0.0 && whole < 9_007_199_254_740_992.0 => {
+                Ok(whole as u64)
+            }
+            _ => Err(InvalidRequest::here("Input should be a valid integer")),
+        }
+    }
+
+    /// Reads a number.
+    pub(super) fn number(&mut self) -> Parsed<f64> {
+        let number = self.number_text("Input should be a valid number")?;
+        match number.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(number),
+            _ => Err(InvalidRequest::here("Input should be a finite number")),
+        }
+    }
+
+    /// Reads `true` or `false`.
+    pub(super) fn boolean(&mut self) -> Parsed<bool> {
+        if self.kind() != Kind::Bool {
+            return Err(self.mismatch("Input should be a valid boolean"));
+        }
+        let yes = self.byte() == Some(b't');
+        self.skip()?;
+        Ok(yes)
+    }
+
+    /// Reads any value and leaves it as it is.
+    pub(super) fn raw(&mut self) -> Parsed<Raw<'a>> {
+        self.space();
+        let start = self.at;
+        self.skip()?;
+        Ok(Raw::checked(self.slice(start, self.at)))
+    }
+
+    /// Reads a value as `read` does and leaves it as it is.
+    pub(super) fn raw_with(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Parsed<()>,
+    ) -> Parsed<Raw<'a>> {
+        self.space();
+        let start = self.at;
+        read(self)?;
+        Ok(Raw::checked(self.slice(start, self.at)))
+    }
+
+    /// Reads an object and leaves it as it is.
+    pub(super) fn raw_object(&mut self) -> Parsed<Raw<'a>> {
+        if self.kind() != Kind::Object {
+            return Err(self.mismatch("Input should be a valid dictionary"));
+        }
+        self.raw()
+    }
+
+    /// Steps over any value, checking it.
+    pub(super) fn skip(&mut self) -> Parsed<()> {
+        let mut nesting = Nesting::default();
+        loop {
+            self.space();
+            let opened = match self.byte() {
+                Some(b'"') => {
+                    self.skip_string()?;
+                    false
+                }
+                Some(b'{') => self.enter(&mut nesting, true)?,
+                Some(b'[') => self.enter(&mut nesting, false)?,
+                Some(b'-' | b'0'..=b'9') => {
+                    self.skip_number()?;
+                    false
+                }
+                _ => {
+                    self.skip_word()?;
+                    false
+                }
+            };
+            if !opened && self.leave(&mut nesting)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Proves that nothing but white space is left.
+    pub(super) fn finish(mut self) -> Parsed<()> {
+        self.space();
+        match self.byte() {
+            None => Ok(()),
+            Some(_) => Err(self.syntax("something follows the end of the value")),
+        }
+    }
+
+    /// Enters an object or array; an object's first key is read. Says whether a value follows inside it.
+    fn enter(&mut self, nesting: &mut Nesting, object: bool) -> Parsed<bool> {
+        self.at += 1;
+        self.space();
+        let end = if object { b'}' } else { b']' };
+        if self.byte() == Some(end) {
+            self.at += 1;
+            return Ok(false);
+        }
+        if nesting.depth + self.depth >= DEEPEST {
+            return Err(self.syntax("it is nested more than 128 deep"));
+        }
+        nesting.push(object);
+        if object {
+            self.skip_key()?;
+        }
+        Ok(true)
+    }
+
+    /// Goes on after a value: closes what ends here, up to the next value. Says whether the outermost one has ended.
+    fn leave(&mut self, nesting: &mut Nesting) -> Parsed<bool> {
+        while let Some(in_object) = nesting.top() {
+            self.space();
+            match (self.byte(), in_object) {
+                (Some(b','), true) => {
+                    self.at += 1;
+                    self.space();
+                    self.skip_key()?;
+                    return Ok(false);
+                }
+                (Some(b','), false) => {
+                    self.at += 1;
+                    return Ok(false);
+                }
+                (Some(b'}'), true) | (Some(b']'), false) => {
+                    self.at += 1;
+                    nesting.pop();
+                }
+                (_, true) => return Err(self.syntax("expected `,` or `}`")),
+                (_, false) => return Err(self.syntax("expected `,` or `]`")),
+            }
+        }
+        Ok(true)
+    }
+
+    fn open(&mut self) -> Parsed<()> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.syntax("it is nested more than 128 deep"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn closes(&mut self, end: u8) -> bool {
+        self.space();
+        let closed = self.byte() == Some(end);
+        if closed {
+            self.at += 1;
+            self.depth -= 1;
+        }
+        closed
+    }
+
+    fn continues(&mut self, end: u8) -> Parsed<bool> {
+        if self.closes(end) {
+            return Ok(false);
+        }
+        if self.byte() == Some(b',') {
+            self.at += 1;
+            return Ok(true);
+        }
+        Err(self.syntax(if end == b'}' {
+            "expected `,` or `}`"
+        } else {
+            "expected `,` or `]`"
+        }))
+    }
+
+    fn key(&mut self) -> Parsed<Cow<'a, str>> {
+        self.space();
+        let start = self.at + 1;
+        self.skip_key_string()?;
+        let key = RawStr::checked(self.slice(start, self.at - 1)).decode();
+        self.skip_colon()?;
+        Ok(key)
+    }
+
+    fn skip_key(&mut self) -> Parsed<()> {
+        self.skip_key_string()?;
+        self.skip_colon()
+    }
+
+    fn skip_key_string(&mut self) -> Parsed<()> {
+        if self.byte() == Some(b'"') {
+            self.skip_string()
+        } else {
+            Err(self.syntax("expected a key in double quotes"))
+        }
+    }
+
+    fn skip_colon(&mut self) -> Parsed<()> {
+        self.space();
+        if self.byte() != Some(b':') {
+            return Err(self.syntax("expected `:`"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn skip_string(&mut self) -> Parsed<()> {
+        self.at += 1;
+        loop {
+            self.at = end_of_plain(self.text.as_bytes(), self.at);
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.skip_escape()?,
+                Some(_) => {
+                    return Err(self.syntax("a control character in a string is not escaped"));
+                }
+                None => return Err(self.syntax("a string does not end")),
+            }
+        }
+    }
+
+    fn skip_escape(&mut self) -> Parsed<()> {
+        let bytes = self.text.as_bytes();
+        match bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u')
+                if bytes
+                    .get(self.at + 2..self.at + 6)
+                    .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) =>
+            {
+                self.at += 6;
+            }
+            _ => return Err(self.syntax("an escape in a string is not one of JSON's")),
+        }
+        Ok(())
+    }
+
+    fn skip_number(&mut self) -> Parsed<()> {
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.byte() {
+            Some(b'0') => self.at += 1,
+            _ => self.skip_digits()?,
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.skip_digits()?;
+        }
+        if matches!(self.byte(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.byte(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.skip_digits()?;
+        }
+        Ok(())
+    }
+
+    fn skip_digits(&mut self) -> Parsed<()> {
+        let start = self.at;
+        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        if self.at == start {
+            return Err(self.syntax("a number lacks a digit"));
+        }
+        Ok(())
+    }
+
+    fn skip_word(&mut self) -> Parsed<()> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        for word in ["true", "false", "null"] {
+            if rest.starts_with(word.as_bytes()) {
+                self.at += word.len();
+                return Ok(());
+            }
+        }
+        Err(self.syntax("expected a value"))
+    }
+
+    fn number_text(&mut self, wanted: &str) -> Parsed<&'a str> {
+        if self.kind() != Kind::Number {
+            return Err(self.mismatch(wanted));
+        }
+        let start = self.at;
+        self.skip_number()?;
+        Ok(self.slice(start, self.at))
+    }
+
+    #[inline]
+    fn space(&mut self) {
+        while matches!(self.byte(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn slice(&self, start: usize, end: usize) -> &'a str {
+        self.text
+            .get(start..end)
+            .expect("the cursor stops at ASCII bytes, which begin characters")
+    }
+
+    /// A value of another kind than was asked for, unless it is no value at all.
+    #[cold]
+    fn mismatch(&mut self, wanted: &str) -> InvalidRequest {
+        match self.skip() {
+            Ok(()) => InvalidRequest::here(wanted),
+            Err(syntax) => syntax,
+        }
+    }
+
+    #[cold]
+    fn syntax(&self, what: &str) -> InvalidRequest {
+        let before = self.text.as_bytes().get(..self.at).unwrap_or_default();
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |end| end + 1) + 1;
+        InvalidRequest::here(format!(
+            "The request body is not valid JSON: {what} at line {line} column {column}"
+        ))
+    }
+}
+
+/// Which of the open values are objects, one bit each.
+#[derive(Default)]
+struct Nesting {
+    objects: u128,
+    depth: u32,
+}
+
+impl Nesting {
+    fn push(&mut self, object: bool) {
+        self.objects = self.objects << 1 | u128::from(object);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.objects >>= 1;
+        self.depth -= 1;
+    }
+
+    fn top(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.objects & 1 == 1)
+    }
+}
+
+/// Finds the first byte from `at` on that means something inside a string: a quote, a backslash, a control character.
+#[inline]
+fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*eight);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        // A byte below n borrows into its highest bit when n is taken from it; false hits lie only behind true ones.
+        let hits = (word.wrapping_sub(ONES * 0x20) & !word
+            | quote.wrapping_sub(ONES) & !quote
+            | backslash.wrapping_sub(ONES) & !backslash)
+            & HIGHS;
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while bytes
+        .get(at)
+        .is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    {
+        at += 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn accepts(text: &str) -> bool {
+        let mut cursor = Cursor::new(text);
+        cursor.skip().and_then(|()| cursor.finish()).is_ok()
+    }
+
+    #[test]
+    fn it_agrees_with_serde_json_on_the_corners() {
+        for text in [
+            "",
+            " ",
+            "{}",
+            "[]",
+            " { } ",
+            "[1,]",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{,}",
+            "[,]",
+            "01",
+            "-",
+            "-0",
+            "1.",
+            "1.5e",
+            "1e+5",
+            ".5",
+            "+1",
+            "tru",
+            "true",
+            "nulll",
+            "\"",
+            "\"\\\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\u12G4\"",
+            "\"\\ud83d\"",
+            "\"a\tb\"",
+            "\"a\u{7f}b\"",
+            "{\"a\" : [ {} , [ ] ] }",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{a:1}",
+            "[}",
+            "{]",
+            "{\"a\":1]",
+            "1 1",
+            "\u{feff}{}",
+            "NaN",
+            "\"é😀\"",
+            "\"12345678\u{1}\"",
+            "\"1234567\\",
+            "[[[[]]]]",
+            "[\"\"]",
+            "-01",
+            "1E5",
+            "--1",
+            "2.e3",
+        ] {
+            assert_eq!(
+                accepts(text),
+                serde_json::from_str::<&RawValue>(text).is_ok(),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded_however_it_is_read() {
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(accepts(&deep(128)));
+        assert!(!accepts(&deep(130)));
+        assert!(!accepts(&"[".repeat(100_000)));
+        assert!(!accepts(&"{\"a\":".repeat(100_000)));
+    }
+
+    #[test]
+    fn a_syntax_error_names_line_and_column() {
+        let mut cursor = Cursor::new("{\"a\":\n  x}");
+        let fault = cursor.skip().unwrap_err();
+        assert_eq!(
+            fault.message,
+            "The request body is not valid JSON: expected a value at line 2 column 3"
+        );
+    }
+
+    #[test]
+    fn escaped_keys_are_the_same_keys() {
+        let mut cursor = Cursor::new(r#"{"m\u006fdel":1}"#);
+        let mut keys = Vec::new();
+        cursor
+            .object(|cursor, key| {
+                keys.push(key.to_string());
+                cursor.skip()
+            })
+            .unwrap();
+        assert_eq!(keys, ["model"]);
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_as_floats() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("1024.0", Some(1024)),
+            ("1e3", Some(1000)),
+            ("1.5", None),
+            ("-1", None),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("1e300", None),
+            ("\"5\"", None),
+            ("true", None),
+        ] {
+            assert_eq!(Cursor::new(text).integer().ok(), number, "{text}");
+        }
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(5, 60, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::vec((any::<String>(), inner), 0..6)
+                    .prop_map(|pairs| pairs.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_json_text_is_accepted_whole(value in json(), pretty: bool) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            let mut cursor = Cursor::new(&text);
+            prop_assert_eq!(cursor.raw().unwrap().as_str(), &text);
+            cursor.finish().unwrap();
+        }
+
+        #[test]
+        fn it_accepts_what_serde_json_accepts(value in json(), at in any::<prop::sample::Index>(), byte in "[ -~\u{1}\u{9f}]") {
+            let mut text = serde_json::to_string(&value).unwrap();
+            let spots: Vec<_> = text.char_indices().map(|(spot, _)| spot).collect();
+            let spot = *at.get(&spots);
+            text.remove(spot);
+            text.insert_str(spot, &byte);
+            prop_assert_eq!(accepts(&text), serde_json::from_str::<&RawValue>(&text).is_ok(), "{}", text);
+        }
+
+        #[test]
+        fn strings_are_read_as_serde_json_reads_them(text: String) {
+            let quoted = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(Cursor::new(&quoted).text().unwrap(), text);
+        }
+    }
+}

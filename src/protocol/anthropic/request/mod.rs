@@ -1,0 +1,32 @@
+//! The request body of `POST /v1/messages`, borrowed from its text.
+//!
+//! A Claude Code turn is 100 KB of JSON of which a translator looks at perhaps 2 KB.
+//! So the body is read once, by a cursor that checks every byte but decodes only what somebody compares:
+//! texts stay as the client escaped them ([`RawStr`]), schemas and tool inputs stay JSON ([`Raw`]).
+//! Every error knows its JSON path and speaks as Anthropic's does where theirs is documented.
+//! This module must not know where a request goes.
+
+mod answering;
+mod block;
+mod body;
+mod check;
+mod cursor;
+mod invalid;
+mod message;
+mod options;
+mod preview;
+mod raw;
+mod source;
+mod tool;
+
+#[cfg(test)]
+mod tests;
+
+pub use block::{Block, ServerResult, TextBlock, ToolResult, ToolUse};
+pub use body::Request;
+pub use invalid::InvalidRequest;
+pub use message::{Message, Role};
+pub use options::{CacheControl, Display, Effort, Format, OutputConfig, Thinking, Ttl};
+pub use raw::{Raw, RawStr};
+pub use source::{Document, SearchResult, Source};
+pub use tool::{ChoiceMode, CustomTool, ServerTool, Tool, ToolChoice};

@@ -1,0 +1,270 @@
+//! Text in the form it has between the quotes of a JSON string.
+//!
+//! What streams from an upstream to a client is nearly all text inside JSON, on both sides. It is passed on escaped,
+//! as it came: nothing is unescaped, allocated and escaped again for each piece.
+//! One thing must be mended on the way. Servers that cut text between UTF-16 units send a character in two halves,
+//! `\ud83d` in one piece and `\ude00` in the next, and each half alone is no text ([`Mender`]).
+//! This file must not know what the text says.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use memchr::{memchr, memmem};
+use serde_json::value::RawValue;
+
+/// What stands for half a character whose other half never came.
+const REPLACEMENT: &str = "\\ufffd";
+
+/// Gives what stands between the quotes if `json` is a string.
+#[must_use]
+pub fn body(json: &RawValue) -> Option<&str> {
+    json.get().strip_prefix('"')?.strip_suffix('"')
+}
+
+/// Appends `text` escaped, without quotes.
+pub fn escape(text: &str, out: &mut Vec<u8>) {
+    let mut plain_from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let code;
+        let escaped: &[u8] = match byte {
+            b'"' => b"\\\"",
+            b'\\' => b"\\\\",
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            0..=0x1f => {
+                code = control(byte);
+                &code
+            }
+            _ => continue,
+        };
+        out.extend_from_slice(text.as_bytes().get(plain_from..at).unwrap_or_default());
+        out.extend_from_slice(escaped);
+        plain_from = at + 1;
+    }
+    out.extend_from_slice(text.as_bytes().get(plain_from..).unwrap_or_default());
+}
+
+/// Gives `text` escaped, without quotes.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    escape(text, &mut out);
+    String::from_utf8(out).expect("escaping replaces ASCII by ASCII")
+}
+
+fn control(byte: u8) -> [u8; 6] {
+    let digit = |value: u8| {
+        if value < 10 {
+            b'0' + value
+        } else {
+            b'a' + value - 10
+        }
+    };
+    [b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]
+}
+
+/// Gives the text that `escaped` stands for. Halves of characters become U+FFFD.
+#[must_use]
+pub fn unescape(escaped: &str) -> Cow<'_, str> {
+    let Some(first) = memchr(b'\\', escaped.as_bytes()) else {
+        return Cow::Borrowed(escaped);
+    };
+    let (plain, mut rest) = escaped.split_at(first);
+    let mut text = String::with_capacity(escaped.len());
+    text.push_str(plain);
+    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
+        let (plain, escape) = rest.split_at(at);
+        text.push_str(plain);
+        let (character, length) = unescape_one(escape);
+        text.push(character);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    text.push_str(rest);
+    Cow::Owned(text)
+}
+
+/// The character that an escape at the beginning of `escape` stands for, and the escape's length.
+fn unescape_one(escape: &str) -> (char, usize) {
+    let character = match escape.as_bytes().get(1) {
+        Some(b'n') => '\n',
+        Some(b't') => '\t',
+        Some(b'r') => '\r',
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b'u') => return unescape_unit(escape),
+        Some(&other) => char::from(other),
+        None => char::REPLACEMENT_CHARACTER,
+    };
+    (character, 2)
+}
+
+fn unescape_unit(escape: &str) -> (char, usize) {
+    let Some(unit) = unit(escape) else {
+        return (char::REPLACEMENT_CHARACTER, 2);
+    };
+    if is_high(unit) {
+        let low = escape
+            .get(6..)
+            .and_then(unit_of_start)
+            .filter(|low| is_low(*low));
+        if let Some(low) = low {
+            let code = 0x1_0000 + ((u32::from(unit) - 0xd800) << 10) + (u32::from(low) - 0xdc00);
+            return (
+                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
+                12,
+            );
+        }
+    }
+    (
+        char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        6,
+    )
+}
+
+fn unit_of_start(text: &str) -> Option<u16> {
+    text.strip_prefix("\\u").and_then(|_| unit(text))
+}
+
+/// The UTF-16 unit of an escape `\uXXXX`.
+fn unit(escape: &str) -> Option<u16> {
+    u16::from_str_radix(escape.get(2..6)?, 16).ok()
+}
+
+fn is_high(unit: u16) -> bool {
+    (0xd800..0xdc00).contains(&unit)
+}
+
+fn is_low(unit: u16) -> bool {
+    (0xdc00..0xe000).contains(&unit)
+}
+
+/// Puts halves of characters together that arrived in neighbouring pieces.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mender {
+    /// The first half of a character, the last thing that arrived.
+    high: Option<u16>,
+}
+
+impl Mender {
+    /// Gives the piece as it can be passed on. A first half at its end is kept back until [`Mender::finish`]
+    /// or the next piece.
+    pub fn mend<'p>(&mut self, piece: &'p str) -> Cow<'p, str> {
+        if piece.is_empty() {
+            return Cow::Borrowed(piece);
+        }
+        if self.high.is_none() && memmem::find(piece.as_bytes(), b"\\u").is_none() {
+            return Cow::Borrowed(piece);
+        }
+        Cow::Owned(self.mended(piece))
+    }
+
+    /// No more pieces follow: gives what stands for a half that was kept back.
+    pub fn finish(&mut self) -> Option<&'static str> {
+        self.high.take().map(|_| REPLACEMENT)
+    }
+
+    fn mended(&mut self, piece: &str) -> String {
+        let mut mended = String::with_capacity(piece.len() + 12);
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let escape_at = memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
+            let (plain, escape) = rest.split_at(escape_at);
+            if !plain.is_empty() {
+                mended.push_str(self.finish().unwrap_or_default());
+                mended.push_str(plain);
+            }
+            let length = if escape.starts_with("\\u") { 6 } else { 2 };
+            let (escape, after) = escape.split_at_checked(length).unwrap_or((escape, ""));
+            self.push_escape(escape, &mut mended);
+            rest = after;
+        }
+        mended
+    }
+
+    fn push_escape(&mut self, escape: &str, mended: &mut String) {
+        let surrogate = unit_of_start(escape).filter(|unit| is_high(*unit) || is_low(*unit));
+        match (self.high.take(), surrogate) {
+            (Some(high), Some(low)) if is_low(low) => {
+                let _ = write!(mended, "\\u{high:04x}");
+                mended.push_str(escape);
+            }
+            (None, Some(high)) if is_high(high) => self.high = Some(high),
+            (Some(_), Some(high)) => {
+                mended.push_str(REPLACEMENT);
+                self.high = Some(high);
+            }
+            (None, Some(_)) => mended.push_str(REPLACEMENT),
+            (high, None) => {
+                if high.is_some() && !escape.is_empty() {
+                    mended.push_str(REPLACEMENT);
+                } else {
+                    self.high = high;
+                }
+                mended.push_str(escape);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mended(pieces: &[&str]) -> String {
+        let mut mender = Mender::default();
+        let mut whole: String = pieces.iter().map(|piece| mender.mend(piece)).collect();
+        whole.push_str(mender.finish().unwrap_or_default());
+        whole
+    }
+
+    #[test]
+    fn halves_of_a_character_find_each_other() {
+        assert_eq!(unescape(&mended(&["a\\ud83d", "", "\\ude00b"])), "a😀b");
+        assert_eq!(unescape(&mended(&["\\ud83d\\ude00"])), "😀");
+    }
+
+    #[test]
+    fn a_lone_half_is_replaced() {
+        for pieces in [["\\ud83d", "x"], ["\\ude00", "x"], ["\\ud83d", "\\n"]] {
+            assert!(mended(&pieces).starts_with(REPLACEMENT), "{pieces:?}");
+        }
+        assert_eq!(
+            mended(&["\\ud83d", "\\ud83d", "\\ude00"]),
+            "\\ufffd\\ud83d\\ude00"
+        );
+        assert_eq!(mended(&["x\\ud83d"]), "x\\ufffd");
+        assert_eq!(mended(&["\\ude00\\ud83d"]), "\\ufffd\\ufffd");
+    }
+
+    #[test]
+    fn an_escaped_backslash_before_a_u_is_no_escape() {
+        assert_eq!(mended(&["C:\\\\ud83d"]), "C:\\\\ud83d");
+        assert_eq!(unescape("C:\\\\u0041"), "C:\\u0041");
+    }
+
+    proptest! {
+        #[test]
+        fn escaping_agrees_with_serde(text in any::<String>()) {
+            let mut escaped = Vec::new();
+            escape(&text, &mut escaped);
+            let escaped = String::from_utf8(escaped).unwrap();
+            let back: String = serde_json::from_str(&format!("\"{escaped}\"")).unwrap();
+            prop_assert_eq!(&back, &text);
+            prop_assert_eq!(unescape(&escaped), text);
+        }
+
+        #[test]
+        fn whatever_is_mended_is_a_string(pieces in prop::collection::vec("([a-zä😀]|\\\\[ntbf\"\\\\]|\\\\u(d83d|de00|DE01|00e4|d8)?(00)?){0,6}", 0..5)) {
+            let valid: Vec<String> = pieces
+                .into_iter()
+                .filter(|piece| serde_json::from_str::<&RawValue>(&format!("\"{piece}\"")).is_ok())
+                .collect();
+            let pieces: Vec<&str> = valid.iter().map(String::as_str).collect();
+            let whole = mended(&pieces);
+            let parsed: String = serde_json::from_str(&format!("\"{whole}\"")).unwrap();
+            prop_assert_eq!(unescape(&whole), parsed);
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! One chunk of a streamed chat completion, or a whole completion, borrowed from its bytes.
+//!
+//! Everything is optional and lenient: a field that has another type than expected counts as absent, because
+//! upstreams differ and one odd field must not cost an answer. What is rare or passed on stays raw JSON.
+//! This file must not know what Anthropic makes of it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::protocol::json_text;
+
+/// A string; anything else reads as the empty one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Text<'_> {
+    /// The string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The string, if it says anything.
+    #[must_use]
+    pub fn filled(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(&*self.0)
+    }
+}
+
+/// A chunk, or a whole completion.
+#[derive(Debug, Default, Deserialize)]
+pub struct Chunk<'a> {
+    /// `gen-…`.
+    #[serde(borrow, default)]
+    pub id: Text<'a>,
+    /// The model really used.
+    #[serde(borrow, default)]
+    pub model: Text<'a>,
+    /// Who ran it.
+    #[serde(borrow, default)]
+    pub provider: Text<'a>,
+    /// Token counts and cost.
+    #[serde(borrow, default)]
+    pub usage: Option<&'a RawValue>,
+    /// Something went wrong.
+    #[serde(borrow, default)]
+    pub error: Option<&'a RawValue>,
+    /// The first choice; there are never more.
+    #[serde(borrow, default)]
+    pub choices: First<Choice<'a>>,
+}
+
+/// The first element of a list; none for anything else.
+#[derive(Debug)]
+pub struct First<T>(pub Option<T>);
+
+impl<T> Default for First<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+/// A choice.
+#[derive(Debug, Default, Deserialize)]
+pub struct Choice<'a> {
+    /// What is new, in a chunk.
+    #[serde(borrow, default)]
+    pub delta: Option<Delta<'a>>,
+    /// All there is, in a whole completion.
+    #[serde(borrow, default)]
+    pub message: Option<Delta<'a>>,
+    /// Something went wrong for this choice.
+    #[serde(borrow, default)]
+    pub error: Option<&'a RawValue>,
+    /// Why it ended, in OpenRouter's words.
+    #[serde(borrow, default)]
+    pub finish_reason: Text<'a>,
+    /// Why it ended, in the provider's words.
+    #[serde(borrow, default)]
+    pub native_finish_reason: Text<'a>,
+    /// Anthropic's reasons for a refusal, which some providers pass through.
+    #[serde(borrow, default)]
+    pub stop_details: Option<&'a RawValue>,
+}
+
+/// New or whole content.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Delta<'a> {
+    /// A string or a list of parts.
+    #[serde(borrow, default)]
+    pub content: Option<&'a RawValue>,
+    /// The thought as a string.
+    #[serde(borrow, default)]
+    pub reasoning: Option<&'a RawValue>,
+    /// The same, as other servers call it.
+    #[serde(borrow, default)]
+    pub reasoning_content: Option<&'a RawValue>,
+    /// The thought as a list of [`ReasoningPiece`].
+    #[serde(borrow, default)]
+    pub reasoning_details: Option<&'a RawValue>,
+    /// The text of a refusal.
+    #[serde(borrow, default)]
+    pub refusal: Option<&'a RawValue>,
+    /// A list of [`CallPiece`].
+    #[serde(borrow, default)]
+    pub tool_calls: Option<&'a RawValue>,
+    /// A list of [`Annotation`].
+    #[serde(borrow, default)]
+    pub annotations: Option<&'a RawValue>,
+    /// Images that the model drew.
+    #[serde(borrow, default)]
+    pub images: Option<&'a RawValue>,
+}
+
+/// A piece of an entry of `reasoning_details`.
+#[derive(Debug, Default, Deserialize)]
+pub struct ReasoningPiece<'a> {
+    /// `reasoning.text`, `reasoning.summary`, `reasoning.encrypted`, `reasoning.server_tool_call`.
+    #[serde(rename = "type", borrow, default)]
+    pub kind: Text<'a>,
+    /// Of a text.
+    #[serde(borrow, default)]
+    pub text: Option<&'a RawValue>,
+    /// Of a summary.
+    #[serde(borrow, default)]
+    pub summary: Option<&'a RawValue>,
+    /// Of an encrypted entry.
+    #[serde(borrow, default)]
+    pub data: Text<'a>,
+    /// Of a text.
+    #[serde(borrow, default)]
+    pub signature: Text<'a>,
+    /// The entry's id.
+    #[serde(borrow, default)]
+    pub id: Text<'a>,
+    /// The dialect.
+    #[serde(borrow, default)]
+    pub format: Text<'a>,
+    /// The entry's index.
+    #[serde(borrow, default)]
+    pub index: Option<&'a RawValue>,
+    /// Of a server tool's call.
+    #[serde(borrow, default)]
+    pub tool_name: Text<'a>,
+    /// Of a server tool's call: JSON text or an object.
+    #[serde(borrow, default)]
+    pub arguments: Option<&'a RawValue>,
+}
+
+/// A piece of a tool call.
+#[derive(Debug, Default, Deserialize)]
+pub struct CallPiece<'a> {
+    /// Which of the parallel calls.
+    #[serde(borrow, default)]
+    pub index: Option<&'a RawValue>,
+    /// The call's id.
+    #[serde(borrow, default)]
+    pub id: Text<'a>,
+    /// Name and arguments.
+    #[serde(borrow, default)]
+    pub function: Option<FunctionPiece<'a>>,
+}
+
+/// The function of a [`CallPiece`].
+#[derive(Debug, Default, Deserialize)]
+pub struct FunctionPiece<'a> {
+    /// Its name.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+    /// A piece of JSON text, or an object.
+    #[serde(borrow, default)]
+    pub arguments: Option<&'a RawValue>,
+}
+
+/// Something said about the text.
+#[derive(Debug, Default, Deserialize)]
+pub struct Annotation<'a> {
+    /// A page that was found.
+    #[serde(borrow, default)]
+    pub url_citation: Option<UrlCitation<'a>>,
+}
+
+/// A page that a web search found.
+#[derive(Debug, Default, Deserialize)]
+pub struct UrlCitation<'a> {
+    /// Its address.
+    #[serde(borrow, default)]
+    pub url: Text<'a>,
+    /// Its title.
+    #[serde(borrow, default)]
+    pub title: Text<'a>,
+    /// What it says.
+    #[serde(borrow, default)]
+    pub content: Text<'a>,
+}
+
+/// A part of a content list.
+#[derive(Debug, Default, Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+}
+
+/// An image that the model drew.
+#[derive(Debug, Default, Deserialize)]
+pub struct Image<'a> {
+    /// Where it is.
+    #[serde(borrow, default)]
+    pub image_url: Option<ImageUrl<'a>>,
+}
+
+/// The address of an [`Image`].
+#[derive(Debug, Default, Deserialize)]
+pub struct ImageUrl<'a> {
+    /// `https:` or `data:`.
+    #[serde(borrow, default)]
+    pub url: Text<'a>,
+}
+
+/// Why a piece of the stream is not a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAChunk {
+    /// JSON, but not an object: to be passed over.
+    NotAnObject,
+    /// Not JSON, or an object of another shape.
+    Malformed,
+}
+
+impl<'a> Chunk<'a> {
+    /// Reads a chunk.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAChunk`].
+    pub fn read(data: &'a [u8]) -> Result<Self, NotAChunk> {
+        if data.trim_ascii_start().first() == Some(&b'{') {
+            return serde_json::from_slice(data).map_err(|_| NotAChunk::Malformed);
+        }
+        match serde_json::from_slice::<IgnoredAny>(data) {
+            Ok(_) => Err(NotAChunk::NotAnObject),
+            Err(_) => Err(NotAChunk::Malformed),
+        }
+    }
+}
+
+/// Calls `each` with the elements of a JSON list of objects. What is no list has no elements.
+///
+/// # Errors
+///
+/// [`NotAChunk::Malformed`] when an element is not of the shape.
+pub fn for_each<'a, T: Deserialize<'a>>(
+    list: Option<&'a RawValue>,
+    mut each: impl FnMut(T),
+) -> Result<(), NotAChunk> {
+    let Some(list) = list.filter(|list| list.get().starts_with('[')) else {
+        return Ok(());
+    };
+    let elements = Elements {
+        each: &mut each,
+        element: PhantomData,
+    };
+    serde_json::Deserializer::from_str(list.get())
+        .deserialize_seq(elements)
+        .map_err(|_| NotAChunk::Malformed)
+}
+
+/// The escaped text of a string, or of the text parts of a list.
+#[must_use]
+pub fn escaped_text(content: Option<&RawValue>) -> Cow<'_, str> {
+    let Some(content) = content else {
+        return Cow::Borrowed("");
+    };
+    if let Some(text) = json_text::body(content) {
+        return Cow::Borrowed(text);
+    }
+    let mut joined = String::new();
+    let parts = for_each(Some(content), |part: Part<'_>| {
+        joined.push_str(part.text.and_then(json_text::body).unwrap_or_default());
+    });
+    match parts {
+        Ok(()) => Cow::Owned(joined),
+        Err(_) => Cow::Borrowed(""),
+    }
+}
+
+struct Elements<'f, F, T> {
+    each: &'f mut F,
+    element: PhantomData<T>,
+}
+
+impl<'de, F: FnMut(T), T: Deserialize<'de>> Visitor<'de> for Elements<'_, F, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element()? {
+            (self.each)(element);
+        }
+        Ok(())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+/// Makes a visitor read every kind of JSON value as the default but those it names itself.
+macro_rules! default_for_the_rest {
+    ($value:ty; $($method:ident($kind:ty)),*) => {
+        $(fn $method<E>(self, _: $kind) -> Result<$value, E> {
+            Ok(<$value>::default())
+        })*
+
+        fn visit_unit<E>(self) -> Result<$value, E> {
+            Ok(<$value>::default())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$value, A::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(<$value>::default())
+        }
+    };
+}
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Text::default())
+    }
+
+    default_for_the_rest!(Text<'de>; visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FirstVisitor(PhantomData))
+    }
+}
+
+struct FirstVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstVisitor<T> {
+    type Value = First<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let first = list.next_element()?;
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(First(first))
+    }
+
+    default_for_the_rest!(First<T>; visit_str(&str), visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
+}

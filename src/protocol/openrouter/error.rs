@@ -1,0 +1,588 @@
+//! The upstream's errors, read into Anthropic's.
+//!
+//! An error comes as an HTTP status, as a 200 with an `error` body, or inside a stream; its reason is often a JSON text
+//! inside a JSON text. What the provider said is kept word for word, because Claude Code matches words: it compacts
+//! on "prompt is too long", and lowers `max_tokens` on "input length and `max_tokens` exceed context limit".
+//! This file must not know how often a request was tried.
+
+use serde_json::Value;
+
+use super::reason::{code_of, error_of_body, message_of, status_of};
+use super::wait::Wait;
+use super::{hints, overflow};
+use crate::protocol::anthropic::error::{ApiError, ErrorKind};
+
+/// What is shown of a body that is not JSON.
+const LONGEST_QUOTE: usize = 300;
+
+/// The headers of an answer that say something about its error.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Headers<'a> {
+    /// `retry-after`, in seconds.
+    pub retry_after: Option<&'a str>,
+    /// `x-ratelimit-reset`, in milliseconds since 1970.
+    pub rate_limit_reset: Option<&'a str>,
+}
+
+/// An error of the upstream: what the client is told, and what a gateway decides by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{api}")]
+pub struct UpstreamError {
+    /// What the client is told.
+    pub api: ApiError,
+    /// Whether another attempt may help.
+    pub retryable: bool,
+    /// The upstream's word for it, such as `rate_limit_exceeded`, or the status.
+    pub code: String,
+    /// The provider behind the upstream that failed.
+    pub provider: Option<String>,
+    /// The provider does not accept the reasoning of earlier turns: another attempt must leave it out.
+    pub rejects_reasoning: bool,
+}
+
+impl UpstreamError {
+    /// No answer came: no connection, no TLS, a broken one.
+    #[must_use]
+    pub fn unreachable(host: &str, reason: &str) -> Self {
+        Self::of_transport(
+            ApiError::bad_gateway(format!("cannot reach {host}: {reason}")),
+            "unreachable",
+        )
+    }
+
+    /// An answer came, but it is of no use: `reason` says what is wrong with it.
+    #[must_use]
+    pub fn no_use(reason: &str) -> Self {
+        Self::of_transport(
+            ApiError::bad_gateway(format!("the upstream failed: {reason}")),
+            "unusable_answer",
+        )
+    }
+
+    /// No answer came in time.
+    #[must_use]
+    pub fn timed_out(message: impl Into<String>) -> Self {
+        Self::of_transport(ApiError::timeout(message), "timeout")
+    }
+
+    fn of_transport(api: ApiError, code: &str) -> Self {
+        Self {
+            api: api.retry(true),
+            retryable: true,
+            code: code.to_owned(),
+            provider: None,
+            rejects_reasoning: false,
+        }
+    }
+}
+
+impl From<UpstreamError> for ApiError {
+    fn from(error: UpstreamError) -> Self {
+        error.api
+    }
+}
+
+/// Reads an answer that is no completion.
+#[must_use]
+pub fn from_answer(
+    status: u16,
+    content_type: &str,
+    headers: Headers<'_>,
+    body: &[u8],
+) -> UpstreamError {
+    let json = serde_json::from_slice::<Value>(body).ok();
+    match json.as_ref().and_then(error_of_body) {
+        Some(error) => from_value(status, headers, error),
+        None => without_error(status, content_type, headers, body),
+    }
+}
+
+/// Reads the `error` of a chunk or of a completion, which came under a 200.
+#[must_use]
+pub fn from_stream(error: &str, provider: &str) -> UpstreamError {
+    let error: Value = serde_json::from_str(error).unwrap_or(Value::Null);
+    let mut error = from_value(200, Headers::default(), &error);
+    if error.provider.is_none() && !provider.is_empty() {
+        error.provider = Some(provider.to_owned());
+    }
+    error
+}
+
+/// A choice that ended with `finish_reason: "error"` and nothing else.
+#[must_use]
+pub fn from_finish(native: &str) -> UpstreamError {
+    let reason = if native.is_empty() {
+        "no reason given"
+    } else {
+        native
+    };
+    UpstreamError {
+        api: ApiError::overloaded(format!(
+            "the provider ended its answer with an error: {reason}"
+        ))
+        .retry(true),
+        retryable: true,
+        code: reason.to_owned(),
+        provider: None,
+        rejects_reasoning: false,
+    }
+}
+
+/// Whether a provider says that the reasoning of earlier turns is not its own or was changed.
+#[must_use]
+pub fn rejects_reasoning(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    let signature = message.contains("signature")
+        && (message.contains("thinking") || message.contains("thought"))
+        && ["invalid", "corrupted", "missing", "not valid"]
+            .into_iter()
+            .any(|word| message.contains(word));
+    signature || message.contains("invalid_encrypted_content")
+}
+
+/// What is known of an error before it is judged.
+struct Facts<'e> {
+    status: u16,
+    code: String,
+    provider: Option<&'e str>,
+    message: String,
+    error: &'e Value,
+    headers: Headers<'e>,
+}
+
+fn from_value(http_status: u16, headers: Headers<'_>, error: &Value) -> UpstreamError {
+    let metadata = &error["metadata"];
+    let code = code_of(error);
+    let status = status_of(http_status, error, &code);
+    let facts = Facts {
+        status,
+        provider: metadata["provider_name"].as_str(),
+        message: message_of(error, status),
+        code,
+        error,
+        headers,
+    };
+    judged(&facts)
+}
+
+fn judged(facts: &Facts<'_>) -> UpstreamError {
+    let said = match facts.provider {
+        Some(provider) => format!("[{provider}] {}", facts.message),
+        None => facts.message.clone(),
+    };
+    let overflow = matches!(facts.status, 400 | 404 | 413 | 422)
+        .then(|| overflow::reworded(&facts.code, &facts.message, &said))
+        .flatten();
+    let wait = Wait::read(facts.headers, facts.error, &facts.message);
+    let (api, by_status) = match overflow {
+        Some(message) => (ApiError::invalid_request(message), false),
+        None => by_status(facts, said, &wait),
+    };
+    let by_upstream = facts.error["availability"]["retryable"].as_bool();
+    let is_over_for_today = wait.is_daily() && api.kind == ErrorKind::RateLimit;
+    let retryable = by_upstream.unwrap_or(by_status) && !wait.is_hopeless() && !is_over_for_today;
+    UpstreamError {
+        rejects_reasoning: rejects_reasoning(&api.message),
+        api: api.retry(retryable),
+        retryable,
+        code: facts.code.clone(),
+        provider: facts.provider.map(str::to_owned),
+    }
+}
+
+/// The table of the translation: the error, and whether trying again may help.
+fn by_status(facts: &Facts<'_>, said: String, wait: &Wait) -> (ApiError, bool) {
+    let error = facts.error;
+    match facts.status {
+        401 if facts.provider.is_some() => (ApiError::authentication(said), false),
+        401 => {
+            let message = format!("the upstream refused Dagway's API key: {said}");
+            (ApiError::authentication(message), false)
+        }
+        402 if is_in_flight(error) => (wait.onto(ApiError::rate_limit(said, None)), true),
+        402 => (ApiError::billing(said + &hints::billing(error)), false),
+        403 => (
+            ApiError::permission(said + &hints::permission(error)),
+            false,
+        ),
+        404 | 405 => (
+            ApiError::not_found(said + &hints::availability(error)),
+            false,
+        ),
+        408 | 504 | 524 => (ApiError::timeout(said), true),
+        413 => (ApiError::new(ErrorKind::RequestTooLarge, said), false),
+        429 => (wait.onto(ApiError::rate_limit(said, None)), true),
+        502 if is_of_provider(facts) => (wait.onto(ApiError::overloaded(said)), true),
+        503 | 529 => (wait.onto(ApiError::overloaded(said)), true),
+        500 => (ApiError::api(said), true),
+        400..=499 => (ApiError::invalid_request(said), false),
+        _ => (wait.onto(ApiError::bad_gateway(said)), true),
+    }
+}
+
+fn is_in_flight(error: &Value) -> bool {
+    let metadata = &error["metadata"];
+    let limit_source = metadata["limit_source"]
+        .as_str()
+        .or_else(|| error["limit_source"].as_str());
+    metadata["reason"] == "in_flight_budget_exhausted"
+        || limit_source == Some("openrouter_in_flight_budget")
+}
+
+fn is_of_provider(facts: &Facts<'_>) -> bool {
+    facts.provider.is_some() || facts.code.starts_with("provider_")
+}
+
+/// An answer without an error object: a web page, plain text, nothing, or JSON of another kind.
+fn without_error(
+    status: u16,
+    content_type: &str,
+    headers: Headers<'_>,
+    body: &[u8],
+) -> UpstreamError {
+    let text = String::from_utf8_lossy(body.get(..4 * LONGEST_QUOTE).unwrap_or(body));
+    let text = text.trim();
+    let is_page = content_type.contains("html") || text.starts_with('<');
+    let mut message = if is_page {
+        format!("the upstream answered with status {status} and a web page instead of JSON")
+    } else if text.is_empty() {
+        format!("the upstream answered with status {status} and nothing else")
+    } else {
+        let end = text.floor_char_boundary(LONGEST_QUOTE);
+        let shown = text.get(..end).unwrap_or(text);
+        format!("the upstream answered with status {status}: {shown}")
+    };
+    let wrong_place = status < 400 || matches!(status, 404 | 405);
+    if wrong_place {
+        message.push_str("; is its base URL right? OpenRouter's ends in /api/v1");
+    }
+    let facts = Facts {
+        status: if status < 400 { 502 } else { status },
+        code: status.to_string(),
+        provider: None,
+        message,
+        error: &Value::Null,
+        headers,
+    };
+    let mut error = judged(&facts);
+    if wrong_place {
+        error.retryable = false;
+        error.api.should_retry = Some(false);
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use serde_json::json;
+
+    fn answered(status: u16, error: Value) -> UpstreamError {
+        let mut body = json!({"user_id": "u"});
+        body["error"] = error;
+        let body = body.to_string();
+        from_answer(
+            status,
+            "application/json",
+            Headers::default(),
+            body.as_bytes(),
+        )
+    }
+
+    fn limited_with(headers: Headers<'_>, error: Value) -> UpstreamError {
+        let mut body = json!({});
+        body["error"] = error;
+        let body = body.to_string();
+        from_answer(429, "application/json", headers, body.as_bytes())
+    }
+
+    #[test]
+    fn every_status_has_its_kind() {
+        let rows = [
+            (400, 400, ErrorKind::InvalidRequest, false),
+            (401, 401, ErrorKind::Authentication, false),
+            (402, 402, ErrorKind::Billing, false),
+            (403, 403, ErrorKind::Permission, false),
+            (404, 404, ErrorKind::NotFound, false),
+            (405, 404, ErrorKind::NotFound, false),
+            (408, 504, ErrorKind::Timeout, true),
+            (412, 400, ErrorKind::InvalidRequest, false),
+            (413, 413, ErrorKind::RequestTooLarge, false),
+            (422, 400, ErrorKind::InvalidRequest, false),
+            (429, 429, ErrorKind::RateLimit, true),
+            (500, 500, ErrorKind::Api, true),
+            (502, 502, ErrorKind::Api, true),
+            (503, 529, ErrorKind::Overloaded, true),
+            (504, 504, ErrorKind::Timeout, true),
+            (524, 504, ErrorKind::Timeout, true),
+            (529, 529, ErrorKind::Overloaded, true),
+            (599, 502, ErrorKind::Api, true),
+        ];
+        for (status, expected, kind, retryable) in rows {
+            let error = answered(status, json!({"code": status, "message": "m"}));
+            assert_eq!(
+                (error.api.status, error.api.kind),
+                (expected, kind),
+                "{status}"
+            );
+            assert_eq!(error.retryable, retryable, "{status}");
+            assert_eq!(error.api.should_retry, Some(retryable), "{status}");
+            assert_eq!(error.code, status.to_string());
+        }
+    }
+
+    #[test]
+    fn the_deepest_message_is_told_with_its_provider() {
+        let raw = json!({"error": {"message": json!({"error": {"message": "tools.3: bad schema"}}).to_string()}}).to_string();
+        let error = answered(
+            400,
+            json!({"code": 400, "message": "Provider returned error", "metadata": {"raw": raw, "provider_name": "Groq"}}),
+        );
+        assert_eq!(error.api.message, "[Groq] tools.3: bad schema");
+        assert_eq!(error.provider.as_deref(), Some("Groq"));
+        let plain = answered(
+            502,
+            json!({"message": "x", "metadata": {"raw": "upstream died", "provider_name": "Z"}}),
+        );
+        assert_eq!(plain.api.message, "[Z] upstream died");
+        assert_eq!(plain.api.status, 529);
+        let list = from_answer(
+            400,
+            "",
+            Headers::default(),
+            br#"[{"error":{"message":"as Google says"}}]"#,
+        );
+        assert_eq!(list.api.message, "as Google says");
+        let previous = answered(
+            502,
+            json!({"message": "x", "metadata": {"previous_errors": [{"raw": "{\"message\":\"deep\"}"}]}}),
+        );
+        assert_eq!(previous.api.message, "deep");
+    }
+
+    #[test]
+    fn a_prompt_that_does_not_fit_is_said_in_claude_codes_words() {
+        let message = "This endpoint's maximum context length is 1000 tokens. However, you requested about 2000 tokens (1900 of text input, 100 in the output).";
+        let error = answered(400, json!({"code": 400, "message": message}));
+        assert!(
+            error
+                .api
+                .message
+                .starts_with("prompt is too long: 1900 tokens > 1000 maximum")
+        );
+        assert_eq!((error.api.status, error.retryable), (400, false));
+        let large = answered(
+            413,
+            json!({"message": "Input is too long for requested model."}),
+        );
+        assert_eq!(
+            (large.api.status, large.api.kind),
+            (400, ErrorKind::InvalidRequest)
+        );
+        let coded = answered(
+            200,
+            json!({"code": "context_length_exceeded", "message": "no"}),
+        );
+        assert_eq!(coded.api.message, "prompt is too long (no)");
+    }
+
+    #[test]
+    fn a_200_is_judged_by_its_code_or_its_word() {
+        let rows = [
+            (json!({"code": 401, "message": "m"}), 401),
+            (json!({"code": "429", "message": "m"}), 429),
+            (json!({"code": "server_error", "message": "m"}), 500),
+            (
+                json!({"metadata": {"error_type": "provider_overloaded"}, "message": "m"}),
+                529,
+            ),
+            (
+                json!({"code": 503, "metadata": {"error_type": "provider_overloaded"}}),
+                529,
+            ),
+            (json!({"metadata": {"error_type": "image_too_large"}}), 400),
+            (
+                json!({"availability": {"code": "no_endpoints"}, "message": "m"}),
+                404,
+            ),
+            (json!({"type": "overloaded_error", "message": "m"}), 529),
+            (json!("words"), 502),
+            (json!({"code": 7}), 502),
+        ];
+        for (error, status) in rows {
+            assert_eq!(answered(200, error.clone()).api.status, status, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_exhausted_budget_in_flight_is_a_limit_and_other_debts_are_not() {
+        let in_flight = answered(
+            402,
+            json!({"code": 402, "message": "m", "metadata": {"reason": "in_flight_budget_exhausted"}}),
+        );
+        assert_eq!((in_flight.api.status, in_flight.retryable), (429, true));
+        let debt = answered(
+            402,
+            json!({"code": 402, "message": "m", "metadata": {"limit_source": "openrouter_key_limit", "remedy_hint": "raise it"}}),
+        );
+        assert_eq!((debt.api.status, debt.retryable), (402, false));
+        assert!(
+            debt.api.message.contains("openrouter_key_limit")
+                && debt.api.message.contains("raise it")
+        );
+        assert!(
+            debt.api
+                .message
+                .contains("https://openrouter.ai/settings/credits")
+        );
+    }
+
+    #[test]
+    fn waits_are_passed_on_when_short_and_said_in_words_when_long() {
+        let error = json!({"code": 429, "message": "slow down"});
+        let after = |seconds| Headers {
+            retry_after: Some(seconds),
+            rate_limit_reset: None,
+        };
+        let short = limited_with(after("7"), error.clone());
+        assert_eq!(short.api.retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(short.api.should_retry, Some(true));
+        let long = limited_with(after("3000"), error.clone());
+        assert_eq!(long.api.retry_after, Some(Duration::from_secs(60)));
+        assert_eq!(
+            (long.api.should_retry, long.retryable),
+            (Some(false), false)
+        );
+        assert_eq!(long.api.message, "slow down (try again in 50 minutes)");
+        for odd in ["-1", "soon", "1e400", ""] {
+            assert_eq!(
+                limited_with(after(odd), error.clone()).api.retry_after,
+                None,
+                "{odd}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_daily_quota_of_free_models_is_not_worth_a_retry() {
+        let headers = Headers {
+            retry_after: None,
+            rate_limit_reset: Some("1786233600000"),
+        };
+        let error = limited_with(
+            headers,
+            json!({"code": 429, "message": "Rate limit exceeded: free-models-per-day. Add 10 credits"}),
+        );
+        assert_eq!(
+            (error.api.status, error.retryable, error.api.should_retry),
+            (429, false, Some(false))
+        );
+        assert!(
+            error
+                .api
+                .message
+                .starts_with("request limit reached (daily; resets 2026-08-09 00:00 UTC): ")
+        );
+    }
+
+    #[test]
+    fn the_upstreams_own_word_on_retries_wins() {
+        let never = answered(
+            429,
+            json!({"code": 429, "message": "m", "availability": {"retryable": false}}),
+        );
+        assert_eq!(
+            (never.retryable, never.api.should_retry),
+            (false, Some(false))
+        );
+        let hints = answered(
+            404,
+            json!({"code": 404, "message": "no endpoints", "availability": {"code": "constraint_filtered", "retryable": true,
+                   "excluded_by": ["max_price"], "fallback_models": ["a/b", "c/d"]}}),
+        );
+        assert!(hints.retryable);
+        let said = "no endpoints (reason: constraint_filtered) (excluded by: max_price) (available instead: a/b, c/d)";
+        assert_eq!(hints.api.message, said);
+    }
+
+    #[test]
+    fn a_moderated_request_is_told_why() {
+        let error = answered(
+            403,
+            json!({"code": 403, "message": "flagged", "metadata": {"reasons": ["violence", "x"]}}),
+        );
+        assert_eq!(error.api.message, "flagged (reasons: violence, x)");
+    }
+
+    #[test]
+    fn web_pages_and_silence_hint_at_the_base_url() {
+        let page = from_answer(
+            200,
+            "text/html; charset=utf-8",
+            Headers::default(),
+            b"<!DOCTYPE html>",
+        );
+        assert_eq!((page.api.status, page.retryable), (502, false));
+        assert!(page.api.message.contains("web page") && page.api.message.contains("base URL"));
+        let missing = from_answer(404, "text/html", Headers::default(), b"<html>");
+        assert_eq!(missing.api.status, 404);
+        assert!(missing.api.message.contains("base URL"));
+        let edge = from_answer(
+            502,
+            "text/html",
+            Headers::default(),
+            b"<html>cloudflare</html>",
+        );
+        assert_eq!((edge.api.status, edge.retryable), (502, true));
+        let silence = from_answer(500, "", Headers::default(), b"");
+        assert_eq!(
+            silence.api.message,
+            "the upstream answered with status 500 and nothing else"
+        );
+        let long = from_answer(
+            400,
+            "text/plain",
+            Headers::default(),
+            "ä".repeat(5000).as_bytes(),
+        );
+        assert!(long.api.message.len() < 500);
+    }
+
+    #[test]
+    fn reasoning_that_a_provider_refuses_is_recognized() {
+        for message in [
+            "messages.1.content.0: Invalid `signature` in `thinking` block",
+            "Corrupted thought signature.",
+        ] {
+            let error = answered(400, json!({"code": 400, "message": message}));
+            assert!(error.rejects_reasoning && error.api.message.contains(message));
+        }
+        assert!(!answered(400, json!({"message": "invalid tool schema"})).rejects_reasoning);
+    }
+
+    #[test]
+    fn other_servers_errors_are_read_too() {
+        let bare = from_answer(
+            400,
+            "",
+            Headers::default(),
+            br#"{"object":"error","message":"vLLM says no","code":400}"#,
+        );
+        assert_eq!(bare.api.message, "vLLM says no");
+        let detail = from_answer(
+            422,
+            "",
+            Headers::default(),
+            br#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
+        );
+        assert_eq!(detail.api.message, "field required");
+        let unreachable = UpstreamError::unreachable("openrouter.ai", "connection refused");
+        assert_eq!((unreachable.api.status, unreachable.retryable), (502, true));
+        assert_eq!(
+            unreachable.to_string(),
+            "cannot reach openrouter.ai: connection refused"
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! Requests that do not fit the context window, reworded so that Claude Code understands them.
+//!
+//! Every provider says it in its own words. Claude Code compacts the conversation when it reads
+//! "prompt is too long: A tokens > B maximum", and repeats with fewer `max_tokens` when it reads
+//! "input length and `max_tokens` exceed context limit: A + B > C".
+//! This file must not know anything else about errors.
+
+/// Phrases that say that a prompt does not fit.
+const PHRASES: [&str; 10] = [
+    "context length",
+    "maximum context",
+    "context window",
+    "context limit",
+    "too many tokens",
+    "prompt is too long",
+    "input length",
+    "input is too long",
+    "maximum prompt length",
+    "input token count",
+];
+/// The room for output below which asking again with fewer `max_tokens` is not worth it.
+const LEAST_ROOM: u64 = 4096;
+
+/// Rewords the message of an error if it is about the context window. `said` is the message with its provider.
+pub(super) fn reworded(code: &str, message: &str, said: &str) -> Option<String> {
+    let lower = message.to_ascii_lowercase();
+    let is_overflow =
+        code == "context_length_exceeded" || PHRASES.iter().any(|phrase| lower.contains(phrase));
+    if !is_overflow {
+        return None;
+    }
+    let known = lower.contains("prompt is too long:")
+        || lower.contains("input length and `max_tokens` exceed context limit:");
+    if known {
+        return Some(message.to_owned());
+    }
+    let reworded = match Sizes::read(&lower) {
+        Some(sizes) => sizes.reworded(),
+        None => "prompt is too long".to_owned(),
+    };
+    Some(format!("{reworded} ({said})"))
+}
+
+/// The numbers of such a message.
+#[derive(Debug, PartialEq, Eq)]
+struct Sizes {
+    limit: u64,
+    /// All that was asked for, output included.
+    requested: u64,
+    /// The part of it that is output, when it is told.
+    output: u64,
+}
+
+impl Sizes {
+    fn read(lower: &str) -> Option<Self> {
+        let limit_phrases = [
+            "maximum context length is ",
+            "maximum prompt length is ",
+            "maximum number of tokens allowed (",
+            "maximum context length of ",
+            "context window of ",
+            "context limit of ",
+            "context length is ",
+            "context length is only ",
+        ];
+        let limit = limit_phrases
+            .iter()
+            .find_map(|phrase| number_after(lower, phrase))?;
+        let requested_phrases = [
+            "you requested about ",
+            "you requested ",
+            "your messages resulted in ",
+            "your prompt contains ",
+            "request contains ",
+            "input token count (",
+            "input token count is ",
+            "prompt contains at least ",
+            "resulted in ",
+            "has ",
+        ];
+        let requested = requested_phrases
+            .iter()
+            .find_map(|phrase| number_after(lower, phrase))?;
+        let output = [
+            "in the output",
+            "in the completion",
+            "for the completion",
+            "output tokens",
+        ]
+        .iter()
+        .find_map(|phrase| number_before(lower, phrase))
+        .unwrap_or(0);
+        Some(Self {
+            limit,
+            requested,
+            output: output.min(requested),
+        })
+    }
+
+    fn reworded(&self) -> String {
+        let Self {
+            limit,
+            requested,
+            output,
+        } = *self;
+        let input = requested - output;
+        if output > 0 && input.saturating_add(LEAST_ROOM) <= limit {
+            return format!(
+                "input length and `max_tokens` exceed context limit: {input} + {output} > {limit}, \
+                 decrease input length or `max_tokens` and try again"
+            );
+        }
+        format!("prompt is too long: {input} tokens > {limit} maximum")
+    }
+}
+
+fn number_after(text: &str, phrase: &str) -> Option<u64> {
+    let (_, after) = text.split_once(phrase)?;
+    let end = after
+        .find(|c: char| !c.is_ascii_digit() && c != ',')
+        .unwrap_or(after.len());
+    digits(after.get(..end)?)
+}
+
+fn number_before(text: &str, phrase: &str) -> Option<u64> {
+    let (before, _) = text.split_once(phrase)?;
+    let before = before.trim_end().trim_end_matches("tokens").trim_end();
+    let start = before
+        .rfind(|c: char| !c.is_ascii_digit() && c != ',')
+        .map_or(0, |at| at + 1);
+    digits(before.get(start..)?)
+}
+
+fn digits(text: &str) -> Option<u64> {
+    text.replace(',', "").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(message: &str) -> Option<String> {
+        let reworded = reworded("", message, message)?;
+        let end = reworded.find(" (").unwrap_or(reworded.len());
+        reworded.get(..end).map(str::to_owned)
+    }
+
+    #[test]
+    fn each_providers_words_become_the_clients() {
+        let rows = [
+            (
+                "This endpoint's maximum context length is 131072 tokens. However, you requested about 150000 tokens (140000 of text input, 5000 of tool input, 5000 in the output). Please reduce the length.",
+                "prompt is too long: 145000 tokens > 131072 maximum",
+            ),
+            (
+                "This endpoint's maximum context length is 131072 tokens. However, you requested about 164000 tokens (100000 of text input, 64000 in the output).",
+                "input length and `max_tokens` exceed context limit: 100000 + 64000 > 131072, decrease input length or `max_tokens` and try again",
+            ),
+            (
+                "This model's maximum context length is 128,000 tokens. However, your messages resulted in 130,001 tokens.",
+                "prompt is too long: 130001 tokens > 128000 maximum",
+            ),
+            (
+                "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+                "prompt is too long: 1200000 tokens > 1048576 maximum",
+            ),
+            (
+                "This model's maximum prompt length is 131072 but the request contains 150000 tokens.",
+                "prompt is too long: 150000 tokens > 131072 maximum",
+            ),
+            (
+                "Input is too long for requested model.",
+                "prompt is too long",
+            ),
+        ];
+        for (said, expected) in rows {
+            assert_eq!(plain(said).as_deref(), Some(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn anthropics_own_words_stay_as_they_are() {
+        for said in [
+            "prompt is too long: 210000 tokens > 200000 maximum",
+            "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000, decrease input length or `max_tokens` and try again",
+        ] {
+            assert_eq!(reworded("", said, "x").as_deref(), Some(said));
+        }
+    }
+
+    #[test]
+    fn other_errors_are_left_alone() {
+        assert_eq!(plain("max_tokens must be at least 16"), None);
+        assert_eq!(
+            plain("tools.0.name: String should have at most 64 characters"),
+            None
+        );
+    }
+
+    #[test]
+    fn odd_numbers_do_not_overflow() {
+        let said = "maximum context length is 99999999999999999999999 tokens, you requested 5 (7 in the output)";
+        assert_eq!(plain(said).as_deref(), Some("prompt is too long"));
+        let said = "maximum context length is 10 tokens, you requested 5 (7 in the output)";
+        assert_eq!(
+            plain(said).as_deref(),
+            Some("prompt is too long: 0 tokens > 10 maximum")
+        );
+    }
+}

@@ -1,0 +1,259 @@
+//! The whole of the upstream request.
+
+use serde_json::value::RawValue;
+
+use super::super::messages::{Media, Messages, Part, Turn};
+use super::super::model::Target;
+use super::super::note::Note;
+use super::super::thinking::{self, Reasoning, Wish};
+use super::super::tools::{Choice, Tools};
+use super::breakpoints::Breakpoints;
+use super::conversation::Conversation;
+use super::writer::Writer;
+use super::{format, limits, offers, thoughts};
+use crate::protocol::anthropic::request::{InvalidRequest, Request};
+
+/// The longest `session_id` that the upstream takes.
+const LONGEST_SESSION: usize = 256;
+/// Where the upstream shortens prompts unasked.
+const SHORT_CONTEXT: u64 = 8192;
+
+/// Where and for whom a request is made, besides what the client says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Routing<'a> {
+    /// The conversation, so that its turns go where their prefix is cached.
+    pub session_id: Option<&'a str>,
+    /// The end user, as an opaque name.
+    pub user: Option<&'a str>,
+    /// Models that the upstream falls back to by itself, as its ids.
+    pub models: &'a [String],
+    /// The upstream's `provider` object: order, price limits, data policy.
+    pub provider: Option<&'a RawValue>,
+}
+
+/// An upstream request, ready to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Built {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// What was left out, moved or weakened on the way.
+    pub notes: Vec<Note>,
+}
+
+/// Writes the upstream request for one model.
+///
+/// # Errors
+/// When the model cannot do what is compulsory, such as calling tools.
+pub fn build_request(
+    request: &Request<'_>,
+    messages: &Messages<'_>,
+    tools: &Tools<'_>,
+    target: &Target,
+    routing: &Routing<'_>,
+) -> Result<Built, InvalidRequest> {
+    offers::check(tools, target)?;
+    let mut notes = messages.notes.clone();
+    notes.extend_from_slice(&tools.notes);
+    not_sent(request, routing, &mut notes);
+    let mut out = Writer::with_capacity(request.body_len + 4096);
+    out.object(|out| {
+        let parts = Parts {
+            request,
+            messages,
+            tools,
+            target,
+        };
+        parts.write(out, &mut notes);
+        routed(out, request, target, routing);
+    });
+    Ok(Built {
+        body: out.into_bytes(),
+        notes,
+    })
+}
+
+struct Parts<'p> {
+    request: &'p Request<'p>,
+    messages: &'p Messages<'p>,
+    tools: &'p Tools<'p>,
+    target: &'p Target,
+}
+
+impl Parts<'_> {
+    fn write(&self, out: &mut Writer, notes: &mut Vec<Note>) {
+        let Self {
+            request,
+            messages,
+            tools,
+            target,
+        } = *self;
+        let mut breakpoints = Breakpoints::choose(messages, tools, request.cache, target);
+        if breakpoints.dropped > 0 {
+            notes.push(Note::new(format!(
+                "{} cache breakpoint(s) were left out, because a request can have four",
+                breakpoints.dropped
+            )));
+        }
+        let format = request.output_config.format;
+        let way = format.map(|_| format::way(target, notes));
+        let appendix = match (format, way) {
+            (Some(format), Some(format::Way::Json | format::Way::Words)) => {
+                Some(format::appendix(&format))
+            }
+            _ => None,
+        };
+        out.key("model").string(&target.id);
+        if !tools.offers.is_empty() {
+            offers::write(out, tools, target, &mut breakpoints, notes);
+        } else if messages.has_calls() && !target.lacks(|known| known.tools) {
+            offers::write_history(out, messages);
+        }
+        out.key("messages").array(|out| {
+            Conversation::new(target, &mut breakpoints, notes).write(
+                out,
+                messages,
+                appendix.as_ref(),
+            );
+        });
+        let max_tokens = limits::max_tokens(request, target, notes);
+        out.key("max_tokens").integer(max_tokens);
+        self.reasoning(out, max_tokens, notes);
+        if let (Some(format), Some(way)) = (format, way) {
+            format::write(out, &format, way, target);
+        }
+        limits::sampling(out, request, target, notes);
+        limits::stops(out, request, notes);
+        if let Some(cache) = request
+            .cache
+            .filter(|_| target.family.takes_cache_control())
+        {
+            out.key("cache_control").raw(breakpoints.form(cache));
+        }
+        self.plugins(out);
+    }
+
+    fn reasoning(&self, out: &mut Writer, max_tokens: u64, notes: &mut Vec<Note>) {
+        let request = self.request;
+        let wish = Wish {
+            thinking: request.thinking,
+            effort: self.messages.effort.or(request.output_config.effort),
+            max_tokens,
+            forced_tool: self.tools.choice.as_ref().is_some_and(Choice::is_forced),
+            formatted: request.output_config.format.is_some(),
+            verdict: is_verdict(request),
+            strange_loop: thoughts::loop_began_without(self.messages, self.target),
+        };
+        let (reasoning, note) = thinking::reasoning(&wish, self.target);
+        notes.extend(note);
+        let field = match reasoning {
+            Reasoning::Unsaid => return,
+            Reasoning::Enabled => r#"{"enabled":true}"#.to_owned(),
+            Reasoning::Effort(level) => format!(r#"{{"effort":"{}"}}"#, level.as_str()),
+            Reasoning::Budget(tokens) => format!(r#"{{"max_tokens":{tokens}}}"#),
+        };
+        out.key("reasoning").raw(&field);
+    }
+
+    fn plugins(&self, out: &mut Writer) {
+        let files = self.messages.turns.iter().any(has_pdf);
+        let short = self
+            .target
+            .context_length
+            .is_some_and(|length| length <= SHORT_CONTEXT);
+        if !files && !short {
+            return;
+        }
+        out.key("plugins").array(|out| {
+            if files {
+                // Without the engine named, the upstream may choose the one that costs.
+                let reads_files = self.target.inputs.is_some_and(|inputs| inputs.file);
+                out.raw(if reads_files {
+                    r#"{"id":"file-parser","pdf":{"engine":"native"}}"#
+                } else {
+                    r#"{"id":"file-parser","pdf":{"engine":"cloudflare-ai"}}"#
+                });
+            }
+            if short {
+                // Cutting out the middle of a prompt unasked would leave an agent without what it just read.
+                out.raw(r#"{"id":"context-compression","enabled":false}"#);
+            }
+        });
+    }
+}
+
+fn routed(out: &mut Writer, request: &Request<'_>, target: &Target, routing: &Routing<'_>) {
+    out.key("stream").boolean(request.stream);
+    if request.stream {
+        // OpenRouter always counts; other servers of this API do when asked.
+        out.key("stream_options").raw(r#"{"include_usage":true}"#);
+    }
+    if request.fast {
+        out.key("service_tier").string("priority");
+    } else if request.standard_tier_only {
+        out.key("service_tier").string("default");
+    }
+    if !routing.models.is_empty() {
+        out.key("models").array(|out| {
+            out.string(&target.id);
+            for model in routing.models.iter().filter(|model| **model != target.id) {
+                out.string(model);
+            }
+        });
+    }
+    if let Some(provider) = routing.provider {
+        out.key("provider").raw(provider.get());
+    }
+    if let Some(session) = routing.session_id.filter(|session| !session.is_empty()) {
+        out.key("session_id");
+        if session.len() <= LONGEST_SESSION {
+            out.string(session);
+        } else {
+            out.string(&blake3::hash(session.as_bytes()).to_hex());
+        }
+    }
+    if let Some(user) = routing.user.filter(|user| !user.is_empty()) {
+        out.key("user").string(user);
+    }
+}
+
+/// Claude Code's safety check asks for a word and ends it with a tag; reasoning would use up its few tokens.
+fn is_verdict(request: &Request<'_>) -> bool {
+    let tags = ["</block>", "</severity>"];
+    request.tools.is_empty()
+        && request
+            .stop_sequences
+            .iter()
+            .any(|stop| tags.contains(&stop.as_ref()))
+}
+
+fn has_pdf(turn: &Turn<'_>) -> bool {
+    let Turn::User(parts) = turn else {
+        return false;
+    };
+    parts.iter().any(|part| {
+        matches!(
+            part,
+            Part::File {
+                media: Media::Data { .. } | Media::Url(_),
+                ..
+            }
+        )
+    })
+}
+
+fn not_sent(request: &Request<'_>, routing: &Routing<'_>, notes: &mut Vec<Note>) {
+    let unknown = request.unknown.iter().map(|(name, _)| name.as_ref());
+    let mut names: Vec<&str> = request.set_aside.iter().copied().chain(unknown).collect();
+    if request.output_config.task_budget {
+        names.push("output_config.task_budget");
+    }
+    if !request.fallbacks.is_empty() && routing.models.is_empty() {
+        names.push("fallbacks");
+    }
+    if !names.is_empty() {
+        notes.push(Note::new(format!(
+            "`{}` was left out, because chat completions have no such field",
+            names.join("`, `")
+        )));
+    }
+}

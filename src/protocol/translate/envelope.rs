@@ -1,0 +1,417 @@
+//! The envelope: how an upstream's reasoning travels through a client that only knows thinking blocks.
+//!
+//! Anthropic's history can carry a thinking text and an opaque `signature`; OpenRouter wants its `reasoning_details`
+//! back unmodified. Dagway therefore writes them into the signature it gives out,
+//! `dgw1.` + base64url(zlib(JSON)), and unpacks them when the client sends the block back. Text that the client sees
+//! in the block is not packed a second time; its length and checksum are, so that a shortened text is noticed.
+//! A genuine Claude signature is never wrapped when the block shows exactly the signed text.
+//! What comes back was written by a client and is hostile: inflating is bounded, and garbage is [`Unpacked::Foreign`].
+//! This file must not know how details are merged from a stream nor how they are attached to a request.
+
+use std::io::{Read, Write};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use serde::{Deserialize, Serialize};
+
+/// How every signature of ours begins; the digit is the version of what follows.
+const PREFIX: &str = "dgw1.";
+/// What an envelope may inflate to.
+const LONGEST_INFLATED: u64 = 16 << 20;
+/// The shortest text that is believed to be a signature of Anthropic's (real ones have hundreds of characters).
+const SHORTEST_NATIVE: usize = 16;
+
+/// One entry of `reasoning_details`, whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
+    /// `reasoning.text`, `reasoning.summary` or `reasoning.encrypted`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The thought, of a `reasoning.text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The summary, of a `reasoning.summary`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The opaque payload, of a `reasoning.encrypted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// The provider's signature under the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// The provider's id of the entry; Gemini writes the id of the tool call here that the entry belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The dialect, such as `anthropic-claude-v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// The provider's index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<i64>,
+    /// Inside an envelope: how many bytes of the block's visible text are this entry's text. Never sent upstream.
+    #[serde(rename = "~", default, skip_serializing_if = "Option::is_none")]
+    pub visible: Option<usize>,
+}
+
+/// What a signature of ours says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The model that reasoned, as it was asked of the upstream.
+    #[serde(rename = "m")]
+    model: String,
+    /// The length of the text that the block showed, in bytes.
+    #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+    visible_len: usize,
+    /// Its CRC-32.
+    #[serde(rename = "h", default, skip_serializing_if = "is_zero_sum")]
+    visible_sum: u32,
+    /// The thinking text, when it was neither shown nor part of a detail.
+    #[serde(rename = "t", default, skip_serializing_if = "String::is_empty")]
+    hidden: String,
+    /// The entries, without the text that the block showed.
+    #[serde(rename = "d", default, skip_serializing_if = "Vec::is_empty")]
+    details: Vec<Detail>,
+}
+
+/// What a thinking block's signature turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unpacked {
+    /// One of ours.
+    Details(Envelope),
+    /// It looks like Anthropic's own: it goes back as the signature of a `reasoning.text` with the block's text.
+    Native,
+    /// Another program's, or a damaged one of ours: worthless to every upstream.
+    Foreign,
+    /// No signature.
+    Empty,
+}
+
+/// What is to be sent back upstream for one thinking block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The entries, complete again; empty when the upstream sent its reasoning as plain text only.
+    pub details: Vec<Detail>,
+    /// The thinking as plain text, for models that want `reasoning` back.
+    pub text: String,
+}
+
+/// The text that a thinking block shows, told by length and checksum so that a stream need not keep it.
+#[derive(Debug, Default)]
+pub struct Shown {
+    length: usize,
+    checksum: flate2::Crc,
+}
+
+impl Shown {
+    /// The pieces of a text.
+    pub fn of<'t>(pieces: impl IntoIterator<Item = &'t str>) -> Self {
+        let mut shown = Self::default();
+        for piece in pieces {
+            shown.add(piece);
+        }
+        shown
+    }
+
+    /// Another piece was shown.
+    pub fn add(&mut self, piece: &str) {
+        self.length += piece.len();
+        self.checksum.update(piece.as_bytes());
+    }
+}
+
+impl From<&str> for Shown {
+    fn from(text: &str) -> Self {
+        Self::of([text])
+    }
+}
+
+impl PartialEq for Shown {
+    fn eq(&self, other: &Self) -> bool {
+        self.length == other.length && self.checksum.sum() == other.checksum.sum()
+    }
+}
+
+impl Envelope {
+    /// An envelope around `details` for a block that shows a text; entries whose `visible` is set take that many
+    /// bytes of it, in order. `hidden` is text that is found nowhere else.
+    #[must_use]
+    pub fn new(model: &str, shown: impl Into<Shown>, hidden: String, details: Vec<Detail>) -> Self {
+        let shown = shown.into();
+        Self {
+            model: model.to_owned(),
+            visible_len: shown.length,
+            visible_sum: shown.checksum.sum(),
+            hidden,
+            details,
+        }
+    }
+
+    /// Packs it into the form that a signature takes.
+    #[must_use]
+    pub fn pack(&self) -> String {
+        let json = serde_json::to_vec(self).expect("strings and numbers serialize");
+        let mut encoder = ZlibEncoder::new(Vec::with_capacity(json.len()), Compression::fast());
+        encoder.write_all(&json).expect("a vector takes every byte");
+        let zlib = encoder.finish().expect("a vector takes every byte");
+        let mut signature = String::with_capacity(PREFIX.len() + zlib.len() * 4 / 3 + 3);
+        signature.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(zlib, &mut signature);
+        signature
+    }
+
+    /// Whether an upstream model can read these details: any model of the vendor whose dialect they are in,
+    /// otherwise only the model that wrote them.
+    #[must_use]
+    pub fn fits(&self, target_model: &str) -> bool {
+        let dialect = self.details.iter().find_map(|d| d.format.as_deref());
+        match dialect.and_then(vendor_of_format) {
+            Some(vendor) => vendor_of_model(target_model) == vendor,
+            None => without_variant(target_model) == without_variant(&self.model),
+        }
+    }
+
+    /// Makes the details whole again with the text of the block they came back in.
+    /// `None` when that text is not the one they were packed with.
+    #[must_use]
+    pub fn restore(&self, thinking: &str) -> Option<Restored> {
+        let shown = Shown::from(thinking);
+        if shown.length != self.visible_len || shown.checksum.sum() != self.visible_sum {
+            return None;
+        }
+        let mut rest = thinking;
+        let mut details = Vec::with_capacity(self.details.len());
+        for packed in &self.details {
+            let mut detail = packed.clone();
+            if let Some(length) = detail.visible.take() {
+                let (own, after) = rest.split_at_checked(length)?;
+                rest = after;
+                if detail.kind == "reasoning.summary" {
+                    detail.summary = Some(own.to_owned());
+                } else {
+                    detail.text = Some(own.to_owned());
+                }
+            }
+            details.push(detail);
+        }
+        let text = self.plain_text(thinking, &details);
+        Some(Restored { details, text })
+    }
+
+    fn plain_text(&self, thinking: &str, details: &[Detail]) -> String {
+        if !thinking.is_empty() {
+            return thinking.to_owned();
+        }
+        if !self.hidden.is_empty() {
+            return self.hidden.clone();
+        }
+        details
+            .iter()
+            .filter_map(|detail| detail.text.as_deref().or(detail.summary.as_deref()))
+            .collect()
+    }
+}
+
+/// Tells what the signature of a thinking block is.
+#[must_use]
+pub fn unpack(signature: &str) -> Unpacked {
+    let signature = signature.trim();
+    if signature.is_empty() {
+        return Unpacked::Empty;
+    }
+    if let Some(packed) = signature.strip_prefix(PREFIX) {
+        return opened(packed).map_or(Unpacked::Foreign, Unpacked::Details);
+    }
+    if looks_native(signature) {
+        Unpacked::Native
+    } else {
+        Unpacked::Foreign
+    }
+}
+
+fn opened(packed: &str) -> Option<Envelope> {
+    let zlib = URL_SAFE_NO_PAD.decode(packed).ok()?;
+    let mut json = Vec::new();
+    ZlibDecoder::new(zlib.as_slice())
+        .take(LONGEST_INFLATED + 1)
+        .read_to_end(&mut json)
+        .ok()?;
+    if json.len() as u64 > LONGEST_INFLATED {
+        return None;
+    }
+    serde_json::from_slice(&json).ok()
+}
+
+/// Base64 and no mere number: at least one proxy signs with the time of day.
+fn looks_native(signature: &str) -> bool {
+    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    signature.len() >= SHORTEST_NATIVE
+        && signature.bytes().all(base64)
+        && !signature.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn vendor_of_format(format: &str) -> Option<&'static str> {
+    let vendor = match format {
+        "anthropic-claude-v1" => "anthropic",
+        "google-gemini-v1" => "google",
+        "openai-responses-v1" | "azure-openai-responses-v1" | "bedrock-openai-responses-v1" => {
+            "openai"
+        }
+        "xai-responses-v1" | "bedrock-xai-responses-v1" => "x-ai",
+        "meta-responses-v1" => "meta",
+        _ => return None,
+    };
+    Some(vendor)
+}
+
+fn vendor_of_model(model: &str) -> &str {
+    let vendor = model.split_once('/').map_or("", |(vendor, _)| vendor);
+    match vendor.strip_prefix('~').unwrap_or(vendor) {
+        "meta-llama" => "meta",
+        vendor => vendor,
+    }
+}
+
+/// `vendor/model` without `:free`, `:nitro` and the like and without a preset.
+fn without_variant(model: &str) -> &str {
+    let end = model.find([':', '@']).unwrap_or(model.len());
+    model.get(..end).unwrap_or(model)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero_sum(n: &u32) -> bool {
+    *n == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn summary(text: &str) -> Detail {
+        Detail {
+            kind: "reasoning.summary".to_owned(),
+            visible: Some(text.len()),
+            format: Some("openai-responses-v1".to_owned()),
+            index: Some(0),
+            ..Detail::default()
+        }
+    }
+
+    fn encrypted() -> Detail {
+        Detail {
+            kind: "reasoning.encrypted".to_owned(),
+            data: Some("gAAAA+/=".to_owned()),
+            id: Some("rs_1".to_owned()),
+            format: Some("openai-responses-v1".to_owned()),
+            index: Some(0),
+            ..Detail::default()
+        }
+    }
+
+    fn reopened(envelope: &Envelope) -> Envelope {
+        match unpack(&envelope.pack()) {
+            Unpacked::Details(envelope) => envelope,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn visible_text_is_given_back_to_the_entries_it_came_from() {
+        let details = vec![summary("Grüße. "), summary("Then"), encrypted()];
+        let envelope = Envelope::new("openai/gpt-5", "Grüße. Then", String::new(), details);
+        let restored = reopened(&envelope).restore("Grüße. Then").unwrap();
+        assert_eq!(restored.details[0].summary.as_deref(), Some("Grüße. "));
+        assert_eq!(restored.details[1].summary.as_deref(), Some("Then"));
+        assert_eq!(restored.details[2], encrypted());
+        assert_eq!(restored.text, "Grüße. Then");
+    }
+
+    #[test]
+    fn a_shortened_text_is_noticed() {
+        let envelope = Envelope::new("a/b", "abc", String::new(), vec![summary("abc")]);
+        assert_eq!(reopened(&envelope).restore("ab"), None);
+        assert_eq!(reopened(&envelope).restore("abd"), None);
+    }
+
+    #[test]
+    fn hidden_text_comes_back_as_plain_text() {
+        let envelope = Envelope::new("moonshotai/kimi-k2", "", "a thought".to_owned(), vec![]);
+        let restored = reopened(&envelope).restore("").unwrap();
+        assert_eq!(restored.text, "a thought");
+        assert!(restored.details.is_empty());
+    }
+
+    #[test]
+    fn details_go_to_their_vendor_or_to_their_model_only() {
+        let openai = Envelope::new("openai/gpt-5", "", String::new(), vec![encrypted()]);
+        assert!(openai.fits("openai/gpt-5.1:nitro"));
+        assert!(openai.fits("~openai/gpt-latest"));
+        assert!(!openai.fits("anthropic/claude-sonnet-4.5"));
+        let plain = Envelope::new("deepseek/deepseek-v3.2", "", String::new(), vec![]);
+        assert!(plain.fits("deepseek/deepseek-v3.2:free"));
+        assert!(!plain.fits("deepseek/deepseek-r1"));
+    }
+
+    #[test]
+    fn signatures_of_others_are_told_apart() {
+        assert_eq!(unpack(" "), Unpacked::Empty);
+        assert_eq!(unpack("EqQBCgIYAhIM1gbcDa9GJwZA2b3h"), Unpacked::Native);
+        for foreign in [
+            "1712345678901",
+            "1712345678901234567",
+            "dgw1.",
+            "dgw1.!!",
+            "dgw1.AAAA",
+            "dgw9.AAAABBBBCCCCDDDD",
+        ] {
+            assert_eq!(unpack(foreign), Unpacked::Foreign, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_does_not_go_off() {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(b"{\"m\":\"").unwrap();
+        for _ in 0..20 {
+            encoder.write_all(&vec![b'a'; 1 << 20]).unwrap();
+        }
+        encoder.write_all(b"\"}").unwrap();
+        let bomb = URL_SAFE_NO_PAD.encode(encoder.finish().unwrap());
+        assert!(bomb.len() < 40_000);
+        assert_eq!(unpack(&format!("{PREFIX}{bomb}")), Unpacked::Foreign);
+    }
+
+    proptest! {
+        #[test]
+        fn every_envelope_comes_back_as_it_was(texts in prop::collection::vec(".{0,40}", 0..5), data in "[A-Za-z0-9+/=]{0,200}") {
+            let visible = texts.concat();
+            let mut details: Vec<Detail> = texts.iter().map(|text| summary(text)).collect();
+            details.push(Detail { data: Some(data), ..encrypted() });
+            let envelope = Envelope::new("openai/gpt-5", visible.as_str(), String::new(), details);
+            prop_assert_eq!(&reopened(&envelope), &envelope);
+            let restored = envelope.restore(&visible).unwrap();
+            let summaries: Vec<&str> = restored.details.iter().filter_map(|d| d.summary.as_deref()).collect();
+            prop_assert_eq!(summaries, texts);
+        }
+
+        #[test]
+        fn garbage_is_never_details(garbage in "\\PC{0,80}") {
+            prop_assert!(!matches!(unpack(&garbage), Unpacked::Details(_)));
+            let _ = unpack(&format!("{PREFIX}{garbage}"));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Turns of the model: its thoughts, its words, its calls.
+
+use std::borrow::Cow;
+
+use super::convert::Walk;
+use super::fold;
+use super::part::{Part, Text, move_cache};
+use super::turn::{Assistant, Call, Thought, Turn};
+use crate::protocol::anthropic::request::{Block, RawStr, ToolUse};
+use crate::protocol::translate::envelope::{Unpacked, unpack};
+use crate::protocol::translate::note::Note;
+use crate::protocol::translate::tool_names::ToolNames;
+
+/// Reads an assistant message; two in a row are one turn.
+pub(super) fn read<'a>(walk: &mut Walk<'a>, blocks: &[Block<'a>]) {
+    let goes_on = walk.after.is_empty()
+        && !walk.pairing.has_results()
+        && matches!(walk.turns.last(), Some(Turn::Assistant(_)));
+    let mut turn = Assistant::default();
+    match walk.turns.pop_if(|_| goes_on) {
+        Some(Turn::Assistant(last)) => turn = last,
+        _ => walk.settle(),
+    }
+    for block in blocks {
+        read_block(walk, &mut turn, block);
+    }
+    if turn.texts.is_empty() && turn.calls.is_empty() {
+        walk.notes.push(Note::new(
+            "an assistant message without text or tool calls was left out, because no chat model takes one",
+        ));
+        return;
+    }
+    if walk.turns.is_empty() {
+        // Several models want the user to begin.
+        let opening = Part::Text(Text::plain("(no content)"));
+        walk.turns.push(Turn::User(vec![opening]));
+    }
+    walk.turns.push(Turn::Assistant(turn));
+}
+
+fn read_block<'a>(walk: &mut Walk<'a>, turn: &mut Assistant<'a>, block: &Block<'a>) {
+    match block {
+        Block::Text(text) => turn.texts.extend(Text::of_block(*text)),
+        Block::Thinking { text, signature } => {
+            let thought = thought(*text, signature.as_ref(), &mut walk.notes);
+            turn.thoughts.extend(thought);
+        }
+        Block::RedactedThinking(data) => turn.thoughts.push(Thought::Redacted(data.clone())),
+        Block::ToolUse(call) => {
+            let id = walk.pairing.call(&call.id, &call.name);
+            turn.calls.push(Call {
+                id,
+                name: sent_name(call),
+                input: call.input,
+            });
+            move_cache(turn.texts.iter_mut(), call.cache);
+        }
+        Block::ServerToolUse(call) => turn.texts.push(fold::call(call)),
+        Block::ServerResult(result) => turn.texts.push(fold::result(result)),
+        Block::Compaction(Some(summary)) if !summary.is_blank() => {
+            turn.texts.push(fold::summary(*summary));
+        }
+        Block::Image(..) | Block::Document(_) | Block::SearchResult(_) => {
+            walk.notes.push(Note::new(format!(
+                "a `{}` block in an assistant message was left out, because chat models cannot have said one",
+                block.kind()
+            )));
+        }
+        other => walk.left_out(other.kind()),
+    }
+}
+
+/// The same name has the same form wherever it is computed, so nothing need be remembered here.
+fn sent_name<'a>(call: &ToolUse<'a>) -> Cow<'a, str> {
+    match ToolNames::default().outward(&call.name) {
+        Cow::Borrowed(_) => call.name.clone(),
+        Cow::Owned(changed) => Cow::Owned(changed),
+    }
+}
+
+fn thought<'a>(
+    text: RawStr<'a>,
+    signature: Option<&Cow<'a, str>>,
+    notes: &mut Vec<Note>,
+) -> Option<Thought<'a>> {
+    let plain = (!text.is_blank()).then_some(Thought::Plain(text));
+    let Some(signature) = signature else {
+        return plain;
+    };
+    match unpack(signature) {
+        Unpacked::Native => Some(Thought::Signed {
+            text,
+            signature: signature.clone(),
+        }),
+        Unpacked::Details(envelope) => match envelope.restore(&text.decode()) {
+            Some(restored) => Some(Thought::Packed(Box::new((envelope, restored)))),
+            None => {
+                notes.push(Note::new(
+                    "a thinking block came back with another text than it was given out with, so its reasoning details were left out",
+                ));
+                plain
+            }
+        },
+        Unpacked::Foreign => {
+            notes.push(Note::new(
+                "the signature of a thinking block is neither Anthropic's nor Dagway's and was left out",
+            ));
+            plain
+        }
+        Unpacked::Empty => plain,
+    }
+}

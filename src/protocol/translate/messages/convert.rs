@@ -1,0 +1,107 @@
+//! The walk over the client's messages.
+
+use super::assistant;
+use super::pairing::Pairing;
+use super::part::Text;
+use super::turn::{Messages, Turn};
+use super::user;
+use crate::protocol::anthropic::request::{
+    Block, InvalidRequest, Message, Request, Role, TextBlock,
+};
+use crate::protocol::translate::note::Note;
+
+/// Claude Code's attribution, which only Anthropic's own API takes off again; anywhere else it spoils the cache.
+const BILLING: &str = "x-anthropic-billing-header:";
+
+/// Puts the conversation into the order and shape of chat completions.
+///
+/// # Errors
+/// When nothing is left to send.
+pub fn convert_messages<'a>(request: &Request<'a>) -> Result<Messages<'a>, InvalidRequest> {
+    let mut messages = Messages::default();
+    messages.system = system(&request.system, &mut messages.notes);
+    let mut walk = Walk::default();
+    for message in &request.messages {
+        if message.effort.is_some() {
+            messages.effort = message.effort;
+        }
+        walk.message(message);
+    }
+    walk.settle();
+    if walk.turns.is_empty() {
+        return Err(InvalidRequest::at(
+            "messages",
+            "at least one message with content is required",
+        ));
+    }
+    messages.turns = walk.turns;
+    messages.notes.append(&mut walk.notes);
+    Ok(messages)
+}
+
+fn system<'a>(blocks: &[TextBlock<'a>], notes: &mut Vec<Note>) -> Vec<Text<'a>> {
+    let mut texts = Vec::with_capacity(blocks.len());
+    for &block in blocks {
+        if block.text.escaped().starts_with(BILLING) {
+            notes.push(Note::new(
+                "Claude Code's billing line was left out of the system prompt, because it changes between conversations and would spoil prompt caching",
+            ));
+            continue;
+        }
+        texts.extend(Text::of_block(block));
+    }
+    texts
+}
+
+/// The turns so far, and those that wait for the results of the last calls.
+#[derive(Default)]
+pub(super) struct Walk<'a> {
+    pub(super) turns: Vec<Turn<'a>>,
+    /// What was said after the last turn of the model; it goes behind the results of its calls.
+    pub(super) after: Vec<Turn<'a>>,
+    pub(super) pairing: Pairing<'a>,
+    pub(super) notes: Vec<Note>,
+}
+
+impl<'a> Walk<'a> {
+    fn message(&mut self, message: &Message<'a>) {
+        match message.role {
+            Role::System => self.instructions(&message.content),
+            Role::User => user::read(self, &message.content),
+            Role::Assistant => assistant::read(self, &message.content),
+        }
+    }
+
+    fn instructions(&mut self, blocks: &[Block<'a>]) {
+        let mut texts = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            match block {
+                Block::Text(text) => texts.extend(Text::of_block(*text)),
+                other => self.left_out(other.kind()),
+            }
+        }
+        if !texts.is_empty() {
+            self.after.push(Turn::System(texts));
+        }
+    }
+
+    /// Puts the results of the last calls behind them, and then what was said since.
+    pub(super) fn settle(&mut self) {
+        let attachments = self.pairing.settle(&mut self.turns, &mut self.notes);
+        if !attachments.is_empty() {
+            self.turns.push(Turn::User(attachments));
+        }
+        for turn in self.after.drain(..) {
+            match (self.turns.last_mut(), turn) {
+                (Some(Turn::User(parts)), Turn::User(more)) => parts.extend(more),
+                (_, turn) => self.turns.push(turn),
+            }
+        }
+    }
+
+    pub(super) fn left_out(&mut self, kind: &str) {
+        self.notes.push(Note::new(format!(
+            "a `{kind}` block was left out, because it means something to Anthropic's servers only"
+        )));
+    }
+}

@@ -1,0 +1,85 @@
+//! What Anthropic's servers did in earlier turns, told in words: no other API knows their blocks.
+
+use serde_json::Value;
+
+use super::part::{Text, escape};
+use crate::protocol::anthropic::request::{RawStr, ServerResult, ToolUse};
+
+/// Tells of a call of a server tool.
+pub(super) fn call<'a>(call: &ToolUse<'a>) -> Text<'a> {
+    let told = match serde_json::from_str::<Value>(call.input.as_str()) {
+        Ok(input) => match (input.get("query"), input.get("url")) {
+            (Some(Value::String(query)), _) => query.clone(),
+            (_, Some(Value::String(url))) => url.clone(),
+            _ => call.input.as_str().to_owned(),
+        },
+        Err(_) => String::new(),
+    };
+    Text::plain(format!("[{}: {told}]", call.name))
+}
+
+/// Tells what a server tool gave.
+pub(super) fn result<'a>(result: &ServerResult<'a>) -> Text<'a> {
+    let content = result
+        .content
+        .and_then(|content| serde_json::from_str::<Value>(content.as_str()).ok());
+    let mut told = Vec::new();
+    if let Some(content) = &content {
+        tell(content, &mut told);
+    }
+    if told.is_empty() {
+        told.push("(no text)".to_owned());
+    }
+    let name = result.kind.trim_end_matches("_tool_result");
+    Text::plain(format!("[Result of {name}]\n{}", told.join("\n")))
+}
+
+/// Puts the summary that stands for an earlier part of the conversation.
+pub(super) fn summary(summary: RawStr<'_>) -> Text<'_> {
+    Text::escaped(format!(
+        "{}{}",
+        escape("Summary of the conversation so far:\n"),
+        summary.escaped()
+    ))
+}
+
+/// Collects what a reader can use: links, texts, outputs, error codes. Encrypted content is worthless elsewhere.
+fn tell(value: &Value, told: &mut Vec<String>) {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => told.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| tell(item, told)),
+        Value::Object(fields) => {
+            if let (Some(title), Some(url)) = (text(fields, "title"), text(fields, "url")) {
+                told.push(format!("{title} — {url}"));
+            } else if let Some(url) = text(fields, "url") {
+                told.push(url.to_owned());
+            }
+            for name in ["error_code", "text", "stdout", "stderr", "tool_name"] {
+                if let Some(found) = text(fields, name) {
+                    told.push(found.to_owned());
+                }
+            }
+            for name in ["content", "tool_references"] {
+                if let Some(inner) = fields.get(name) {
+                    tell(inner, told);
+                }
+            }
+            if text(fields, "media_type") == Some("text/plain")
+                && let Some(data) = text(fields, "data")
+            {
+                told.push(data.to_owned());
+            }
+            if let Some(source @ Value::Object(_)) = fields.get("source") {
+                tell(source, told);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn text<'v>(fields: &'v serde_json::Map<String, Value>, name: &str) -> Option<&'v str> {
+    fields
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+}

@@ -1,0 +1,491 @@
+//! Which model a name means, and what is known of it.
+//!
+//! Clients ask by all kinds of names: what people type (`opus`), what Claude Code makes up (`claude-opus-5-5[1m]`),
+//! what Anthropic dates, what OpenRouter lists. Each is resolved by a rule that can be said in a sentence.
+//! A name that no rule knows is refused with the cure: another model than the one asked for is never taken silently.
+//! This file must not know where aliases and catalogue come from.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::protocol::anthropic::request::InvalidRequest;
+use crate::protocol::openrouter::catalogue::{
+    Entry, Modalities, Parameters, Pricing, ReasoningAbility,
+};
+
+/// The prefix under which models of other vendors are listed to clients that only show names with `anthropic` in them.
+pub const DISCOVERY_PREFIX: &str = "anthropic-or/";
+
+/// Resolves the name that a client asked for to the upstream's id of a model.
+///
+/// | asked | sent |
+/// | --- | --- |
+/// | a key of `aliases`; the longest that ends in `*` and fits | what stands there, resolved by the rows below |
+/// | `…[1m]` | without it |
+/// | `vendor/model`, `~vendor/model-latest`, `vendor/model:free`, `@preset/mine` | itself |
+/// | `anthropic-or/vendor/model` | `vendor/model` |
+/// | `claude-sonnet-4-5-20250929`, `claude-3-5-haiku-latest` | `anthropic/claude-sonnet-4.5`, `anthropic/claude-3.5-haiku` |
+///
+/// # Errors
+/// When no row fits. The path is `model`.
+pub fn resolve(asked: &str, aliases: &BTreeMap<String, String>) -> Result<String, InvalidRequest> {
+    let name = without_window(asked.trim());
+    let meant = alias(name, aliases).map_or(name, |meant| without_window(meant.trim()));
+    listed(meant)
+        .or_else(|| claude(meant))
+        .ok_or_else(|| unknown(asked, name, meant, aliases))
+}
+
+/// Claude Code appends `[1m]` to a name to say which context window it assumes.
+fn without_window(name: &str) -> &str {
+    let cut = name
+        .strip_suffix("[1m]")
+        .or_else(|| name.strip_suffix("[1M]"));
+    cut.unwrap_or(name).trim_end()
+}
+
+fn alias<'a>(name: &str, aliases: &'a BTreeMap<String, String>) -> Option<&'a str> {
+    if let Some(exact) = aliases.get(name) {
+        return Some(exact);
+    }
+    let ignoring_case = aliases
+        .iter()
+        .find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+    let fitting = || {
+        aliases
+            .iter()
+            .filter(|(alias, _)| {
+                alias
+                    .strip_suffix('*')
+                    .is_some_and(|beginning| name.starts_with(beginning))
+            })
+            .max_by_key(|(alias, _)| alias.len())
+    };
+    ignoring_case
+        .or_else(fitting)
+        .map(|(_, meant)| meant.as_str())
+}
+
+/// An id as the upstream lists them, with a vendor in front.
+fn listed(name: &str) -> Option<String> {
+    let name = name.strip_prefix(DISCOVERY_PREFIX).unwrap_or(name);
+    let plain = name.bytes().all(|byte| byte.is_ascii_graphic());
+    let (vendor, model) = name.split_once('/')?;
+    (plain && !vendor.is_empty() && !model.is_empty()).then(|| name.to_owned())
+}
+
+/// Anthropic's own names, in which versions are written with dashes and a date may follow.
+fn claude(name: &str) -> Option<String> {
+    let (name, variant) = match name.split_once(':') {
+        Some((name, variant)) => (name, Some(variant)),
+        None => (name, None),
+    };
+    let mut words: Vec<&str> = name.strip_prefix("claude-")?.split('-').collect();
+    if words.len() > 1
+        && words
+            .last()
+            .is_some_and(|last| is_date(last) || *last == "latest")
+    {
+        words.pop();
+    }
+    let slug = match words.as_slice() {
+        [line, "preview"] if is_line(line) => format!("{line}-preview"),
+        [line, version] if is_line(line) && is_version(version) => format!("{line}-{version}"),
+        [line, major, minor] if is_line(line) && is_number(major) && is_number(minor) => {
+            format!("{line}-{major}.{minor}")
+        }
+        [version, line] if is_version(version) && is_line(line) => format!("{version}-{line}"),
+        [major, minor, line] if is_number(major) && is_number(minor) && is_line(line) => {
+            format!("{major}.{minor}-{line}")
+        }
+        _ => return None,
+    };
+    let variant = variant.map(|variant| format!(":{variant}"));
+    Some(format!(
+        "anthropic/claude-{slug}{}",
+        variant.unwrap_or_default()
+    ))
+}
+
+fn is_date(word: &str) -> bool {
+    word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_number(word: &str) -> bool {
+    (1..=2).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_version(word: &str) -> bool {
+    match word.split_once('.') {
+        Some((major, minor)) => is_number(major) && is_number(minor),
+        None => is_number(word),
+    }
+}
+
+fn is_line(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+fn unknown(
+    asked: &str,
+    name: &str,
+    meant: &str,
+    aliases: &BTreeMap<String, String>,
+) -> InvalidRequest {
+    if meant != name {
+        return InvalidRequest::at(
+            "model",
+            format!(
+                "the alias `{name}` stands for `{meant}`, which is no model: write an id such as `vendor/model` there"
+            ),
+        );
+    }
+    let near = near(name, aliases);
+    let hint = if near.is_empty() {
+        String::new()
+    } else {
+        format!("; did you mean {}?", near.join(" or "))
+    };
+    InvalidRequest::at(
+        "model",
+        format!(
+            "`{asked}` is no model that Dagway knows{hint}. Ask for an alias, for a Claude model such as \
+             `claude-sonnet-4-5`, or for an id of the catalogue such as `vendor/model`, or give `{name}` a meaning \
+             under `aliases` of the step `map_model`"
+        ),
+    )
+}
+
+/// Aliases that differ from a name by a slip of the finger, or contain it or are contained.
+fn near(name: &str, aliases: &BTreeMap<String, String>) -> Vec<String> {
+    let lower = name.to_ascii_lowercase();
+    let mut found: Vec<(usize, &str)> = aliases
+        .keys()
+        .map(String::as_str)
+        .filter(|alias| !alias.ends_with('*'))
+        .filter_map(|alias| {
+            let slips = distance(&lower, &alias.to_ascii_lowercase());
+            let part = lower.len() > 2 && (alias.contains(&lower) || lower.contains(alias));
+            (slips <= 2 && slips < alias.len() || part).then_some((slips, alias))
+        })
+        .collect();
+    found.sort_unstable();
+    found
+        .into_iter()
+        .take(3)
+        .map(|(_, alias)| format!("`{alias}`"))
+        .collect()
+}
+
+/// How many letters must be changed, added, taken away or swapped with their neighbour. Long names count as far apart.
+fn distance(one: &str, other: &str) -> usize {
+    let one: Vec<char> = one.chars().take(40).collect();
+    let other: Vec<char> = other.chars().take(40).collect();
+    let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];
+    for (i, &a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &b) in other.iter().enumerate() {
+            let mut best = (rows[i][j] + usize::from(a != b))
+                .min(rows[i][j + 1] + 1)
+                .min(row[j] + 1);
+            if i > 0 && j > 0 && a == other[j - 1] && one[i - 1] == b {
+                best = best.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[one.len()][other.len()]
+}
+
+/// Who made a model: what its dialect, its reasoning and its cache are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Anthropic.
+    Claude,
+    /// GPT and the o series.
+    OpenAi,
+    /// Google's Gemini.
+    Gemini,
+    /// The models called `deepseek`.
+    DeepSeek,
+    /// Moonshot's Kimi.
+    Kimi,
+    /// Alibaba's Qwen.
+    Qwen,
+    /// The models called `minimax`.
+    MiniMax,
+    /// Z.AI's GLM.
+    Glm,
+    /// xAI's Grok.
+    Grok,
+    /// Mistral.
+    Mistral,
+    /// Somebody else.
+    Other,
+}
+
+impl Family {
+    /// Tells the family by the vendor in a model's id, or by the model's name when another vendor serves it.
+    #[must_use]
+    pub fn of(model: &str) -> Self {
+        let model = model.trim_start_matches('~');
+        let (vendor, name) = model.split_once('/').unwrap_or(("", model));
+        let by_vendor = match vendor {
+            "anthropic" => Self::Claude,
+            "openai" => Self::OpenAi,
+            "deepseek" => Self::DeepSeek,
+            "moonshotai" => Self::Kimi,
+            "qwen" | "alibaba" => Self::Qwen,
+            "minimax" => Self::MiniMax,
+            "z-ai" | "thudm" => Self::Glm,
+            "x-ai" => Self::Grok,
+            "mistralai" | "mistral" => Self::Mistral,
+            _ => Self::Other,
+        };
+        if by_vendor != Self::Other {
+            return by_vendor;
+        }
+        [
+            ("claude", Self::Claude),
+            ("gpt-", Self::OpenAi),
+            ("gemini", Self::Gemini),
+            ("deepseek", Self::DeepSeek),
+            ("kimi", Self::Kimi),
+            ("qwen", Self::Qwen),
+            ("minimax", Self::MiniMax),
+            ("glm", Self::Glm),
+            ("grok", Self::Grok),
+            ("mistral", Self::Mistral),
+        ]
+        .into_iter()
+        .find(|(beginning, _)| name.starts_with(beginning))
+        .map_or(Self::Other, |(_, family)| family)
+    }
+
+    /// Says whether marked cache breakpoints mean something to it; the others cache by themselves or not at all.
+    #[must_use]
+    pub fn takes_cache_control(self) -> bool {
+        matches!(self, Self::Claude | Self::Gemini | Self::Qwen)
+    }
+
+    /// Says whether a system message may stand in mid-conversation. Elsewhere it is moved to the top, which spoils
+    /// the cache and the meaning, or refused.
+    #[must_use]
+    pub fn takes_system_anywhere(self) -> bool {
+        matches!(self, Self::OpenAi)
+    }
+
+    /// Says whether it wants its thoughts back as plain text beside its tool calls.
+    #[must_use]
+    pub fn wants_thoughts_as_text(self) -> bool {
+        matches!(self, Self::DeepSeek | Self::Kimi | Self::MiniMax)
+    }
+}
+
+/// The model that a request goes to, as far as it is known. What is not known is not held against it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Target {
+    /// The upstream's id.
+    pub id: String,
+    /// Who made it.
+    pub family: Family,
+    /// Whether the catalogue knows it.
+    pub known: bool,
+    /// The context, in tokens.
+    pub context_length: Option<u64>,
+    /// The longest answer, in tokens.
+    pub max_output: Option<u64>,
+    /// What goes in besides text.
+    pub inputs: Option<Modalities>,
+    /// Which request fields it knows.
+    pub parameters: Option<Parameters>,
+    /// How it reasons.
+    pub reasoning: Option<ReasoningAbility>,
+    /// What it costs.
+    pub pricing: Option<Pricing>,
+}
+
+impl Target {
+    /// Gathers what the catalogue says of a model, if it knows it.
+    #[must_use]
+    pub fn new(id: impl Into<String>, entry: Option<&Entry>) -> Self {
+        let id = id.into();
+        Self {
+            family: Family::of(&id),
+            known: entry.is_some(),
+            context_length: entry.and_then(|entry| entry.context_length),
+            max_output: entry.and_then(Entry::max_output),
+            inputs: entry.and_then(Entry::inputs),
+            parameters: entry.and_then(|entry| entry.supported_parameters),
+            reasoning: entry.and_then(|entry| entry.reasoning),
+            pricing: entry.and_then(|entry| entry.pricing),
+            id,
+        }
+    }
+
+    /// Says whether it is known to lack something.
+    pub(super) fn lacks(&self, has: impl FnOnce(&Parameters) -> bool) -> bool {
+        self.parameters.as_ref().is_some_and(|known| !has(known))
+    }
+
+    /// For a Claude model, its version as `(major, minor)`.
+    pub(super) fn claude_version(&self) -> Option<(u32, u32)> {
+        if self.family != Family::Claude {
+            return None;
+        }
+        let mut words = self.id.split([':', '@']).next()?.split(['-', '/']);
+        let version = words.find(|word| is_version(word))?;
+        match version.split_once('.') {
+            Some((major, minor)) => Some((major.parse().ok()?, minor.parse().ok()?)),
+            None => Some((version.parse().ok()?, 0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aliases() -> BTreeMap<String, String> {
+        [
+            ("opus", "anthropic/claude-opus-5.5"),
+            ("sonnet", "claude-sonnet-4-5"),
+            ("haiku", "anthropic/claude-haiku-5.5"),
+            ("big", "anthropic/claude-sonnet-4.5"),
+            ("small", "openai/gpt-5-mini"),
+            ("broken", "nonsense"),
+            ("claude-haiku-*", "z-ai/glm-4.7"),
+            ("claude-*", "moonshotai/kimi-k2"),
+        ]
+        .map(|(name, meant)| (name.to_owned(), meant.to_owned()))
+        .into()
+    }
+
+    #[test]
+    fn names_are_resolved_by_rule() {
+        let no_patterns: BTreeMap<_, _> = aliases()
+            .into_iter()
+            .filter(|(alias, _)| !alias.ends_with('*'))
+            .collect();
+        for (asked, sent) in [
+            ("opus", "anthropic/claude-opus-5.5"),
+            ("Opus", "anthropic/claude-opus-5.5"),
+            ("opus[1m]", "anthropic/claude-opus-5.5"),
+            ("sonnet", "anthropic/claude-sonnet-4.5"),
+            ("claude-sonnet-4-5-20250929", "anthropic/claude-sonnet-4.5"),
+            ("claude-sonnet-4-20250514", "anthropic/claude-sonnet-4"),
+            ("claude-opus-4-1", "anthropic/claude-opus-4.1"),
+            ("claude-3-5-haiku-20241022", "anthropic/claude-3.5-haiku"),
+            ("claude-3-5-sonnet-latest", "anthropic/claude-3.5-sonnet"),
+            ("claude-3-7-sonnet-20250219", "anthropic/claude-3.7-sonnet"),
+            ("claude-3-opus-20240229", "anthropic/claude-3-opus"),
+            ("claude-opus-5-5", "anthropic/claude-opus-5.5"),
+            ("claude-opus-5-5[1m]", "anthropic/claude-opus-5.5"),
+            ("claude-fable-5-2", "anthropic/claude-fable-5.2"),
+            ("claude-sonnet-5", "anthropic/claude-sonnet-5"),
+            ("claude-sonnet-4.5", "anthropic/claude-sonnet-4.5"),
+            ("claude-3.5-haiku", "anthropic/claude-3.5-haiku"),
+            ("claude-mythos-preview", "anthropic/claude-mythos-preview"),
+            ("claude-sonnet-4-5:beta", "anthropic/claude-sonnet-4.5:beta"),
+            ("openai/gpt-5", "openai/gpt-5"),
+            (
+                "anthropic/claude-sonnet-4.5[1m]",
+                "anthropic/claude-sonnet-4.5",
+            ),
+            ("qwen/qwen3-coder:free", "qwen/qwen3-coder:free"),
+            (
+                "~anthropic/claude-sonnet-latest",
+                "~anthropic/claude-sonnet-latest",
+            ),
+            ("@preset/mine", "@preset/mine"),
+            ("openai/gpt-5@preset/mine", "openai/gpt-5@preset/mine"),
+            ("anthropic-or/moonshotai/kimi-k3", "moonshotai/kimi-k3"),
+        ] {
+            assert_eq!(resolve(asked, &no_patterns).unwrap(), sent, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_aliases_takes_what_nothing_nearer_names() {
+        for (asked, sent) in [
+            ("claude-haiku-4-5-20251001", "z-ai/glm-4.7"),
+            ("claude-opus-5-5", "moonshotai/kimi-k2"),
+            ("opus", "anthropic/claude-opus-5.5"),
+        ] {
+            assert_eq!(resolve(asked, &aliases()).unwrap(), sent, "{asked}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_cure() {
+        for (asked, hint) in [
+            ("opsu", "did you mean `opus`?"),
+            ("sonnet5", "did you mean `sonnet`?"),
+            ("gpt-5", "an id of the catalogue such as `vendor/model`"),
+            ("", "is no model"),
+            ("openai/", "is no model"),
+            ("/gpt", "is no model"),
+            ("a b/c", "is no model"),
+            ("broken", "the alias `broken` stands for `nonsense`"),
+        ] {
+            let mut aliases = aliases();
+            aliases.retain(|alias, _| !alias.ends_with('*'));
+            let refused = resolve(asked, &aliases).unwrap_err();
+            assert_eq!(refused.path, "model");
+            assert!(refused.message.contains(hint), "{asked}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_claude_name_that_no_rule_reads_is_not_guessed() {
+        for asked in [
+            "claude",
+            "claude-",
+            "claude-2-1-x-y",
+            "claude-sonnet",
+            "claude-20250101",
+            "claude-sonnet-123-4",
+        ] {
+            assert!(resolve(asked, &BTreeMap::new()).is_err(), "{asked}");
+        }
+    }
+
+    #[test]
+    fn families_are_told_by_vendor_then_by_name() {
+        for (id, family) in [
+            ("anthropic/claude-opus-5.5", Family::Claude),
+            ("~anthropic/claude-latest", Family::Claude),
+            ("openai/gpt-5:free", Family::OpenAi),
+            ("google/gemini-3-pro", Family::Gemini),
+            ("google/gemma-3", Family::Other),
+            ("deepseek/deepseek-v3.2", Family::DeepSeek),
+            ("moonshotai/kimi-k3", Family::Kimi),
+            ("z-ai/glm-4.7", Family::Glm),
+            ("x-ai/grok-4", Family::Grok),
+            ("mistralai/devstral", Family::Mistral),
+            ("minimax/minimax-m2", Family::MiniMax),
+            ("qwen/qwen3-coder", Family::Qwen),
+            ("kimi-k2", Family::Kimi),
+            ("meta-llama/llama-4", Family::Other),
+            ("@preset/x", Family::Other),
+        ] {
+            assert_eq!(Family::of(id), family, "{id}");
+        }
+    }
+
+    #[test]
+    fn the_version_of_a_claude_is_read_from_its_id() {
+        for (id, version) in [
+            ("anthropic/claude-sonnet-4.5", Some((4, 5))),
+            ("anthropic/claude-3.5-haiku:beta", Some((3, 5))),
+            ("anthropic/claude-opus-5", Some((5, 0))),
+            ("~anthropic/claude-latest", None),
+            ("openai/gpt-4.1", None),
+        ] {
+            assert_eq!(Target::new(id, None).claude_version(), version, "{id}");
+        }
+    }
+}

@@ -1,0 +1,585 @@
+//! Tool calls, put together from pieces and given out only when they are whole.
+//!
+//! Claude Code runs every tool block that was closed, and a truncated input reads as `{}`, so nothing of a call is
+//! shown before its arguments are a JSON object. Upstreams interleave parallel calls, put all of them on index 0,
+//! leave out indices and ids, repeat names, send arguments as an object, twice, or two calls in one string.
+//! This file must not know how blocks are written or what the client calls a tool.
+
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
+
+use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::json_text::{self, Mender};
+use crate::protocol::openrouter::chunk::{CallPiece, FunctionPiece};
+
+/// What the arguments of one answer may measure together.
+const LARGEST: usize = 16 << 20;
+/// How many calls one answer may hold.
+const MOST: usize = 512;
+
+/// The calls of one answer, in order of their first appearance.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    slots: Vec<Slot>,
+    size: usize,
+}
+
+/// A call whose arguments are a JSON object.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// As the upstream gave it; empty when it gave none.
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: String,
+}
+
+/// All calls of an answer that has ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Finished {
+    pub(super) calls: Vec<Call>,
+    /// Calls that the limit on tokens cut off.
+    pub(super) lost: usize,
+    /// Calls whose arguments had to be repaired.
+    pub(super) repaired: usize,
+}
+
+/// How an answer ended, as far as it matters for its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// In order.
+    Orderly,
+    /// By the limit on tokens: the last call may be cut off.
+    ByLimit,
+    /// Without a finish reason: what is not whole was cut off.
+    Unsaid,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    index: Option<i64>,
+    id: String,
+    name: String,
+    arguments: String,
+    progress: Progress,
+    mender: Mender,
+}
+
+impl Calls {
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The length of all arguments so far.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Adds a piece.
+    pub(super) fn push(&mut self, piece: &CallPiece<'_>) -> Result<(), ApiError> {
+        let nothing = FunctionPiece::default();
+        let function = piece.function.as_ref().unwrap_or(&nothing);
+        let name = function.name.as_str();
+        let at = self.resolve(piece, name);
+        let Some(slot) = self.slots.get_mut(at) else {
+            return Ok(());
+        };
+        slot.identify(piece.id.as_str(), name);
+        let arguments = match function.arguments {
+            None => Cow::Borrowed(""),
+            Some(json) => match json_text::body(json) {
+                Some(escaped) => Cow::Owned(slot.plain(escaped)),
+                None if json.get() == "null" => Cow::Borrowed(""),
+                None => Cow::Borrowed(json.get()),
+            },
+        };
+        self.size += arguments.len();
+        if self.size > LARGEST {
+            return Err(ApiError::bad_gateway(
+                "the arguments of the tool calls exceed 16 MB",
+            ));
+        }
+        self.append(at, name, &arguments);
+        if self.slots.len() > MOST {
+            return Err(ApiError::bad_gateway(
+                "the model called more than 512 tools at once",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The answer has ended: gives the calls.
+    pub(super) fn finish(self, ended: Ended) -> Result<Finished, ApiError> {
+        let mut finished = Finished::default();
+        let last = self.slots.len().saturating_sub(1);
+        for (at, slot) in self.slots.into_iter().enumerate() {
+            let may_be_cut = ended != Ended::Orderly;
+            let unbegun = slot.arguments.trim().is_empty();
+            if slot.name.is_empty() && unbegun || may_be_cut && at == last && unbegun {
+                finished.lost += usize::from(may_be_cut);
+                continue;
+            }
+            match slot.whole_arguments(may_be_cut) {
+                Some((arguments, repaired)) if !slot.name.is_empty() => {
+                    finished.repaired += usize::from(repaired);
+                    finished.calls.push(Call {
+                        id: slot.id,
+                        name: slot.name,
+                        arguments,
+                    });
+                }
+                _ if may_be_cut => finished.lost += 1,
+                _ => return Err(broken(&slot.name)),
+            }
+        }
+        Ok(finished)
+    }
+
+    /// The slot that a piece belongs to.
+    fn resolve(&mut self, piece: &CallPiece<'_>, name: &str) -> usize {
+        let id = piece.id.as_str();
+        let index = piece
+            .index
+            .and_then(|index| index.get().parse().ok())
+            .filter(|index| (0..=MOST as i64).contains(index));
+        let Some(index) = index else {
+            return self.resolve_without_index(id, name);
+        };
+        let bound = self
+            .slots
+            .iter()
+            .rposition(|slot| slot.index == Some(index));
+        match bound.and_then(|at| Some((at, self.slots.get_mut(at)?))) {
+            Some((_, slot)) if slot.is_another_call(id, name) => {
+                slot.index = None;
+                self.open(Some(index))
+            }
+            Some((at, _)) => at,
+            None => self.open(Some(index)),
+        }
+    }
+
+    fn resolve_without_index(&mut self, id: &str, name: &str) -> usize {
+        let same_id = self
+            .slots
+            .iter()
+            .rposition(|slot| !id.is_empty() && slot.id == id);
+        if let Some(at) = same_id {
+            return at;
+        }
+        let last_goes_on = self.slots.last().is_some_and(|last| {
+            let same_call = id.is_empty() || last.id.is_empty();
+            let same_name = name.is_empty() || last.name.is_empty() || last.name == name;
+            same_call && same_name && !last.is_another_call(id, name)
+        });
+        if last_goes_on {
+            self.slots.len() - 1
+        } else {
+            self.open(None)
+        }
+    }
+
+    fn open(&mut self, index: Option<i64>) -> usize {
+        self.slots.push(Slot {
+            index,
+            ..Slot::default()
+        });
+        self.slots.len() - 1
+    }
+
+    /// Appends a piece of arguments to a slot, and opens another slot where a second object begins.
+    fn append(&mut self, mut at: usize, name: &str, arguments: &str) {
+        let mut rest = arguments;
+        while !rest.is_empty() && self.slots.len() <= MOST {
+            let Some(slot) = self.slots.get_mut(at) else {
+                return;
+            };
+            if slot.progress.is_whole() {
+                let text = rest.trim();
+                if text.is_empty() || text == slot.arguments.trim() {
+                    return;
+                }
+                if text.starts_with('{') {
+                    let index = slot.index.take();
+                    let name = if name.is_empty() {
+                        slot.name.clone()
+                    } else {
+                        name.to_owned()
+                    };
+                    at = self.open(index);
+                    if let Some(slot) = self.slots.get_mut(at) {
+                        slot.name = name;
+                    }
+                    continue;
+                }
+                slot.arguments.push_str(rest);
+                return;
+            }
+            let taken = slot.progress.advance(rest);
+            let (own, after) = rest.split_at_checked(taken).unwrap_or((rest, ""));
+            slot.arguments.push_str(own);
+            rest = after;
+        }
+    }
+}
+
+impl Slot {
+    /// The first id and the first name count; a name may come in pieces before the arguments.
+    fn identify(&mut self, id: &str, name: &str) {
+        if self.name.is_empty() {
+            name.clone_into(&mut self.name);
+        } else if self.arguments.is_empty() && id.is_empty() && self.name != name {
+            self.name.push_str(name);
+        }
+        if self.id.is_empty() {
+            id.clone_into(&mut self.id);
+        }
+    }
+
+    /// Gemini and some gateways put every parallel call on index 0.
+    fn is_another_call(&self, id: &str, name: &str) -> bool {
+        let other_id = !id.is_empty() && self.id != id;
+        let named_and_whole = !self.name.is_empty() && self.progress.is_whole();
+        let begins = other_id && (!self.id.is_empty() || named_and_whole);
+        !name.is_empty() && (begins || named_and_whole && self.name != name)
+    }
+
+    fn plain(&mut self, escaped: &str) -> String {
+        let mended = self.mender.mend(escaped);
+        json_text::unescape(&mended).into_owned()
+    }
+
+    /// The arguments as a JSON object, and whether they had to be repaired.
+    fn whole_arguments(&self, may_be_cut: bool) -> Option<(String, bool)> {
+        let arguments = self.arguments.trim();
+        if arguments.is_empty() || arguments == "null" {
+            return Some(("{}".to_owned(), false));
+        }
+        if is_object(arguments) {
+            return Some((arguments.to_owned(), false));
+        }
+        if may_be_cut || !arguments.starts_with('{') {
+            return None;
+        }
+        let repaired = repaired(arguments);
+        is_object(&repaired).then_some((repaired, true))
+    }
+}
+
+fn broken(name: &str) -> ApiError {
+    let name = if name.is_empty() {
+        "a tool without a name"
+    } else {
+        name
+    };
+    ApiError::bad_gateway(format!(
+        "the model called {name} with arguments that are not a JSON object"
+    ))
+}
+
+fn is_object(text: &str) -> bool {
+    text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// How far a JSON object has come, known without parsing it again for each piece.
+#[derive(Debug, Default)]
+struct Progress {
+    depth: usize,
+    in_string: bool,
+    after_backslash: bool,
+    begun: Begun,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Begun {
+    #[default]
+    Nothing,
+    Object,
+    Whole,
+    /// No object: its end is not known.
+    SomethingElse,
+}
+
+impl Progress {
+    fn is_whole(&self) -> bool {
+        self.begun == Begun::Whole
+    }
+
+    /// Takes text, and tells how much of it belongs to the object.
+    fn advance(&mut self, text: &str) -> usize {
+        for (at, byte) in text.bytes().enumerate() {
+            match self.begun {
+                Begun::Nothing if byte.is_ascii_whitespace() => {}
+                Begun::Nothing if byte == b'{' => {
+                    self.begun = Begun::Object;
+                    self.depth = 1;
+                }
+                Begun::Nothing => self.begun = Begun::SomethingElse,
+                Begun::Object => {
+                    self.step(byte);
+                    if self.depth == 0 {
+                        self.begun = Begun::Whole;
+                        return at + 1;
+                    }
+                }
+                Begun::Whole | Begun::SomethingElse => return text.len(),
+            }
+        }
+        text.len()
+    }
+
+    fn step(&mut self, byte: u8) {
+        if self.after_backslash {
+            self.after_backslash = false;
+            return;
+        }
+        match byte {
+            b'\\' => self.after_backslash = self.in_string,
+            b'"' => self.in_string = !self.in_string,
+            b'{' | b'[' if !self.in_string => self.depth += 1,
+            b'}' | b']' if !self.in_string => self.depth -= 1,
+            _ => {}
+        }
+    }
+}
+
+/// Takes out commas before a closing bracket, drops what follows the object, adds brackets that are missing.
+/// A string that was not closed was cut off and stays so.
+fn repaired(arguments: &str) -> String {
+    let mut text = String::with_capacity(arguments.len() + 8);
+    let mut open: Vec<char> = Vec::new();
+    let mut in_string = false;
+    let mut after_backslash = false;
+    for c in arguments.chars() {
+        if in_string {
+            in_string = after_backslash || c != '"';
+            after_backslash = c == '\\' && !after_backslash;
+            text.push(c);
+            continue;
+        }
+        match c {
+            '"' => in_string = true,
+            '{' => open.push('}'),
+            '[' => open.push(']'),
+            '}' | ']' => {
+                drop_comma(&mut text);
+                open.pop();
+            }
+            _ => {}
+        }
+        text.push(c);
+        if open.is_empty() {
+            return text;
+        }
+    }
+    if !in_string {
+        drop_comma(&mut text);
+        text.extend(open.iter().rev());
+    }
+    text
+}
+
+fn drop_comma(text: &mut String) {
+    text.truncate(text.trim_end().len());
+    if text.ends_with(',') {
+        text.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn finished(pieces: &[&str], ended: Ended) -> Result<Finished, ApiError> {
+        let mut calls = Calls::default();
+        for piece in pieces {
+            calls.push(&serde_json::from_str(piece).unwrap())?;
+        }
+        calls.finish(ended)
+    }
+
+    fn calls(pieces: &[&str]) -> Vec<(String, String, String)> {
+        let finished = finished(pieces, Ended::Orderly).unwrap();
+        finished
+            .calls
+            .into_iter()
+            .map(|call| (call.id, call.name, call.arguments))
+            .collect()
+    }
+
+    fn call(id: &str, name: &str, arguments: &str) -> (String, String, String) {
+        (id.to_owned(), name.to_owned(), arguments.to_owned())
+    }
+
+    #[test]
+    fn interleaved_calls_are_told_apart_by_index() {
+        let pieces = [
+            r#"{"index":0,"id":"a","type":"function","function":{"name":"A","arguments":""}}"#,
+            r#"{"index":1,"id":"b","type":"function","function":{"name":"B","arguments":"{\"x\""}}"#,
+            r#"{"index":0,"function":{"arguments":"{\"y\":"}}"#,
+            r#"{"index":1,"function":{"arguments":":1}"}}"#,
+            r#"{"index":0,"function":{"arguments":"2}"}}"#,
+        ];
+        assert_eq!(
+            calls(&pieces),
+            [call("a", "A", "{\"y\":2}"), call("b", "B", "{\"x\":1}")]
+        );
+    }
+
+    #[test]
+    fn calls_on_one_index_are_told_apart_by_id_or_by_a_second_object() {
+        let by_id = [
+            r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{}"}}"#,
+            r#"{"index":0,"id":"b","function":{"name":"A","arguments":"{\"x\":"}}"#,
+            r#"{"index":0,"function":{"arguments":"1}"}}"#,
+        ];
+        assert_eq!(
+            calls(&by_id),
+            [call("a", "A", "{}"), call("b", "A", "{\"x\":1}")]
+        );
+        let by_object = [
+            r#"{"index":0,"id":"","function":{"name":"A","arguments":"{\"x\":1}{\"x\":"}}"#,
+            r#"{"index":0,"function":{"arguments":"2}"}}"#,
+        ];
+        assert_eq!(
+            calls(&by_object),
+            [call("", "A", "{\"x\":1}"), call("", "A", "{\"x\":2}")]
+        );
+    }
+
+    #[test]
+    fn arguments_may_come_before_the_name_and_without_index() {
+        let pieces = [
+            r#"{"index":3,"function":{"arguments":"{\"x\":"}}"#,
+            r#"{"index":3,"id":"a","function":{"name":"A","arguments":"1}"}}"#,
+        ];
+        assert_eq!(calls(&pieces), [call("a", "A", "{\"x\":1}")]);
+        let without_index = [
+            r#"{"id":"a","function":{"name":"A","arguments":"{\"x\":"}}"#,
+            r#"{"function":{"arguments":"1}"}}"#,
+            r#"{"id":"b","function":{"name":"A","arguments":"{}"}}"#,
+            r#"{"index":-1,"function":{"name":"C","arguments":"{}"}}"#,
+        ];
+        let expected = [
+            call("a", "A", "{\"x\":1}"),
+            call("b", "A", "{}"),
+            call("", "C", "{}"),
+        ];
+        assert_eq!(calls(&without_index), expected);
+    }
+
+    #[test]
+    fn repeats_and_blanks_after_a_whole_call_are_dropped() {
+        let pieces = [
+            r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{\"x\":{}}"}}"#,
+            r#"{"index":0,"id":"a","function":{"name":"A","arguments":" \n"}}"#,
+            r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{\"x\":{}}"}}"#,
+        ];
+        assert_eq!(calls(&pieces), [call("a", "A", "{\"x\":{}}")]);
+    }
+
+    #[test]
+    fn an_object_that_nests_its_own_beginning_is_no_repeat() {
+        let pieces = [
+            r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{\"a\":"}}"#,
+            r#"{"index":0,"function":{"arguments":"{\"a\":1}"}}"#,
+            r#"{"index":0,"function":{"arguments":"}"}}"#,
+        ];
+        assert_eq!(calls(&pieces), [call("a", "A", "{\"a\":{\"a\":1}}")]);
+    }
+
+    #[test]
+    fn arguments_may_be_an_object_or_absent() {
+        let pieces = [
+            r#"{"index":0,"id":"a","function":{"name":"A","arguments":{"x": "}"}}}"#,
+            r#"{"index":1,"id":"b","function":{"name":"B"}}"#,
+            r#"{"index":2,"id":"c","function":{"name":"C","arguments":null}}"#,
+            r#"{"index":3,"id":"d","function":{"name":"D","arguments":"null"}}"#,
+        ];
+        let expected = [
+            call("a", "A", "{\"x\": \"}\"}"),
+            call("b", "B", "{}"),
+            call("c", "C", "{}"),
+            call("d", "D", "{}"),
+        ];
+        assert_eq!(calls(&pieces), expected);
+    }
+
+    #[test]
+    fn small_faults_are_repaired_and_great_ones_are_errors() {
+        let with = |arguments: &str| {
+            let arguments = serde_json::to_string(arguments).unwrap();
+            let piece = format!(
+                r#"{{"index":0,"id":"a","function":{{"name":"A","arguments":{arguments}}}}}"#
+            );
+            finished(&[&piece], Ended::Orderly).map(|finished| finished.calls[0].arguments.clone())
+        };
+        assert_eq!(with("{\"x\":[1,2,],}").unwrap(), "{\"x\":[1,2]}");
+        assert_eq!(
+            with("{\"x\":{\"y\":\"}\\\"\"").unwrap(),
+            "{\"x\":{\"y\":\"}\\\"\"}}"
+        );
+        assert_eq!(with("{\"x\":1}}").unwrap(), "{\"x\":1}");
+        for broken in [
+            "{\"x\":\"cut",
+            "{\"x\":",
+            "{\"x\"",
+            "[1]",
+            "text",
+            "\"{}\"",
+            "{]",
+            "{x:1}",
+        ] {
+            assert!(with(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_limit_loses_what_it_cut_and_nothing_else() {
+        let whole = r#"{"index":0,"id":"a","function":{"name":"A","arguments":""}}"#;
+        let cut = r#"{"index":1,"id":"b","function":{"name":"B","arguments":"{\"x\":\"c"}}"#;
+        let ended = finished(&[whole, cut], Ended::ByLimit).unwrap();
+        assert_eq!((ended.calls.len(), ended.lost), (1, 1));
+        let unbegun = finished(&[whole], Ended::ByLimit).unwrap();
+        assert_eq!((unbegun.calls.len(), unbegun.lost), (0, 1));
+        assert!(finished(&[cut], Ended::Orderly).is_err());
+    }
+
+    #[test]
+    fn a_character_in_halves_is_one_character() {
+        let pieces = [
+            r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{\"x\":\"\ud83d"}}"#,
+            r#"{"index":0,"function":{"arguments":"\ude00\"}"}}"#,
+        ];
+        assert_eq!(calls(&pieces), [call("a", "A", "{\"x\":\"😀\"}")]);
+    }
+
+    #[test]
+    fn calls_are_bounded() {
+        let piece = serde_json::to_string(&"{}".repeat(2000)).unwrap();
+        let piece = format!(r#"{{"index":0,"function":{{"name":"A","arguments":{piece}}}}}"#);
+        assert!(finished(&[&piece], Ended::Orderly).is_err());
+        let many: Vec<String> = (0..600)
+            .map(|id| format!(r#"{{"id":"c{id}","function":{{"name":"A","arguments":"{{}}"}}}}"#))
+            .collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(finished(&many, Ended::Orderly).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_given_out_is_an_object(pieces in prop::collection::vec((0i64..3, "(c|d)?", "[AB]?", "([{}\\[\\],:1\"\\\\ x]){0,6}"), 0..12), limit: bool) {
+            let pieces: Vec<String> = pieces.into_iter().map(|(index, id, name, arguments)| {
+                serde_json::json!({"index": index - 1, "id": id, "function": {"name": name, "arguments": arguments}}).to_string()
+            }).collect();
+            let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+            let ended = if limit { Ended::ByLimit } else { Ended::Orderly };
+            if let Ok(finished) = finished(&pieces, ended) {
+                for call in finished.calls {
+                    prop_assert!(is_object(&call.arguments) && !call.name.is_empty());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Web searches that the upstream ran, as Anthropic shows them.
+//!
+//! The upstream only annotates its text with the pages it used. The client that asked for `web_search` gets a
+//! `server_tool_use` block, a `web_search_tool_result` with the hits (Claude Code takes its links from there and says
+//! "Did 0 searches" without) and citations in the text.
+//! This file must not know when blocks are written.
+
+use serde::Serialize;
+
+use crate::protocol::json_text;
+use crate::protocol::openrouter::chunk::{ReasoningPiece, UrlCitation};
+
+/// More hits than any search gives.
+const MOST: usize = 200;
+
+/// The searches of one answer.
+#[derive(Debug, Default)]
+pub(super) struct Searches {
+    hits: Vec<Hit>,
+    /// How many hits have been cited in the text.
+    cited: usize,
+    query: Option<String>,
+    announced: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Hit {
+    url: String,
+    title: String,
+    content: String,
+}
+
+/// A citation in a text.
+#[derive(Debug, Serialize)]
+pub(super) struct Citation<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    cited_text: &'a str,
+    url: &'a str,
+    title: &'a str,
+    encrypted_index: &'static str,
+}
+
+/// The block with the hits.
+#[derive(Debug, Serialize)]
+pub(super) struct SearchResult<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    tool_use_id: &'a str,
+    content: Vec<Page<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Page<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'a str,
+    url: &'a str,
+    encrypted_content: &'static str,
+    page_age: Option<&'static str>,
+}
+
+impl Searches {
+    /// The upstream named a page.
+    pub(super) fn add(&mut self, citation: &UrlCitation<'_>) {
+        let Some(url) = citation.url.filled() else {
+            return;
+        };
+        let hit = Hit {
+            url: url.to_owned(),
+            title: citation.title.filled().unwrap_or(url).to_owned(),
+            content: citation.content.as_str().to_owned(),
+        };
+        if self.hits.len() < MOST && !self.hits.contains(&hit) {
+            self.hits.push(hit);
+        }
+    }
+
+    /// The upstream told of a server tool's call, whose arguments name the query.
+    pub(super) fn note_call(&mut self, piece: &ReasoningPiece<'_>) {
+        #[derive(serde::Deserialize)]
+        struct Arguments {
+            query: String,
+        }
+        if self.query.is_some() || !piece.tool_name.as_str().contains("web_search") {
+            return;
+        }
+        let Some(arguments) = piece.arguments else {
+            return;
+        };
+        let arguments = match json_text::body(arguments) {
+            Some(escaped) => serde_json::from_str(&json_text::unescape(escaped)),
+            None => serde_json::from_str(arguments.get()),
+        };
+        self.query = arguments.ok().map(|arguments: Arguments| arguments.query);
+    }
+
+    /// Whether the blocks of the search are due. They go out once.
+    pub(super) fn announce(&mut self, searches_counted: u64) -> bool {
+        if self.announced || self.hits.is_empty() && searches_counted == 0 {
+            return false;
+        }
+        self.announced = true;
+        true
+    }
+
+    /// The input of the `server_tool_use` block.
+    pub(super) fn input(&self) -> String {
+        #[derive(Serialize)]
+        struct Input<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            query: Option<&'a str>,
+        }
+        let query = self.query.as_deref();
+        serde_json::to_string(&Input { query }).expect("a string serializes")
+    }
+
+    /// The `web_search_tool_result` block.
+    pub(super) fn result<'a>(&'a self, tool_use_id: &'a str) -> SearchResult<'a> {
+        let mut content: Vec<Page<'_>> = Vec::with_capacity(self.hits.len());
+        for hit in &self.hits {
+            if content.iter().all(|page| page.url != hit.url) {
+                content.push(Page {
+                    kind: "web_search_result",
+                    title: &hit.title,
+                    url: &hit.url,
+                    encrypted_content: "",
+                    page_age: None,
+                });
+            }
+        }
+        SearchResult {
+            kind: "web_search_tool_result",
+            tool_use_id,
+            content,
+        }
+    }
+
+    /// Citations that the text that is being closed has not shown yet.
+    pub(super) fn uncited(&mut self) -> impl Iterator<Item = Citation<'_>> {
+        let from = std::mem::replace(&mut self.cited, self.hits.len());
+        self.hits.iter().skip(from).map(|hit| Citation {
+            kind: "web_search_result_location",
+            cited_text: &hit.content,
+            url: &hit.url,
+            title: &hit.title,
+            encrypted_index: "",
+        })
+    }
+}

@@ -1,0 +1,396 @@
+//! JSON Schemas in the dialect that a model's provider understands.
+//!
+//! Google takes a subset and refuses a request for one keyword too many; what is lost is told in the description where
+//! a model can use it. Strict mode wants every property required and no others, and refuses a schema that says less.
+//! This file must not know what the schemas are for.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use serde_json::{Map, Value, json};
+
+/// Keywords that Google knows.
+const GOOGLES: [&str; 22] = [
+    "type",
+    "format",
+    "title",
+    "description",
+    "nullable",
+    "enum",
+    "items",
+    "minItems",
+    "maxItems",
+    "properties",
+    "required",
+    "minProperties",
+    "maxProperties",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minimum",
+    "maximum",
+    "anyOf",
+    "propertyOrdering",
+    "default",
+    "example",
+];
+/// `format`s that Google knows.
+const FORMATS: [&str; 6] = ["enum", "date-time", "int32", "int64", "float", "double"];
+/// How often a definition may be put in place of a reference to it, one inside the other.
+const DEEPEST_REFERENCE: usize = 4;
+/// How often altogether: a hostile schema of a hundred references to itself would grow a millionfold.
+const MOST_REFERENCES: usize = 200;
+
+/// Rewrites a schema in the subset that Google's models take. A text that is no schema stays as it is.
+#[must_use]
+pub fn for_google(schema: &str) -> String {
+    let Ok(whole) = serde_json::from_str::<Value>(schema) else {
+        return schema.to_owned();
+    };
+    let reader = Reader {
+        whole: &whole,
+        followed: Cell::new(0),
+    };
+    reader.clean(&whole, 0).to_string()
+}
+
+/// Says whether a schema may be enforced in strict mode.
+#[must_use]
+pub fn is_strict(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => {
+            let closed = match fields.get("properties") {
+                Some(Value::Object(properties)) => {
+                    let required = fields.get("required").and_then(Value::as_array);
+                    let all = properties.keys().all(|name| {
+                        required.is_some_and(|required| required.iter().any(|known| known == name))
+                    });
+                    all && fields.get("additionalProperties") == Some(&Value::Bool(false))
+                }
+                Some(_) => false,
+                None => fields.get("type") != Some(&json!("object")),
+            };
+            closed && fields.values().all(is_strict)
+        }
+        Value::Array(items) => items.iter().all(is_strict),
+        _ => true,
+    }
+}
+
+struct Reader<'v> {
+    whole: &'v Value,
+    followed: Cell<usize>,
+}
+
+impl Reader<'_> {
+    fn clean(&self, schema: &Value, references: usize) -> Value {
+        let Value::Object(fields) = schema else {
+            // `true` and `{}` mean anything, which Google can only be told as an object.
+            return json!({ "type": "object" });
+        };
+        if let Some(target) = self.referenced(fields) {
+            self.followed.set(self.followed.get() + 1);
+            let few = self.followed.get() <= MOST_REFERENCES;
+            return if few && references < DEEPEST_REFERENCE {
+                self.clean(target, references + 1)
+            } else {
+                json!({ "type": "object" })
+            };
+        }
+        let mut clean = Map::new();
+        for (key, value) in self.merged(fields).iter() {
+            self.keyword(&mut clean, key, value, references);
+        }
+        tidy(&mut clean);
+        Value::Object(clean)
+    }
+
+    fn referenced(&self, fields: &Map<String, Value>) -> Option<&Value> {
+        let reference = fields.get("$ref")?.as_str()?;
+        self.whole.pointer(reference.strip_prefix('#')?)
+    }
+
+    /// `allOf` says that all of its parts hold: their keywords are as good as the schema's own.
+    fn merged<'m>(&self, fields: &'m Map<String, Value>) -> Cow<'m, Map<String, Value>> {
+        let Some(Value::Array(parts)) = fields.get("allOf") else {
+            return Cow::Borrowed(fields);
+        };
+        let mut merged = fields.clone();
+        for part in parts {
+            let Value::Object(part) = part else { continue };
+            let part = match self.referenced(part) {
+                Some(Value::Object(target)) => target,
+                _ => part,
+            };
+            for (key, value) in part {
+                match (merged.get_mut(key), value) {
+                    (Some(Value::Object(own)), Value::Object(more)) => {
+                        own.extend(
+                            more.iter()
+                                .map(|(name, value)| (name.clone(), value.clone())),
+                        );
+                    }
+                    (Some(Value::Array(own)), Value::Array(more)) if key == "required" => {
+                        own.extend(more.iter().cloned());
+                    }
+                    (Some(_), _) => {}
+                    (None, value) => {
+                        merged.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        Cow::Owned(merged)
+    }
+
+    fn keyword(&self, clean: &mut Map<String, Value>, key: &str, value: &Value, references: usize) {
+        let cleaned_list = |value: &Value| match value {
+            Value::Array(items) => items
+                .iter()
+                .map(|item| self.clean(item, references))
+                .collect(),
+            _ => Value::Array(Vec::new()),
+        };
+        match (key, value) {
+            ("properties", Value::Object(properties)) => {
+                let properties: Map<_, _> = properties
+                    .iter()
+                    .map(|(name, schema)| (name.clone(), self.clean(schema, references)))
+                    .collect();
+                clean.insert(key.to_owned(), Value::Object(properties));
+            }
+            ("items", Value::Object(_)) => {
+                clean.insert(key.to_owned(), self.clean(value, references));
+            }
+            ("items", Value::Array(items)) => {
+                if let Some(first) = items.first() {
+                    clean.insert(key.to_owned(), self.clean(first, references));
+                }
+            }
+            ("anyOf" | "oneOf", Value::Array(_)) => {
+                clean.insert("anyOf".to_owned(), cleaned_list(value));
+            }
+            ("type", Value::Array(types)) => type_of(clean, types),
+            ("const", Value::String(_)) => {
+                clean.insert("enum".to_owned(), json!([value]));
+            }
+            ("const", _) => describe(clean, &format!("Always {value}.")),
+            ("enum", Value::Array(values)) if !values.iter().all(Value::is_string) => {
+                let listed: Vec<_> = values.iter().map(Value::to_string).collect();
+                describe(clean, &format!("One of: {}.", listed.join(", ")));
+            }
+            ("exclusiveMinimum", Value::Number(_)) => {
+                describe(clean, &format!("Greater than {value}."));
+            }
+            ("exclusiveMaximum", Value::Number(_)) => {
+                describe(clean, &format!("Less than {value}."));
+            }
+            ("multipleOf", Value::Number(_)) => describe(clean, &format!("A multiple of {value}.")),
+            ("format", Value::String(format)) if !FORMATS.contains(&format.as_str()) => {
+                describe(clean, &format!("Format: {format}."));
+            }
+            ("description", Value::String(text)) => {
+                // What other keywords have told already goes behind it.
+                let told = match clean.remove("description") {
+                    Some(Value::String(told)) => format!("{text} {told}"),
+                    _ => text.clone(),
+                };
+                clean.insert(key.to_owned(), Value::String(told));
+            }
+            _ if GOOGLES.contains(&key) => {
+                clean.insert(key.to_owned(), value.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn describe(clean: &mut Map<String, Value>, told: &str) {
+    let text = match clean.remove("description") {
+        Some(Value::String(text)) => format!("{text} {told}"),
+        _ => told.to_owned(),
+    };
+    clean.insert("description".to_owned(), Value::String(text));
+}
+
+fn type_of(clean: &mut Map<String, Value>, types: &[Value]) {
+    let real: Vec<&Value> = types.iter().filter(|kind| *kind != "null").collect();
+    if real.len() < types.len() {
+        clean.insert("nullable".to_owned(), Value::Bool(true));
+    }
+    match real.as_slice() {
+        [] => {}
+        [kind] => {
+            clean.insert("type".to_owned(), (*kind).clone());
+        }
+        kinds => {
+            let choices = kinds.iter().map(|kind| json!({ "type": kind })).collect();
+            clean.insert("anyOf".to_owned(), Value::Array(choices));
+        }
+    }
+}
+
+/// Google refuses a list without `items` and a required property that is not described.
+fn tidy(clean: &mut Map<String, Value>) {
+    let kind = clean.get("type").and_then(Value::as_str).map(str::to_owned);
+    if kind.as_deref() == Some("array") && !clean.contains_key("items") {
+        clean.insert("items".to_owned(), json!({ "type": "string" }));
+    }
+    if clean.contains_key("enum") && kind.is_none() {
+        clean.insert("type".to_owned(), json!("string"));
+    }
+    if let Some(Value::Array(required)) = clean.get("required").cloned() {
+        let properties = clean.get("properties").and_then(Value::as_object);
+        let mut known: Vec<Value> = Vec::new();
+        for name in required {
+            let described = name
+                .as_str()
+                .is_some_and(|name| properties.is_some_and(|all| all.contains_key(name)));
+            if described && !known.contains(&name) {
+                known.push(name);
+            }
+        }
+        if known.is_empty() {
+            clean.remove("required");
+        } else {
+            clean.insert("required".to_owned(), Value::Array(known));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn google(schema: &Value) -> Value {
+        serde_json::from_str(&for_google(&schema.to_string())).unwrap()
+    }
+
+    #[test]
+    fn p13_keywords_that_google_refuses_are_told_in_words() {
+        for (schema, clean) in [
+            (
+                json!({"$schema":"x","type":"object","properties":{"$schema":{"type":"string"}},"additionalProperties":false}),
+                json!({"type":"object","properties":{"$schema":{"type":"string"}}}),
+            ),
+            (
+                json!({"type":"integer","exclusiveMinimum":0,"description":"How many.","maximum":9}),
+                json!({"type":"integer","description":"How many. Greater than 0.","maximum":9}),
+            ),
+            (json!({"const":"a"}), json!({"enum":["a"],"type":"string"})),
+            (
+                json!({"type":"integer","enum":[1,2]}),
+                json!({"type":"integer","description":"One of: 1, 2."}),
+            ),
+            (
+                json!({"type":["string","null"],"format":"uri"}),
+                json!({"nullable":true,"type":"string","description":"Format: uri."}),
+            ),
+            (
+                json!({"oneOf":[{"type":"string"},{"const":"b"}]}),
+                json!({"anyOf":[{"type":"string"},{"enum":["b"],"type":"string"}]}),
+            ),
+            (
+                json!({"type":"array"}),
+                json!({"type":"array","items":{"type":"string"}}),
+            ),
+            (
+                json!({"type":"object","required":["a","b"],"properties":{"a":{"type":"string"}},"propertyNames":{}}),
+                json!({"type":"object","required":["a"],"properties":{"a":{"type":"string"}}}),
+            ),
+            (
+                json!({"allOf":[{"type":"object","required":["a"]},{"properties":{"a":{"type":"number"}}}]}),
+                json!({"type":"object","required":["a"],"properties":{"a":{"type":"number"}}}),
+            ),
+            (
+                json!({"$defs":{"p":{"type":"string"}},"type":"object","properties":{"a":{"$ref":"#/$defs/p"}}}),
+                json!({"type":"object","properties":{"a":{"type":"string"}}}),
+            ),
+        ] {
+            assert_eq!(google(&schema), clean, "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_comes_to_an_end() {
+        let schema = json!({"type":"object","properties":{"next":{"$ref":"#"}}});
+        assert!(google(&schema).to_string().len() < 1000);
+        let wide = json!({"$defs":{"n":{"type":"object","properties":{"a":{"$ref":"#/$defs/n"},"b":{"$ref":"#/$defs/n"}}}},"$ref":"#/$defs/n"});
+        assert!(google(&wide).to_string().len() < 10_000);
+        let many: Map<_, _> = (0..100)
+            .map(|name| (name.to_string(), json!({"$ref":"#"})))
+            .collect();
+        let hostile = json!({"type":"object","properties":many});
+        assert!(google(&hostile).to_string().len() < 2_000_000);
+    }
+
+    #[test]
+    fn strictness_needs_every_property_required_and_no_others() {
+        for (schema, strict) in [
+            (
+                json!({"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}),
+                true,
+            ),
+            (
+                json!({"type":"object","properties":{"a":{"type":"string"}},"required":[],"additionalProperties":false}),
+                false,
+            ),
+            (
+                json!({"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}),
+                false,
+            ),
+            (json!({"type":"object"}), false),
+            (
+                json!({"type":"array","items":{"type":"object","properties":{}}}),
+                false,
+            ),
+            (json!({"type":"string"}), true),
+        ] {
+            assert_eq!(is_strict(&schema), strict, "{schema}");
+        }
+    }
+
+    fn schema() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(json!(true)),
+            Just(json!({"type":"string"})),
+            Just(json!({"$ref":"#"})),
+            Just(json!({"$ref":"#/nowhere"})),
+            Just(json!({"const":1,"enum":[null]})),
+            any::<i32>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 40, 5, |inner| {
+            let keys = prop::sample::select(vec![
+                "properties",
+                "items",
+                "anyOf",
+                "allOf",
+                "type",
+                "required",
+                "const",
+                "enum",
+                "description",
+                "a",
+            ]);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::vec((keys, inner), 0..5).prop_map(|pairs| pairs
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect::<Map<_, _>>()
+                    .into()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_schema_makes_it_fail(schema in schema()) {
+            let clean = google(&schema);
+            prop_assert!(clean.is_object());
+            let _ = is_strict(&schema);
+        }
+    }
+}

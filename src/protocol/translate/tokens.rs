@@ -1,0 +1,219 @@
+//! How long a request is, in tokens: an estimate that costs nothing, and what an exact count needs.
+//!
+//! Every model has its own tokenizer and the provider's count comes back with the answer, so both only bridge the time
+//! until then. An estimate that is too low breaks the client's compaction, so both lean high.
+//! This file must not know a tokenizer.
+
+use std::borrow::Cow;
+
+use crate::protocol::anthropic::request::{Block, RawStr, Request, Source, Tool};
+
+/// What an image of the size that clients send costs.
+const IMAGE: u64 = 1500;
+/// What a file costs at least: a page of it.
+const FILE: u64 = 2000;
+/// Base64 characters of a PDF for each token of it, as measured on files of text.
+const FILE_CHARACTERS_PER_TOKEN: u64 = 40;
+/// What the frame around a message costs.
+const MESSAGE: u64 = 4;
+/// What the frame around a tool costs, and around all of them.
+const TOOL: u64 = 8;
+const TOOL_SET: u64 = 350;
+
+/// Estimates the input tokens of a request from the lengths of its texts.
+#[must_use]
+pub fn estimate(request: &Request<'_>) -> u64 {
+    let mut bytes = Bytes::default();
+    let fixed = walk(request, &mut bytes);
+    // 3.5 bytes a token: measured on Claude Code's requests, where English, code and JSON mix.
+    fixed + (bytes.0 * 2).div_ceil(7)
+}
+
+/// The texts of a request and what comes on top of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Countable<'a> {
+    /// Each to be tokenised on its own.
+    pub texts: Vec<Cow<'a, str>>,
+    /// Tokens for images, files and frames.
+    pub fixed: u64,
+}
+
+/// Gathers what an exact tokenizer needs.
+#[must_use]
+pub fn countable<'a>(request: &Request<'a>) -> Countable<'a> {
+    let mut countable = Countable::default();
+    countable.fixed = walk(request, &mut countable.texts);
+    countable
+}
+
+/// Takes the texts of a request one by one.
+trait Texts<'a> {
+    /// A text with JSON's escapes in it.
+    fn escaped(&mut self, text: RawStr<'a>);
+    /// A text as it is.
+    fn plain(&mut self, text: Cow<'a, str>);
+}
+
+#[derive(Default)]
+struct Bytes(u64);
+
+impl<'a> Texts<'a> for Bytes {
+    fn escaped(&mut self, text: RawStr<'a>) {
+        self.0 += text.escaped().len() as u64;
+    }
+
+    fn plain(&mut self, text: Cow<'a, str>) {
+        self.0 += text.len() as u64;
+    }
+}
+
+impl<'a> Texts<'a> for Vec<Cow<'a, str>> {
+    fn escaped(&mut self, text: RawStr<'a>) {
+        self.push(text.decode());
+    }
+
+    fn plain(&mut self, text: Cow<'a, str>) {
+        self.push(text);
+    }
+}
+
+/// Hands out all texts and gives the tokens of everything else.
+fn walk<'a>(request: &Request<'a>, texts: &mut impl Texts<'a>) -> u64 {
+    for block in &request.system {
+        texts.escaped(block.text);
+    }
+    let mut fixed = MESSAGE * request.messages.len() as u64;
+    for message in &request.messages {
+        for block in &message.content {
+            fixed += walk_block(block, texts);
+        }
+    }
+    if !request.tools.is_empty() {
+        fixed += TOOL_SET + TOOL * request.tools.len() as u64;
+    }
+    for tool in &request.tools {
+        match tool {
+            Tool::Custom(tool) => {
+                texts.plain(tool.name.clone());
+                if let Some(description) = tool.description {
+                    texts.escaped(description);
+                }
+                texts.plain(Cow::Borrowed(tool.schema.as_str()));
+            }
+            Tool::Server(tool) => texts.plain(tool.kind.clone()),
+        }
+    }
+    fixed
+}
+
+fn walk_block<'a>(block: &Block<'a>, texts: &mut impl Texts<'a>) -> u64 {
+    match block {
+        Block::Text(text) => texts.escaped(text.text),
+        Block::Thinking { text, .. } => texts.escaped(*text),
+        Block::ToolUse(call) | Block::ServerToolUse(call) => {
+            texts.plain(call.name.clone());
+            texts.plain(Cow::Borrowed(call.input.as_str()));
+            return TOOL;
+        }
+        Block::ToolResult(result) => {
+            let inside: u64 = result
+                .content
+                .iter()
+                .map(|block| walk_block(block, texts))
+                .sum();
+            return inside + TOOL;
+        }
+        Block::Image(..) => return IMAGE,
+        Block::Document(document) => return walk_source(&document.source, texts),
+        Block::SearchResult(found) => {
+            texts.escaped(found.title);
+            texts.escaped(found.source);
+            for text in &found.content {
+                texts.escaped(text.text);
+            }
+        }
+        Block::ServerResult(result) => {
+            if let Some(content) = result.content {
+                texts.plain(Cow::Borrowed(content.as_str()));
+            }
+        }
+        Block::ToolReference(name) => texts.plain(name.clone()),
+        Block::Compaction(Some(summary)) => texts.escaped(*summary),
+        Block::RedactedThinking(_) | Block::Compaction(None) | Block::Marker(_) => {}
+    }
+    0
+}
+
+fn walk_source<'a>(source: &Source<'a>, texts: &mut impl Texts<'a>) -> u64 {
+    match source {
+        Source::Base64 { data, .. } => {
+            FILE.max(data.escaped().len() as u64 / FILE_CHARACTERS_PER_TOKEN)
+        }
+        Source::Url(_) => FILE,
+        Source::Text(text) => {
+            texts.escaped(*text);
+            0
+        }
+        Source::Blocks(blocks) => blocks.iter().map(|block| walk_block(block, texts)).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = r#"{"model":"m","max_tokens":9,"system":"Be \"kind\".","messages":[
+        {"role":"user","content":[{"type":"text","text":"a\nb"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}]},
+        {"role":"assistant","content":[{"type":"tool_use","id":"1","name":"Read","input":{"path":"x"}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"found"}]}],
+        "tools":[{"name":"Read","description":"Reads","input_schema":{"type":"object"}}]}"#;
+
+    #[test]
+    fn every_text_is_counted_once_and_decoded() {
+        let request = Request::parse(&BODY.replace("a\nb", "a\\nb"))
+            .unwrap()
+            .texts();
+        assert_eq!(
+            request,
+            [
+                "Be \"kind\".",
+                "a\nb",
+                "Read",
+                "{\"path\":\"x\"}",
+                "found",
+                "Read",
+                "Reads",
+                "{\"type\":\"object\"}"
+            ]
+        );
+    }
+
+    impl Request<'_> {
+        fn texts(&self) -> Vec<String> {
+            countable(self)
+                .texts
+                .into_iter()
+                .map(Cow::into_owned)
+                .collect()
+        }
+    }
+
+    #[test]
+    fn images_cost_what_they_cost_however_long_their_base64_is() {
+        let small = BODY.replace("a\nb", "a");
+        let large = small.replace("AAAA", &"A".repeat(100_000));
+        let estimate = |body: &str| estimate(&Request::parse(body).unwrap());
+        assert_eq!(estimate(&small), estimate(&large));
+        assert!(estimate(&small) > IMAGE + TOOL_SET);
+    }
+
+    #[test]
+    fn the_estimate_is_about_a_token_for_three_and_a_half_bytes() {
+        let body = format!(
+            r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"{}"}}]}}"#,
+            "word ".repeat(700)
+        );
+        let tokens = estimate(&Request::parse(&body).unwrap());
+        assert!((1000..1010).contains(&tokens), "{tokens}");
+    }
+}

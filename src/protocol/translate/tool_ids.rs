@@ -1,0 +1,208 @@
+//! Ids of tool calls: what the client sees for what the upstream said, and the way back.
+//!
+//! Anthropic's ids match `^[a-zA-Z0-9_-]+$`, and Claude Code loses results or loops for ever when one id stands twice
+//! in a conversation. Upstreams say `call_0` in every turn, `functions.Bash:0` (Kimi), or nothing. So:
+//!
+//! | upstream says | the client sees | goes back upstream |
+//! | --- | --- | --- |
+//! | `call_abc`, new in the conversation | `call_abc` | `call_abc` |
+//! | `call_0`, a second time | `dgw_u1_call_0` | `dgw_u1_call_0`: repeated ids confuse providers as well |
+//! | `functions.Bash:0` | `dgw_x0_ZnVuY3Rpb25zLkJhc2g6MA` | `functions.Bash:0`: the form is part of Kimi's training |
+//! | `functions.Bash:0`, a second time | `dgw_x1_ZnVuY3Rpb25zLkJhc2g6MA` | `functions.Bash:0`: its provider says so itself |
+//! | `dgw_…`, copied from the history by a model | `dgw_x0_…` | the same `dgw_…` |
+//! | nothing | `toolu_<message>_<n>` | the same |
+//!
+//! A call and its result carry the same client id, so they stay a pair on every way back.
+//! This file must not know what a tool call is besides its id.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+const PREFIX: &str = "dgw_";
+/// Followed by a number, `_` and base64url of an id that goes back exactly.
+const EXACT: &str = "dgw_x";
+/// Followed by a number, `_` and a plain id that was used before; goes back as it stands.
+const REPEATED: &str = "dgw_u";
+/// Longer ids are replaced; no upstream writes such.
+const LONGEST: usize = 512;
+
+/// The ids of one conversation, and how the ids of a new message join them.
+#[derive(Clone, Debug, Default)]
+pub struct ToolIds {
+    used: Vec<String>,
+    /// What ids are made of when the upstream gives none; unique for the message.
+    seed: String,
+    made: usize,
+}
+
+impl ToolIds {
+    /// Starts with the ids that the conversation already holds, as the client knows them.
+    #[must_use]
+    pub fn new(used: Vec<String>, message_id: &str) -> Self {
+        let seed = message_id.strip_prefix("msg_").unwrap_or(message_id);
+        Self {
+            used,
+            seed: seed.chars().filter(|c| is_plain_char(*c)).collect(),
+            made: 0,
+        }
+    }
+
+    /// What is unique for the message in all ids that are made.
+    #[must_use]
+    pub fn seed(&self) -> &str {
+        &self.seed
+    }
+
+    /// Gives the client's id for an upstream id and remembers it as used.
+    pub fn outward(&mut self, upstream: &str) -> String {
+        let id = self.unused(upstream);
+        self.used.push(id.clone());
+        id
+    }
+
+    fn unused(&mut self, upstream: &str) -> String {
+        if upstream.is_empty() || upstream.len() > LONGEST {
+            return self.made();
+        }
+        let ours = upstream.starts_with(PREFIX);
+        let plain = upstream.chars().all(is_plain_char);
+        if plain && !ours {
+            if !self.is_used(upstream) {
+                return upstream.to_owned();
+            }
+            return self.numbered(REPEATED, upstream, 1);
+        }
+        self.numbered(EXACT, &URL_SAFE_NO_PAD.encode(upstream), 0)
+    }
+
+    fn made(&mut self) -> String {
+        loop {
+            let id = format!("toolu_{}_{}", self.seed, self.made);
+            self.made += 1;
+            if !self.is_used(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn numbered(&self, kind: &str, rest: &str, first: usize) -> String {
+        (first..)
+            .map(|number| format!("{kind}{number}_{rest}"))
+            .find(|id| !self.is_used(id))
+            .expect("the ids in use are finite")
+    }
+
+    fn is_used(&self, id: &str) -> bool {
+        self.used.iter().any(|used| used == id)
+    }
+}
+
+/// Gives the id that goes upstream for an id of the client's history.
+#[must_use]
+pub fn decode(outward: &str) -> Cow<'_, str> {
+    match exact(outward) {
+        Some(upstream) => Cow::Owned(upstream),
+        None => Cow::Borrowed(outward),
+    }
+}
+
+fn exact(outward: &str) -> Option<String> {
+    let (number, encoded) = outward.strip_prefix(EXACT)?.split_once('_')?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let upstream = String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
+    (!upstream.is_empty()).then_some(upstream)
+}
+
+fn is_plain_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ids(used: &[&str]) -> ToolIds {
+        ToolIds::new(used.iter().map(|&id| id.to_owned()).collect(), "msg_01Ab")
+    }
+
+    #[test]
+    fn a_plain_new_id_passes_through() {
+        let id = ids(&[]).outward("toolu_bdrk_01");
+        assert_eq!(
+            (id.as_str(), decode(&id).as_ref()),
+            ("toolu_bdrk_01", "toolu_bdrk_01")
+        );
+    }
+
+    #[test]
+    fn an_id_that_repeats_from_turn_to_turn_becomes_unique_on_both_sides() {
+        let mut first = ids(&["call_0"]);
+        let id = first.outward("call_0");
+        assert_eq!(id, "dgw_u1_call_0");
+        assert_eq!(decode(&id), "dgw_u1_call_0");
+        assert_eq!(first.outward("call_0"), "dgw_u2_call_0");
+    }
+
+    #[test]
+    fn kimis_id_comes_back_exactly_even_when_it_repeats() {
+        let mut conversation = ids(&[]);
+        let one = conversation.outward("functions.Bash:0");
+        let two = conversation.outward("functions.Bash:0");
+        assert_ne!(one, two);
+        assert_eq!(decode(&one), "functions.Bash:0");
+        assert_eq!(decode(&two), "functions.Bash:0");
+    }
+
+    #[test]
+    fn an_id_of_ours_that_a_model_copied_comes_back_as_it_was_said() {
+        let id = ids(&["dgw_u1_call_0"]).outward("dgw_u1_call_0");
+        assert_eq!(decode(&id), "dgw_u1_call_0");
+        assert_ne!(id, "dgw_u1_call_0");
+    }
+
+    #[test]
+    fn an_empty_id_gets_one_of_the_message() {
+        let mut conversation = ids(&["toolu_01Ab_0"]);
+        assert_eq!(conversation.outward(""), "toolu_01Ab_1");
+        assert_eq!(conversation.outward(""), "toolu_01Ab_2");
+    }
+
+    #[test]
+    fn damaged_ids_of_ours_stay_as_they_are() {
+        for id in [
+            "dgw_",
+            "dgw_x",
+            "dgw_x0_",
+            "dgw_x_ZnVu",
+            "dgw_x0_!",
+            "dgw_xa_ZnVu",
+        ] {
+            assert_eq!(decode(id), id);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_unique_well_formed_and_reversible(said in prop::collection::vec(prop_oneof!["call_[01]", "\\PC{0,12}", "dgw_[ux][0-2]_[a-c]{1,3}"], 0..12)) {
+            let mut conversation = ids(&["call_0"]);
+            let mut seen = vec!["call_0".to_owned()];
+            for upstream in said {
+                let id = conversation.outward(&upstream);
+                prop_assert!(id.chars().all(is_plain_char) && !id.is_empty());
+                prop_assert!(!seen.contains(&id));
+                let odd = !upstream.chars().all(is_plain_char) || upstream.starts_with(PREFIX);
+                if odd {
+                    prop_assert_eq!(decode(&id), upstream);
+                } else {
+                    prop_assert_eq!(&*decode(&id), id.as_str());
+                }
+                seen.push(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Tools: what the model may call, and how it must choose, for whatever model.
+//!
+//! Deferred tools that the client lists are offered: upstream there is no tool search, and calling one that was not
+//! loaded works. Claude Code's placeholder for them must never be called and is never offered.
+//! Tools that Anthropic runs become OpenRouter's where it has one, those that the client runs get their published schema.
+//! This file must not know which model will read the tools; [`build`](super::build) cleans schemas for it.
+
+use std::borrow::Cow;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use super::note::Note;
+use super::tool_names::ToolNames;
+use crate::protocol::anthropic::request::{
+    CacheControl, ChoiceMode, CustomTool, InvalidRequest, RawStr, Request, ServerTool, Tool,
+};
+
+/// Stands in Claude Code's list for the tools that are not loaded.
+const PLACEHOLDER: &str = "DeferredToolPlaceholder";
+
+/// The tools of a request, converted.
+#[derive(Clone, Debug, Default, yoke::Yokeable)]
+pub struct Tools<'a> {
+    /// What is offered.
+    pub offers: Vec<Offer<'a>>,
+    /// How the model must choose.
+    pub choice: Option<Choice<'a>>,
+    /// Whether it may call one tool at a time only.
+    pub one_at_a_time: bool,
+    /// The way back from names that were changed.
+    pub names: ToolNames,
+    /// What was left out.
+    pub notes: Vec<Note>,
+}
+
+/// A tool that is offered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Offer<'a> {
+    /// A function that the client runs.
+    Function(Function<'a>),
+    /// A tool that the upstream runs.
+    Server(Box<Server<'a>>),
+}
+
+/// A function that the client runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Function<'a> {
+    /// Its name, as it goes upstream.
+    pub name: Cow<'a, str>,
+    /// What it does, escaped.
+    pub description: Option<Cow<'a, str>>,
+    /// The JSON Schema of its input, with `type` and `properties`.
+    pub schema: Cow<'a, str>,
+    /// Whether calls must follow the schema exactly.
+    pub strict: bool,
+    /// A cache breakpoint.
+    pub cache: Option<CacheControl>,
+}
+
+/// A tool that the upstream runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server<'a> {
+    /// The upstream's type.
+    pub kind: &'static str,
+    /// Its settings, as Anthropic names them.
+    pub settings: ServerTool<'a>,
+}
+
+/// How the model must choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice<'a> {
+    /// As it likes.
+    Auto,
+    /// Some tool.
+    Required,
+    /// No tool.
+    None,
+    /// This function.
+    Function(Cow<'a, str>),
+    /// This tool of the upstream's.
+    Server(&'static str),
+}
+
+impl Choice<'_> {
+    /// Says whether the model must call something.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        matches!(self, Self::Required | Self::Function(_) | Self::Server(_))
+    }
+}
+
+/// Makes the tools of a request into those that are offered upstream.
+///
+/// # Errors
+/// When a tool can be run by Anthropic's servers alone, or has a type that nobody knows.
+pub fn convert_tools<'a>(request: &Request<'a>) -> Result<Tools<'a>, InvalidRequest> {
+    let mut tools = Tools::default();
+    for (index, tool) in request.tools.iter().enumerate() {
+        let offer = match tool {
+            Tool::Custom(tool) if tool.name == PLACEHOLDER => continue,
+            Tool::Custom(tool) => Some(Offer::Function(function(tool, &mut tools.names))),
+            Tool::Server(tool) => {
+                anthropics(tool, &mut tools).map_err(|fault| fault.within(index).within("tools"))?
+            }
+        };
+        tools.offers.extend(offer);
+    }
+    choose(request, &mut tools)?;
+    Ok(tools)
+}
+
+fn function<'a>(tool: &CustomTool<'a>, names: &mut ToolNames) -> Function<'a> {
+    let changed = match names.outward(&tool.name) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(changed) => Some(changed),
+    };
+    Function {
+        name: changed.map_or_else(|| tool.name.clone(), Cow::Owned),
+        description: tool
+            .description
+            .filter(|description| !description.is_empty())
+            .map(|description| Cow::Borrowed(RawStr::escaped(description))),
+        schema: whole_schema(tool),
+        strict: tool.strict,
+        cache: tool.cache,
+    }
+}
+
+/// Several providers refuse a schema without `type` or `properties`, which Anthropic does not ask for.
+fn whole_schema<'a>(tool: &CustomTool<'a>) -> Cow<'a, str> {
+    let schema = tool.schema.as_str();
+    let missing = match (tool.schema_has_type, tool.schema_has_properties) {
+        (true, true) => return Cow::Borrowed(schema),
+        (false, true) => r#""type":"object""#,
+        (true, false) => r#""properties":{}"#,
+        (false, false) => r#""type":"object","properties":{}"#,
+    };
+    let rest = schema.strip_prefix('{').unwrap_or_default();
+    let comma = if rest.trim_start().starts_with('}') {
+        ""
+    } else {
+        ","
+    };
+    Cow::Owned(format!("{{{missing}{comma}{rest}"))
+}
+
+fn anthropics<'a>(
+    tool: &ServerTool<'a>,
+    tools: &mut Tools<'a>,
+) -> Result<Option<Offer<'a>>, InvalidRequest> {
+    let kind = tool.kind.as_ref();
+    if let Some(sent) = upstreams(kind) {
+        return Ok(Some(Offer::Server(Box::new(Server {
+            kind: sent,
+            settings: tool.clone(),
+        }))));
+    }
+    if let Some((description, schema)) = published(kind) {
+        return Ok(Some(Offer::Function(Function {
+            name: tool
+                .name
+                .clone()
+                .ok_or_else(|| InvalidRequest::missing("name"))?,
+            description: Some(description_with_display(description, tool)),
+            schema: Cow::Borrowed(schema),
+            strict: false,
+            cache: tool.cache,
+        })));
+    }
+    if kind.starts_with("tool_search_tool_") {
+        tools.notes.push(Note::new(
+            "the tool search was left out, because all tools that the client lists are offered",
+        ));
+        return Ok(None);
+    }
+    if kind.starts_with("advisor_") {
+        tools.notes.push(Note::new(
+            "the advisor tool was left out, because only Anthropic's servers run it",
+        ));
+        return Ok(None);
+    }
+    Err(refused(kind))
+}
+
+fn upstreams(kind: &str) -> Option<&'static str> {
+    if kind.starts_with("web_search_") {
+        Some("openrouter:web_search")
+    } else if kind.starts_with("web_fetch_") {
+        Some("openrouter:web_fetch")
+    } else {
+        None
+    }
+}
+
+fn refused(kind: &str) -> InvalidRequest {
+    let known = [
+        "code_execution_",
+        "mcp_toolset",
+        "browser_toolset_",
+        "computer_toolset_",
+    ];
+    let message = if known.iter().any(|known| kind.starts_with(known)) {
+        format!(
+            "`{kind}` is run by Anthropic's servers only: give the model a tool of the client's instead"
+        )
+    } else {
+        format!(
+            "Input tag '{kind}' found using 'type' does not match any of the expected tags: 'custom', 'bash_*', \
+             'text_editor_*', 'memory_*', 'computer_*', 'web_search_*', 'web_fetch_*'"
+        )
+    };
+    InvalidRequest::at("type", message)
+}
+
+fn description_with_display<'a>(description: &'static str, tool: &ServerTool<'a>) -> Cow<'a, str> {
+    match tool.display {
+        Some((width, height)) => Cow::Owned(format!(
+            "{description} The screen is {width} pixels wide and {height} pixels high."
+        )),
+        None => Cow::Borrowed(description),
+    }
+}
+
+/// What Anthropic publishes of the tools that its models know and the client runs.
+fn published(kind: &str) -> Option<(&'static str, &'static str)> {
+    let dated = |name: &str| {
+        kind.strip_prefix(name)
+            .is_some_and(|date| date.len() == 9 && date.starts_with('_'))
+    };
+    if dated("bash") {
+        Some((BASH.0, BASH.1))
+    } else if dated("text_editor") {
+        Some((TEXT_EDITOR.0, TEXT_EDITOR.1))
+    } else if dated("memory") {
+        Some((MEMORY.0, MEMORY.1))
+    } else if dated("computer") {
+        Some((COMPUTER.0, COMPUTER.1))
+    } else {
+        None
+    }
+}
+
+const BASH: (&str, &str) = (
+    "Runs a command in a bash shell that keeps its state from call to call. `restart` starts a new shell.",
+    r#"{"type":"object","properties":{"command":{"type":"string","description":"The command to run; needed unless restart is true"},"restart":{"type":"boolean","description":"Start a new shell"}}}"#,
+);
+const TEXT_EDITOR: (&str, &str) = (
+    "Views, creates and edits text files.",
+    r#"{"type":"object","properties":{"command":{"type":"string","enum":["view","create","str_replace","insert","undo_edit"]},"path":{"type":"string","description":"The absolute path of the file or directory"},"file_text":{"type":"string","description":"For create: the content of the file"},"old_str":{"type":"string","description":"For str_replace: the text to replace, which must be in the file exactly once"},"new_str":{"type":"string","description":"For str_replace: the text to put there; for insert: the text to insert"},"insert_line":{"type":"integer","description":"For insert: the number of the line after which the text goes"},"insert_text":{"type":"string","description":"For insert: the text to insert"},"view_range":{"type":"array","items":{"type":"integer"},"description":"For view: the first and the last line; -1 is the end of the file"}},"required":["command","path"]}"#,
+);
+const MEMORY: (&str, &str) = (
+    "Keeps notes from conversation to conversation as files under /memories. Look there before you begin.",
+    r#"{"type":"object","properties":{"command":{"type":"string","enum":["view","create","str_replace","insert","delete","rename"]},"path":{"type":"string","description":"The path of the file or directory under /memories"},"file_text":{"type":"string","description":"For create: the content of the file"},"old_str":{"type":"string","description":"For str_replace: the text to replace"},"new_str":{"type":"string","description":"For str_replace: the text to put there"},"insert_line":{"type":"integer","description":"For insert: the number of the line after which the text goes"},"insert_text":{"type":"string","description":"For insert: the text to insert"},"view_range":{"type":"array","items":{"type":"integer"},"description":"For view: the first and the last line"},"old_path":{"type":"string","description":"For rename: the path now"},"new_path":{"type":"string","description":"For rename: the path then"}},"required":["command"]}"#,
+);
+const COMPUTER: (&str, &str) = (
+    "Uses a screen, a keyboard and a mouse. Take a screenshot to see what an action did.",
+    r#"{"type":"object","properties":{"action":{"type":"string","enum":["screenshot","key","type","mouse_move","left_click","right_click","middle_click","double_click","triple_click","left_click_drag","left_mouse_down","left_mouse_up","scroll","hold_key","wait","cursor_position","zoom"]},"coordinate":{"type":"array","items":{"type":"integer"},"description":"x and y in pixels from the left and the top"},"start_coordinate":{"type":"array","items":{"type":"integer"},"description":"For left_click_drag: where it begins"},"text":{"type":"string","description":"For type: the text; for key and hold_key: the keys, such as ctrl+s"},"scroll_direction":{"type":"string","enum":["up","down","left","right"]},"scroll_amount":{"type":"integer"},"duration":{"type":"number","description":"For hold_key and wait: seconds"},"region":{"type":"array","items":{"type":"integer"},"description":"For zoom: left, top, right, bottom"}},"required":["action"]}"#,
+);
+
+fn choose<'a>(request: &Request<'a>, tools: &mut Tools<'a>) -> Result<(), InvalidRequest> {
+    let Some(choice) = &request.tool_choice else {
+        return Ok(());
+    };
+    tools.one_at_a_time = choice.one_at_a_time;
+    let chosen = match &choice.mode {
+        ChoiceMode::Auto => Choice::Auto,
+        ChoiceMode::None => Choice::None,
+        ChoiceMode::Any => Choice::Required,
+        ChoiceMode::Tool(name) => named(request, tools, name)?,
+    };
+    if tools.offers.is_empty() {
+        if chosen.is_forced() {
+            tools.notes.push(Note::new(
+                "`tool_choice` was left out, because no tool is offered",
+            ));
+        }
+        return Ok(());
+    }
+    tools.choice = Some(chosen);
+    Ok(())
+}
+
+fn named<'a>(
+    request: &Request<'a>,
+    tools: &mut Tools<'a>,
+    name: &Cow<'a, str>,
+) -> Result<Choice<'a>, InvalidRequest> {
+    let server = request.tools.iter().find_map(|tool| match tool {
+        Tool::Server(tool) if tool.name.as_ref() == Some(name) => upstreams(&tool.kind),
+        _ => None,
+    });
+    if let Some(kind) = server {
+        return Ok(Choice::Server(kind));
+    }
+    let sent = match tools.names.outward(name) {
+        Cow::Borrowed(_) => name.clone(),
+        Cow::Owned(changed) => Cow::Owned(changed),
+    };
+    let offered = tools
+        .offers
+        .iter()
+        .any(|offer| matches!(offer, Offer::Function(function) if function.name == sent));
+    if offered {
+        Ok(Choice::Function(sent))
+    } else {
+        Err(InvalidRequest::at(
+            "tool_choice.name",
+            format!("Tool '{name}' is not offered to the model"),
+        ))
+    }
+}
+
+/// The names and the choice, not the schemas.
+impl Serialize for Tools<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let offered: Vec<&str> = self
+            .offers
+            .iter()
+            .map(|offer| match offer {
+                Offer::Function(function) => function.name.as_ref(),
+                Offer::Server(server) => server.kind,
+            })
+            .collect();
+        let choice = self.choice.as_ref().map(|choice| match choice {
+            Choice::Auto => "auto",
+            Choice::Required => "required",
+            Choice::None => "none",
+            Choice::Function(name) => name,
+            Choice::Server(kind) => kind,
+        });
+        let mut shape = serializer.serialize_struct("Tools", 5)?;
+        shape.serialize_field("offered", &offered)?;
+        shape.serialize_field("choice", &choice)?;
+        shape.serialize_field("one_at_a_time", &self.one_at_a_time)?;
+        shape.serialize_field("renamed", &self.names)?;
+        shape.serialize_field("notes", &self.notes)?;
+        shape.end()
+    }
+}

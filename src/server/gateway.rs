@@ -1,0 +1,73 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::{EventSink, Plan, PlanInfo};
+use crate::protocol::anthropic::error::ApiError;
+use crate::store::Store;
+use crate::tasks::{ClientReply, ClientRequest};
+use crate::upstream::{Client, Models};
+
+/// A plan that serves a route of the Messages API.
+pub type MessagesPlan = Plan<ClientRequest, ClientReply>;
+
+/// The longest a new request waits while the observers catch up.
+const LONGEST_ADMISSION: Duration = Duration::from_secs(5);
+/// How often it looks again.
+const ADMISSION_PAUSE: Duration = Duration::from_millis(2);
+
+/// What the handlers share. One for the process.
+pub struct Gateway {
+    /// Serves `POST /v1/messages`.
+    pub messages: ArcSwap<MessagesPlan>,
+    /// Serves `POST /v1/messages/count_tokens`.
+    pub count_tokens: ArcSwap<MessagesPlan>,
+    /// Where events go.
+    pub events: EventSink,
+    /// Owns what goes on after an answer.
+    pub tracker: TaskTracker,
+    /// The upstream.
+    pub client: Arc<Client>,
+    /// Its models.
+    pub models: Arc<Models>,
+    /// The recorded runs.
+    pub store: Arc<dyn Store>,
+    /// Makes the text of `/metrics`.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// The largest request body in bytes.
+    pub body_limit: usize,
+}
+
+impl Gateway {
+    /// The plans in use.
+    #[must_use]
+    pub fn plans(&self) -> Vec<Arc<PlanInfo>> {
+        [&self.messages, &self.count_tokens]
+            .iter()
+            .map(|plan| Arc::clone(plan.load().info()))
+            .collect()
+    }
+
+    /// Waits until the observers have room for another run: a full queue slows requests down rather than losing a run.
+    ///
+    /// # Errors
+    /// Overloaded, when they do not catch up in time.
+    pub async fn admit(&self) -> Result<(), ApiError> {
+        if self.events.has_room() {
+            return Ok(());
+        }
+        let since = Instant::now();
+        while since.elapsed() < LONGEST_ADMISSION {
+            tokio::time::sleep(ADMISSION_PAUSE).await;
+            if self.events.has_room() {
+                return Ok(());
+            }
+        }
+        let message = "Dagway is recording more runs than its disk can take; try again in a moment";
+        Err(ApiError::overloaded(message))
+    }
+}

@@ -1,0 +1,273 @@
+//! Who may come in: the Host header on loopback, client keys, the dashboard's password. And request ids on every answer.
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, web};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+use super::errors;
+use crate::engine::RunId;
+use crate::protocol::anthropic::error::ApiError;
+
+/// Who may come in.
+#[derive(Debug, Default)]
+pub struct Guard {
+    /// Keys that clients of the Messages API may present; any or none when empty.
+    pub client_keys: Vec<SecretString>,
+    /// The password of dashboard, run API and metrics; none when empty.
+    pub password: Option<SecretString>,
+    /// Host names under which a server on loopback may be addressed, besides the loopback ones; `None`: do not look.
+    pub allowed_hosts: Option<Vec<String>>,
+}
+
+/// Which door a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    /// The Messages API.
+    Clients,
+    /// Dashboard, run API, metrics.
+    Operators,
+    /// Liveness and greetings.
+    Everybody,
+}
+
+/// Lets a request in or answers in its place.
+///
+/// # Errors
+/// Those of the handlers behind it.
+pub async fn check<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let refusal = request
+        .app_data::<web::Data<Guard>>()
+        .and_then(|guard| guard.refuse(&request));
+    if let Some(refusal) = refusal {
+        return Ok(request.into_response(refusal).map_into_right_body());
+    }
+    let mut response = next.call(request).await?;
+    let name = HeaderName::from_static("request-id");
+    if !response.headers().contains_key(&name)
+        && let Ok(value) = HeaderValue::from_str(&request_id())
+    {
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response.map_into_left_body())
+}
+
+impl Guard {
+    fn refuse(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        if !self.host_is_ours(request) {
+            let message = "this host name is not one of Dagway's; address it as localhost or 127.0.0.1, \
+                           or add the name to server.allowed_hosts";
+            return Some(errors::answer(
+                &ApiError::permission(message),
+                &request_id(),
+            ));
+        }
+        match door(request) {
+            Door::Clients if !self.client_may(request) => {
+                let message = "this is not one of Dagway's client keys; send one from DAGWAY_CLIENT_KEYS \
+                               as x-api-key or as a bearer token (ANTHROPIC_AUTH_TOKEN)";
+                Some(errors::answer(
+                    &ApiError::authentication(message),
+                    &request_id(),
+                ))
+            }
+            Door::Operators if !self.operator_may(request) => {
+                let challenge = (
+                    WWW_AUTHENTICATE,
+                    "Basic realm=\"Dagway\", charset=\"UTF-8\"",
+                );
+                Some(
+                    HttpResponse::Unauthorized()
+                        .insert_header(challenge)
+                        .body("the dashboard's password is needed"),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// A page of a stranger must not reach a server on loopback under the stranger's own name (DNS rebinding).
+    fn host_is_ours(&self, request: &ServiceRequest) -> bool {
+        let Some(allowed) = &self.allowed_hosts else {
+            return true;
+        };
+        let Some(host) = request
+            .headers()
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+        else {
+            return true;
+        };
+        let name = without_port(host);
+        let is_loopback = name.eq_ignore_ascii_case("localhost")
+            || name
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback());
+        is_loopback
+            || allowed
+                .iter()
+                .any(|allowed| allowed.eq_ignore_ascii_case(name))
+    }
+
+    fn client_may(&self, request: &ServiceRequest) -> bool {
+        if self.client_keys.is_empty() {
+            return true;
+        }
+        let text = |name: &str| {
+            request
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let bearer = text(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+        let presented = [text("x-api-key"), bearer];
+        presented
+            .into_iter()
+            .flatten()
+            .any(|key| self.client_keys.iter().any(|known| is_same(known, key)))
+    }
+
+    fn operator_may(&self, request: &ServiceRequest) -> bool {
+        let Some(password) = &self.password else {
+            return true;
+        };
+        let basic = request
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let decoded = basic
+            .and_then(|value| value.strip_prefix("Basic "))
+            .and_then(|value| BASE64_STANDARD.decode(value).ok())
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        decoded
+            .as_deref()
+            .and_then(|pair| pair.split_once(':'))
+            .is_some_and(|(_, given)| is_same(password, given))
+    }
+}
+
+fn door(request: &ServiceRequest) -> Door {
+    let path = request.path();
+    let is_greeting =
+        path == "/api/hello" || (path == "/" && request.method() == actix_web::http::Method::HEAD);
+    if is_greeting || path == "/health" || path == "/health/ready" {
+        return Door::Everybody;
+    }
+    if path == "/v1" || path.starts_with("/v1/") {
+        Door::Clients
+    } else {
+        Door::Operators
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') =>
+        {
+            name
+        }
+        _ => host,
+    }
+}
+
+/// Compares without telling by the time it takes how much was right.
+fn is_same(known: &SecretString, given: &str) -> bool {
+    known
+        .expose_secret()
+        .as_bytes()
+        .ct_eq(given.as_bytes())
+        .into()
+}
+
+fn request_id() -> String {
+    format!("req_{}", RunId::now().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn guard() -> Guard {
+        Guard {
+            client_keys: vec![SecretString::from("key-1"), SecretString::from("key-2")],
+            password: Some(SecretString::from("open sesame")),
+            allowed_hosts: Some(vec!["gateway.test".to_owned()]),
+        }
+    }
+
+    fn status(request: TestRequest) -> Option<u16> {
+        guard()
+            .refuse(&request.to_srv_request())
+            .map(|response| response.status().as_u16())
+    }
+
+    #[test]
+    fn a_strangers_host_name_is_refused() {
+        for host in [
+            "evil.test",
+            "localhost.evil.test:4000",
+            "127.0.0.1.evil.test",
+            "[::2]:80",
+            "",
+        ] {
+            let request = TestRequest::get()
+                .uri("/health")
+                .insert_header((HOST, host));
+            assert_eq!(status(request), Some(403), "{host}");
+        }
+        for host in [
+            "localhost",
+            "LOCALHOST:4000",
+            "127.0.0.1:1",
+            "127.8.8.8",
+            "[::1]:4000",
+            "gateway.test:80",
+        ] {
+            let request = TestRequest::get()
+                .uri("/health")
+                .insert_header((HOST, host));
+            assert_eq!(status(request), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_client_needs_one_of_the_keys_in_either_header() {
+        let with = |name: &'static str, value: &'static str| {
+            TestRequest::post()
+                .uri("/v1/messages")
+                .insert_header((name, value))
+        };
+        assert_eq!(status(TestRequest::post().uri("/v1/messages")), Some(401));
+        assert_eq!(status(with("x-api-key", "key-3")), Some(401));
+        assert_eq!(status(with("authorization", "Bearer key-")), Some(401));
+        assert_eq!(status(with("x-api-key", "key-1")), None);
+        assert_eq!(status(with("authorization", "Bearer key-2")), None);
+    }
+
+    #[test]
+    fn an_operator_needs_the_password() {
+        let with = |pair: &str| {
+            let basic = format!("Basic {}", BASE64_STANDARD.encode(pair));
+            TestRequest::get()
+                .uri("/api/runs")
+                .insert_header((AUTHORIZATION, basic))
+        };
+        assert_eq!(status(TestRequest::get().uri("/")), Some(401));
+        assert_eq!(status(TestRequest::get().uri("/metrics")), Some(401));
+        assert_eq!(status(with("me:open says me")), Some(401));
+        assert_eq!(status(with("me:open sesame")), None);
+        assert_eq!(status(TestRequest::get().uri("/health")), None);
+    }
+}

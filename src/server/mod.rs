@@ -1,0 +1,23 @@
+//! The HTTP server: routes in one table, thin handlers.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`routes`] | every route, in one table |
+//! | [`gateway`] | what handlers share |
+//! | [`runs`] | a request becomes a run, a run becomes an answer |
+//! | [`errors`] | failures as Anthropic errors; nothing else makes error bodies |
+//! | [`guard`] | keys, password, Host header, request ids |
+//! | [`models`] | `/v1/models` |
+//! | [`health`] | liveness, readiness, metrics, greetings |
+//!
+//! It knows nothing of SQL and makes no pages.
+
+pub mod errors;
+pub mod gateway;
+pub mod guard;
+pub mod health;
+pub mod models;
+pub mod routes;
+pub mod runs;
+
+pub use gateway::Gateway;

@@ -1,0 +1,262 @@
+//! A request becomes a run, and the run an answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::error::PayloadError;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tracing::Instrument;
+
+use super::errors;
+use super::gateway::{Gateway, MessagesPlan};
+use crate::engine::{Reporter, RunId, RunStart, Timestamp, TraceContext};
+use crate::facts::{self, payload};
+use crate::protocol::anthropic::error::ApiError;
+use crate::tasks::{ClientReply, ClientRequest, Content};
+
+/// The longest pause in the middle of a request body.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
+
+/// `POST /v1/messages`.
+pub async fn messages(
+    request: HttpRequest,
+    body: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    let plan = gateway.messages.load_full();
+    serve(&request, body, &gateway, &plan).await
+}
+
+/// `POST /v1/messages/count_tokens`.
+pub async fn count_tokens(
+    request: HttpRequest,
+    body: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    let plan = gateway.count_tokens.load_full();
+    serve(&request, body, &gateway, &plan).await
+}
+
+async fn serve(
+    request: &HttpRequest,
+    body: web::Payload,
+    gateway: &Gateway,
+    plan: &Arc<MessagesPlan>,
+) -> HttpResponse {
+    let id = RunId::now();
+    let request_id: Arc<str> = format!("req_{}", id.simple()).into();
+    let body = match read_body(request.headers(), body, gateway.body_limit).await {
+        Ok(body) => body,
+        Err(error) => return errors::answer(&error, &request_id),
+    };
+    if let Err(error) = gateway.admit().await {
+        return errors::answer(&error, &request_id);
+    }
+    let input = client_request(request.headers(), body);
+    let trace = header(request.headers(), "traceparent")
+        .as_deref()
+        .and_then(TraceContext::parse);
+    let trace = trace.unwrap_or_else(|| TraceContext::of_run(id));
+    let start = RunStart {
+        id,
+        at: Timestamp::now(),
+        request_id,
+        trace,
+    };
+    let span = tracing::error_span!("run", run.id = %id, request.id = %start.request_id);
+    run(gateway, plan, (request.headers(), input), start)
+        .instrument(span)
+        .await
+}
+
+async fn run(
+    gateway: &Gateway,
+    plan: &Arc<MessagesPlan>,
+    (headers, input): (&HeaderMap, ClientRequest),
+    start: RunStart,
+) -> HttpResponse {
+    let clock = Clock {
+        received: input.received,
+        waited: None,
+    };
+    let request_id = Arc::clone(&start.request_id);
+    let asked = input.body();
+    let mut run = plan.start(Arc::new(input), start, &gateway.events);
+    let reporter = run.reporter().clone();
+    reporter.payload(payload::CLIENT_REQUEST_HEADERS, shown(headers));
+    if let Some(asked) = asked {
+        reporter.payload(payload::CLIENT_REQUEST, asked);
+    }
+    let response = match run.reply().await {
+        Ok(reply) => answer(reply, &reporter, clock),
+        Err(failure) => {
+            let error = errors::of_run(&failure);
+            reporter.fact(facts::ERROR_TYPE, error.kind.name());
+            reporter.payload(
+                payload::CLIENT_RESPONSE,
+                Bytes::from(error.body(&request_id)),
+            );
+            let mut response = errors::answer(&error, &request_id);
+            state_answer(&mut response, &reporter, clock);
+            response
+        }
+    };
+    let rest = gateway.tracker.track_future(run.finish().in_current_span());
+    actix_web::rt::spawn(rest);
+    response
+}
+
+/// What is needed to tell Dagway's own time from the upstream's.
+#[derive(Clone, Copy)]
+struct Clock {
+    received: Instant,
+    waited: Option<(Instant, Instant)>,
+}
+
+impl Clock {
+    fn overhead_us(&self) -> u64 {
+        let whole = self.received.elapsed();
+        let waited = self
+            .waited
+            .map(|(from, until)| until.duration_since(from))
+            .unwrap_or_default();
+        u64::try_from(whole.saturating_sub(waited).as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+fn answer(reply: ClientReply, reporter: &Reporter, mut clock: Clock) -> HttpResponse {
+    clock.waited = reply.waited;
+    let mut builder = HttpResponse::Ok();
+    insert(&mut builder, "request-id", &reporter.start().request_id);
+    if let Some(model) = &reply.model {
+        insert(&mut builder, "x-dagway-model", model);
+    }
+    if let Some(generation) = &reply.generation {
+        insert(&mut builder, "x-generation-id", generation);
+    }
+    let mut response = match reply.content {
+        Content::Whole(body) => {
+            builder.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+            builder.body(body)
+        }
+        Content::Stream(flow) => {
+            builder.insert_header((
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            ));
+            builder.insert_header((
+                CACHE_CONTROL,
+                HeaderValue::from_static("no-cache, no-transform"),
+            ));
+            builder.insert_header((
+                HeaderName::from_static("x-accel-buffering"),
+                HeaderValue::from_static("no"),
+            ));
+            builder.streaming(flow)
+        }
+    };
+    state_answer(&mut response, reporter, clock);
+    response
+}
+
+/// Adds the headers that every answer of a run has, and records what the client got.
+fn state_answer(response: &mut HttpResponse, reporter: &Reporter, clock: Clock) {
+    let overhead = clock.overhead_us();
+    let status = i64::from(response.status().as_u16());
+    let headers = response.headers_mut();
+    for (name, text) in [
+        ("x-dagway-run", reporter.run_id().to_string()),
+        ("x-dagway-overhead-us", overhead.to_string()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    reporter.fact(facts::STATUS, status);
+    reporter.fact(
+        facts::OVERHEAD_US,
+        i64::try_from(overhead).unwrap_or(i64::MAX),
+    );
+    reporter.payload(payload::CLIENT_RESPONSE_HEADERS, shown(headers));
+}
+
+fn insert(builder: &mut HttpResponseBuilder, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        builder.insert_header((HeaderName::from_static(name), value));
+    }
+}
+
+async fn read_body(
+    headers: &HeaderMap,
+    mut body: web::Payload,
+    limit: usize,
+) -> Result<Vec<u8>, ApiError> {
+    let announced =
+        header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse::<usize>().ok());
+    let too_large = || ApiError::request_too_large(limit);
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    // An announced length is only a promise: no more than 1 MB is set aside for it.
+    let mut whole = Vec::with_capacity(announced.unwrap_or(4096).min(1 << 20));
+    while let Some(piece) = next_piece(&mut body).await? {
+        let piece = piece
+            .map_err(|error| ApiError::invalid_request(format!("body: it broke off: {error}")))?;
+        if whole.len() + piece.len() > limit {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
+}
+
+async fn next_piece(
+    body: &mut web::Payload,
+) -> Result<Option<Result<Bytes, PayloadError>>, ApiError> {
+    let piece = tokio::time::timeout(BODY_PAUSE, body.next()).await;
+    piece
+        .map_err(|_| ApiError::invalid_request("body: nothing more of it came for 30 s".to_owned()))
+}
+
+fn client_request(headers: &HeaderMap, body: Vec<u8>) -> ClientRequest {
+    let bytes = body.len();
+    ClientRequest {
+        text: String::from_utf8(body).ok().map(Arc::new),
+        bytes,
+        session: header(headers, "x-claude-code-session-id"),
+        agent: header(headers, "x-claude-code-agent-id"),
+        user_agent: header(headers, "user-agent"),
+        betas: header(headers, "anthropic-beta"),
+        received: Instant::now(),
+    }
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// Headers as the JSON object in which they are kept, secrets redacted.
+fn shown(headers: &HeaderMap) -> Bytes {
+    const SECRET: [&str; 4] = [
+        "authorization",
+        "x-api-key",
+        "cookie",
+        "proxy-authorization",
+    ];
+    let mut object = serde_json::Map::new();
+    for (name, value) in headers {
+        let is_secret = SECRET.contains(&name.as_str());
+        let text = if is_secret {
+            "[redacted]"
+        } else {
+            value.to_str().unwrap_or("[binary]")
+        };
+        object.insert(name.as_str().to_owned(), text.into());
+    }
+    Bytes::from(serde_json::Value::Object(object).to_string())
+}

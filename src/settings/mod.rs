@@ -1,0 +1,264 @@
+//! Settings: read once, here only, from the compiled-in defaults, a file and the environment.
+//!
+//! A wrong setting is a sentence that says where it was written and what would be right.
+//! This module must not know what a setting is used for.
+
+mod source;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+
+pub use source::{Error, read};
+
+/// The defaults, commented: the reference of all settings.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// How clients reach Dagway.
+    pub server: Server,
+    /// How Dagway reaches the models.
+    pub upstream: Upstream,
+    /// What model names mean.
+    pub models: Models,
+    /// Where the graphs come from.
+    pub workflows: Workflows,
+    /// What is kept of runs, and where.
+    pub store: Store,
+    /// What is written to the log.
+    pub log: Log,
+    /// Where traces go.
+    pub telemetry: Telemetry,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Where to listen.
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    /// Keys that clients may present.
+    pub client_keys: Vec<Secret>,
+    /// The password of dashboard and run API.
+    pub dashboard_password: Secret,
+    /// Further host names allowed on loopback.
+    pub allowed_hosts: Vec<String>,
+    /// The largest request body, in megabytes.
+    pub body_limit_mb: u32,
+    /// Worker threads; 0 is one per core.
+    pub workers: usize,
+    /// Silence after which a stream gets a ping.
+    #[serde(deserialize_with = "duration")]
+    pub ping_after: Duration,
+    /// How long requests may go on after a signal.
+    #[serde(deserialize_with = "duration")]
+    pub shutdown_grace: Duration,
+}
+
+/// `[upstream]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// The API's base URL, such as `https://openrouter.ai/api/v1`.
+    pub base_url: String,
+    /// The key for it.
+    pub api_key: Secret,
+    /// Sent as `HTTP-Referer`.
+    pub referer: String,
+    /// Sent as `X-OpenRouter-Title`.
+    pub title: String,
+    /// The longest wait for a connection.
+    #[serde(deserialize_with = "duration")]
+    pub connect_timeout: Duration,
+    /// The longest silence without any byte.
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    /// The longest silence without data.
+    #[serde(deserialize_with = "duration")]
+    pub progress_timeout: Duration,
+    /// How long an answer is held back to see whether it begins with an error.
+    #[serde(deserialize_with = "duration")]
+    pub early_error_wait: Duration,
+    /// How often the catalogue is fetched.
+    #[serde(deserialize_with = "duration")]
+    pub catalogue_refresh: Duration,
+}
+
+/// `[models]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    /// OpenRouter's `provider` object as JSON, or nothing.
+    pub provider: String,
+    /// Names that people type, and the model each stands for.
+    pub aliases: BTreeMap<String, String>,
+}
+
+/// `[workflows]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workflows {
+    /// A folder with the user's workflow files, or nothing.
+    pub folder: PathBuf,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The folder of the run store; never empty once read.
+    pub folder: PathBuf,
+    /// How long runs are kept.
+    #[serde(deserialize_with = "duration")]
+    pub keep_for: Duration,
+    /// How large the store may grow, in megabytes.
+    pub keep_mb: u64,
+    /// Whether bodies are kept.
+    pub payloads: bool,
+    /// The longest text kept of an artifact, in kilobytes.
+    pub preview_kb: usize,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines are written.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+    /// For eyes.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// The base URL of an OTLP/HTTP receiver, or nothing.
+    pub endpoint: String,
+    /// `name=value` pairs sent along.
+    pub headers: Secret,
+    /// The service's name in traces.
+    pub service_name: String,
+    /// `name=value` pairs that describe the service.
+    pub resource_attributes: String,
+}
+
+impl Settings {
+    /// The defaults alone, as with an empty environment.
+    ///
+    /// # Errors
+    /// Never in a released binary: the defaults are tested.
+    pub fn defaults() -> Result<Self, Error> {
+        read(None, &[])
+    }
+}
+
+impl Server {
+    /// Whether only programs on this machine can connect.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+}
+
+/// A text that never appears in logs: it prints as `[redacted]`.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Wraps a text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(SecretString::from(text.into()))
+    }
+
+    /// The text itself. Say why at every call.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Whether nothing was given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_empty()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_empty() {
+            "[empty]"
+        } else {
+            "[redacted]"
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::new(text.trim()))
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        serde::de::Error::custom(format!(
+            "`{text}` is not an IP address with a port, such as 127.0.0.1:4000"
+        ))
+    })
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let signed: jiff::SignedDuration = text.parse().map_err(|_| {
+        serde::de::Error::custom(format!(
+            "`{text}` is not a time; write it with its unit, such as 30s"
+        ))
+    })?;
+    let duration = signed.unsigned_abs();
+    if signed.is_negative() || duration.is_zero() {
+        return Err(serde::de::Error::custom(format!(
+            "`{text}` is not a positive time"
+        )));
+    }
+    Ok(duration)
+}
+
+/// Where runs are stored when nobody said otherwise.
+fn default_data_folder(environment: &[(String, String)]) -> PathBuf {
+    let variable = |name: &str| {
+        environment
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value)
+    };
+    if let Some(data) = variable("XDG_DATA_HOME") {
+        return Path::new(data).join("dagway");
+    }
+    match variable("HOME") {
+        Some(home) => Path::new(home).join(".local/share/dagway"),
+        None => PathBuf::from(".dagway"),
+    }
+}

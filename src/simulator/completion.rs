@@ -1,0 +1,406 @@
+//! Puts a turn into the JSON of chat completions: as chunks, or whole.
+//!
+//! It must not know sockets or time beyond the number that goes into `created`.
+
+use serde_json::{Value, json};
+
+use super::catalogue::Family;
+use super::conversation::{Conversation, tokens};
+use super::dialect::{self, Thought};
+use super::script::{Finish, ToolIds, Turn, Usage};
+
+/// Sizes of the pieces in which text and arguments come, in characters, over and over.
+const SIZES: [usize; 6] = [4, 11, 3, 17, 8, 6];
+const MOST_CHUNKS: usize = 100_000;
+
+/// A turn as it will be said to one request.
+pub(super) struct Completion {
+    pub(super) id: String,
+    created: u64,
+    model: &'static str,
+    family: Family,
+    thought: Thought,
+    text: String,
+    calls: Vec<Call>,
+    interleave: bool,
+    refusal: Option<String>,
+    annotations: Vec<Value>,
+    finish: Finish,
+    usage: Value,
+}
+
+struct Call {
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Completion {
+    /// Says a turn to a request: with its ids, within its limits, at its price. `cached` input tokens were seen before.
+    pub(super) fn new(
+        turn: &Turn,
+        conversation: &Conversation<'_>,
+        created: u64,
+        cached: u64,
+    ) -> Self {
+        let family = conversation.model.family;
+        let mut calls = named_calls(turn, conversation);
+        let (text, cut) = within_limits(&whole_text(turn), conversation);
+        let finish = turn
+            .finish
+            .or(cut)
+            .unwrap_or(match (&turn.refusal, calls.is_empty()) {
+                (Some(_), _) => Finish::ContentFilter,
+                (None, false) => Finish::ToolCalls,
+                (None, true) => Finish::Stop,
+            });
+        if finish == Finish::Length
+            && let Some(last) = calls.last_mut()
+        {
+            last.arguments = first_half(&last.arguments);
+        }
+        let thought = thought(turn, conversation, calls.first());
+        let output = text.len()
+            + calls
+                .iter()
+                .map(|call| call.arguments.len() + 12)
+                .sum::<usize>();
+        let usage = used(turn, conversation, output, cached);
+        Self {
+            id: format!("gen-{created}-{}", dialect::name(20)),
+            created,
+            model: conversation.model.canonical,
+            family,
+            thought,
+            text,
+            calls,
+            interleave: turn.interleave,
+            refusal: turn.refusal.clone(),
+            annotations: turn.citations.iter().map(annotation).collect(),
+            finish,
+            usage: priced(&usage, conversation, turn.citations.len()),
+        }
+    }
+
+    /// The chunks, the terminal one twice.
+    pub(super) fn chunks(&self) -> Vec<Value> {
+        let mut chunks: Vec<Value> = self
+            .deltas()
+            .into_iter()
+            .map(|delta| self.chunk(&delta))
+            .collect();
+        let mut last = self.chunk(&json!({ "role": "assistant", "content": "" }));
+        last["choices"][0]["finish_reason"] = dialect::finish_reason(self.finish).into();
+        last["choices"][0]["native_finish_reason"] = self.native().into();
+        chunks.push(last.clone());
+        last["usage"] = self.usage.clone();
+        chunks.push(last);
+        chunks
+    }
+
+    /// The answer to a request that does not stream.
+    pub(super) fn whole(&self) -> Value {
+        let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let mut message = json!({
+            "role": "assistant",
+            "content": optional(&self.text),
+            "refusal": self.refusal,
+            "reasoning": optional(&self.thought.words),
+        });
+        if !self.thought.whole.is_empty() {
+            message["reasoning_details"] = self.thought.whole.clone().into();
+        }
+        if !self.annotations.is_empty() {
+            message["annotations"] = self.annotations.clone().into();
+        }
+        if !self.calls.is_empty() {
+            let calls = self
+                .calls
+                .iter()
+                .enumerate()
+                .map(|(index, call)| call.whole(index));
+            message["tool_calls"] = calls.collect();
+        }
+        json!({
+            "id": self.id, "object": "chat.completion", "created": self.created,
+            "model": self.model, "provider": "Simulated", "system_fingerprint": null,
+            "choices": [{
+                "index": 0, "logprobs": null,
+                "finish_reason": dialect::finish_reason(self.finish),
+                "native_finish_reason": self.native(),
+                "message": message,
+            }],
+            "usage": self.usage,
+        })
+    }
+
+    /// A chunk around a delta.
+    pub(super) fn chunk(&self, delta: &Value) -> Value {
+        json!({
+            "id": self.id, "object": "chat.completion.chunk", "created": self.created,
+            "model": self.model, "provider": "Simulated",
+            "choices": [{
+                "index": 0, "delta": delta, "logprobs": null,
+                "finish_reason": null, "native_finish_reason": null,
+            }],
+        })
+    }
+
+    fn native(&self) -> &'static str {
+        dialect::native_finish_reason(self.family, self.finish)
+    }
+
+    fn deltas(&self) -> Vec<Value> {
+        let mut deltas = Vec::new();
+        for words in pieces(&self.thought.words) {
+            let details: Vec<Value> = self.thought.piece(words).into_iter().collect();
+            deltas.push(json!({
+                "role": "assistant", "content": "", "reasoning": words, "reasoning_details": details,
+            }));
+        }
+        deltas.extend(self.thought.seals.iter().map(seal));
+        for text in pieces(&self.text) {
+            deltas.push(json!({ "role": "assistant", "content": text }));
+        }
+        for text in pieces(self.refusal.as_deref().unwrap_or_default()) {
+            deltas.push(json!({ "role": "assistant", "content": "", "refusal": text }));
+        }
+        if !self.annotations.is_empty() {
+            deltas.push(
+                json!({ "role": "assistant", "content": "", "annotations": self.annotations }),
+            );
+        }
+        deltas.extend(self.call_deltas());
+        deltas.extend(self.thought.late.iter().map(seal));
+        deltas
+    }
+
+    fn call_deltas(&self) -> Vec<Value> {
+        let is_whole = self.family == Family::Gemini && !self.interleave;
+        let mut by_call: Vec<Vec<Value>> = self
+            .calls
+            .iter()
+            .enumerate()
+            .map(|(index, call)| {
+                if is_whole {
+                    vec![call.opener(index, &call.arguments)]
+                } else {
+                    call.fragments(index)
+                }
+            })
+            .collect();
+        if !self.interleave {
+            return by_call.into_iter().flatten().collect();
+        }
+        for fragments in &mut by_call {
+            fragments.reverse();
+        }
+        let longest = by_call.iter().map(Vec::len).max().unwrap_or(0);
+        let mut deltas = Vec::new();
+        for _ in 0..longest {
+            deltas.extend(by_call.iter_mut().filter_map(Vec::pop));
+        }
+        deltas
+    }
+}
+
+impl Call {
+    fn opener(&self, index: usize, arguments: &str) -> Value {
+        json!({ "role": "assistant", "content": null, "tool_calls": [{
+            "index": index, "id": self.id, "type": "function",
+            "function": { "name": self.name, "arguments": arguments },
+        }] })
+    }
+
+    /// The opener, an empty fragment as hosts like to send, and the arguments.
+    fn fragments(&self, index: usize) -> Vec<Value> {
+        let fragment = |text: &str| {
+            json!({ "role": "assistant", "content": null, "tool_calls": [{
+                "index": index, "function": { "arguments": text },
+            }] })
+        };
+        let mut fragments = vec![self.opener(index, ""), fragment("")];
+        fragments.extend(pieces(&self.arguments).into_iter().map(fragment));
+        fragments
+    }
+
+    fn whole(&self, index: usize) -> Value {
+        json!({
+            "type": "function", "index": index, "id": self.id,
+            "function": { "name": self.name, "arguments": self.arguments },
+        })
+    }
+}
+
+fn seal(detail: &Value) -> Value {
+    json!({ "role": "assistant", "content": "", "reasoning": null, "reasoning_details": [detail] })
+}
+
+fn annotation(citation: &super::script::Citation) -> Value {
+    json!({ "type": "url_citation", "url_citation": {
+        "url": citation.url, "title": citation.title, "start_index": 0, "end_index": 0,
+    } })
+}
+
+fn named_calls(turn: &Turn, conversation: &Conversation<'_>) -> Vec<Call> {
+    let before = conversation.calls_so_far();
+    let named = |(index, call): (usize, &super::script::ToolCall)| Call {
+        id: match (&call.id, turn.ids) {
+            (Some(id), _) => id.clone(),
+            (None, ToolIds::Repeat) => format!("call_{index}"),
+            (None, ToolIds::Empty) => String::new(),
+            (None, ToolIds::Family) => {
+                dialect::call_id(conversation.model.family, &call.name, before + index)
+            }
+        },
+        name: call.name.clone(),
+        arguments: match &call.args {
+            Value::String(text) => text.clone(),
+            args => args.to_string(),
+        },
+    };
+    turn.tools.iter().enumerate().map(named).collect()
+}
+
+fn thought(turn: &Turn, conversation: &Conversation<'_>, first_call: Option<&Call>) -> Thought {
+    if turn.think.is_empty() || !conversation.reasons() || conversation.hides_reasoning() {
+        return Thought::default();
+    }
+    let first_id = first_call.map(|call| call.id.as_str()).unwrap_or_default();
+    dialect::thought(
+        conversation.model.family,
+        &turn.think,
+        turn.redacted,
+        first_id,
+    )
+}
+
+/// The text, repeated until it fills the chunks that the turn wants.
+fn whole_text(turn: &Turn) -> String {
+    let Some(chunks) = turn.chunks else {
+        return turn.text.clone();
+    };
+    let pattern = if turn.text.is_empty() {
+        "lorem ipsum "
+    } else {
+        turn.text.as_str()
+    };
+    let characters = (0..chunks.min(MOST_CHUNKS))
+        .map(|nth| SIZES[nth % SIZES.len()])
+        .sum();
+    pattern.chars().cycle().take(characters).collect()
+}
+
+/// Cuts a text at a stop sequence or at the limit on tokens, whichever is first.
+fn within_limits(text: &str, conversation: &Conversation<'_>) -> (String, Option<Finish>) {
+    let stop = conversation
+        .stops()
+        .into_iter()
+        .filter_map(|stop| text.find(stop))
+        .min();
+    let budget = conversation.max_tokens().unwrap_or(u64::MAX);
+    let most = usize::try_from(budget.saturating_mul(4)).unwrap_or(usize::MAX);
+    let stopped = stop.and_then(|place| text.get(..place));
+    match stopped {
+        Some(shorter) if shorter.len() <= most => (shorter.to_owned(), Some(Finish::StopSequence)),
+        _ if text.len() <= most => (text.to_owned(), None),
+        _ => {
+            let kept = text
+                .char_indices()
+                .take_while(|(place, letter)| place + letter.len_utf8() <= most);
+            (
+                kept.map(|(_, letter)| letter).collect(),
+                Some(Finish::Length),
+            )
+        }
+    }
+}
+
+fn used(turn: &Turn, conversation: &Conversation<'_>, output: usize, cached: u64) -> Usage {
+    let reasoning = if conversation.reasons() {
+        tokens(turn.think.len())
+    } else {
+        0
+    };
+    let prompt = conversation.prompt_tokens();
+    let cached = cached.min(prompt);
+    let marks_cache =
+        conversation.model.family == Family::Claude && has_cache_mark(conversation.body);
+    let estimated = Usage {
+        prompt,
+        cached,
+        written: if marks_cache { prompt - cached } else { 0 },
+        completion: tokens(output).max(1) + reasoning,
+        reasoning,
+    };
+    turn.usage.unwrap_or(estimated)
+}
+
+fn has_cache_mark(value: &Value) -> bool {
+    match value {
+        Value::Array(elements) => elements.iter().any(has_cache_mark),
+        Value::Object(fields) => {
+            fields.contains_key("cache_control") || fields.values().any(has_cache_mark)
+        }
+        _ => false,
+    }
+}
+
+fn priced(usage: &Usage, conversation: &Conversation<'_>, searches: usize) -> Value {
+    let [input, output, read, write] = conversation.model.prices.map(|price| price / 1e6);
+    let plain = usage.prompt.saturating_sub(usage.cached + usage.written);
+    let prompt_cost =
+        dollars(plain, input) + dollars(usage.cached, read) + dollars(usage.written, write);
+    let output_cost = dollars(usage.completion, output);
+    let mut json = json!({
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "cost": prompt_cost + output_cost,
+        "is_byok": false,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached, "cache_write_tokens": usage.written,
+            "audio_tokens": 0, "video_tokens": 0,
+        },
+        "cost_details": {
+            "upstream_inference_cost": null,
+            "upstream_inference_prompt_cost": prompt_cost,
+            "upstream_inference_completions_cost": output_cost,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning, "image_tokens": 0, "audio_tokens": 0,
+        },
+    });
+    if searches > 0 {
+        json["server_tool_use_details"] =
+            json!({ "web_search_requests": 1, "tool_calls_executed": 1 });
+    }
+    json
+}
+
+fn dollars(tokens: u64, price: f64) -> f64 {
+    let exact = u32::try_from(tokens).unwrap_or(u32::MAX);
+    f64::from(exact) * price
+}
+
+/// Cuts a text into pieces as a tokenizer might.
+pub(super) fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    let mut sizes = SIZES.iter().cycle();
+    while !rest.is_empty() {
+        let size = sizes.next().copied().unwrap_or(1);
+        let end = rest
+            .char_indices()
+            .nth(size)
+            .map_or(rest.len(), |(place, _)| place);
+        let (piece, remaining) = rest.split_at(end);
+        pieces.push(piece);
+        rest = remaining;
+    }
+    pieces
+}
+
+fn first_half(text: &str) -> String {
+    text.chars().take(text.chars().count() / 2).collect()
+}

@@ -1,0 +1,129 @@
+//! `call_upstream`: asks the model. Retries happen here and only here: later, something may have reached the client.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::build_request::UpstreamRequest;
+use crate::engine::{Cx, Own, Owned, Res, Task, TaskError, trace};
+use crate::facts;
+use crate::protocol::openrouter::error::UpstreamError;
+use crate::protocol::translate::reply::{Peek, peek};
+use crate::upstream::{Body, ByteFlow, Call, Client};
+
+/// Sends the request and returns when the answer's headers are in and it does not begin with an error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallUpstream {}
+
+/// The upstream's answer.
+pub struct UpstreamAnswer {
+    /// What follows.
+    pub content: UpstreamContent,
+    /// OpenRouter's id of the generation.
+    pub generation: Option<String>,
+    /// When the attempt that gave it was sent.
+    pub sent: Instant,
+    /// When it came.
+    pub arrived: Instant,
+}
+
+/// The body of an upstream's answer.
+pub enum UpstreamContent {
+    /// One JSON document, read whole.
+    Whole(Bytes),
+    /// Server-sent events.
+    Stream(ByteFlow),
+}
+
+impl Owned for UpstreamAnswer {
+    const NAME: &'static str = "UpstreamAnswer";
+}
+
+impl Task for CallUpstream {
+    const NAME: &'static str = "call_upstream";
+    const ABOUT: &'static str = "Asks the upstream, again where that may help";
+    type Input = (Arc<UpstreamRequest>, Res<Client>);
+    type Output = Own<UpstreamAnswer>;
+
+    async fn run(
+        &self,
+        (request, client): Self::Input,
+        cx: &Cx,
+    ) -> Result<Own<UpstreamAnswer>, TaskError> {
+        let span = trace::call_span_id(cx.run_id(), cx.step());
+        let call = Call {
+            body: request.body.clone(),
+            stream: request.stream,
+            traceparent: Some(cx.start().trace.traceparent(span)),
+            betas: request.betas.clone(),
+        };
+        if cx.attempt() == 1 {
+            say_where_it_goes(cx, &client, &call);
+        }
+        let sent = Instant::now();
+        let answer = ask(&client, &call).await.map_err(task_error)?;
+        cx.payload(
+            facts::payload::UPSTREAM_RESPONSE_HEADERS,
+            header_text(&answer.headers),
+        );
+        let generation = answer.generation.clone();
+        let content = match answer.body {
+            Body::Stream(flow) => UpstreamContent::Stream(flow),
+            Body::Whole(flow) => UpstreamContent::Whole(whole(flow).await.map_err(task_error)?),
+        };
+        Ok(Own(UpstreamAnswer {
+            content,
+            generation,
+            sent,
+            arrived: Instant::now(),
+        }))
+    }
+}
+
+/// One attempt: sends, and looks whether the answer begins with an error.
+async fn ask(client: &Client, call: &Call) -> Result<crate::upstream::Answer, UpstreamError> {
+    let answer = client.complete(call).await?;
+    answer.past_early_errors(client.early_error_wait()).await
+}
+
+/// Reads a whole answer here, so that an error in a 200 can still be retried.
+async fn whole(flow: ByteFlow) -> Result<Bytes, UpstreamError> {
+    let body = flow.whole().await?;
+    match peek(&body) {
+        Peek::Error(error) => Err(*error),
+        Peek::Fine | Peek::More => Ok(body),
+    }
+}
+
+fn task_error(error: UpstreamError) -> TaskError {
+    let retry_after = error.api.retry_after;
+    let retryable = error.retryable;
+    let failed = TaskError::upstream(error);
+    if retryable {
+        failed.retry(retry_after)
+    } else {
+        failed
+    }
+}
+
+fn say_where_it_goes(cx: &Cx, client: &Client, call: &Call) {
+    cx.fact(facts::PROVIDER, "openrouter");
+    cx.fact(facts::SERVER_ADDRESS, client.host());
+    cx.fact(facts::SERVER_PORT, i64::from(client.port()));
+    cx.payload(
+        facts::payload::UPSTREAM_REQUEST_HEADERS,
+        header_text(&client.shown_headers(call)),
+    );
+}
+
+/// Headers as the JSON object in which they are kept.
+pub(super) fn header_text(headers: &[(String, String)]) -> Bytes {
+    let object: serde_json::Map<_, _> = headers
+        .iter()
+        .map(|(name, value)| (name.clone(), serde_json::Value::from(value.as_str())))
+        .collect();
+    Bytes::from(serde_json::Value::Object(object).to_string())
+}

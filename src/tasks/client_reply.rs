@@ -1,0 +1,32 @@
+//! What a run replies with: bytes for the client, whole or as they come.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::reply_flow::ReplyFlow;
+use crate::engine::Owned;
+
+/// The body of an answer.
+pub enum Content {
+    /// A JSON document.
+    Whole(Bytes),
+    /// Server-sent events.
+    Stream(Box<ReplyFlow>),
+}
+
+/// The answer to a client. Its status is 200: failures are the run's, not the reply's.
+pub struct ClientReply {
+    /// What follows.
+    pub content: Content,
+    /// The model that the upstream was asked for.
+    pub model: Option<String>,
+    /// OpenRouter's id of the generation.
+    pub generation: Option<String>,
+    /// From when until when the upstream was waited for: time that is not Dagway's own.
+    pub waited: Option<(Instant, Instant)>,
+}
+
+impl Owned for ClientReply {
+    const NAME: &'static str = "ClientReply";
+}

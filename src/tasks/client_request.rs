@@ -1,0 +1,53 @@
+//! What starts a run: a client's request, as it arrived.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::engine::Artifact;
+
+/// A client's request. The body is kept once and shared by everybody who borrows from it.
+#[derive(Debug, Serialize)]
+pub struct ClientRequest {
+    /// The body as text; `None` when it is not UTF-8.
+    #[serde(skip)]
+    pub text: Option<Arc<String>>,
+    /// The body's length in bytes.
+    pub bytes: usize,
+    /// `x-claude-code-session-id`.
+    pub session: Option<String>,
+    /// `x-claude-code-agent-id`: set when a sub-agent speaks.
+    pub agent: Option<String>,
+    /// `user-agent`.
+    pub user_agent: Option<String>,
+    /// `anthropic-beta`, all values joined by commas.
+    pub betas: Option<String>,
+    /// When the body was in.
+    #[serde(skip)]
+    pub received: Instant,
+}
+
+impl Artifact for ClientRequest {
+    const NAME: &'static str = "ClientRequest";
+}
+
+/// A shared text as bytes, without copying it.
+pub(super) fn shared_bytes(text: &Arc<String>) -> Bytes {
+    struct Shared(Arc<String>);
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_bytes()
+        }
+    }
+    Bytes::from_owner(Shared(Arc::clone(text)))
+}
+
+impl ClientRequest {
+    /// The body, for the record.
+    #[must_use]
+    pub fn body(&self) -> Option<Bytes> {
+        self.text.as_ref().map(shared_bytes)
+    }
+}

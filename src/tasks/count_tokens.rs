@@ -1,0 +1,76 @@
+//! `count_tokens`: how many tokens a request has, counted by a real tokenizer.
+//!
+//! Anthropic publishes no tokenizer for its current models, so the count is an estimate: OpenAI's `o200k` vocabulary over
+//! all texts, plus fixed costs for images and for the frame of messages and tools.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::client_reply::{ClientReply, Content};
+use super::validate::ValidRequest;
+use crate::engine::{Cx, Own, Res, Task, TaskError};
+use crate::facts::payload;
+use crate::protocol::translate::tokens::countable;
+
+/// Counts in a thread of its own: 100 KB take some milliseconds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CountTokens {}
+
+/// Bounds how many counts go on at a time: Claude Code's `/context` asks for 26 at once.
+#[derive(Debug)]
+pub struct CountingSlots {
+    /// A permit for each count.
+    pub semaphore: Arc<Semaphore>,
+}
+
+#[derive(Serialize)]
+struct Count {
+    input_tokens: u64,
+}
+
+impl Task for CountTokens {
+    const NAME: &'static str = "count_tokens";
+    const ABOUT: &'static str = "Counts the request's tokens";
+    type Input = (Arc<ValidRequest>, Res<CountingSlots>);
+    type Output = Own<ClientReply>;
+
+    async fn run(
+        &self,
+        (valid, slots): Self::Input,
+        cx: &Cx,
+    ) -> Result<Own<ClientReply>, TaskError> {
+        let slot = Arc::clone(&slots.semaphore)
+            .acquire_owned()
+            .await
+            .map_err(TaskError::ours)?;
+        let counted = tokio::task::spawn_blocking(move || {
+            let parts = countable(valid.request.get());
+            let tokenizer = tiktoken_rs::o200k_base_singleton();
+            let text_tokens: usize = parts
+                .texts
+                .iter()
+                .map(|text| tokenizer.encode_ordinary(text).len())
+                .sum();
+            drop(slot);
+            text_tokens as u64 + parts.fixed
+        });
+        let input_tokens = counted.await.map_err(TaskError::ours)?;
+        cx.fact(
+            crate::facts::INPUT_TOKENS,
+            i64::try_from(input_tokens).unwrap_or(i64::MAX),
+        );
+        let body =
+            Bytes::from(serde_json::to_vec(&Count { input_tokens }).map_err(TaskError::ours)?);
+        cx.payload(payload::CLIENT_RESPONSE, body.clone());
+        Ok(Own(ClientReply {
+            content: Content::Whole(body),
+            model: None,
+            generation: None,
+            waited: None,
+        }))
+    }
+}

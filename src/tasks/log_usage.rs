@@ -1,0 +1,80 @@
+//! `log_usage`: states the run's figures, and writes one line about the turn.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::price_usage::PricedReply;
+use crate::engine::{Cx, Level, Task, TaskError};
+use crate::facts;
+use crate::protocol::anthropic::message::StopReason;
+use crate::protocol::translate::reply::Summary;
+
+/// States tokens, model and stop reason.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogUsage {}
+
+impl Task for LogUsage {
+    const NAME: &'static str = "log_usage";
+    const ABOUT: &'static str = "States tokens, cost and stop reason of the turn";
+    type Input = Arc<PricedReply>;
+    type Output = ();
+
+    async fn run(&self, priced: Arc<PricedReply>, cx: &Cx) -> Result<(), TaskError> {
+        let summary = &priced.reply.0;
+        state_labels(summary, cx);
+        state_tokens(summary, cx);
+        for note in &summary.notes {
+            cx.log(Level::Warn, note.clone());
+        }
+        let usage = &summary.usage;
+        tracing::info!(
+            run.id = %cx.run_id(),
+            request.id = %cx.start().request_id,
+            model = summary.model_used.as_deref().unwrap_or_default(),
+            stop_reason = summary.stop_reason.map(StopReason::name).unwrap_or_default(),
+            input_tokens = usage.input_tokens,
+            cache_read_tokens = usage.cache_read_input_tokens,
+            cache_write_tokens = usage.cache_creation_input_tokens,
+            output_tokens = usage.output_tokens,
+            cost_usd = priced.usd,
+            "turn ended"
+        );
+        Ok(())
+    }
+}
+
+fn state_labels(summary: &Summary, cx: &Cx) {
+    let labels = [
+        (facts::MODEL_USED, &summary.model_used),
+        (facts::PROVIDER_BEHIND, &summary.provider),
+        (facts::RESPONSE_ID, &summary.response_id),
+    ];
+    if let Some(reason) = summary.stop_reason {
+        cx.fact(facts::FINISH_REASON, reason.name());
+    }
+    for (name, value) in labels {
+        if let Some(value) = value {
+            cx.fact(name, value.as_str());
+        }
+    }
+}
+
+fn state_tokens(summary: &Summary, cx: &Cx) {
+    let usage = &summary.usage;
+    let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+    let read = usage.cache_read_input_tokens;
+    let written = usage.cache_creation_input_tokens;
+    cx.fact(
+        facts::INPUT_TOKENS,
+        count(usage.input_tokens + read + written),
+    );
+    cx.fact(facts::CACHE_READ_TOKENS, count(read));
+    cx.fact(facts::CACHE_WRITE_TOKENS, count(written));
+    cx.fact(facts::OUTPUT_TOKENS, count(usage.output_tokens));
+    cx.fact(
+        facts::REASONING_TOKENS,
+        count(usage.thinking_tokens.unwrap_or(0)),
+    );
+}

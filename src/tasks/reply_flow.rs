@@ -1,0 +1,260 @@
+//! A streamed answer on its way: upstream bytes in, Anthropic events out, one piece per pull.
+//!
+//! The client's socket pulls; what the upstream has ready is translated in one go and flushed. While the upstream is
+//! silent the client gets pings; after too much silence, an error. However it ends, the tail is reported once.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::Sleep;
+
+use super::convert_response::ReplySummary;
+use crate::engine::{FlowEnd, Reporter, TailReporter, TaskError};
+use crate::facts::{self, payload};
+use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::translate::reply::Translator;
+use crate::upstream::{ByteFlow, answer::broken};
+
+/// A piece handed to the socket is not grown beyond this while more is ready.
+const FULL_PIECE: usize = 16 << 10;
+/// Texts for the record are handed over in pieces of about this size, so that an open stream holds little.
+const RECORD_PIECE: usize = 8 << 10;
+/// How long the usage may come after the finish; some upstreams never send it.
+const USAGE_WAIT: Duration = Duration::from_secs(2);
+/// How often the run is told how much has passed.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long silence is borne.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Silence after which the client gets a ping.
+    pub ping_after: Duration,
+    /// Silence without any byte after which the stream is given up.
+    pub idle: Duration,
+    /// Silence without data after which the stream is given up, comments or not.
+    pub progress: Duration,
+}
+
+/// A streamed answer on its way.
+pub struct ReplyFlow {
+    upstream: Option<ByteFlow>,
+    translator: Translator,
+    tail: Option<TailReporter<ReplySummary>>,
+    reporter: Reporter,
+    patience: Patience,
+    timer: Pin<Box<Sleep>>,
+    out: Vec<u8>,
+    answered: Record,
+    given: Record,
+    sent: Instant,
+    last_byte: Instant,
+    last_data: Instant,
+    last_progress: Instant,
+    data_lines: u64,
+    pieces: u64,
+    bytes: u64,
+}
+
+/// A text for the record, handed over in pieces.
+struct Record {
+    name: &'static str,
+    held: Vec<u8>,
+}
+
+impl Record {
+    fn take(&mut self, bytes: &[u8], reporter: &Reporter) {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= RECORD_PIECE {
+            self.hand_over(reporter);
+        }
+    }
+
+    fn hand_over(&mut self, reporter: &Reporter) {
+        if !self.held.is_empty() {
+            reporter.payload(self.name, Bytes::from(std::mem::take(&mut self.held)));
+        }
+    }
+}
+
+impl ReplyFlow {
+    /// Wraps an upstream's stream that was asked for at `sent`.
+    #[must_use]
+    pub fn new(
+        upstream: ByteFlow,
+        translator: Translator,
+        tail: TailReporter<ReplySummary>,
+        reporter: Reporter,
+        (patience, sent): (Patience, Instant),
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            upstream: Some(upstream),
+            translator,
+            tail: Some(tail),
+            reporter,
+            patience,
+            timer: Box::pin(tokio::time::sleep(patience.ping_after)),
+            out: Vec::new(),
+            answered: Record {
+                name: payload::UPSTREAM_RESPONSE,
+                held: Vec::new(),
+            },
+            given: Record {
+                name: payload::CLIENT_RESPONSE,
+                held: Vec::new(),
+            },
+            sent,
+            last_byte: now,
+            last_data: now,
+            last_progress: now,
+            data_lines: 0,
+            pieces: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes what the upstream has ready. Returns whether it has ended.
+    fn pull(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut has_read = false;
+        while self.out.len() < FULL_PIECE {
+            let Some(upstream) = self.upstream.as_mut() else {
+                return true;
+            };
+            match Pin::new(upstream).poll_next(cx) {
+                Poll::Ready(Some(Ok(bytes))) => {
+                    has_read = true;
+                    self.answered.take(&bytes, &self.reporter);
+                    self.translator.push(&bytes, &mut self.out);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.translator.fail(broken(&error).api, &mut self.out);
+                    self.upstream = None;
+                }
+                Poll::Ready(None) => {
+                    self.translator.end(&mut self.out);
+                    self.upstream = None;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if has_read {
+            self.note_arrival();
+        }
+        false
+    }
+
+    fn note_arrival(&mut self) {
+        let now = Instant::now();
+        self.last_byte = now;
+        let data_lines = self.translator.chunks();
+        if data_lines != self.data_lines {
+            if self.data_lines == 0 {
+                self.reporter.fact(
+                    facts::FIRST_TOKEN,
+                    now.duration_since(self.sent).as_secs_f64(),
+                );
+            }
+            self.data_lines = data_lines;
+            self.last_data = now;
+            if self.translator.is_finishing() {
+                self.rest(now + USAGE_WAIT);
+            }
+        }
+    }
+
+    /// The upstream is silent: pings, or gives up. Returns whether there is something to say.
+    fn bear_silence(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let since_byte = now.duration_since(self.last_byte);
+            let since_data = now.duration_since(self.last_data);
+            if self.translator.is_finishing() && since_byte >= USAGE_WAIT {
+                self.translator.end(&mut self.out);
+                self.upstream = None;
+                return true;
+            }
+            if since_byte >= self.patience.idle || since_data >= self.patience.progress {
+                let silent = since_byte.max(since_data).as_secs();
+                let message =
+                    format!("the upstream sent nothing for {silent} s, so its answer was given up");
+                self.translator
+                    .fail(ApiError::timeout(message), &mut self.out);
+                self.upstream = None;
+                return true;
+            }
+            if since_byte >= self.patience.ping_after {
+                self.translator.ping(&mut self.out);
+                let left = self.patience.idle.saturating_sub(since_byte);
+                self.rest(now + self.patience.ping_after.min(left));
+                return true;
+            }
+            self.rest(self.last_byte + self.patience.ping_after);
+        }
+        false
+    }
+
+    fn rest(&mut self, until: Instant) {
+        self.timer
+            .as_mut()
+            .reset(tokio::time::Instant::from_std(until));
+    }
+
+    /// The next piece for the client.
+    fn piece(&mut self) -> Bytes {
+        let piece = Bytes::from(std::mem::take(&mut self.out));
+        self.given.take(&piece, &self.reporter);
+        self.pieces += 1;
+        self.bytes += piece.len() as u64;
+        let now = self.last_byte;
+        if now.duration_since(self.last_progress) >= PROGRESS_PAUSE || self.pieces == 1 {
+            self.last_progress = now;
+            self.reporter.progress(self.pieces, self.bytes);
+            self.reporter.flush();
+        }
+        piece
+    }
+
+    /// Reports the end, once.
+    fn close(&mut self) {
+        let Some(tail) = self.tail.take() else { return };
+        self.upstream = None;
+        self.answered.hand_over(&self.reporter);
+        self.given.hand_over(&self.reporter);
+        self.reporter.progress(self.pieces, self.bytes);
+        let summary = self.translator.summary();
+        let how = match &summary.error {
+            Some(error) => FlowEnd::Failed(Arc::new(TaskError::upstream(error.clone()))),
+            None if self.translator.is_done() => FlowEnd::Finished,
+            None => FlowEnd::Dropped,
+        };
+        tail.report(ReplySummary(summary), how);
+        self.reporter.flush();
+    }
+}
+
+impl Stream for ReplyFlow {
+    type Item = Result<Bytes, std::convert::Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let has_ended = this.pull(cx);
+        if this.out.is_empty() && has_ended {
+            this.close();
+            return Poll::Ready(None);
+        }
+        if this.out.is_empty() && !this.bear_silence(cx) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Ok(this.piece())))
+    }
+}
+
+impl Drop for ReplyFlow {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

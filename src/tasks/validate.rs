@@ -1,0 +1,91 @@
+//! `validate`: the body is a request that can be served.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::ser::{Serialize, Serializer};
+use yoke::Yoke;
+
+use super::client_request::ClientRequest;
+use crate::engine::{Artifact, Cx, Task, TaskError};
+use crate::facts;
+use crate::protocol::anthropic::request::{InvalidRequest, Request};
+
+/// Parses the body once, into types that borrow from it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Validate {
+    endpoint: Endpoint,
+}
+
+/// Whose rules apply.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Endpoint {
+    #[default]
+    Messages,
+    CountTokens,
+}
+
+/// A request that can be served, and the text it borrows from.
+pub struct ValidRequest {
+    /// The parsed request.
+    pub request: Yoke<Request<'static>, Arc<String>>,
+    /// The conversation's id, from the header or from the body.
+    pub session: Option<String>,
+    /// The sub-agent's id.
+    pub agent: Option<String>,
+    /// `anthropic-beta`.
+    pub betas: Option<String>,
+}
+
+impl Serialize for ValidRequest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.request.get().serialize(serializer)
+    }
+}
+
+impl Artifact for ValidRequest {
+    const NAME: &'static str = "ValidRequest";
+}
+
+impl Task for Validate {
+    const NAME: &'static str = "validate";
+    const ABOUT: &'static str = "Checks the request's shape and parses it once";
+    type Input = Arc<ClientRequest>;
+    type Output = ValidRequest;
+
+    async fn run(&self, input: Arc<ClientRequest>, cx: &Cx) -> Result<ValidRequest, TaskError> {
+        if let Some(agent) = &input.user_agent {
+            cx.fact(facts::USER_AGENT, agent.as_str());
+        }
+        let text = input.text.clone().ok_or_else(|| {
+            TaskError::client(InvalidRequest {
+                path: "body".to_owned(),
+                message: "the body is not UTF-8 text".to_owned(),
+            })
+        })?;
+        let request = Yoke::try_attach_to_cart(text, |text: &String| match self.endpoint {
+            Endpoint::Messages => Request::parse(text),
+            Endpoint::CountTokens => Request::parse_for_count(text),
+        })
+        .map_err(TaskError::client)?;
+        let parsed: &Request<'_> = request.get();
+        let from_body = || parsed.session_id().map(|session| session.into_owned());
+        let session = input.session.clone().or_else(from_body);
+        cx.fact(facts::MODEL_ASKED, parsed.model.as_ref());
+        cx.fact(facts::STREAM, parsed.stream);
+        if let Some(session) = &session {
+            cx.fact(facts::SESSION, session.as_str());
+        }
+        if let Some(agent) = &input.agent {
+            cx.fact(facts::AGENT, agent.as_str());
+        }
+        Ok(ValidRequest {
+            request,
+            session,
+            agent: input.agent.clone(),
+            betas: input.betas.clone(),
+        })
+    }
+}

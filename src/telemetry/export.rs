@@ -1,0 +1,420 @@
+//! The way out for spans: OpenTelemetry's batch processor and OTLP over HTTP, behind a gate.
+//!
+//! The gate admits a trace whole or not at all, so that a full queue never leaves a trace without its root, and it
+//! counts, because the processor drops in silence. Nothing here blocks a caller: a collector that is down or slow costs
+//! its spans and a line in the log at most once a minute.
+//! This file must not know what a run is.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter,
+    SpanProcessor,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
+
+use super::probe::Probe;
+use super::transport::{LastFailure, Transport};
+
+/// The shortest time between two log lines about lost spans.
+const BETWEEN_COMPLAINTS: Duration = Duration::from_mins(1);
+/// Spans in one request to the collector.
+const MOST_SPANS_A_REQUEST: usize = 512;
+
+/// Where spans go, and how many may wait.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The collector, without `/v1/traces` (`OTEL_EXPORTER_OTLP_ENDPOINT`).
+    pub endpoint: String,
+    /// Sent with every request (`OTEL_EXPORTER_OTLP_HEADERS`).
+    pub headers: Vec<(String, SecretString)>,
+    /// The longest time that one request may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
+    pub timeout: Duration,
+    /// `service.name` (`OTEL_SERVICE_NAME`); without it the one among [`Settings::resource`], and else `dagway`.
+    pub service_name: Option<String>,
+    /// What else is known of the process (`OTEL_RESOURCE_ATTRIBUTES`).
+    pub resource: Vec<(String, String)>,
+    /// Spans that may wait for export.
+    pub queue: usize,
+    /// The longest time a span waits for others to go with it.
+    pub delay: Duration,
+}
+
+impl Settings {
+    /// The settings for a collector at `endpoint`, with everything else as it is by default.
+    #[must_use]
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            headers: Vec::new(),
+            timeout: Duration::from_secs(10),
+            service_name: None,
+            resource: Vec::new(),
+            queue: 8192,
+            delay: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why spans cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The endpoint is not one.
+    #[error(
+        "`{0}` is no OTLP endpoint; give the collector's base address, such as http://localhost:4318, \
+         in OTEL_EXPORTER_OTLP_ENDPOINT"
+    )]
+    Endpoint(String),
+    /// A header cannot be sent.
+    #[error(
+        "the OTLP header `{0}` cannot be sent; OTEL_EXPORTER_OTLP_HEADERS takes name=value pairs with commas between them"
+    )]
+    Header(String),
+    /// The exporter refused its settings.
+    #[error("the OTLP exporter cannot be set up: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// Spans were left when the time was up.
+    #[error("spans were left unexported at shutdown: {0}")]
+    Shutdown(#[source] OTelSdkError),
+}
+
+/// The running export. Cheap to clone; end it once with [`SpanExport::shutdown`].
+#[derive(Clone, Debug)]
+pub struct SpanExport {
+    gate: Arc<Gate>,
+    provider: SdkTracerProvider,
+}
+
+#[derive(Debug)]
+struct Gate {
+    processor: BatchSpanProcessor,
+    room: usize,
+    counts: Arc<Counts>,
+    last_failure: LastFailure,
+    complaint: Mutex<Complaint>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    waiting: AtomicUsize,
+    exported: AtomicU64,
+    failed: AtomicU64,
+    dropped: AtomicU64,
+    given_up: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Complaint {
+    last: Option<Instant>,
+    lost_then: u64,
+}
+
+impl SpanExport {
+    /// Starts to export to the collector that `settings` name, over `client`, whose requests run on `runtime`.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn start(
+        settings: &Settings,
+        client: reqwest::Client,
+        runtime: Handle,
+    ) -> Result<Self, Error> {
+        let last_failure = LastFailure::default();
+        let transport = Transport {
+            client,
+            runtime,
+            timeout: settings.timeout,
+            last_failure: last_failure.clone(),
+        };
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_http_client(transport)
+            .with_endpoint(traces_url(&settings.endpoint)?)
+            .with_headers(headers(&settings.headers)?)
+            .with_timeout(settings.timeout)
+            .build()?;
+        Ok(Self::through(exporter, settings, last_failure))
+    }
+
+    fn through<E: SpanExporter + 'static>(
+        exporter: E,
+        settings: &Settings,
+        last_failure: LastFailure,
+    ) -> Self {
+        let counts = Arc::new(Counts::default());
+        let exporter = Counted {
+            exporter,
+            counts: Arc::clone(&counts),
+        };
+        let room = settings.queue.max(MOST_SPANS_A_REQUEST);
+        let config = BatchConfigBuilder::default()
+            .with_max_queue_size(room)
+            .with_max_export_batch_size(MOST_SPANS_A_REQUEST)
+            .with_scheduled_delay(settings.delay)
+            .build();
+        let mut processor = BatchSpanProcessor::new(exporter, config);
+        let resource = resource(settings);
+        processor.set_resource(&resource);
+        let gate = Arc::new(Gate {
+            processor,
+            room,
+            counts,
+            last_failure,
+            complaint: Mutex::default(),
+        });
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(Background(Arc::clone(&gate)))
+            .with_resource(resource)
+            .build();
+        Self { gate, provider }
+    }
+
+    /// Takes places for the spans of one trace: for all of them or, when there is no room, for none.
+    pub(super) fn admit(&self, spans: usize) -> Option<Admission<'_>> {
+        let gate = &*self.gate;
+        gate.admit(spans).then(|| Admission { gate, left: spans })
+    }
+
+    /// For the spans of background work, which `tracing` opens.
+    pub(super) fn provider(&self) -> &SdkTracerProvider {
+        &self.provider
+    }
+
+    /// Logs what was lost since the last time, unless that was less than a minute ago.
+    pub(super) fn complain(&self) {
+        self.gate.complain();
+    }
+
+    /// What happened to the spans so far, for `/metrics`.
+    #[must_use]
+    pub fn probes(&self) -> Vec<Probe> {
+        let probe = |name, help, count: fn(&Counts) -> u64| {
+            let counts = Arc::clone(&self.gate.counts);
+            Probe::new(name, help, move || count(&counts))
+        };
+        vec![
+            probe(
+                "dagway_spans_exported_total",
+                "Spans that the OTLP collector took.",
+                |counts| counts.exported.load(Ordering::Relaxed),
+            ),
+            probe(
+                "dagway_spans_failed_total",
+                "Spans lost because the OTLP collector could not be reached or refused them.",
+                |counts| counts.failed.load(Ordering::Relaxed),
+            ),
+            probe(
+                "dagway_spans_dropped_total",
+                "Spans lost because too many were waiting for export.",
+                |counts| counts.dropped.load(Ordering::Relaxed),
+            ),
+            probe(
+                "dagway_spans_waiting",
+                "Spans waiting for export.",
+                |counts| u64::try_from(counts.waiting.load(Ordering::Relaxed)).unwrap_or(u64::MAX),
+            ),
+        ]
+    }
+
+    /// Exports what waits and ends the export, within `deadline`. It blocks: call it where blocking is allowed, after
+    /// the observers have finished and while the runtime still runs.
+    ///
+    /// # Errors
+    /// When the time was up or the last export failed; what was left is lost.
+    pub fn shutdown(&self, deadline: Duration) -> Result<(), Error> {
+        let outcome = self.gate.processor.shutdown_with_timeout(deadline);
+        self.gate.counts.given_up.store(true, Ordering::Relaxed);
+        self.gate.complain();
+        match outcome {
+            Ok(()) | Err(OTelSdkError::AlreadyShutdown) => Ok(()),
+            Err(error) => Err(Error::Shutdown(error)),
+        }
+    }
+}
+
+/// Places in the queue that have been taken for one trace.
+#[derive(Debug)]
+pub(super) struct Admission<'a> {
+    gate: &'a Gate,
+    left: usize,
+}
+
+impl Admission<'_> {
+    /// Hands over the next span; one that has no place is left out.
+    pub(super) fn send(&mut self, span: SpanData) {
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            self.gate.processor.on_end(span);
+        }
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        self.gate
+            .counts
+            .waiting
+            .fetch_sub(self.left, Ordering::AcqRel);
+    }
+}
+
+impl Gate {
+    /// Makes room for `spans`, or counts them as dropped. What is admitted the processor's queue has room for:
+    /// places are taken here before the spans enter it, and given back after they have left it.
+    fn admit(&self, spans: usize) -> bool {
+        let waiting = self.counts.waiting.fetch_add(spans, Ordering::AcqRel);
+        if waiting + spans <= self.room {
+            return true;
+        }
+        self.counts.waiting.fetch_sub(spans, Ordering::AcqRel);
+        add(&self.counts.dropped, spans);
+        false
+    }
+
+    fn complain(&self) {
+        let dropped = self.counts.dropped.load(Ordering::Relaxed);
+        let failed = self.counts.failed.load(Ordering::Relaxed);
+        let mut complaint = self
+            .complaint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_too_soon = complaint
+            .last
+            .is_some_and(|last| last.elapsed() < BETWEEN_COMPLAINTS);
+        if dropped + failed == complaint.lost_then || is_too_soon {
+            return;
+        }
+        let lost = dropped + failed - complaint.lost_then;
+        complaint.last = Some(Instant::now());
+        complaint.lost_then = dropped + failed;
+        drop(complaint);
+        let reason = self.last_failure.get();
+        tracing::warn!(
+            spans.lost = lost,
+            spans.failed = failed,
+            spans.dropped = dropped,
+            error = reason.as_deref().unwrap_or("too many spans at once"),
+            "spans were lost on their way to the OTLP collector; runs are not affected"
+        );
+    }
+}
+
+/// The exporter, with its successes and failures counted.
+#[derive(Debug)]
+struct Counted<E> {
+    exporter: E,
+    counts: Arc<Counts>,
+}
+
+impl<E: SpanExporter> SpanExporter for Counted<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        self.counts.waiting.fetch_sub(spans, Ordering::AcqRel);
+        let outcome = if self.counts.given_up.load(Ordering::Relaxed) {
+            Err(OTelSdkError::AlreadyShutdown)
+        } else {
+            self.exporter.export(batch).await
+        };
+        match &outcome {
+            Ok(()) => add(&self.counts.exported, spans),
+            Err(_) => add(&self.counts.failed, spans),
+        }
+        outcome
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+/// Lets the spans of background work through the same gate.
+#[derive(Debug)]
+struct Background(Arc<Gate>);
+
+impl SpanProcessor for Background {
+    fn on_start(&self, _span: &mut Span, _cx: &opentelemetry::Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() && self.0.admit(1) {
+            self.0.processor.on_end(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.processor.force_flush()
+    }
+
+    /// Leaves the processor running: it is ended by [`SpanExport::shutdown`], for all its users at once.
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+fn add(counter: &AtomicU64, spans: usize) {
+    counter.fetch_add(u64::try_from(spans).unwrap_or(0), Ordering::Relaxed);
+}
+
+fn traces_url(endpoint: &str) -> Result<String, Error> {
+    let fault = || Error::Endpoint(endpoint.to_owned());
+    let url = reqwest::Url::parse(endpoint).map_err(|_| fault())?;
+    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if !is_http {
+        return Err(fault());
+    }
+    Ok(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+}
+
+/// Checks the headers, because the exporter leaves out in silence what it cannot send.
+fn headers(pairs: &[(String, SecretString)]) -> Result<HashMap<String, String>, Error> {
+    let mut headers = HashMap::new();
+    for (name, value) in pairs {
+        let is_name = reqwest::header::HeaderName::try_from(name).is_ok();
+        let is_value = reqwest::header::HeaderValue::try_from(value.expose_secret()).is_ok();
+        if !is_name || !is_value {
+            return Err(Error::Header(name.clone()));
+        }
+        headers.insert(name.clone(), value.expose_secret().to_owned());
+    }
+    Ok(headers)
+}
+
+fn resource(settings: &Settings) -> Resource {
+    let given = settings
+        .resource
+        .iter()
+        .map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
+    let mut builder = Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", "dagway"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        ])
+        .with_attributes(
+            TelemetryResourceDetector
+                .detect()
+                .iter()
+                .map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
+        )
+        .with_attributes(given);
+    if let Some(name) = &settings.service_name {
+        builder = builder.with_service_name(name.clone());
+    }
+    builder.build()
+}

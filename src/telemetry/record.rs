@@ -1,0 +1,349 @@
+//! What telemetry remembers of a run while it is under way: events folded into one record, handed out when the run ends.
+//!
+//! Spans and metrics are both made from such records. The memory is bounded: so many runs, so many notes a run, so many
+//! characters a note; what does not fit is counted. This file must not know what is made of a record.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{
+    Carries, Event, EventBatch, EventKind, FactValue, Level, PlanInfo, RunId, RunStart, State,
+    StepIndex, Timestamp,
+};
+
+/// Notes kept of one run; more of them are counted only.
+const MOST_NOTES: usize = 64;
+/// Bytes kept of one line or error.
+pub(super) const LONGEST_TEXT: usize = 1024;
+
+/// How much of a run is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// States, times and figures.
+    Figures,
+    /// Error texts, retries and grave log lines as well.
+    Notes,
+}
+
+/// A run as far as its events tell.
+#[derive(Debug)]
+pub(super) struct RunRecord {
+    pub(super) start: Arc<RunStart>,
+    pub(super) plan: Arc<PlanInfo>,
+    /// In the order of [`PlanInfo::steps`].
+    pub(super) steps: Vec<StepRecord>,
+    /// The last value of each name, in order of first statement.
+    pub(super) facts: Vec<(&'static str, FactValue)>,
+    facts_seen: u64,
+    pub(super) notes: Vec<Note>,
+    pub(super) notes_dropped: u32,
+}
+
+/// A step run as far as its events tell.
+#[derive(Clone, Debug)]
+pub(super) struct StepRecord {
+    /// When its first attempt began.
+    pub(super) started: Option<Timestamp>,
+    /// When it reached a final state.
+    pub(super) ended: Option<Timestamp>,
+    /// When its flow was last seen passing.
+    pub(super) progressed: Option<Timestamp>,
+    pub(super) state: State,
+    pub(super) attempts: u16,
+    pub(super) retries: u16,
+    pub(super) error: Option<Box<str>>,
+}
+
+/// Something worth showing on a span.
+#[derive(Debug)]
+pub(super) struct Note {
+    pub(super) at: Timestamp,
+    /// `None` for the run itself.
+    pub(super) step: Option<StepIndex>,
+    pub(super) what: NoteKind,
+}
+
+#[derive(Debug)]
+pub(super) enum NoteKind {
+    Retry {
+        attempt: u16,
+        pause: Option<Duration>,
+        error: Box<str>,
+    },
+    Log {
+        level: Level,
+        line: Box<str>,
+    },
+}
+
+/// How a run came to its end.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) at: Timestamp,
+    pub(super) state: State,
+    pub(super) error: Option<Box<str>>,
+}
+
+/// The runs under way, at most so many.
+#[derive(Debug)]
+pub(super) struct OpenRuns {
+    runs: HashMap<RunId, RunRecord>,
+    most: usize,
+    detail: Detail,
+}
+
+/// What a batch meant for the run it belongs to.
+#[derive(Debug)]
+pub(super) enum Folded {
+    /// The run goes on, or is not followed.
+    Open,
+    /// There was no room to follow a run that began.
+    Shed,
+    /// The run is over.
+    Ended(Box<(RunRecord, Ending)>),
+}
+
+impl OpenRuns {
+    pub(super) fn new(most: usize, detail: Detail) -> Self {
+        Self {
+            runs: HashMap::new(),
+            most,
+            detail,
+        }
+    }
+
+    /// Runs under way that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Takes in a batch. Runs for which `follow` says no when they start are never remembered.
+    pub(super) fn fold(
+        &mut self,
+        batch: &EventBatch,
+        follow: impl FnOnce(&RunStart) -> bool,
+    ) -> Folded {
+        let (mut record, is_new) = match self.runs.remove(&batch.run) {
+            Some(record) => (record, false),
+            None => match began(batch) {
+                Some((start, _)) if !follow(start) => return Folded::Open,
+                Some((start, plan)) => (RunRecord::new(start, plan), true),
+                None => return Folded::Open,
+            },
+        };
+        for event in &batch.events {
+            if let Some(ending) = record.take_in(event, self.detail) {
+                return Folded::Ended(Box::new((record, ending)));
+            }
+        }
+        if is_new && self.runs.len() >= self.most {
+            return Folded::Shed;
+        }
+        self.runs.insert(batch.run, record);
+        Folded::Open
+    }
+}
+
+fn began(batch: &EventBatch) -> Option<(&Arc<RunStart>, &Arc<PlanInfo>)> {
+    match &batch.events.first()?.kind {
+        EventKind::Started { start, plan } => Some((start, plan)),
+        _ => None,
+    }
+}
+
+impl RunRecord {
+    fn new(start: &Arc<RunStart>, plan: &Arc<PlanInfo>) -> Self {
+        const NOT_BEGUN: StepRecord = StepRecord {
+            started: None,
+            ended: None,
+            progressed: None,
+            state: State::Pending,
+            attempts: 0,
+            retries: 0,
+            error: None,
+        };
+        Self {
+            start: Arc::clone(start),
+            plan: Arc::clone(plan),
+            steps: vec![NOT_BEGUN; plan.steps.len()],
+            facts: Vec::with_capacity(24),
+            facts_seen: 0,
+            notes: Vec::new(),
+            notes_dropped: 0,
+        }
+    }
+
+    /// The last value stated under this name.
+    pub(super) fn fact(&self, name: &str) -> Option<&FactValue> {
+        let (_, value) = self.facts.iter().find(|(stated, _)| *stated == name)?;
+        Some(value)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&Arc<str>> {
+        match self.fact(name)? {
+            FactValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A measure or a count, when it is one that can be added up: neither negative nor infinite.
+    pub(super) fn measure(&self, name: &str) -> Option<f64> {
+        let measure = match self.fact(name)? {
+            FactValue::Float(float) => *float,
+            FactValue::Int(int) => f64::from(i32::try_from(*int).ok()?),
+            FactValue::Text(_) | FactValue::Bool(_) => return None,
+        };
+        (measure.is_finite() && measure >= 0.0).then_some(measure)
+    }
+
+    /// A count that is one: not negative.
+    pub(super) fn count(&self, name: &str) -> Option<u64> {
+        match self.fact(name)? {
+            FactValue::Int(int) => u64::try_from(*int).ok(),
+            _ => None,
+        }
+    }
+
+    /// The steps through which what `from` owns passes on, nearest first.
+    pub(super) fn flow_of(&self, from: StepIndex) -> Vec<StepIndex> {
+        let mut reached = Vec::new();
+        let mut at = from;
+        loop {
+            let onward = self.plan.edges.iter().find(|edge| {
+                edge.from == Some(at)
+                    && matches!(edge.carries, Carries::Owned(_))
+                    && !reached.contains(&edge.to)
+            });
+            let Some(edge) = onward else { return reached };
+            reached.push(edge.to);
+            at = edge.to;
+        }
+    }
+
+    /// The step by which the call that `step` makes has failed: itself or, in mid-stream, one that its flow passes.
+    pub(super) fn failure_of_call(&self, step: StepIndex) -> Option<&StepRecord> {
+        std::iter::once(step)
+            .chain(self.flow_of(step))
+            .filter_map(|step| self.steps.get(usize::from(step)))
+            .find(|step| step.started.is_some() && is_error(step.state))
+    }
+
+    fn take_in(&mut self, event: &Event, detail: Detail) -> Option<Ending> {
+        match &event.kind {
+            EventKind::Step { .. } => self.change_step(event, detail),
+            EventKind::Progress { step, .. } => {
+                if let Some(record) = self.steps.get_mut(usize::from(*step)) {
+                    record.progressed = Some(event.at);
+                }
+            }
+            EventKind::Log {
+                step,
+                level,
+                message,
+            } if detail == Detail::Notes && *level >= Level::Warn => {
+                let (level, line) = (*level, cut(message).into());
+                self.note(event.at, *step, NoteKind::Log { level, line });
+            }
+            EventKind::Fact { name, value } => self.state_fact(name, value),
+            EventKind::Ended { state, error } => {
+                return Some(Ending {
+                    at: event.at,
+                    state: *state,
+                    error: error.as_deref().map(|error| cut(error).into()),
+                });
+            }
+            EventKind::Started { .. }
+            | EventKind::Produced { .. }
+            | EventKind::Payload { .. }
+            | EventKind::Log { .. }
+            | EventKind::Replied => {}
+        }
+        None
+    }
+
+    fn change_step(&mut self, event: &Event, detail: Detail) {
+        let EventKind::Step {
+            step,
+            state,
+            attempt,
+            message,
+            retry_in,
+        } = &event.kind
+        else {
+            return;
+        };
+        let Some(record) = self.steps.get_mut(usize::from(*step)) else {
+            return;
+        };
+        record.state = *state;
+        record.attempts = record.attempts.max(*attempt);
+        if *state == State::Running && record.started.is_none() {
+            record.started = Some(event.at);
+        }
+        if state.is_final() {
+            record.ended = Some(event.at);
+        }
+        if *state == State::Retrying {
+            record.retries = record.retries.saturating_add(1);
+        }
+        if detail == Detail::Figures {
+            return;
+        }
+        record.error = message.as_deref().map(|message| cut(message).into());
+        if *state == State::Retrying {
+            let retry = NoteKind::Retry {
+                attempt: *attempt,
+                pause: *retry_in,
+                error: record.error.clone().unwrap_or_default(),
+            };
+            self.note(event.at, Some(*step), retry);
+        }
+    }
+
+    /// Most facts are stated once: a bit for each name seen, by a hash that may collide, spares them the search.
+    fn state_fact(&mut self, name: &'static str, value: &FactValue) {
+        let value = value.clone();
+        let hash = name.bytes().rev().take(8).fold(name.len(), |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(usize::from(byte))
+        });
+        let bit = 1_u64 << (hash % 64);
+        let may_be_stated = self.facts_seen & bit != 0;
+        self.facts_seen |= bit;
+        let slot = may_be_stated
+            .then(|| self.facts.iter_mut().find(|(stated, _)| *stated == name))
+            .flatten();
+        match slot {
+            Some(slot) => slot.1 = value,
+            None => self.facts.push((name, value)),
+        }
+    }
+
+    fn note(&mut self, at: Timestamp, step: Option<StepIndex>, what: NoteKind) {
+        if self.notes.len() < MOST_NOTES {
+            self.notes.push(Note { at, step, what });
+        } else {
+            self.notes_dropped = self.notes_dropped.saturating_add(1);
+        }
+    }
+}
+
+/// A run that was cancelled did not fail: its client hung up.
+pub(super) const fn is_error(state: State) -> bool {
+    matches!(state, State::Failed | State::TimedOut | State::Crashed)
+}
+
+/// For a failure that nobody gave a kind.
+pub(super) const fn error_type(state: State) -> &'static str {
+    match state {
+        State::TimedOut => "timeout",
+        State::Crashed => "panic",
+        _ => "_OTHER",
+    }
+}
+
+/// The beginning of `text` that is kept.
+pub(super) fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_TEXT))
+        .unwrap_or(text)
+}

@@ -1,0 +1,245 @@
+//! What an upstream answers: headers, then a flow of bytes or a whole body.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+
+use crate::protocol::openrouter::error::{Headers, UpstreamError, from_answer};
+use crate::protocol::translate::reply::{Peek, peek};
+
+/// The longest body that is read whole.
+const LONGEST_BODY: usize = 64 << 20;
+/// The longest body of an error that is read.
+const LONGEST_ERROR: usize = 1 << 20;
+/// The longest beginning of a stream that is held back.
+const LONGEST_PEEK: usize = 64 << 10;
+/// How long the rest of an error's body may take.
+const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
+
+/// What an error's body is read with.
+#[derive(Clone, Debug)]
+pub struct AnswerHead {
+    status: u16,
+    content_type: String,
+    retry_after: Option<String>,
+    rate_limit_reset: Option<String>,
+}
+
+impl AnswerHead {
+    /// The error that a body is.
+    #[must_use]
+    pub fn error(&self, body: &[u8]) -> UpstreamError {
+        let headers = Headers {
+            retry_after: self.retry_after.as_deref(),
+            rate_limit_reset: self.rate_limit_reset.as_deref(),
+        };
+        from_answer(self.status, &self.content_type, headers, body)
+    }
+}
+
+/// An answer whose headers are in and whose status is a success.
+pub struct Answer {
+    /// OpenRouter's id of the generation, for support and accounting.
+    pub generation: Option<String>,
+    /// The headers, for showing.
+    pub headers: Vec<(String, String)>,
+    /// What follows.
+    pub body: Body,
+}
+
+/// The body of an answer.
+pub enum Body {
+    /// Server-sent events.
+    Stream(ByteFlow),
+    /// One JSON document.
+    Whole(ByteFlow),
+}
+
+/// Bytes as they arrive. Dropping it closes the connection: nobody pays for tokens that nobody reads.
+pub struct ByteFlow {
+    held: Option<Bytes>,
+    rest: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
+}
+
+impl Answer {
+    /// Sorts an answer out by status and content type; an error's body is read here.
+    pub(super) async fn read(
+        response: Response,
+        asked_for_stream: bool,
+    ) -> Result<Self, UpstreamError> {
+        let status = response.status();
+        let head = head_of(status.as_u16(), response.headers());
+        let headers = shown(response.headers());
+        let generation = text(response.headers(), "x-generation-id");
+        let content_type = head.content_type.clone();
+        let mut flow = ByteFlow {
+            held: None,
+            rest: Box::pin(response.bytes_stream()),
+        };
+        if !status.is_success() {
+            let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
+            return Err(head.error(&body));
+        }
+        let is_stream = content_type.starts_with("text/event-stream");
+        let body = match (is_stream, asked_for_stream) {
+            (true, _) => Body::Stream(flow),
+            (false, _) if content_type.starts_with("application/json") => Body::Whole(flow),
+            (false, _) => {
+                let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
+                return Err(head.error(&body));
+            }
+        };
+        Ok(Self {
+            generation,
+            headers,
+            body,
+        })
+    }
+
+    /// Holds the beginning of a stream back, for at most `wait`, until it is known not to be an error.
+    ///
+    /// # Errors
+    /// The error with which the stream begins, while it can still become a status and be retried.
+    pub async fn past_early_errors(mut self, wait: Duration) -> Result<Self, UpstreamError> {
+        let Body::Stream(flow) = &mut self.body else {
+            return Ok(self);
+        };
+        let mut seen = BytesMut::new();
+        let looked = tokio::time::timeout(wait, flow.look(&mut seen)).await;
+        flow.held = (!seen.is_empty()).then(|| seen.freeze());
+        match looked {
+            Ok(Some(error)) => Err(error),
+            Ok(None) | Err(_) => Ok(self),
+        }
+    }
+
+    /// Reads the body whole.
+    ///
+    /// # Errors
+    /// When the connection breaks or the body is longer than 64 MB.
+    pub async fn whole(self) -> Result<Bytes, UpstreamError> {
+        match self.body {
+            Body::Stream(flow) | Body::Whole(flow) => flow.whole().await,
+        }
+    }
+}
+
+impl ByteFlow {
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Option<reqwest::Result<Bytes>> {
+        futures_util::StreamExt::next(self).await
+    }
+
+    /// Reads to the end.
+    ///
+    /// # Errors
+    /// When the connection breaks or the body is longer than 64 MB.
+    pub async fn whole(mut self) -> Result<Bytes, UpstreamError> {
+        let Some(first) = self.next().await else {
+            return Ok(Bytes::new());
+        };
+        let first = first.map_err(|error| broken(&error))?;
+        let mut all = BytesMut::from(first);
+        while let Some(piece) = self.next().await {
+            all.extend_from_slice(&piece.map_err(|error| broken(&error))?);
+            if all.len() > LONGEST_BODY {
+                return Err(failed("its answer is longer than 64 MB"));
+            }
+        }
+        Ok(all.freeze())
+    }
+
+    /// Gathers into `seen` until it is known whether the stream begins with an error.
+    async fn look(&mut self, seen: &mut BytesMut) -> Option<UpstreamError> {
+        while let Some(piece) = self.next().await {
+            match piece {
+                Ok(piece) => seen.extend_from_slice(&piece),
+                Err(error) if seen.is_empty() => return Some(broken(&error)),
+                Err(_) => return None,
+            }
+            match peek(seen) {
+                Peek::Error(error) => return Some(*error),
+                Peek::Fine => return None,
+                Peek::More if seen.len() > LONGEST_PEEK => return None,
+                Peek::More => {}
+            }
+        }
+        seen.is_empty()
+            .then(|| failed("it answered 200 with an empty stream"))
+    }
+
+    async fn read_up_to(&mut self, limit: usize, wait: Duration) -> Vec<u8> {
+        let mut body = Vec::new();
+        let read = async {
+            while let Some(Ok(piece)) = self.next().await {
+                let room = limit - body.len();
+                body.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
+                if body.len() >= limit {
+                    break;
+                }
+            }
+        };
+        // A body that does not come in time is as good as none: the status is what counts.
+        let _ = tokio::time::timeout(wait, read).await;
+        body
+    }
+}
+
+impl Stream for ByteFlow {
+    type Item = reqwest::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(held) = self.held.take() {
+            return Poll::Ready(Some(Ok(held)));
+        }
+        self.rest.as_mut().poll_next(cx)
+    }
+}
+
+/// A connection that broke while the body was read.
+#[must_use]
+pub fn broken(error: &reqwest::Error) -> UpstreamError {
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        reason = inner.to_string();
+        cause = inner.source();
+    }
+    failed(&format!("it broke the connection: {reason}"))
+}
+
+/// An answer that is no use, for a reason that another attempt may not meet.
+fn failed(reason: &str) -> UpstreamError {
+    UpstreamError::no_use(reason)
+}
+
+fn head_of(status: u16, headers: &HeaderMap) -> AnswerHead {
+    AnswerHead {
+        status,
+        content_type: text(headers, CONTENT_TYPE.as_str()).unwrap_or_default(),
+        retry_after: text(headers, "retry-after"),
+        rate_limit_reset: text(headers, "x-ratelimit-reset"),
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
+    let show = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+        let is_secret = name.as_str() == "set-cookie";
+        let text = if is_secret {
+            "[redacted]"
+        } else {
+            value.to_str().unwrap_or("[binary]")
+        };
+        (name.as_str().to_owned(), text.to_owned())
+    };
+    headers.iter().map(show).collect()
+}

@@ -1,0 +1,91 @@
+//! The model catalogue: fetched at the start, refreshed in the background, never waited for by a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+
+use super::client::Client;
+use crate::protocol::openrouter::catalogue::Catalogue;
+use crate::protocol::openrouter::error::UpstreamError;
+use crate::protocol::translate::model::Target;
+
+/// How long one fetch may take.
+const FETCH_WAIT: Duration = Duration::from_secs(20);
+/// The pause after a failed fetch.
+const RETRY_PAUSE: Duration = Duration::from_secs(15);
+
+/// What the upstream says about its models; nothing until the first fetch has come back.
+#[derive(Default)]
+pub struct Models {
+    catalogue: ArcSwapOption<Catalogue>,
+    arrived: Notify,
+}
+
+impl Models {
+    /// A model by its id, with what the catalogue says of it.
+    #[must_use]
+    pub fn target(&self, id: &str) -> Target {
+        let catalogue = self.catalogue.load();
+        Target::new(
+            id,
+            catalogue.as_ref().and_then(|catalogue| catalogue.get(id)),
+        )
+    }
+
+    /// The catalogue, if it has come.
+    #[must_use]
+    pub fn catalogue(&self) -> Option<Arc<Catalogue>> {
+        self.catalogue.load_full()
+    }
+
+    /// The catalogue, waiting for the first fetch at most `within`.
+    pub async fn wait(&self, within: Duration) -> Option<Arc<Catalogue>> {
+        let arrived = self.arrived.notified();
+        if let Some(catalogue) = self.catalogue() {
+            return Some(catalogue);
+        }
+        let _ = tokio::time::timeout(within, arrived).await;
+        self.catalogue()
+    }
+
+    /// Fetches the catalogue once.
+    ///
+    /// # Errors
+    /// When the upstream does not give one; the old one stays.
+    pub async fn fetch(&self, client: &Client) -> Result<usize, UpstreamError> {
+        let body = client.get("models", FETCH_WAIT).await?;
+        let catalogue = Catalogue::parse(&body).map_err(|error| {
+            UpstreamError::no_use(&format!("its model catalogue cannot be read: {error}"))
+        })?;
+        let count = catalogue.entries().len();
+        self.catalogue.store(Some(Arc::new(catalogue)));
+        self.arrived.notify_waiters();
+        Ok(count)
+    }
+
+    /// Keeps the catalogue fresh, for ever. Logs a failure once, and its end.
+    pub async fn keep_fresh(&self, client: &Client, every: Duration) {
+        let mut was_well = true;
+        loop {
+            let pause = match self.fetch(client).await {
+                Ok(count) => {
+                    if !was_well {
+                        tracing::info!(models = count, "the model catalogue is there again");
+                    }
+                    was_well = true;
+                    every
+                }
+                Err(error) => {
+                    if was_well {
+                        tracing::warn!(%error, "the model catalogue could not be fetched; models are used as named");
+                    }
+                    was_well = false;
+                    RETRY_PAUSE
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Bad input of every kind gets Anthropic's error shape, with the JSON path, and never a panic or a hang.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{DEADLINE, TestApp, ask, block_on};
+
+#[test]
+fn a_bad_body_is_a_400_that_names_the_place() {
+    let user = json!({ "role": "user", "content": "hi" });
+    let with = |key: &str, value: Value| {
+        let mut body = ask("hi");
+        body[key] = value;
+        body
+    };
+    let without = |key: &str| {
+        let mut body = ask("hi");
+        body.as_object_mut().unwrap().remove(key);
+        body
+    };
+    let content =
+        |content: Value| with("messages", json!([{ "role": "user", "content": content }]));
+    let cases = [
+        (without("model"), "model"),
+        (without("max_tokens"), "max_tokens"),
+        (without("messages"), "messages"),
+        (with("model", json!(7)), "model"),
+        (with("max_tokens", json!("many")), "max_tokens"),
+        (with("max_tokens", json!(-1)), "max_tokens"),
+        (with("messages", json!([])), "messages"),
+        (with("messages", json!("hi")), "messages"),
+        (
+            with("messages", json!([{ "role": "wizard", "content": "hi" }])),
+            "messages.0.role",
+        ),
+        (
+            with("messages", json!([user, { "role": "assistant" }])),
+            "messages.1.content",
+        ),
+        (
+            content(json!([{ "type": "text" }])),
+            "messages.0.content.0.text",
+        ),
+        (
+            content(json!([{ "text": "no type" }])),
+            "messages.0.content.0.type",
+        ),
+        (
+            content(json!([{ "type": "image", "source": { "type": "base64", "data": "AAAA" } }])),
+            "messages.0.content.0.source.media_type",
+        ),
+        (
+            content(json!([{ "type": "image", "source": { "type": "file", "file_id": "f" } }])),
+            "messages.0.content.0.source",
+        ),
+        (with("stream", json!("yes")), "stream"),
+        (with("system", json!(1)), "system"),
+        (
+            with("tools", json!([{ "input_schema": { "type": "object" } }])),
+            "tools.0.name",
+        ),
+        (with("tools", json!({})), "tools"),
+        (
+            with("tool_choice", json!({ "type": "sometimes" })),
+            "tool_choice.type",
+        ),
+        (
+            with("thinking", json!({ "type": "enabled" })),
+            "thinking.budget_tokens",
+        ),
+        (with("stop_sequences", json!("stop")), "stop_sequences"),
+    ];
+    block_on(async {
+        let app = TestApp::start().await;
+        for (body, path) in cases {
+            let got = app.messages(&body).await;
+            assert_eq!(got.status, 400, "{path}: {}", got.body);
+            let error = got.json();
+            assert_eq!(error["type"], "error");
+            assert_eq!(error["error"]["type"], "invalid_request_error");
+            let message = error["error"]["message"].as_str().unwrap();
+            assert!(message.starts_with(path), "expected {path} in: {message}");
+            assert_eq!(error["request_id"], got.header("request-id"));
+            let run = app.ended_run(&got.run()).await;
+            assert_eq!(run["state"], "Failed", "a refused request is a run too");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_body_that_is_no_json_is_a_400() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let bodies: [&[u8]; 7] = [
+            b"",
+            b"{",
+            b"null",
+            b"[]",
+            b"\"text\"",
+            b"\xff\xfe{}",
+            deep.as_bytes(),
+        ];
+        for body in bodies {
+            for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+                let got = app.post_bytes(path, body.to_vec()).await;
+                assert_eq!(got.status, 400, "{body:.20?}: {}", got.body);
+                assert_eq!(got.json()["error"]["type"], "invalid_request_error");
+            }
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_body_over_the_limit_is_a_413() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| settings.server.body_limit_mb = 1).await;
+        let got = app.messages(&ask(&"x".repeat(2 << 20))).await;
+        assert_eq!(got.status, 413);
+        assert_eq!(got.json()["error"]["type"], "request_too_large");
+        let fits = app.messages(&ask(&"x".repeat(900 << 10))).await;
+        assert_eq!(fits.status, 200, "{}", fits.body);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_body_without_an_announced_length_is_limited_too() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| settings.server.body_limit_mb = 1).await;
+        let address = app.app.url().trim_start_matches("http://").to_owned();
+        let mut socket = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: {address}\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+        for _ in 0..40 {
+            // The server may answer and close before all is sent.
+            if socket.write_all(chunk.as_bytes()).await.is_err() {
+                break;
+            }
+        }
+        let mut answer = vec![0; 64];
+        let read = tokio::time::timeout(DEADLINE, socket.read(&mut answer))
+            .await
+            .expect("an answer in time")
+            .unwrap_or(0);
+        let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 413"),
+            "{answer}"
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
+fn wild_bodies_never_break_the_server() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let mut bodies = Vec::new();
+        let mut runner = TestRunner::new(Config {
+            cases: 1,
+            ..Config::default()
+        });
+        for _ in 0..400 {
+            bodies.push(wild_body().new_tree(&mut runner).unwrap().current());
+        }
+        for body in bodies {
+            let sent = app.post_bytes("/v1/messages", body.clone());
+            let got = tokio::time::timeout(Duration::from_secs(10), sent)
+                .await
+                .expect("an answer in time");
+            let text = String::from_utf8_lossy(&body).into_owned();
+            assert!(
+                got.status == 200 || got.status == 400,
+                "{}: {text}",
+                got.status
+            );
+            if got.status == 400 {
+                assert_eq!(
+                    got.json()["error"]["type"],
+                    "invalid_request_error",
+                    "{text}"
+                );
+            }
+        }
+        assert_eq!(app.get("/health").await.status, 200);
+        app.stop().await;
+    });
+}
+
+/// Bodies that are nearly right: a valid request with one or two places replaced.
+fn wild_body() -> impl Strategy<Value = Vec<u8>> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        prop::sample::select(vec![
+            "user",
+            "assistant",
+            "system",
+            "text",
+            "tool_use",
+            "tool_result",
+            "thinking",
+            "auto",
+            "opus"
+        ])
+        .prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(4, 32, 4, |inner| {
+        let key = prop::sample::select(vec![
+            "type",
+            "text",
+            "role",
+            "content",
+            "id",
+            "name",
+            "input",
+            "source",
+            "tool_use_id",
+            "x",
+        ]);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((key, inner), 0..5).prop_map(|pairs| pairs
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect::<serde_json::Map<_, _>>()
+                .into()),
+        ]
+    });
+    let place = prop::sample::select(vec![
+        "/model",
+        "/max_tokens",
+        "/stream",
+        "/messages",
+        "/messages/0",
+        "/messages/0/role",
+        "/messages/0/content",
+        "/messages/1/content/0",
+        "/messages/1/content/1",
+        "/messages/2/content/0",
+        "/messages/2/content/0/content",
+        "/system",
+        "/tools",
+        "/tools/0",
+        "/thinking",
+        "/metadata",
+    ]);
+    (prop::collection::vec((place, value), 1..3), any::<prop::sample::Index>(), any::<bool>()).prop_map(|(changes, cut, is_cut)| {
+        let mut body = ask("hello");
+        body["system"] = json!([{ "type": "text", "text": "be kind" }]);
+        body["tools"] = json!([{ "name": "Bash", "input_schema": { "type": "object" } }]);
+        body["thinking"] = json!({ "type": "adaptive" });
+        body["metadata"] = json!({ "user_id": "u" });
+        body["messages"] = json!([
+            { "role": "user", "content": "hello" },
+            { "role": "assistant", "content": [{ "type": "text", "text": "calling" }, { "type": "tool_use", "id": "t1", "name": "Bash", "input": {} }] },
+            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t1", "content": "done" }] },
+        ]);
+        for (place, value) in changes {
+            if let Some(slot) = body.pointer_mut(place) {
+                *slot = value;
+            }
+        }
+        let mut bytes = body.to_string().into_bytes();
+        if is_cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        bytes
+    })
+}

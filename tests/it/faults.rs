@@ -1,0 +1,364 @@
+//! What goes wrong on real sockets: silence, broken lines, errors in mid-stream, clients that hang up.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dagway::simulator::{Answer, End, Piece, Script, Turn};
+use futures_util::StreamExt;
+use serde_json::json;
+
+use crate::support::{DEADLINE, TestApp, ask, ask_whole, block_on, events, eventually, read};
+
+/// A chunk of a streamed completion with this text.
+fn chunk(text: &str) -> String {
+    let delta = json!({ "role": "assistant", "content": text });
+    json!({ "id": "gen-1", "model": "m", "provider": "Simulated", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] })
+        .to_string()
+}
+
+fn piece(pause_ms: u64, line: &str) -> Piece {
+    Piece {
+        pause: Duration::from_millis(pause_ms),
+        bytes: Bytes::from(format!("data: {line}\n\n")),
+    }
+}
+
+#[test]
+fn a_rate_limit_is_waited_out_and_the_run_shows_both_attempts() {
+    block_on(async {
+        let app = TestApp::start().await;
+        app.script(
+            Script::new()
+                .then(Answer::error(429, "slow down"))
+                .then(Turn::text("Now.")),
+        );
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!((got.status, got.text().as_str()), (200, "Now."));
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["state"], "Completed");
+        let step = run["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|step| step["name"] == "call_upstream")
+            .unwrap();
+        assert_eq!(step["attempts"], 2, "{step}");
+        let states: Vec<&str> = step["history"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|change| change["state"].as_str().unwrap())
+            .collect();
+        assert!(states.contains(&"Retrying"), "{states:?}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn attempts_end_and_the_last_error_is_told() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let mut script = Script::new();
+        for attempt in 1..=3 {
+            script = script.then(Answer::error(503, &format!("busy {attempt}")));
+        }
+        app.script(script);
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 529, "{}", got.body);
+        assert_eq!(got.json()["error"]["type"], "overloaded_error");
+        assert!(got.body.contains("busy 3"));
+        assert_eq!(app.ended_run(&got.run()).await["state"], "Failed");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn an_error_at_the_head_of_a_200_stream_becomes_a_status() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let error = json!({ "error": { "code": 403, "message": "moderated" } }).to_string();
+        app.script(Script::new().then(Answer::data_lines(&[&error], End::Clean)));
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 403, "{}", got.body);
+        assert_eq!(got.json()["error"]["type"], "permission_error");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn an_error_in_mid_stream_reaches_the_client_and_nothing_pretends_to_be_whole() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let error = json!({
+            "id": "gen-1", "error": { "code": 502, "message": "provider went away" },
+            "choices": [{ "index": 0, "delta": { "content": "" }, "finish_reason": "error" }],
+        });
+        let lines = [chunk("Half an "), error.to_string()];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        app.script(Script::new().then(Answer::data_lines(&lines, End::Clean)));
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 200);
+        let events = got.events();
+        let (name, error) = events.last().unwrap();
+        assert_eq!(name, "error");
+        assert!(
+            error["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("provider went away"),
+            "{error}"
+        );
+        assert!(
+            events
+                .iter()
+                .all(|(name, _)| name != "message_stop" && name != "message_delta")
+        );
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["state"], "Failed");
+        let kept = app
+            .get(&format!("/api/runs/{}/payloads/client.response", got.run()))
+            .await;
+        assert_eq!(kept.body, got.body, "what was streamed is kept");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_connection_cut_in_mid_stream_is_an_error_event() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let pieces = vec![piece(0, &chunk("Half an "))];
+        for end in [End::Cut, End::Clean] {
+            app.script(Script::new().then(Answer::Sse {
+                pieces: pieces.clone(),
+                end,
+            }));
+            let got = app.messages(&ask("hello")).await;
+            assert_eq!(
+                got.events().last().unwrap().0,
+                "error",
+                "{end:?}: {}",
+                got.body
+            );
+            assert_eq!(app.ended_run(&got.run()).await["state"], "Failed");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn silence_is_filled_with_pings_and_ended_by_an_error() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.ping_after = Duration::from_millis(40);
+            settings.upstream.idle_timeout = Duration::from_millis(400);
+        })
+        .await;
+        app.script(Script::new().then(Answer::Sse {
+            pieces: vec![piece(0, &chunk("Well… "))],
+            end: End::Hang,
+        }));
+        let got = tokio::time::timeout(DEADLINE, app.messages(&ask("hello")))
+            .await
+            .expect("the stream is given up");
+        let events = got.events();
+        let pings = events.iter().filter(|(name, _)| name == "ping").count();
+        assert!((3..=12).contains(&pings), "{pings} pings: {}", got.body);
+        let (name, error) = events.last().unwrap();
+        assert_eq!(
+            (name.as_str(), &error["error"]["type"]),
+            ("error", &json!("timeout_error"))
+        );
+        assert_eq!(app.ended_run(&got.run()).await["state"], "Failed");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn comments_alone_do_not_keep_a_stream_alive() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.ping_after = Duration::from_millis(50);
+            settings.upstream.idle_timeout = Duration::from_secs(10);
+            settings.upstream.progress_timeout = Duration::from_millis(400);
+        })
+        .await;
+        let comment = Piece {
+            pause: Duration::from_millis(30),
+            bytes: Bytes::from_static(b": OPENROUTER PROCESSING\n\n"),
+        };
+        let mut pieces = vec![piece(0, &chunk("Well… "))];
+        pieces.extend(vec![comment; 60]);
+        app.script(Script::new().then(Answer::Sse {
+            pieces,
+            end: End::Hang,
+        }));
+        let got = tokio::time::timeout(DEADLINE, app.messages(&ask("hello")))
+            .await
+            .expect("the stream is given up");
+        assert_eq!(got.events().last().unwrap().0, "error", "{}", got.body);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_client_that_hangs_up_in_mid_stream_frees_the_upstream_and_is_accounted() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let pieces = (0..2000)
+            .map(|number| piece(10, &chunk(&format!("word {number} "))))
+            .collect();
+        app.script(Script::new().then(Answer::Sse {
+            pieces,
+            end: End::Clean,
+        }));
+        let response = app.open_stream(&ask("hello")).await;
+        let run = response.headers()["x-dagway-run"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let mut pieces = response.bytes_stream();
+        let first = pieces.next().await.unwrap().unwrap();
+        assert!(!first.is_empty());
+        drop(pieces);
+        eventually("the upstream is freed", || {
+            app.simulator.requests().iter().any(|seen| seen.hung_up)
+        })
+        .await;
+        let run = app.ended_run(&run).await;
+        assert_eq!(run["state"], "Cancelled");
+        let log_usage = run["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|step| step["name"] == "log_usage")
+            .unwrap();
+        assert_eq!(
+            log_usage["state"], "Completed",
+            "accounting runs with what was seen"
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_client_that_hangs_up_before_the_answer_cancels_the_run() {
+    block_on(async {
+        let app = TestApp::start().await;
+        app.script(Script::new().then(Answer::Hang));
+        let asking = app
+            .http
+            .post(app.url("/v1/messages"))
+            .body(ask("hello").to_string())
+            .send();
+        let gave_up = tokio::time::timeout(Duration::from_millis(300), asking).await;
+        assert!(gave_up.is_err(), "the upstream is silent");
+        eventually("the upstream is freed", || {
+            app.simulator.requests().iter().any(|seen| seen.hung_up)
+        })
+        .await;
+        let runs = app.get("/api/runs").await.json();
+        let id = runs["runs"][0]["id"].as_str().unwrap().to_owned();
+        let run = app.ended_run(&id).await;
+        assert_eq!(run["state"], "Cancelled", "{run}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn an_upstream_that_is_not_there_is_a_502_that_says_so() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.upstream.base_url = "http://127.0.0.1:9/api/v1".to_owned()
+        })
+        .await;
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 502, "{}", got.body);
+        assert_eq!(got.json()["error"]["type"], "api_error");
+        assert!(got.body.contains("cannot reach 127.0.0.1"), "{}", got.body);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_web_page_in_place_of_an_answer_is_explained() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let page = Answer::Http {
+            status: 200,
+            headers: vec![("content-type".to_owned(), "text/html".to_owned())],
+            body: "<!doctype html><title>Welcome</title>".to_owned(),
+        };
+        app.script(
+            Script::new()
+                .then(page.clone())
+                .then(page.clone())
+                .then(page),
+        );
+        let got = app.messages(&ask_whole("hello")).await;
+        assert!(got.status >= 500, "{}: {}", got.status, got.body);
+        assert_eq!(got.json()["type"], "error");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn an_empty_stream_is_never_an_answer() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let comments = Piece {
+            pause: Duration::ZERO,
+            bytes: Bytes::from_static(b": OPENROUTER PROCESSING\n\ndata: [DONE]\n\n"),
+        };
+        let empty = Answer::Sse {
+            pieces: vec![comments],
+            end: End::Clean,
+        };
+        app.script(
+            Script::new()
+                .then(empty.clone())
+                .then(empty.clone())
+                .then(empty),
+        );
+        let got = app.messages(&ask("hello")).await;
+        let is_error =
+            got.status >= 500 || got.events().last().is_some_and(|(name, _)| name == "error");
+        assert!(is_error, "{}: {}", got.status, got.body);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn many_streams_pass_at_once() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let mut asked = Vec::new();
+        for number in 0..64 {
+            let pieces = (0..20).map(|word| piece(2, &chunk(&format!("{number}-{word} ")))).chain([
+                piece(0, r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":20}}"#),
+                piece(0, "[DONE]"),
+            ]);
+            let pieces = pieces.collect();
+            let marker = format!("stream {number}.");
+            let is_mine =
+                move |seen: &dagway::simulator::Seen| seen.body.to_string().contains(&marker);
+            app.script(Script::new().when(
+                is_mine,
+                Answer::Sse {
+                    pieces,
+                    end: End::Clean,
+                },
+            ));
+            let body = ask(&format!("stream {number}."));
+            let app = &app;
+            asked.push(async move { read(app.open_stream(&body).await).await });
+        }
+        let answers = futures_util::future::join_all(asked).await;
+        for (number, got) in answers.iter().enumerate() {
+            let expected: String = (0..20).map(|word| format!("{number}-{word} ")).collect();
+            assert_eq!(got.text(), expected);
+            assert_eq!(events(&got.body).last().unwrap().0, "message_stop");
+        }
+        app.stop().await;
+    });
+}

@@ -1,0 +1,270 @@
+//! The program itself: sentences and exit codes, a real kill, an orderly end.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use dagway::simulator::{self, Answer, Script, Simulator};
+use serde_json::Value;
+
+use crate::support::{ask, block_on, eventually};
+
+fn dagway(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dagway"));
+    command
+        .env_clear()
+        .env("HOME", folder)
+        .env("DAGWAY_DATA", folder.join("data"))
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_wrong_setting_is_a_sentence_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(dagway(folder.path()).env("DAGWAY_LISTEN", "everywhere"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("DAGWAY_LISTEN"),
+        "{}",
+        stderr(&output)
+    );
+    let output = run(dagway(folder.path()).env("DAGWAY_LISTEN", "127.0.0.1:0"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("OPENROUTER_API_KEY is not set"),
+        "{}",
+        stderr(&output)
+    );
+    let open = run(dagway(folder.path())
+        .env("OPENROUTER_API_KEY", "sk-or-x")
+        .args(["--listen", "0.0.0.0:0"]));
+    assert_eq!(open.status.code(), Some(2));
+    assert!(
+        stderr(&open).contains("DAGWAY_CLIENT_KEYS"),
+        "{}",
+        stderr(&open)
+    );
+}
+
+#[test]
+fn a_port_in_use_is_a_sentence_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(dagway(folder.path())
+        .env("OPENROUTER_API_KEY", "sk-or-x")
+        .env("DAGWAY_LISTEN", &address));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains(&address) && stderr(&output).contains("DAGWAY_LISTEN"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn workflows_are_checked_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(dagway(folder.path()).args(["workflows", "check"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = run(dagway(folder.path()).args(["workflows", "show", "messages"]));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    insta::assert_snapshot!(shown);
+    let file = folder.path().join("broken.toml");
+    std::fs::write(&file, "name = 'broken'\nreply = 'nobody'\n[steps.validate]\nneeds = ['reqest']\n[steps.wish]\ntask = 'grant'\n").unwrap();
+    let output = run(dagway(folder.path())
+        .args(["workflows", "check"])
+        .arg(&file));
+    assert_eq!(output.status.code(), Some(2));
+    for word in ["reqest", "grant", "nobody", "broken.toml"] {
+        assert!(
+            stderr(&output).contains(word),
+            "no {word} in: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn every_setting_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(dagway(folder.path()).arg("settings"));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().trim_end(),
+        dagway::settings::DEFAULTS.trim_end()
+    );
+}
+
+#[test]
+fn a_users_workflow_replaces_the_built_in_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let workflows = folder.path().join("workflows");
+    std::fs::create_dir(&workflows).unwrap();
+    let built_in = include_str!("../../workflows/messages.toml");
+    std::fs::write(
+        workflows.join("mine.toml"),
+        built_in.replace("attempts = 3", "attempts = 7"),
+    )
+    .unwrap();
+    let output = run(dagway(folder.path())
+        .env("DAGWAY_WORKFLOWS_FOLDER", &workflows)
+        .args(["workflows", "check"]));
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("mine.toml"),
+        "{output:?}"
+    );
+}
+
+/// A server of the test's own; killed when dropped.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(folder: &Path, upstream: &str) -> Self {
+        let mut command = dagway(folder);
+        command
+            .env("OPENROUTER_API_KEY", "sk-or-test")
+            .env("OPENROUTER_BASE_URL", upstream)
+            .env("DAGWAY_LISTEN", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+        Self {
+            child,
+            url: url.expect("the server says where it listens"),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_kill_loses_no_run_and_the_open_ones_are_shown_as_crashed() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let simulator = Simulator::start(simulator::Settings::immediate())
+            .await
+            .unwrap();
+        let http = dagway::upstream::client::http()
+            .unwrap()
+            .no_proxy()
+            .build()
+            .unwrap();
+        let mut server = Server::start(folder.path(), &simulator.base_url());
+        let done = http
+            .post(format!("{}/v1/messages", server.url))
+            .body(ask("hello").to_string())
+            .send()
+            .await
+            .unwrap();
+        let done_id = done.headers()["x-dagway-run"].to_str().unwrap().to_owned();
+        done.bytes().await.unwrap();
+        simulator.script(Script::new().when(
+            |seen| seen.body.to_string().contains("wait for ever"),
+            Answer::Hang,
+        ));
+        let url = format!("{}/v1/messages", server.url);
+        let hanging =
+            tokio::task::spawn_local(http.post(url).body(ask("wait for ever").to_string()).send());
+        let arrived = || {
+            simulator
+                .requests()
+                .iter()
+                .any(|seen| seen.body.to_string().contains("wait for ever"))
+        };
+        eventually("the request is on its way", arrived).await;
+        // The promise is about runs accepted more than 100 ms ago.
+        tokio::time::sleep(Duration::from_millis(110)).await;
+        server.child.kill().unwrap();
+        server.child.wait().unwrap();
+        let _ = hanging.await;
+
+        let again = Server::start(folder.path(), &simulator.base_url());
+        let body = http
+            .get(format!("{}/api/runs", again.url))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let page: Value = serde_json::from_str(&body).unwrap();
+        let runs = page["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), 2, "{page}");
+        assert_eq!(runs[0]["state"], "Crashed");
+        assert_eq!(
+            (
+                runs[1]["id"].as_str().unwrap(),
+                runs[1]["state"].as_str().unwrap()
+            ),
+            (done_id.as_str(), "Completed")
+        );
+        drop(again);
+        simulator.stop().await;
+    });
+}
+
+#[test]
+fn a_signal_lets_the_stream_in_progress_end() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let simulator = Simulator::start(simulator::Settings::immediate())
+            .await
+            .unwrap();
+        let http = dagway::upstream::client::http()
+            .unwrap()
+            .no_proxy()
+            .build()
+            .unwrap();
+        let mut server = Server::start(folder.path(), &simulator.base_url());
+        let mut turn = simulator::Turn::text("one two three four five six seven eight nine ten");
+        turn.chunks = Some(10);
+        turn.pause_ms = Some(60);
+        simulator.script(Script::new().then(turn));
+        let response = http
+            .post(format!("{}/v1/messages", server.url))
+            .body(ask("count").to_string())
+            .send()
+            .await
+            .unwrap();
+        let pid = server.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let body = String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap();
+        assert!(body.contains("event: message_stop"), "{body}");
+        let mut status = None;
+        eventually("the server ends", || {
+            status = server.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        assert!(status.unwrap().success(), "{status:?}");
+        simulator.stop().await;
+    });
+}

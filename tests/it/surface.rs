@@ -1,0 +1,191 @@
+//! What else the server answers: counts, models, greetings, health, metrics, keys, hosts.
+
+use dagway::settings::Secret;
+use serde_json::json;
+
+use crate::support::{TestApp, ask, block_on, read};
+
+#[test]
+fn tokens_are_counted_over_system_tools_and_all_blocks() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let count = async |body: serde_json::Value| {
+            let got = app.post("/v1/messages/count_tokens?beta=true", &body).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            got.json()["input_tokens"].as_u64().unwrap()
+        };
+        let small =
+            count(json!({ "model": "opus", "messages": [{ "role": "user", "content": "hi" }] }))
+                .await;
+        let with_system = count(json!({ "model": "opus", "system": "You are terse. ".repeat(50), "messages": [{ "role": "user", "content": "hi" }] })).await;
+        let with_tools = count(json!({ "model": "opus", "tools": [{ "name": "Bash", "description": "Runs a command. ".repeat(50), "input_schema": { "type": "object" } }], "messages": [{ "role": "user", "content": "hi" }] })).await;
+        let with_result = count(json!({ "model": "opus", "messages": [
+            { "role": "user", "content": "hi" },
+            { "role": "assistant", "content": [{ "type": "tool_use", "id": "t1", "name": "Bash", "input": { "command": "cat" } }] },
+            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t1", "content": "a long line of text ".repeat(50) }] },
+        ] })).await;
+        assert!((1..40).contains(&small), "{small}");
+        assert!(with_system > small + 150, "{with_system}");
+        assert!(with_tools > small + 150, "{with_tools}");
+        assert!(with_result > small + 200, "{with_result}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn models_are_listed_in_anthropics_shape() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let got = app.get("/v1/models?limit=3").await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        let page = got.json();
+        let data = page["data"].as_array().unwrap();
+        assert_eq!(data.len(), 3);
+        assert_eq!(page["has_more"], true);
+        for model in data {
+            assert_eq!(model["type"], "model");
+            assert!(
+                model["id"].is_string()
+                    && model["display_name"].is_string()
+                    && model["created_at"].is_string(),
+                "{model}"
+            );
+        }
+        let rest = app
+            .get(&format!(
+                "/v1/models?limit=1000&after_id={}",
+                page["last_id"].as_str().unwrap()
+            ))
+            .await
+            .json();
+        assert_eq!(rest["has_more"], false);
+        assert!(
+            rest["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|model| !data.contains(model))
+        );
+        let one = app.get("/v1/models/anthropic/claude-opus-5.5").await;
+        assert_eq!(one.status, 200, "{}", one.body);
+        assert_eq!(one.json()["id"], "anthropic/claude-opus-5.5");
+        let none = app.get("/v1/models/nobody/nothing").await;
+        assert_eq!(
+            (none.status, none.json()["error"]["type"].clone()),
+            (404, json!("not_found_error"))
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
+fn greetings_health_and_metrics_answer() {
+    block_on(async {
+        let app = TestApp::start().await;
+        for path in ["/", "/api/hello"] {
+            let response = app.http.head(app.url(path)).send().await.unwrap();
+            assert_eq!(response.status(), 200, "{path}");
+            assert!(response.headers().contains_key("request-id"));
+        }
+        assert_eq!(app.get("/health").await.json()["status"], "ok");
+        let ready = app.get("/health/ready").await;
+        assert_eq!(ready.status, 200, "{}", ready.body);
+        assert_eq!(ready.json()["store"]["ok"], true);
+        assert_eq!(ready.json()["upstream"]["ok"], true);
+        let got = app.messages(&ask("hello")).await;
+        app.ended_run(&got.run()).await;
+        let metrics = app.get("/metrics").await;
+        assert!(metrics.body.contains("dagway_run"), "{}", metrics.body);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn readiness_says_that_the_upstream_is_gone() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.upstream.base_url = "http://127.0.0.1:9/api/v1".to_owned()
+        })
+        .await;
+        let ready = app.get("/health/ready").await;
+        assert_eq!(ready.status, 503);
+        assert_eq!(ready.json()["upstream"]["ok"], false);
+        assert!(
+            ready.json()["upstream"]["error"]
+                .as_str()
+                .unwrap()
+                .contains("127.0.0.1"),
+            "{}",
+            ready.body
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
+fn other_endpoints_of_the_api_say_what_is_served() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let got = app.post("/v1/messages/batches", &json!({})).await;
+        assert_eq!(got.status, 404);
+        assert_eq!(got.json()["error"]["type"], "not_found_error");
+        assert!(
+            got.json()["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("POST /v1/messages")
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_base_url_that_ends_in_v1_works_too() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let got = app.post("/v1/v1/messages?beta=true", &ask("hello")).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn keys_password_and_host_are_checked() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.client_keys = vec![Secret::new("client-key")];
+            settings.server.dashboard_password = Secret::new("open sesame");
+        })
+        .await;
+        let refused = app.messages(&ask("hello")).await;
+        assert_eq!(refused.status, 401);
+        assert_eq!(refused.json()["error"]["type"], "authentication_error");
+        let post = |name: &'static str, value: &'static str| {
+            app.http
+                .post(app.url("/v1/messages"))
+                .header(name, value)
+                .body(ask("hello").to_string())
+                .send()
+        };
+        assert_eq!(post("x-api-key", "client-key").await.unwrap().status(), 200);
+        assert_eq!(
+            post("authorization", "Bearer client-key")
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
+        assert_eq!(app.get("/api/runs").await.status, 401);
+        let with_password = app
+            .http
+            .get(app.url("/api/runs"))
+            .header("authorization", "Basic bWU6b3BlbiBzZXNhbWU=");
+        assert_eq!(read(with_password.send().await.unwrap()).await.status, 200);
+        let rebound = app
+            .http
+            .get(app.url("/health"))
+            .header("host", "evil.example");
+        assert_eq!(read(rebound.send().await.unwrap()).await.status, 403);
+        app.stop().await;
+    });
+}
