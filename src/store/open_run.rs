@@ -172,7 +172,13 @@ impl OpenRun {
                 self.mark(Change::Progress);
                 return Urgency::Now;
             }
-            EventKind::Step { .. } | EventKind::Log { .. } => {
+            EventKind::Step { step, state, .. } => {
+                self.write_down(event);
+                let change = self.flow_has_passed(*step, *state);
+                self.mark(change);
+                return Urgency::Now;
+            }
+            EventKind::Log { .. } => {
                 self.write_down(event);
                 self.mark(Change::Progress);
                 return Urgency::Now;
@@ -192,6 +198,16 @@ impl OpenRun {
         }
         self.mark(Change::Whole);
         Urgency::Now
+    }
+
+    /// A step that gave a flow is over when the flow has passed; what follows the reply may last longer.
+    fn flow_has_passed(&mut self, step: StepIndex, state: State) -> Change {
+        let has_passed = self.row.streaming && step == self.row.plan.reply && state.is_final();
+        if !has_passed {
+            return Change::Progress;
+        }
+        self.row.streaming = false;
+        Change::Whole
     }
 
     fn write_down(&mut self, event: &Event) {
