@@ -100,10 +100,7 @@ fn a_run_is_one_trace_below_its_caller() {
             );
         }
         assert!(attribute(call, "gen_ai.usage.input_tokens").contains("IntValue"));
-        assert!(
-            attribute(root, "request.id").contains(got.header("request-id"))
-                || attribute(root, "dagway.request.id").contains(got.header("request-id"))
-        );
+        assert!(attribute(root, "dagway.request.id").contains(got.header("request-id")));
         let sent = app
             .simulator
             .requests()
