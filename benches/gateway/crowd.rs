@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 
 use crate::bodies::Size;
 use crate::connection::Connection;
-use crate::cpu::Meter;
 use crate::load::Crew;
 use crate::process::Process;
 use crate::scenario::{Extent, SHORT_STREAM};
@@ -36,7 +35,7 @@ pub(crate) struct Fresh {
     pub(crate) ready_ms: Option<f64>,
     /// Bytes.
     pub(crate) idle: Option<f64>,
-    /// Bytes a stream, while all were open.
+    /// Bytes a stream, at the highest while nine tenths or more were open.
     pub(crate) per_stream: Option<f64>,
     /// The highest resident memory, in bytes.
     pub(crate) peak: Option<f64>,
@@ -114,7 +113,7 @@ impl Crowd {
                 ended
             });
         }
-        let mut highest = 0;
+        let mut per_stream: Option<f64> = None;
         let mut look = tokio::time::interval(LOOK_EVERY);
         while !streams.is_empty() {
             tokio::select! {
@@ -129,18 +128,20 @@ impl Crowd {
                     let now = open.load(Ordering::Relaxed);
                     // A stream that fails before its first token counts down without having counted up.
                     fresh.open_at_once = fresh.open_at_once.max(if now > self.streams { 0 } else { now });
-                    let resident = target.meter.filter(|_| now == self.streams).map(Meter::resident);
-                    highest = highest.max(resident.unwrap_or(0));
+                    let is_crowded = now <= self.streams && now * 10 >= self.streams * 9;
+                    if let Some((meter, _, resident)) = before.as_ref().filter(|_| is_crowded) {
+                        let added = meter.resident().saturating_sub(*resident) as f64 / now as f64;
+                        per_stream = Some(per_stream.map_or(added, |highest| highest.max(added)));
+                    }
                 }
             }
         }
         fresh.seconds = started.elapsed().as_secs_f64();
-        if let Some((meter, usage, resident)) = before {
+        if let Some((meter, usage, _)) = before {
             let spent = meter.settled_since(&usage).await;
             let chunks = self.streams as f64 * f64::from(self.chunks);
             fresh.cpu_per_chunk = Some(spent.as_secs_f64() * 1e6 / chunks);
-            let added = highest.saturating_sub(resident) as f64 / self.streams as f64;
-            fresh.per_stream = (highest > 0).then_some(added);
+            fresh.per_stream = per_stream;
             fresh.peak = Some(meter.peak() as f64);
         }
         Ok(())
