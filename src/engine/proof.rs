@@ -143,7 +143,7 @@ fn with_task<'a>(
             report.add(
                 &draft.with_span,
                 format!(
-                    "step `{name}` has settings that its task `{}` cannot take: correct {wrong}",
+                    "step `{name}` has settings that its task `{}` cannot take: {wrong}",
                     wanted.text
                 ),
             );
@@ -227,9 +227,11 @@ impl Binding<'_, '_> {
             .map(|port| self.origin(step, port, report))
             .collect();
         for (giver, span) in &step.needs {
-            let is_taken = origins
-                .iter()
-                .any(|origin| matches!(origin, Origin::Output(from, _) if from == giver));
+            let outputs = self.outputs(*giver);
+            let is_taken = step.takes.iter().any(|port| {
+                let mut ids = outputs.iter().map(|output| output.carries.id);
+                ids.any(|id| id == port.carries.id)
+            });
             let is_known = giver.is_none_or(|giver| self.steps[giver].def.is_some());
             if !is_taken && is_known && step.def.is_some() {
                 self.report_idle_need(step, *giver, span, report);

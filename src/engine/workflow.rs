@@ -28,6 +28,7 @@ const RETRY_KEYS: [&str; 6] = [
     "honour_retry_after",
 ];
 
+#[derive(Default)]
 pub(super) struct Workflow {
     pub(super) name: String,
     pub(super) about: String,
@@ -58,11 +59,15 @@ pub(super) struct StepDraft {
 
 /// Reads the file. What cannot be read is reported, and left out or replaced by its default.
 pub(super) fn read(text: &str, report: &mut Report<'_>) -> Workflow {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let span = error.span().unwrap_or_default();
+    // What the parser finds after its first error is mostly a consequence of it.
+    let document = DeTable::parse(text).unwrap_or_else(|error| {
         let message = error.message().replace('\n', ", ");
+        let span = error.span().unwrap_or_default();
         report.add(&span, format!("this is not TOML: {message}"));
+        Spanned::new(0..0, DeTable::new())
+    });
+    if !report.is_empty() {
+        return Workflow::default();
     }
     let place = Spanned::new(document.span(), document.get_ref());
     let mut table = Table::new("the workflow", &place, &KEYS, report);
@@ -75,16 +80,11 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> Workflow {
     );
     let reply = table.get("reply", "the name of a step", text_of);
     let steps = table.get("steps", "a table of steps", DeValue::as_table);
-    for (key, example) in [
-        ("name", "messages"),
-        ("reply", "the step that gives the reply"),
-    ] {
-        if !document.get_ref().contains_key(key) {
-            table.fault(format!(
-                "the workflow has no `{key}`: write {key} = \"{example}\""
-            ));
-        }
-    }
+    table.demand("name", "begin with name = \"messages\" or the like");
+    table.demand(
+        "reply",
+        "add reply = \"…\" with the name of the step that gives it",
+    );
     let text_of = |name: Option<(&str, Span)>| name.map(|(text, _)| text.to_owned());
     Workflow {
         name: text_of(name).unwrap_or_default(),
@@ -109,8 +109,8 @@ fn read_steps(steps: &DeTable<'_>, report: &mut Report<'_>) -> Vec<StepDraft> {
     for (name, value) in in_order(steps) {
         let whose = format!("step `{}`", name.get_ref());
         let Some(entries) = value.get_ref().as_table() else {
-            let is = value.get_ref().type_str();
-            report.add(&name.span(), format!("{whose} must be a table, not {is}"));
+            let cure = format!("write [steps.{}] above its keys", name.get_ref());
+            report.add(&name.span(), format!("{whose} is not a table: {cure}"));
             continue;
         };
         let name = Name {
@@ -185,11 +185,7 @@ fn read_retry(whose: &str, entries: &Spanned<&DeTable<'_>>, report: &mut Report<
     let max = table.get("max", DURATION, duration_of);
     let jitter = table.get("jitter", "true or false", DeValue::as_bool);
     let honour_retry_after = table.get("honour_retry_after", "true or false", DeValue::as_bool);
-    if !entries.get_ref().contains_key("attempts") {
-        table.fault(format!(
-            "{whose} does not say how often: write attempts = 3"
-        ));
-    }
+    table.demand("attempts", "add attempts = 3 or the like");
     let retry = Retry {
         attempts: attempts.map_or(1, |(attempts, _)| attempts),
         backoff: backoff.map_or(Backoff::Exponential, |(backoff, _)| backoff),
@@ -199,9 +195,8 @@ fn read_retry(whose: &str, entries: &Spanned<&DeTable<'_>>, report: &mut Report<
         honour_retry_after: honour_retry_after.is_none_or(|(honour, _)| honour),
     };
     if retry.max < retry.base {
-        table.fault(format!(
-            "{whose} begins with a longer pause than it allows: give a `base` up to `max`"
-        ));
+        let sentence = "begins with a longer pause than it allows: give a `base` up to `max`";
+        report.add(&entries.span(), format!("{whose} {sentence}"));
     }
     retry
 }
@@ -257,9 +252,18 @@ impl<'a, 'r, 'f> Table<'a, 'r, 'f> {
         let whose = self.whose;
         self.report.add(
             &span,
-            format!("{whose} has a `{key}` of the wrong form: write {form}"),
+            format!("the `{key}` of {whose} has the wrong form: write {form}"),
         );
         None
+    }
+
+    /// Reports a fault if `key` is not there at all.
+    fn demand(&mut self, key: &str, cure: &str) {
+        if !self.entries.contains_key(key) {
+            let whose = self.whose;
+            let sentence = format!("{whose} has no `{key}`: {cure}");
+            self.report.add(&self.span, sentence);
+        }
     }
 
     /// Reads a list of step names, none of which may stand there twice.
@@ -292,10 +296,6 @@ impl<'a, 'r, 'f> Table<'a, 'r, 'f> {
             }
         }
         names
-    }
-
-    fn fault(&mut self, sentence: String) {
-        self.report.add(&self.span, sentence);
     }
 }
 

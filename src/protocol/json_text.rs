@@ -7,6 +7,7 @@
 //! This file must not know what the text says.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use memchr::{memchr, memmem};
 use serde_json::value::RawValue;
@@ -42,6 +43,14 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
         plain_from = at + 1;
     }
     out.extend_from_slice(text.as_bytes().get(plain_from..).unwrap_or_default());
+}
+
+/// Gives `text` escaped, without quotes.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    escape(text, &mut out);
+    String::from_utf8(out).expect("escaping replaces ASCII by ASCII")
 }
 
 fn control(byte: u8) -> [u8; 6] {
@@ -177,7 +186,7 @@ impl Mender {
         let surrogate = unit_of_start(escape).filter(|unit| is_high(*unit) || is_low(*unit));
         match (self.high.take(), surrogate) {
             (Some(high), Some(low)) if is_low(low) => {
-                mended.push_str(&format!("\\u{high:04x}"));
+                let _ = write!(mended, "\\u{high:04x}");
                 mended.push_str(escape);
             }
             (None, Some(high)) if is_high(high) => self.high = Some(high),

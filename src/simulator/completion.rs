@@ -87,9 +87,9 @@ impl Completion {
         let mut chunks: Vec<Value> = self
             .deltas()
             .into_iter()
-            .map(|delta| self.chunk(delta))
+            .map(|delta| self.chunk(&delta))
             .collect();
-        let mut last = self.chunk(json!({ "role": "assistant", "content": "" }));
+        let mut last = self.chunk(&json!({ "role": "assistant", "content": "" }));
         last["choices"][0]["finish_reason"] = dialect::finish_reason(self.finish).into();
         last["choices"][0]["native_finish_reason"] = self.native().into();
         chunks.push(last.clone());
@@ -135,7 +135,7 @@ impl Completion {
     }
 
     /// A chunk around a delta.
-    pub(super) fn chunk(&self, delta: Value) -> Value {
+    pub(super) fn chunk(&self, delta: &Value) -> Value {
         json!({
             "id": self.id, "object": "chat.completion.chunk", "created": self.created,
             "model": self.model, "provider": "Simulated",
@@ -326,13 +326,14 @@ fn used(turn: &Turn, conversation: &Conversation<'_>, output: usize, cached: u64
     let cached = cached.min(prompt);
     let marks_cache =
         conversation.model.family == Family::Claude && has_cache_mark(conversation.body);
-    turn.usage.unwrap_or(Usage {
+    let estimated = Usage {
         prompt,
         cached,
         written: if marks_cache { prompt - cached } else { 0 },
         completion: tokens(output).max(1) + reasoning,
         reasoning,
-    })
+    };
+    turn.usage.unwrap_or(estimated)
 }
 
 fn has_cache_mark(value: &Value) -> bool {

@@ -12,7 +12,7 @@ use super::signature::sign;
 pub(super) const CLAUDE: &str = "anthropic-claude-v1";
 /// What Claude's redacted reasoning is signed for.
 pub(super) const CLAUDE_REDACTED: &str = "anthropic-claude-v1/redacted";
-/// The format of reasoning of OpenAI's models.
+/// The format of reasoning of `openai/*`.
 pub(super) const OPENAI: &str = "openai-responses-v1";
 /// The format of Gemini's reasoning.
 pub(super) const GEMINI: &str = "google-gemini-v1";

@@ -94,7 +94,7 @@ mod tests {
     use super::cue;
     use crate::simulator::conversation::Conversation;
 
-    fn text_of_cue(messages: Value) -> Option<String> {
+    fn text_of_cue(messages: &Value) -> Option<String> {
         let body = json!({ "model": "anthropic/claude-sonnet-5.5", "messages": messages });
         let conversation = Conversation::read(&body).expect("the request is readable");
         cue(&conversation).map(|cue| cue.turn.text)
@@ -106,14 +106,14 @@ mod tests {
         let user = json!({ "role": "user", "content": [{ "type": "text", "text": directive }] });
         let said = json!({ "role": "assistant", "content": "one" });
         let asked = json!({ "role": "user", "content": "go on" });
-        assert_eq!(text_of_cue(json!([user])).as_deref(), Some("one"));
+        assert_eq!(text_of_cue(&json!([user])).as_deref(), Some("one"));
         assert_eq!(
-            text_of_cue(json!([user, said, asked])).as_deref(),
+            text_of_cue(&json!([user, said, asked])).as_deref(),
             Some("two")
         );
-        let ended = text_of_cue(json!([user, said, asked, said, asked]));
+        let ended = text_of_cue(&json!([user, said, asked, said, asked]));
         assert_eq!(ended.as_deref(), Some("The directive has no more turns."));
-        assert_eq!(text_of_cue(json!([asked])), None);
+        assert_eq!(text_of_cue(&json!([asked])), None);
     }
 
     #[test]
@@ -121,11 +121,11 @@ mod tests {
         let inner = r#"SIM[{"turns":[{"text":"inner"}]}]"#;
         let outer = json!({ "turns": [{ "tool": "Agent", "args": { "prompt": inner } }, { "text": "outer" }] });
         let user = json!({ "role": "user", "content": format!("SIM[{outer}]") });
-        assert_eq!(text_of_cue(json!([user])).as_deref(), Some(""));
+        assert_eq!(text_of_cue(&json!([user])).as_deref(), Some(""));
         let said = json!({ "role": "assistant", "content": "called" });
-        assert_eq!(text_of_cue(json!([user, said])).as_deref(), Some("outer"));
+        assert_eq!(text_of_cue(&json!([user, said])).as_deref(), Some("outer"));
         assert_eq!(
-            text_of_cue(json!([{ "role": "user", "content": inner }])).as_deref(),
+            text_of_cue(&json!([{ "role": "user", "content": inner }])).as_deref(),
             Some("inner")
         );
     }
@@ -134,7 +134,7 @@ mod tests {
     fn a_directive_that_cannot_be_read_says_why() {
         for text in ["SIM[", "SIM[{]", r#"SIM[{"turns":[{"txt":"x"}]}]"#] {
             let said =
-                text_of_cue(json!([{ "role": "user", "content": text }])).unwrap_or_default();
+                text_of_cue(&json!([{ "role": "user", "content": text }])).unwrap_or_default();
             assert!(said.starts_with("The directive cannot be read: "), "{said}");
         }
     }

@@ -12,7 +12,7 @@ pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) message: String,
     pub(super) headers: Vec<(String, String)>,
-    metadata: Value,
+    metadata: Box<Value>,
 }
 
 impl Refusal {
@@ -22,14 +22,14 @@ impl Refusal {
             status,
             message: message.into(),
             headers: Vec::new(),
-            metadata: json!({ "error_type": error_type(status) }),
+            metadata: Box::new(json!({ "error_type": error_type(status) })),
         }
     }
 
     /// OpenRouter itself declines, and names the kind of fault.
     pub(super) fn platform_of_type(status: u16, kind: &str, message: impl Into<String>) -> Self {
         Self {
-            metadata: json!({ "error_type": kind }),
+            metadata: Box::new(json!({ "error_type": kind })),
             ..Self::platform(status, message)
         }
     }
@@ -54,14 +54,16 @@ impl Refusal {
             status: 400,
             message: "Provider returned error".to_owned(),
             headers: Vec::new(),
-            metadata: json!({ "raw": raw.to_string(), "provider_name": "Simulated", "is_byok": false }),
+            metadata: Box::new(
+                json!({ "raw": raw.to_string(), "provider_name": "Simulated", "is_byok": false }),
+            ),
         }
     }
 
     /// A fault of the payload that is shown as the provider's.
     pub(super) fn masked() -> Self {
         Self {
-            metadata: json!({ "error_type": "server" }),
+            metadata: Box::new(json!({ "error_type": "server" })),
             ..Self::platform(500, "Internal Server Error")
         }
     }

@@ -162,7 +162,7 @@ async fn play(
         let message = failure
             .message
             .as_deref()
-            .unwrap_or(usual_message(failure.status));
+            .unwrap_or_else(|| usual_message(failure.status));
         let refusal = Refusal::platform(failure.status, message);
         return match failure.retry_after {
             Some(seconds) => refused(

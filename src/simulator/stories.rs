@@ -120,7 +120,7 @@ pub(super) fn flaky_test() -> Story {
 }
 
 /// Thinking, one command, a longer answer.
-fn changelog() -> Story {
+pub(super) fn changelog() -> Story {
     Story::new("Write the changelog entry for what was merged since v0.8.0.")
         .turn(
             Turn::tool("Bash", bash("git log --oneline v0.8.0..HEAD", "List merged commits"))
@@ -135,7 +135,7 @@ fn changelog() -> Story {
 }
 
 /// Three calls whose arguments arrive in turns.
-fn rename() -> Story {
+pub(super) fn rename() -> Story {
     let edit = |path: &str| json!({ "file_path": path, "old_string": "fn fetch_all", "new_string": "fn fetch_page" });
     Story::new("Rename `fetch_all` to `fetch_page` everywhere.")
         .turn(
@@ -156,7 +156,7 @@ fn rename() -> Story {
 }
 
 /// One question, one answer with thinking.
-fn explain() -> Story {
+pub(super) fn explain() -> Story {
     Story::new("Why does a stream behind a proxy sometimes stall for 40 ms?").turn(
         Turn::text("Because of two optimisations that wait for each other. Nagle's algorithm holds a small packet back while an earlier one is unacknowledged; delayed acknowledgement holds the acknowledgement back, typically for 40 ms, in the hope of sending it along with data. A server that writes many small events meets both. Setting `TCP_NODELAY` on every socket that carries the stream ends it.")
             .thinking("Forty milliseconds is the delayed-ACK timer on Linux. Together with Nagle it gives exactly this stall, and the cure is TCP_NODELAY."),
@@ -165,7 +165,7 @@ fn explain() -> Story {
 }
 
 /// A short exchange with ids that repeat.
-fn flags() -> Story {
+pub(super) fn flags() -> Story {
     Story::new("Which feature flags are still read by the code?")
         .turn(
             Turn {

@@ -88,7 +88,7 @@ fn last_words(completion: &Completion, breaks: &Break) -> Option<Value> {
         "message": breaks.message,
         "metadata": { "error_type": error_type(breaks.code), "provider_code": "simulated" },
     });
-    let mut chunk = completion.chunk(json!({ "content": "" }));
+    let mut chunk = completion.chunk(&json!({ "content": "" }));
     chunk["choices"][0]["finish_reason"] = "error".into();
     match breaks.kind {
         BreakKind::Error => {
@@ -146,6 +146,8 @@ pub(super) fn body(
                     None
                 }
                 End::Cut => {
+                    // The server drops what it has not flushed when a body fails; a breath lets it flush.
+                    tokio::time::sleep(BREATH).await;
                     watch.finished();
                     Some((Err(Broken), (pieces, watch, true)))
                 }

@@ -64,7 +64,7 @@ impl Wire {
             response
                 .headers()
                 .get("x-dagway-simulated")
-                .map(|value| value.as_bytes()),
+                .map(reqwest::header::HeaderValue::as_bytes),
             Some(&b"true"[..])
         );
         let status = response.status().as_u16();

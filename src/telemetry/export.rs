@@ -179,16 +179,10 @@ impl SpanExport {
         Self { gate, provider }
     }
 
-    /// Hands over the spans of one trace: all of them or, when there is no room, none.
-    pub(super) fn send(&self, spans: &mut Vec<SpanData>) -> bool {
-        let is_admitted = self.gate.admit(spans.len());
-        if is_admitted {
-            for span in spans.drain(..) {
-                self.gate.processor.on_end(span);
-            }
-        }
-        spans.clear();
-        is_admitted
+    /// Takes places for the spans of one trace: for all of them or, when there is no room, for none.
+    pub(super) fn admit(&self, spans: usize) -> Option<Admission<'_>> {
+        let gate = &*self.gate;
+        gate.admit(spans).then(|| Admission { gate, left: spans })
     }
 
     /// For the spans of background work, which `tracing` opens.
@@ -245,6 +239,32 @@ impl SpanExport {
             Ok(()) | Err(OTelSdkError::AlreadyShutdown) => Ok(()),
             Err(error) => Err(Error::Shutdown(error)),
         }
+    }
+}
+
+/// Places in the queue that have been taken for one trace.
+#[derive(Debug)]
+pub(super) struct Admission<'a> {
+    gate: &'a Gate,
+    left: usize,
+}
+
+impl Admission<'_> {
+    /// Hands over the next span; one that has no place is left out.
+    pub(super) fn send(&mut self, span: SpanData) {
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            self.gate.processor.on_end(span);
+        }
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        self.gate
+            .counts
+            .waiting
+            .fetch_sub(self.left, Ordering::AcqRel);
     }
 }
 

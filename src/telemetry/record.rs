@@ -35,6 +35,7 @@ pub(super) struct RunRecord {
     pub(super) steps: Vec<StepRecord>,
     /// The last value of each name, in order of first statement.
     pub(super) facts: Vec<(&'static str, FactValue)>,
+    facts_seen: u64,
     pub(super) notes: Vec<Note>,
     pub(super) notes_dropped: u32,
 }
@@ -167,6 +168,7 @@ impl RunRecord {
             plan: Arc::clone(plan),
             steps: vec![NOT_BEGUN; plan.steps.len()],
             facts: Vec::with_capacity(24),
+            facts_seen: 0,
             notes: Vec::new(),
             notes_dropped: 0,
         }
@@ -299,9 +301,19 @@ impl RunRecord {
         }
     }
 
+    /// Most facts are stated once: a bit for each name seen, by a hash that may collide, spares them the search.
     fn state_fact(&mut self, name: &'static str, value: &FactValue) {
         let value = value.clone();
-        match self.facts.iter_mut().find(|(stated, _)| *stated == name) {
+        let hash = name.bytes().rev().take(8).fold(name.len(), |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(usize::from(byte))
+        });
+        let bit = 1_u64 << (hash % 64);
+        let may_be_stated = self.facts_seen & bit != 0;
+        self.facts_seen |= bit;
+        let slot = may_be_stated
+            .then(|| self.facts.iter_mut().find(|(stated, _)| *stated == name))
+            .flatten();
+        match slot {
             Some(slot) => slot.1 = value,
             None => self.facts.push((name, value)),
         }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -261,7 +262,7 @@ pub fn for_each<'a, T: Deserialize<'a>>(
     };
     let elements = Elements {
         each: &mut each,
-        element: std::marker::PhantomData,
+        element: PhantomData,
     };
     serde_json::Deserializer::from_str(list.get())
         .deserialize_seq(elements)
@@ -289,7 +290,7 @@ pub fn escaped_text(content: Option<&RawValue>) -> Cow<'_, str> {
 
 struct Elements<'f, F, T> {
     each: &'f mut F,
-    element: std::marker::PhantomData<T>,
+    element: PhantomData<T>,
 }
 
 impl<'de, F: FnMut(T), T: Deserialize<'de>> Visitor<'de> for Elements<'_, F, T> {
@@ -315,6 +316,24 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 struct TextVisitor;
 
+/// Makes a visitor read every kind of JSON value as the default but those it names itself.
+macro_rules! default_for_the_rest {
+    ($value:ty; $($method:ident($kind:ty)),*) => {
+        $(fn $method<E>(self, _: $kind) -> Result<$value, E> {
+            Ok(<$value>::default())
+        })*
+
+        fn visit_unit<E>(self) -> Result<$value, E> {
+            Ok(<$value>::default())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$value, A::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(<$value>::default())
+        }
+    };
+}
+
 impl<'de> Visitor<'de> for TextVisitor {
     type Value = Text<'de>;
 
@@ -330,44 +349,21 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Text::default())
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Text::default())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Text::default())
-    }
+    default_for_the_rest!(Text<'de>; visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FirstVisitor(std::marker::PhantomData))
+        deserializer.deserialize_any(FirstVisitor(PhantomData))
     }
 }
 
-struct FirstVisitor<T>(std::marker::PhantomData<T>);
+struct FirstVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstVisitor<T> {
     type Value = First<T>;
@@ -382,7 +378,5 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstVisitor<T> {
         Ok(First(first))
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(First(None))
-    }
+    default_for_the_rest!(First<T>; visit_str(&str), visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
 }

@@ -3,4 +3,7 @@
 pub mod catalogue;
 pub mod chunk;
 pub mod error;
+mod hints;
 mod overflow;
+mod reason;
+mod wait;

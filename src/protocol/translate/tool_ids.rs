@@ -49,6 +49,12 @@ impl ToolIds {
         }
     }
 
+    /// What is unique for the message in all ids that are made.
+    #[must_use]
+    pub fn seed(&self) -> &str {
+        &self.seed
+    }
+
     /// Gives the client's id for an upstream id and remembers it as used.
     pub fn outward(&mut self, upstream: &str) -> String {
         let id = self.unused(upstream);

@@ -264,7 +264,7 @@ impl Assembly {
             .unwrap_or_default()
         {
             "message_start" => {
-                self.message.usage = event.pointer("/message/usage").cloned().unwrap_or_default()
+                self.message.usage = event.pointer("/message/usage").cloned().unwrap_or_default();
             }
             "content_block_start" if index == self.message.content.len() => {
                 self.message
@@ -275,7 +275,7 @@ impl Assembly {
                 return Err(Error::Malformed(format!("block {index} is out of turn")));
             }
             "content_block_delta" => {
-                self.delta(index, event.get("delta").unwrap_or(&Value::Null))?
+                self.delta(index, event.get("delta").unwrap_or(&Value::Null))?;
             }
             "content_block_stop" => self.close(index)?,
             "message_delta" => self.last(&event),

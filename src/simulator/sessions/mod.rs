@@ -6,6 +6,8 @@
 mod client;
 mod lanes;
 mod report;
+mod request;
+mod user;
 
 use std::time::Duration;
 

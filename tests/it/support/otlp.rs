@@ -14,7 +14,7 @@ use prost::Message;
 use tokio::sync::watch;
 
 /// The longest time a test waits for spans.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What has arrived so far.
 #[derive(Clone, Debug, Default)]

@@ -12,6 +12,18 @@ type Parsed<T> = Result<T, InvalidRequest>;
 
 const EXPECTED: &str = "'text', 'image', 'document', 'search_result', 'thinking', 'redacted_thinking', 'tool_use', 'tool_result', 'tool_reference', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', 'code_execution_tool_result', 'bash_code_execution_tool_result', 'text_editor_code_execution_tool_result', 'tool_search_tool_result', 'advisor_tool_result', 'mcp_tool_use', 'mcp_tool_result', 'mcp_tool_listing', 'container_upload', 'compaction', 'fallback', 'tool_addition', 'tool_removal', 'browser_state'";
 
+/// What tools of Anthropic's servers, and MCP servers that they call, give.
+const RESULTS: [&str; 8] = [
+    "web_search_tool_result",
+    "web_fetch_tool_result",
+    "code_execution_tool_result",
+    "bash_code_execution_tool_result",
+    "text_editor_code_execution_tool_result",
+    "tool_search_tool_result",
+    "advisor_tool_result",
+    "mcp_tool_result",
+];
+
 /// A `text` block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextBlock<'a> {
@@ -216,12 +228,10 @@ impl<'a> Fields<'a> {
             "compaction" => Block::Compaction(self.content.map_or(Ok(None), summary)?),
             "mcp_tool_listing" | "container_upload" | "fallback" | "tool_addition"
             | "tool_removal" | "browser_state" => Block::Marker(kind),
-            result if result.ends_with("_tool_result") && EXPECTED.contains(result) => {
-                Block::ServerResult(ServerResult {
-                    content: self.content,
-                    kind,
-                })
-            }
+            result if RESULTS.contains(&result) => Block::ServerResult(ServerResult {
+                content: self.content,
+                kind,
+            }),
             other => return Err(unknown_tag(other, EXPECTED)),
         })
     }
@@ -240,7 +250,7 @@ fn tool_use<'a>(
     Ok(ToolUse {
         id: needed(id, "id")?,
         name: needed(name, "name")?,
-        input: input.unwrap_or(Raw::checked("{}")),
+        input: input.unwrap_or(Raw::EMPTY_OBJECT),
         cache,
     })
 }

@@ -19,6 +19,9 @@ mod raw;
 mod source;
 mod tool;
 
+#[cfg(test)]
+mod tests;
+
 pub use block::{Block, ServerResult, TextBlock, ToolResult, ToolUse};
 pub use body::Request;
 pub use invalid::InvalidRequest;

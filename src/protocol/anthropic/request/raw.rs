@@ -11,6 +11,9 @@ use serde_json::value::RawValue;
 pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
+    /// `{}`.
+    pub(super) const EMPTY_OBJECT: Self = Self("{}");
+
     /// The caller has checked that `text` is one JSON value without white space around it.
     pub(super) fn checked(text: &'a str) -> Self {
         Self(text)

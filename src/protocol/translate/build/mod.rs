@@ -12,4 +12,9 @@ mod offers;
 mod thoughts;
 mod writer;
 
+#[cfg(test)]
+mod near_valid;
+#[cfg(test)]
+pub(super) mod tests;
+
 pub use body::{Built, Routing, build_request};

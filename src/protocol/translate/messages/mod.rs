@@ -19,6 +19,9 @@ mod result;
 mod turn;
 mod user;
 
+#[cfg(test)]
+mod tests;
+
 pub use convert::convert_messages;
 pub use part::{Media, Part, Text, escape};
 pub use turn::{Assistant, Call, Messages, Thought, ToolTurn, Turn};

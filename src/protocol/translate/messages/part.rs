@@ -92,11 +92,11 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 
 /// Puts a breakpoint that stood on a part that cannot carry it on the last text before it.
 pub(super) fn move_cache<'t, 'a: 't>(
-    texts: impl DoubleEndedIterator<Item = &'t mut Text<'a>>,
+    mut texts: impl DoubleEndedIterator<Item = &'t mut Text<'a>>,
     cache: Option<CacheControl>,
 ) {
     let Some(cache) = cache else { return };
-    if let Some(last) = texts.rev().next() {
+    if let Some(last) = texts.next_back() {
         last.cache = last.cache.or(Some(cache));
     }
 }

@@ -5,8 +5,8 @@
 //! signature that comes late, which makes its entry be carried again, whole.
 //! This file must not know how blocks are written.
 
-use super::envelope::{Detail, Envelope, Shown};
 use crate::protocol::openrouter::chunk::ReasoningPiece;
+use crate::protocol::translate::envelope::{Detail, Envelope, Shown};
 
 /// What the entries of one answer may hold; beyond it they are given up, and the answer goes on without them.
 const LARGEST: usize = 4 << 20;
@@ -251,9 +251,9 @@ fn index_of(piece: &ReasoningPiece<'_>) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::envelope::{Restored, Unpacked, unpack};
     use super::*;
     use crate::protocol::json_text;
+    use crate::protocol::translate::envelope::{Restored, Unpacked, unpack};
 
     fn merged(pieces: &[&str]) -> Details {
         let mut details = Details::default();

@@ -125,6 +125,11 @@ impl StopScanner {
         Scanned { text, met: None }
     }
 
+    /// Whether text was held back.
+    pub(super) fn holds_text(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// No more text follows: gives what was held back.
     pub(super) fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)

@@ -14,16 +14,16 @@ const BYTES_PER_TOKEN: u64 = 4;
 
 /// What an answer used and cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Figures {
+pub(super) struct Figures {
     /// In Anthropic's arithmetic.
-    pub usage: Usage,
+    pub(super) usage: Usage,
     /// In US dollars, when the upstream says so.
-    pub cost_usd: Option<f64>,
+    pub(super) cost_usd: Option<f64>,
 }
 
 /// Reads the upstream's `usage`; `None` when it is no object.
 #[must_use]
-pub fn read(usage: &RawValue) -> Option<Figures> {
+pub(super) fn read(usage: &RawValue) -> Option<Figures> {
     let usage: Value = serde_json::from_str(usage.get()).ok()?;
     usage.as_object()?;
     let prompt = &usage["prompt_tokens_details"];
@@ -49,7 +49,7 @@ pub fn read(usage: &RawValue) -> Option<Figures> {
 
 /// What to say of an answer whose usage never came.
 #[must_use]
-pub fn estimate(input_tokens: u64, output_bytes: u64) -> Usage {
+pub(super) fn estimate(input_tokens: u64, output_bytes: u64) -> Usage {
     Usage {
         input_tokens,
         output_tokens: output_bytes.div_ceil(BYTES_PER_TOKEN),

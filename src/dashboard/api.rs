@@ -1,0 +1,278 @@
+//! The run API: what the pages show, as JSON.
+//!
+//! Moments are RFC 3339 in UTC with microseconds, durations are milliseconds. Errors are
+//! `{"error":{"message":…}}` with a sentence. It must not know HTML.
+
+use std::sync::Arc;
+
+use actix_web::web::{ServiceConfig, get, resource};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::filter::Query;
+use super::page::{Failure, query_pairs};
+use super::{Dashboard, format, payloads, run, state};
+use crate::engine::{Carries, EdgeInfo, PlanInfo, StepIndex, StepInfo, Timestamp};
+use crate::store::{LogLine, RunDetail, RunSummary, StateChange, StepRun, Totals};
+
+/// Mounts the run API. It expects `web::Data<Dashboard>` among the app's data.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/api/runs").route(get().to(list)))
+        .service(resource("/api/runs/{id}").route(get().to(detail)))
+        .service(resource("/api/runs/{id}/payloads/{name}").route(get().to(payload)))
+        .service(resource("/api/workflows").route(get().to(workflows)));
+}
+
+async fn list(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
+    answer(find(&dashboard, &request).await)
+}
+
+async fn find(dashboard: &Dashboard, request: &HttpRequest) -> Result<Value, Failure> {
+    let now = Timestamp::now();
+    let query = Query::parse(&query_pairs(request)?, now).map_err(Failure::Bad)?;
+    let Query {
+        filter,
+        after,
+        limit,
+        ..
+    } = &query;
+    let page = dashboard.store.runs(filter, *after, *limit).await?;
+    let runs: Vec<Summary<'_>> = page.runs.iter().map(|run| Summary::new(run, now)).collect();
+    Ok(json!({ "runs": runs, "next": page.next.map(|next| next.to_string()) }))
+}
+
+async fn detail(dashboard: web::Data<Dashboard>, id: web::Path<String>) -> HttpResponse {
+    answer(read(&dashboard, &id).await)
+}
+
+async fn read(dashboard: &Dashboard, id: &str) -> Result<Value, Failure> {
+    let id = run::parse_id(id)?;
+    let run = run::find(dashboard.store.as_ref(), id).await?;
+    Ok(run_json(&run, Timestamp::now()))
+}
+
+async fn payload(
+    dashboard: web::Data<Dashboard>,
+    path: web::Path<(String, String)>,
+) -> HttpResponse {
+    let (id, name) = path.into_inner();
+    match payloads::load(dashboard.store.as_ref(), &id, &name).await {
+        Err(failure) => failed(&failure),
+        Ok((bytes, content_type)) => guarded(HttpResponse::Ok())
+            .content_type(content_type)
+            .body(bytes),
+    }
+}
+
+async fn workflows(dashboard: web::Data<Dashboard>) -> HttpResponse {
+    answer(plans(&dashboard).await)
+}
+
+async fn plans(dashboard: &Dashboard) -> Result<Value, Failure> {
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let since = Timestamp(Timestamp::now().0.saturating_sub(DAY_MICROS));
+    let totals = dashboard.store.totals_by_workflow(since).await?;
+    let plans: Vec<Arc<PlanInfo>> = (dashboard.plans)();
+    let workflows: Vec<Value> = plans
+        .iter()
+        .map(|plan| plan_json(plan, totals.get(&plan.name)))
+        .collect();
+    Ok(json!({ "workflows": workflows }))
+}
+
+fn answer(body: Result<Value, Failure>) -> HttpResponse {
+    match body {
+        Ok(body) => guarded(HttpResponse::Ok()).json(body),
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn failed(failure: &Failure) -> HttpResponse {
+    if let Failure::Store(error) = failure {
+        tracing::error!(error = %error, "the run API could not read the store");
+    }
+    let message = failure.to_string();
+    guarded(HttpResponse::build(failure.status())).json(json!({ "error": { "message": message } }))
+}
+
+fn guarded(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
+    response
+        .insert_header(("cache-control", "no-store"))
+        .insert_header(("x-content-type-options", "nosniff"))
+        .insert_header(("content-security-policy", "default-src 'none'; sandbox"));
+    response
+}
+
+/// A run as a member of a list.
+#[derive(Serialize)]
+struct Summary<'a> {
+    id: String,
+    state: &'static str,
+    streaming: bool,
+    workflow: &'a str,
+    plan: &'a str,
+    request_id: &'a str,
+    trace_id: &'a str,
+    started: String,
+    replied: Option<String>,
+    ended: Option<String>,
+    duration_ms: f64,
+    error: Option<&'a str>,
+    pieces: u64,
+    bytes: u64,
+    facts: &'a std::collections::BTreeMap<String, crate::engine::FactValue>,
+}
+
+impl<'a> Summary<'a> {
+    fn new(run: &'a RunSummary, now: Timestamp) -> Self {
+        Self {
+            id: run.id.to_string(),
+            state: run.state.name(),
+            streaming: run.streaming,
+            workflow: &run.workflow,
+            plan: &run.plan,
+            request_id: &run.request_id,
+            trace_id: &run.trace_id,
+            started: format::rfc3339(run.started),
+            replied: run.replied.map(format::rfc3339),
+            ended: run.ended.map(format::rfc3339),
+            duration_ms: millis(run.duration(now)),
+            error: run.error.as_deref(),
+            pieces: run.pieces,
+            bytes: run.bytes,
+            facts: &run.facts,
+        }
+    }
+}
+
+fn run_json(run: &RunDetail, now: Timestamp) -> Value {
+    let steps: Vec<Value> = run
+        .steps
+        .iter()
+        .map(|step| step_json(&run.plan, step, now))
+        .collect();
+    let logs: Vec<Value> = run
+        .logs
+        .iter()
+        .map(|line| log_json(&run.plan, line))
+        .collect();
+    json!({
+        "run": Summary::new(&run.summary, now),
+        "steps": steps,
+        "logs": logs,
+        "request": run.request,
+        "payloads": run.payloads,
+    })
+}
+
+fn step_json(plan: &PlanInfo, step: &StepRun, now: Timestamp) -> Value {
+    let info = plan.steps.get(usize::from(step.step));
+    let history: Vec<Value> = step.history.iter().map(change_json).collect();
+    json!({
+        "name": info.map(|info| &info.name),
+        "task": info.map(|info| &info.task),
+        "state": step.state.name(),
+        "streaming": step.streaming,
+        "started": step.started.map(format::rfc3339),
+        "ended": step.ended.map(format::rfc3339),
+        "duration_ms": step.started.map(|started| millis(step.ended.unwrap_or(now).since(started))),
+        "attempts": step.attempts,
+        "error": step.error,
+        "history": history,
+        "outputs": step.outputs,
+    })
+}
+
+fn change_json(change: &StateChange) -> Value {
+    json!({
+        "at": format::rfc3339(change.at),
+        "state": change.state.name(),
+        "attempt": change.attempt,
+        "message": change.message,
+        "retry_in_ms": change.retry_in.map(millis),
+    })
+}
+
+fn log_json(plan: &PlanInfo, line: &LogLine) -> Value {
+    json!({
+        "at": format::rfc3339(line.at),
+        "level": state::level(line.level),
+        "step": line.step.and_then(|step| step_name(plan, step)),
+        "message": line.message,
+    })
+}
+
+fn plan_json(plan: &PlanInfo, totals: Option<&Totals>) -> Value {
+    let steps: Vec<Value> = plan.steps.iter().map(step_info_json).collect();
+    let edges: Vec<Value> = plan
+        .edges
+        .iter()
+        .map(|edge| edge_json(plan, edge))
+        .collect();
+    let runs: Map<String, Value> = totals
+        .iter()
+        .flat_map(|totals| &totals.by_state)
+        .map(|(state, count)| (state.name().to_owned(), (*count).into()))
+        .collect();
+    json!({
+        "name": plan.name,
+        "about": plan.about,
+        "file": plan.file,
+        "route": plan.route,
+        "hash": plan.hash,
+        "reply": step_name(plan, plan.reply),
+        "steps": steps,
+        "edges": edges,
+        "runs_24h": runs,
+        "source": plan.source,
+    })
+}
+
+fn step_info_json(step: &StepInfo) -> Value {
+    let settings: Value = serde_json::from_str(&step.with).unwrap_or(Value::Null);
+    json!({
+        "name": step.name,
+        "task": step.task,
+        "about": step.about,
+        "with": settings,
+        "optional": step.optional,
+        "timeout_ms": step.timeout.map(millis),
+        "retry": step.retry.as_ref().map(|rule| json!({
+            "attempts": rule.attempts,
+            "backoff": rule.backoff,
+            "base_ms": millis(rule.base),
+            "max_ms": millis(rule.max),
+            "jitter": rule.jitter,
+            "honour_retry_after": rule.honour_retry_after,
+        })),
+        "takes": step.takes,
+        "gives": step.gives,
+    })
+}
+
+fn edge_json(plan: &PlanInfo, edge: &EdgeInfo) -> Value {
+    let (kind, artifact) = match &edge.carries {
+        Carries::Shared(name) => ("shared", Some(name)),
+        Carries::Owned(name) => ("owned", Some(name)),
+        Carries::End(name) => ("end", Some(name)),
+        Carries::Order => ("order", None),
+    };
+    json!({
+        "from": edge.from.map_or(Some("request"), |from| step_name(plan, from)),
+        "to": step_name(plan, edge.to),
+        "kind": kind,
+        "artifact": artifact,
+    })
+}
+
+fn step_name(plan: &PlanInfo, step: StepIndex) -> Option<&str> {
+    plan.steps
+        .get(usize::from(step))
+        .map(|step| step.name.as_str())
+}
+
+fn millis(duration: std::time::Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
+}

@@ -1,0 +1,401 @@
+//! The parameters of a list of runs, read from a URL: the same for the page, its live updates and the run API.
+//!
+//! A wrong parameter is a sentence with the cure. It must not know how runs are fetched or shown.
+
+use std::time::Duration;
+
+use crate::engine::{FactValue, RunId, State, Timestamp};
+use crate::facts;
+use crate::store::{RunFilter, RunSummary};
+
+/// Rows of a page when nobody asks for another number.
+pub(crate) const PAGE: u16 = 50;
+/// Rows of a page at most.
+pub(crate) const LONGEST_PAGE: u16 = 200;
+
+const PARAMETERS: &str = "state, workflow, model, session, q, range, since, until, limit, after";
+
+/// What a URL asks of a list of runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// Which runs.
+    pub(crate) filter: RunFilter,
+    /// The last `range` until now, as written; it is the page's shorthand for `since`.
+    pub(crate) range: Option<Range>,
+    /// Those after this one.
+    pub(crate) after: Option<RunId>,
+    /// At most so many.
+    pub(crate) limit: u16,
+}
+
+/// A span of time that ends now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// As written in URLs.
+    pub(crate) name: &'static str,
+    /// As shown.
+    pub(crate) label: &'static str,
+    length: Duration,
+}
+
+/// The spans of time that the page offers.
+pub(crate) const RANGES: [Range; 5] = [
+    Range::new("15m", "Last 15 minutes", 15 * 60),
+    Range::new("1h", "Last hour", 3_600),
+    Range::new("24h", "Last 24 hours", 86_400),
+    Range::new("7d", "Last 7 days", 7 * 86_400),
+    Range::new("30d", "Last 30 days", 30 * 86_400),
+];
+
+impl Range {
+    const fn new(name: &'static str, label: &'static str, seconds: u64) -> Self {
+        Self {
+            name,
+            label,
+            length: Duration::from_secs(seconds),
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            filter: RunFilter::default(),
+            range: None,
+            after: None,
+            limit: PAGE,
+        }
+    }
+}
+
+impl Query {
+    /// Reads the pairs of a query string. Empty values count as absent, because forms send them.
+    ///
+    /// # Errors
+    /// A sentence that names the parameter and the cure.
+    pub(crate) fn parse(pairs: &[(String, String)], now: Timestamp) -> Result<Self, String> {
+        let mut query = Self::default();
+        for (name, value) in pairs {
+            let value = value.trim();
+            if !value.is_empty() {
+                query.take(name, value, now)?;
+            }
+        }
+        Ok(query)
+    }
+
+    fn take(&mut self, name: &str, value: &str, now: Timestamp) -> Result<(), String> {
+        let filter = &mut self.filter;
+        match name {
+            "state" => {
+                for name in value.split(',') {
+                    let state = state(name.trim())?;
+                    if !filter.states.contains(&state) {
+                        filter.states.push(state);
+                    }
+                }
+            }
+            "workflow" => filter.workflow = Some(value.to_owned()),
+            "model" => filter.model = Some(value.to_owned()),
+            "session" => filter.session = Some(value.to_owned()),
+            "q" => filter.search = Some(value.to_owned()),
+            "range" => {
+                let range = range(value)?;
+                filter.since = Some(before(now, range.length));
+                self.range = Some(range);
+            }
+            "since" => filter.since = Some(moment(name, value)?),
+            "until" => filter.until = Some(moment(name, value)?),
+            "limit" => self.limit = limit(value)?,
+            "after" => self.after = Some(after(value)?),
+            _ => {
+                return Err(format!(
+                    "there is no parameter {}; a list of runs takes {PARAMETERS}",
+                    quoted(name)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The query string that asks the same, from the first page on, without a leading `?`.
+    pub(crate) fn encode(&self) -> String {
+        self.encode_with_after(None)
+    }
+
+    /// The query string that asks for what comes after a run.
+    pub(crate) fn encode_after(&self, after: RunId) -> String {
+        self.encode_with_after(Some(after))
+    }
+
+    fn encode_with_after(&self, after: Option<RunId>) -> String {
+        let mut pairs: Vec<(&str, String)> = Vec::new();
+        let filter = &self.filter;
+        pairs.extend(
+            filter
+                .states
+                .iter()
+                .map(|state| ("state", state.name().to_owned())),
+        );
+        let texts = [
+            ("workflow", &filter.workflow),
+            ("model", &filter.model),
+            ("session", &filter.session),
+            ("q", &filter.search),
+        ];
+        for (name, value) in texts {
+            pairs.extend(value.iter().map(|value| (name, value.clone())));
+        }
+        match (self.range, filter.since) {
+            (Some(range), _) => pairs.push(("range", range.name.to_owned())),
+            (None, Some(since)) => pairs.push(("since", super::format::rfc3339(since))),
+            (None, None) => {}
+        }
+        pairs.extend(
+            filter
+                .until
+                .map(|until| ("until", super::format::rfc3339(until))),
+        );
+        if self.limit != PAGE {
+            pairs.push(("limit", self.limit.to_string()));
+        }
+        pairs.extend(after.map(|after| ("after", after.to_string())));
+        encode_pairs(&pairs)
+    }
+
+    /// Whether any run may be missing because of the filter.
+    pub(crate) fn narrows(&self) -> bool {
+        self.filter != RunFilter::default()
+    }
+
+    /// Whether a run belongs to the list, judged as the store does. Used for rows that change while the list is open.
+    pub(crate) fn matches(&self, run: &RunSummary) -> bool {
+        let filter = &self.filter;
+        let models = [facts::MODEL_ASKED, facts::MODEL_SENT, facts::MODEL_USED];
+        (filter.states.is_empty() || filter.states.contains(&run.state))
+            && filter
+                .workflow
+                .as_ref()
+                .is_none_or(|name| *name == run.workflow)
+            && filter.model.as_ref().is_none_or(|needle| {
+                models
+                    .iter()
+                    .any(|fact| run.text(fact).is_some_and(|model| contains(model, needle)))
+            })
+            && filter
+                .session
+                .as_ref()
+                .is_none_or(|session| run.text(facts::SESSION) == Some(session))
+            && filter
+                .search
+                .as_ref()
+                .is_none_or(|needle| mentions(run, needle))
+            && filter.since.is_none_or(|since| run.started >= since)
+            && filter.until.is_none_or(|until| run.started < until)
+    }
+}
+
+fn mentions(run: &RunSummary, needle: &str) -> bool {
+    contains(&run.request_id, needle)
+        || contains(&run.id.to_string(), needle)
+        || run
+            .error
+            .as_ref()
+            .is_some_and(|error| contains(error, needle))
+        || run
+            .facts
+            .values()
+            .any(|value| matches!(value, FactValue::Text(text) if contains(text, needle)))
+}
+
+fn contains(text: &str, needle: &str) -> bool {
+    text.to_lowercase().contains(&needle.to_lowercase())
+}
+
+/// Writes the pairs as `name=value&…`.
+pub(crate) fn encode_pairs(pairs: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    for (name, value) in pairs {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        text.push_str(name);
+        text.push('=');
+        encode_into(&mut text, value);
+    }
+    text
+}
+
+/// The text as a part of a path.
+pub(crate) fn encode(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    encode_into(&mut text, value);
+    text
+}
+
+fn encode_into(text: &mut String, value: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                text.push(char::from(byte));
+            }
+            _ => {
+                text.push('%');
+                text.push(char::from(HEX[usize::from(byte >> 4)]));
+                text.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+}
+
+fn state(name: &str) -> Result<State, String> {
+    State::ALL
+        .into_iter()
+        .find(|state| state.name().eq_ignore_ascii_case(name))
+        .ok_or_else(|| {
+            let names: Vec<&str> = State::ALL.iter().map(|state| state.name()).collect();
+            format!(
+                "state: there is no state {}; give one of {}",
+                quoted(name),
+                names.join(", ")
+            )
+        })
+}
+
+fn range(name: &str) -> Result<Range, String> {
+    RANGES
+        .into_iter()
+        .find(|range| range.name == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = RANGES.iter().map(|range| range.name).collect();
+            format!(
+                "range: {} is not a span of time; give one of {}, or use since and until",
+                quoted(name),
+                names.join(", ")
+            )
+        })
+}
+
+fn moment(name: &str, value: &str) -> Result<Timestamp, String> {
+    // A `+` that was not percent-encoded arrives as a blank.
+    let moment: Result<jiff::Timestamp, _> = value.replace(' ', "+").parse();
+    moment
+        .map(|moment| Timestamp(moment.as_microsecond()))
+        .map_err(|_| {
+            format!(
+                "{name}: {} is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z",
+                quoted(value)
+            )
+        })
+}
+
+fn limit(value: &str) -> Result<u16, String> {
+    value
+        .parse()
+        .ok()
+        .filter(|limit| (1..=LONGEST_PAGE).contains(limit))
+        .ok_or_else(|| {
+            format!(
+                "limit: {} does not do; give a whole number from 1 to {LONGEST_PAGE}",
+                quoted(value)
+            )
+        })
+}
+
+fn after(value: &str) -> Result<RunId, String> {
+    value.parse().map_err(|_| {
+        format!(
+            "after: {} is not a run; give the next of the page before, or leave it out",
+            quoted(value)
+        )
+    })
+}
+
+fn before(now: Timestamp, length: Duration) -> Timestamp {
+    let micros = i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
+    Timestamp(now.0.saturating_sub(micros))
+}
+
+fn quoted(value: &str) -> String {
+    format!("`{}`", super::format::ellipsis(value, 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Query, String> {
+        let pairs: Vec<(String, String)> = text
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Query::parse(&pairs, Timestamp(1_795_337_652_000_000))
+    }
+
+    #[test]
+    fn a_url_survives_the_round_trip() {
+        let id = RunId::now();
+        let query = parse(&format!(
+            "state=failed,Crashed&workflow=messages&model=son&q=x&range=1h&limit=10&after={id}"
+        ))
+        .unwrap();
+        assert_eq!(
+            query.encode_after(id),
+            format!(
+                "state=Failed&state=Crashed&workflow=messages&model=son&q=x&range=1h&limit=10&after={id}"
+            )
+        );
+        assert_eq!(parse(&query.encode_after(id)).unwrap(), query);
+        assert!(query.narrows());
+    }
+
+    #[test]
+    fn empty_values_are_absent() {
+        assert_eq!(parse("state=&q=&model=%20").unwrap().filter.search, None);
+        assert_eq!(parse("state=&q=&session=").unwrap(), Query::default());
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_named_with_its_cure() {
+        let sentences: Vec<String> = [
+            "state=done",
+            "range=2y",
+            "since=yesterday",
+            "until=12",
+            "limit=0",
+            "limit=201",
+            "after=12",
+            "colour=red",
+        ]
+        .into_iter()
+        .map(|text| parse(text).unwrap_err())
+        .collect();
+        insta::assert_snapshot!(sentences.join("\n"), @r"
+        state: there is no state `done`; give one of Scheduled, Pending, Running, Retrying, Completed, Cached, Failed, TimedOut, Cancelling, Cancelled, Crashed, Paused, Skipped
+        range: `2y` is not a span of time; give one of 15m, 1h, 24h, 7d, 30d, or use since and until
+        since: `yesterday` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z
+        until: `12` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z
+        limit: `0` does not do; give a whole number from 1 to 200
+        limit: `201` does not do; give a whole number from 1 to 200
+        after: `12` is not a run; give the next of the page before, or leave it out
+        there is no parameter `colour`; a list of runs takes state, workflow, model, session, q, range, since, until, limit, after
+        ");
+    }
+
+    #[test]
+    fn moments_take_offsets() {
+        let zulu = parse("since=2026-11-22T08:00:00Z").unwrap();
+        let offset = parse("since=2026-11-22T09:00:00 01:00").unwrap();
+        assert_eq!(zulu.filter, offset.filter);
+    }
+
+    #[test]
+    fn hostile_values_are_encoded() {
+        assert_eq!(
+            encode_pairs(&[("q", "a&b=<é>".to_owned())]),
+            "q=a%26b%3D%3C%C3%A9%3E"
+        );
+    }
+}

@@ -1,0 +1,471 @@
+//! The streams that keep open pages true: one for a list of runs, one for a run.
+//!
+//! A stream hears which runs have changed, reads them again and sends the parts of the page that differ from what
+//! it sent before, as htmx partials. It sends at most one message in the time of its [`Pace`], so that a busy gateway
+//! does not spend itself on its own pages, and starts with the present state, so that nothing is lost
+//! between the page and the stream, or while a tab was in the background.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::filter::Query;
+use super::page::{Failure, failed, query_pairs};
+use super::run::{View, parse_id};
+use super::{Dashboard, run as run_page, runs as runs_page};
+use crate::engine::{RunId, Timestamp};
+use crate::store::{Changed, RunSummary};
+
+/// How often a stream speaks.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// The least time between two messages.
+    least: Duration,
+    /// How often what is running is shown anew, because its duration grows.
+    beat: Duration,
+    /// The least time between two readings of the totals.
+    totals: Duration,
+    /// How long a stream is silent at most, so that proxies keep it open.
+    silence: Duration,
+}
+
+const PACE: Pace = Pace {
+    least: Duration::from_millis(250),
+    beat: Duration::from_secs(1),
+    totals: Duration::from_secs(3),
+    silence: Duration::from_secs(15),
+};
+/// Changed runs that are gathered for one message; when there are more, the page is read anew.
+const MOST: usize = 200;
+
+/// `GET /live/runs`: rows of the list with the same query string.
+pub(super) async fn runs(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
+    let query = query_pairs(&request)
+        .and_then(|pairs| Query::parse(&pairs, Timestamp::now()).map_err(Failure::Bad));
+    match query {
+        Err(failure) => failed(&dashboard, &failure),
+        Ok(query) => events(ListWatch::new(dashboard, query, PACE), ListWatch::next),
+    }
+}
+
+/// `GET /live/runs/{id}`: parts of the run's page with the same query string.
+pub(super) async fn run(
+    dashboard: web::Data<Dashboard>,
+    id: web::Path<String>,
+    request: HttpRequest,
+) -> HttpResponse {
+    let asked = query_pairs(&request)
+        .and_then(|pairs| View::parse(&pairs))
+        .and_then(|view| Ok((parse_id(&id)?, view)));
+    match asked {
+        Err(failure) => failed(&dashboard, &failure),
+        Ok((id, view)) => events(RunWatch::new(dashboard, id, view, PACE), RunWatch::next),
+    }
+}
+
+/// Answers with the messages that `next` gives, until it gives none.
+fn events<W, F>(watch: W, next: impl Fn(W) -> F + 'static) -> HttpResponse
+where
+    W: 'static,
+    F: Future<Output = Option<(Bytes, W)>> + 'static,
+{
+    let messages = stream::unfold(watch, next).map(Ok::<_, std::convert::Infallible>);
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("cache-control", "no-store"))
+        .insert_header(("x-accel-buffering", "no"))
+        .insert_header(("x-content-type-options", "nosniff"))
+        .streaming(messages)
+}
+
+/// What a stream was woken by.
+enum Woken {
+    ByChanges(HashSet<RunId>),
+    /// More has changed than could be followed.
+    ByFlood,
+    ByTime,
+    /// The process is ending.
+    ByEnd,
+}
+
+/// Waits for changes until `deadline`; once one is heard, gathers more until `pace_ends`.
+async fn wait(
+    changes: &mut Receiver<Changed>,
+    deadline: Instant,
+    pace_ends: Instant,
+    concerns: impl Fn(&RunId) -> bool,
+) -> Woken {
+    let mut heard = HashSet::new();
+    let mut until = deadline;
+    loop {
+        let news = match timeout_at(until, changes.recv()).await {
+            Ok(Ok(news)) => news,
+            Ok(Err(RecvError::Lagged(_))) => {
+                sleep_until(pace_ends).await;
+                return Woken::ByFlood;
+            }
+            Ok(Err(RecvError::Closed)) => return Woken::ByEnd,
+            Err(_) if heard.is_empty() => return Woken::ByTime,
+            Err(_) => return Woken::ByChanges(heard),
+        };
+        heard.extend(news.runs.iter().copied().filter(&concerns));
+        if heard.len() > MOST {
+            sleep_until(pace_ends).await;
+            return Woken::ByFlood;
+        }
+        if !heard.is_empty() {
+            until = pace_ends.max(Instant::now());
+        }
+    }
+}
+
+/// A list that is being looked at.
+struct ListWatch {
+    dashboard: web::Data<Dashboard>,
+    query: Query,
+    changes: Receiver<Changed>,
+    pace: Pace,
+    /// Rows that were sent as running.
+    running: Vec<RunId>,
+    started: bool,
+    sent: Instant,
+    totals_sent: Option<Instant>,
+    totals_due: bool,
+}
+
+impl ListWatch {
+    fn new(dashboard: web::Data<Dashboard>, query: Query, pace: Pace) -> Self {
+        let changes = (dashboard.changes)();
+        Self {
+            dashboard,
+            query,
+            changes,
+            pace,
+            running: Vec::new(),
+            started: false,
+            sent: Instant::now(),
+            totals_sent: None,
+            totals_due: false,
+        }
+    }
+
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        let store = self.dashboard.store.clone();
+        let found = if self.started {
+            let now = Instant::now();
+            let patience = if self.running.is_empty() && !self.totals_due {
+                self.pace.silence
+            } else {
+                self.pace.beat
+            };
+            let woken = wait(
+                &mut self.changes,
+                now + patience,
+                self.sent + self.pace.least,
+                |_| true,
+            )
+            .await;
+            match woken {
+                Woken::ByEnd => return None,
+                Woken::ByFlood => self.whole_page().await,
+                Woken::ByTime => store.runs_by_id(&self.running).await.ok(),
+                Woken::ByChanges(mut runs) => {
+                    self.totals_due = true;
+                    runs.extend(&self.running);
+                    let runs: Vec<RunId> = runs.into_iter().collect();
+                    store.runs_by_id(&runs).await.ok()
+                }
+            }
+        } else {
+            self.started = true;
+            self.whole_page().await
+        };
+        // A store that fails for a moment costs the viewer a message, not the stream.
+        let mut found = found.unwrap_or_default();
+        found.sort_unstable_by_key(|run| std::cmp::Reverse(run.id));
+        self.running = found
+            .iter()
+            .filter(|run| !run.state.is_final())
+            .map(|run| run.id)
+            .take(MOST)
+            .collect();
+        let message = self.message(&found).await;
+        self.sent = Instant::now();
+        Some((message, self))
+    }
+
+    async fn whole_page(&mut self) -> Option<Vec<RunSummary>> {
+        self.totals_due = true;
+        let Query {
+            filter,
+            after,
+            limit,
+            ..
+        } = &self.query;
+        let page = self.dashboard.store.runs(filter, *after, *limit).await;
+        page.ok().map(|page| page.runs)
+    }
+
+    async fn message(&mut self, found: &[RunSummary]) -> Bytes {
+        let mut html = String::new();
+        if !found.is_empty() {
+            let rows = runs_page::rows(found, &self.query, Timestamp::now());
+            partial(&mut html, "rows", "rows", &rows);
+        }
+        let rested = self
+            .totals_sent
+            .is_none_or(|sent| sent.elapsed() >= self.pace.totals);
+        if self.totals_due
+            && rested
+            && let Ok(totals) = runs_page::totals(&self.dashboard, Timestamp::now()).await
+        {
+            partial(&mut html, "totals", "outerMorph", &totals);
+            self.totals_sent = Some(Instant::now());
+            self.totals_due = false;
+        }
+        message(&html)
+    }
+}
+
+/// A run that is being looked at.
+struct RunWatch {
+    dashboard: web::Data<Dashboard>,
+    id: RunId,
+    view: View,
+    changes: Receiver<Changed>,
+    pace: Pace,
+    /// Hashes of the parts as they were sent.
+    parts: Vec<blake3::Hash>,
+    started: bool,
+    over: bool,
+    sent: Instant,
+}
+
+impl RunWatch {
+    fn new(dashboard: web::Data<Dashboard>, id: RunId, view: View, pace: Pace) -> Self {
+        let changes = (dashboard.changes)();
+        Self {
+            dashboard,
+            id,
+            view,
+            changes,
+            pace,
+            parts: Vec::new(),
+            started: false,
+            over: false,
+            sent: Instant::now(),
+        }
+    }
+
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        if self.over {
+            return None;
+        }
+        if self.started {
+            let id = self.id;
+            let beat = Instant::now() + self.pace.beat;
+            let woken = wait(
+                &mut self.changes,
+                beat,
+                self.sent + self.pace.least,
+                |run| *run == id,
+            )
+            .await;
+            if matches!(woken, Woken::ByEnd) {
+                return None;
+            }
+        }
+        self.started = true;
+        let message = self.message().await;
+        self.sent = Instant::now();
+        Some((message, self))
+    }
+
+    async fn message(&mut self) -> Bytes {
+        let store = self.dashboard.store.as_ref();
+        let now = Timestamp::now();
+        let Ok(run) = run_page::find(store, self.id).await else {
+            return message("");
+        };
+        let Ok(parts) = run_page::parts(store, &run, &self.view, now).await else {
+            return message("");
+        };
+        let mut html = String::new();
+        let mut hashes = Vec::with_capacity(parts.len());
+        for (index, part) in parts.iter().enumerate() {
+            let hash = blake3::hash(part.html.as_bytes());
+            if self.parts.get(index) != Some(&hash) {
+                partial(&mut html, part.id, "outerMorph", &part.html);
+            }
+            hashes.push(hash);
+        }
+        self.parts = hashes;
+        self.over = run.summary.state.is_final();
+        let mut bytes: Vec<u8> = message(&html).into();
+        if self.over {
+            bytes.extend_from_slice(b"event: over\ndata: over\n\n");
+        }
+        bytes.into()
+    }
+}
+
+/// Adds a part that replaces, or is merged into, the element with that id.
+fn partial(html: &mut String, id: &str, swap: &str, part: &str) {
+    for piece in [
+        "<hx-partial hx-target=\"#",
+        id,
+        "\" hx-swap=\"",
+        swap,
+        "\">",
+        part,
+        "</hx-partial>",
+    ] {
+        html.push_str(piece);
+    }
+}
+
+/// A Server-Sent Event with this HTML; a comment when there is none.
+fn message(html: &str) -> Bytes {
+    if html.is_empty() {
+        return Bytes::from_static(b": still here\n\n");
+    }
+    let mut text = String::with_capacity(html.len() + html.len() / 16);
+    // A lone carriage return ends a line of a stream too: hostile text must not end one.
+    for line in html.split(['\n', '\r']) {
+        text.push_str("data: ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push('\n');
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::dashboard::fixture::{self, FakeStore};
+    use crate::engine::State;
+
+    const QUICK: Pace = Pace {
+        least: Duration::from_millis(20),
+        beat: Duration::from_millis(40),
+        totals: Duration::from_millis(40),
+        silence: Duration::from_millis(60),
+    };
+
+    fn text(bytes: &Bytes) -> String {
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_run_sends_its_parts_once_and_ends_with_the_run() {
+        let store = Arc::new(FakeStore::new(vec![fixture::streaming_run()]));
+        let id = fixture::streaming_run().summary.id;
+        let (dashboard, changes) = fixture::dashboard(store.clone());
+        let watch = RunWatch::new(web::Data::new(dashboard), id, View::default(), QUICK);
+
+        let (first, watch) = watch.next().await.unwrap();
+        assert!(text(&first).contains("hx-target=\"#run-graph\""));
+        assert!(text(&first).contains("hx-target=\"#run-log\""));
+
+        let (second, watch) = watch.next().await.unwrap();
+        assert!(
+            !text(&second).contains("hx-target=\"#run-log\""),
+            "the log has not changed"
+        );
+
+        {
+            let mut runs = store.runs.lock().unwrap();
+            let now = fixture::now();
+            for step in &mut runs[0].steps {
+                step.state = State::Completed;
+                step.streaming = false;
+                step.ended = Some(now);
+            }
+            runs[0].summary.state = State::Completed;
+            runs[0].summary.ended = Some(now);
+        }
+        changes.send(Changed { runs: [id].into() }).unwrap();
+        let (third, watch) = watch.next().await.unwrap();
+        assert!(text(&third).ends_with("event: over\ndata: over\n\n"));
+        assert!(watch.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_list_sends_what_changed_and_gathers_what_comes_close_together() {
+        let store = Arc::new(FakeStore::new(vec![
+            fixture::completed_run(),
+            fixture::failed_run(),
+        ]));
+        let (dashboard, changes) = fixture::dashboard(store);
+        let watch = ListWatch::new(web::Data::new(dashboard), Query::default(), QUICK);
+        let (first, watch) = watch.next().await.unwrap();
+        assert_eq!(text(&first).matches("<tr").count(), 2);
+
+        let completed = fixture::completed_run().summary.id;
+        let failed = fixture::failed_run().summary.id;
+        changes
+            .send(Changed {
+                runs: [completed].into(),
+            })
+            .unwrap();
+        changes
+            .send(Changed {
+                runs: [failed, completed].into(),
+            })
+            .unwrap();
+        let (second, watch) = watch.next().await.unwrap();
+        assert_eq!(text(&second).matches("<tr").count(), 2);
+        assert!(text(&second).contains("hx-target=\"#rows\""));
+
+        drop(changes);
+        drop(watch);
+    }
+
+    #[tokio::test]
+    async fn a_silent_stream_says_that_it_is_alive_and_ends_with_the_process() {
+        let store = Arc::new(FakeStore::new(Vec::new()));
+        let (mut dashboard, changes) = fixture::dashboard(store);
+        let (alone, receiver) = tokio::sync::broadcast::channel(1);
+        let receiver = std::sync::Mutex::new(Some(receiver));
+        dashboard.changes = Arc::new(move || receiver.lock().unwrap().take().unwrap());
+        drop(changes);
+        let mut watch = ListWatch::new(web::Data::new(dashboard), Query::default(), QUICK);
+        for _ in 0..3 {
+            let (message, next) = watch.next().await.unwrap();
+            watch = next;
+            assert!(text(&message).ends_with("\n\n"));
+        }
+        drop(alone);
+        assert!(watch.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_flood_reads_the_page_anew() {
+        let store = Arc::new(FakeStore::new(vec![fixture::completed_run()]));
+        let (dashboard, changes) = fixture::dashboard(store);
+        let watch = ListWatch::new(web::Data::new(dashboard), Query::default(), QUICK);
+        let (_, watch) = watch.next().await.unwrap();
+        for _ in 0..40 {
+            let runs = [RunId::now()].into();
+            changes.send(Changed { runs }).unwrap();
+        }
+        let (message, _) = watch.next().await.unwrap();
+        assert_eq!(text(&message).matches("<tr").count(), 1);
+    }
+
+    #[test]
+    fn every_line_of_a_message_is_data() {
+        assert_eq!(
+            text(&message("a\nb\revent: over")),
+            "data: a\ndata: b\ndata: event: over\n\n"
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! The built-in dashboard: runs, one run, workflows; and the same as JSON.
+//!
+//! Pages are rendered on the server and stay true by Server-Sent Events that carry the parts which changed.
+//! Everything shown came from a client or a model and is hostile: templates escape it, and the
+//! Content-Security-Policy allows no inline script and no inline style.
+//! It reads plans and the [`Store`]; it must not know how requests are served, nor change anything.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`routes`] | the table of routes |
+//! | `page` | what all pages share: shell, headers, error pages |
+//! | `runs`, `run`, `workflows` | one page each |
+//! | `run_head`, `picture`, `bars`, `panel`, `payloads` | one part of a run's page each |
+//! | `live` | the streams that keep pages true |
+//! | [`api`] | the run API |
+//! | `filter` | the parameters of lists |
+//! | `graph`, `timeline` | geometry of pictures |
+//! | `format`, `pretty`, `state` | how figures, JSON and states are written |
+//! | `assets` | styles and scripts |
+
+pub mod api;
+mod assets;
+mod bars;
+mod filter;
+#[cfg(test)]
+mod fixture;
+mod format;
+mod graph;
+mod live;
+mod page;
+mod panel;
+mod payloads;
+mod picture;
+mod pretty;
+pub mod routes;
+mod run;
+mod run_head;
+mod runs;
+mod state;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod workflows;
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use crate::engine::PlanInfo;
+use crate::store::{Changed, Store};
+
+pub use page::not_found;
+pub use routes::routes;
+
+/// What the dashboard is made of. It is given to its routes as `web::Data<Dashboard>`.
+#[derive(Clone)]
+pub struct Dashboard {
+    /// Where runs are read.
+    pub store: Arc<dyn Store>,
+    /// The plans that serve requests at present.
+    pub plans: Arc<dyn Fn() -> Vec<Arc<PlanInfo>> + Send + Sync>,
+    /// Gives one more ear to the news of changed runs.
+    pub changes: Arc<dyn Fn() -> broadcast::Receiver<Changed> + Send + Sync>,
+    /// A sentence shown as a banner on every page, such as that no real model answers.
+    pub notice: Option<String>,
+    /// The version of the program.
+    pub version: &'static str,
+}

@@ -1,0 +1,154 @@
+//! What all pages share: the shell around them, their headers, and the pages that say what went wrong.
+//!
+//! It must not know any single page.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use askama::Template;
+
+use super::{Dashboard, assets};
+use crate::store;
+
+/// The policy of every page: own files alone, nothing inline, no frames.
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What stands around a page.
+pub(crate) struct Shell {
+    pub(crate) notice: Option<String>,
+    pub(crate) version: &'static str,
+    /// The entry of the navigation that the page belongs to.
+    pub(crate) section: &'static str,
+}
+
+impl Shell {
+    pub(crate) fn new(dashboard: &Dashboard, section: &'static str) -> Self {
+        Self {
+            notice: dashboard.notice.clone(),
+            version: dashboard.version,
+            section,
+        }
+    }
+
+    /// The URL of a style or script by its plain name.
+    #[expect(
+        clippy::unused_self,
+        reason = "templates call it by the shell they have"
+    )]
+    pub(crate) fn asset(&self, name: &str) -> String {
+        assets::url(name)
+    }
+}
+
+/// Why a page cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The URL asks for something that cannot be.
+    #[error("{0}")]
+    Bad(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    Missing(String),
+    /// The store is not well.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Failure {
+    /// The status that tells it to machines.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Bad(_) => StatusCode::BAD_REQUEST,
+            Self::Missing(_) => StatusCode::NOT_FOUND,
+            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    shell: Shell,
+    status: u16,
+    title: &'static str,
+    sentence: String,
+}
+
+/// The page, or the page that says why there is none.
+pub(crate) fn answer<T: Template>(dashboard: &Dashboard, page: Result<T, Failure>) -> HttpResponse {
+    match page {
+        Ok(page) => render(StatusCode::OK, &page),
+        Err(failure) => failed(dashboard, &failure),
+    }
+}
+
+/// The page that says what went wrong.
+pub(crate) fn failed(dashboard: &Dashboard, failure: &Failure) -> HttpResponse {
+    if let Failure::Store(error) = failure {
+        tracing::error!(error = %error, "a page could not be read from the store");
+    }
+    let title = match failure {
+        Failure::Bad(_) => "This address does not work",
+        Failure::Missing(_) => "Nothing is here",
+        Failure::Store(_) => "The run store does not answer",
+    };
+    let status = failure.status();
+    let page = ErrorPage {
+        shell: Shell::new(dashboard, ""),
+        status: status.as_u16(),
+        title,
+        sentence: failure.to_string(),
+    };
+    render(status, &page)
+}
+
+/// The page for a path that leads nowhere; for the server to mount where no other route fits.
+pub async fn not_found(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
+    let sentence = format!(
+        "There is no page at {}.",
+        super::format::ellipsis(request.path(), 120)
+    );
+    failed(&dashboard, &Failure::Missing(sentence))
+}
+
+fn render(status: StatusCode, page: &impl Template) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    guard(&mut response);
+    match page.render() {
+        Ok(html) => response
+            .content_type("text/html; charset=utf-8")
+            .insert_header(("cache-control", "no-store"))
+            .body(html),
+        Err(error) => {
+            tracing::error!(error = %error, "a template failed");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+/// The text of a part of a page. A template over strings fails only when memory does; the part is then empty.
+pub(crate) fn part(template: &impl Template) -> String {
+    template.render().unwrap_or_else(|error| {
+        tracing::error!(error = %error, "a template failed");
+        String::new()
+    })
+}
+
+/// The headers that keep hostile text from doing harm.
+pub(crate) fn guard(response: &mut HttpResponseBuilder) {
+    response
+        .insert_header(("content-security-policy", POLICY))
+        .insert_header(("x-content-type-options", "nosniff"))
+        .insert_header(("referrer-policy", "no-referrer"));
+}
+
+/// The pairs of a query string, in order.
+pub(crate) fn query_pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Failure> {
+    web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .map_err(|_| {
+            Failure::Bad(
+                "the part of the address after ? is not made of name=value pairs".to_owned(),
+            )
+        })
+}

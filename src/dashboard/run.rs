@@ -1,0 +1,301 @@
+//! The page of one run, made of parts that are sent again when they change.
+//!
+//! It must not know how the parts reach an open page.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::filter::encode_pairs;
+use super::page::{Failure, Shell, answer, part, query_pairs};
+use super::timeline::{Scale, critical_path};
+use super::{Dashboard, bars, format, panel, payloads, picture, run_head, state};
+use crate::engine::{RunId, State, StepIndex, Timestamp};
+use crate::facts;
+use crate::store::{RunDetail, RunSummary, Store};
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct Page {
+    shell: Shell,
+    title: String,
+    parts: Vec<Part>,
+    /// Where the page hears of changes; none when nothing can change any more.
+    live: Option<String>,
+    live_key: String,
+}
+
+/// A part of the page.
+pub(super) struct Part {
+    /// The id of its element.
+    pub(super) id: &'static str,
+    /// Its element whole.
+    pub(super) html: String,
+}
+
+/// What the address says about a run's page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct View {
+    step: Option<String>,
+    payload: payloads::Side,
+    scale: Scale,
+}
+
+/// `GET /runs/{id}`.
+pub(super) async fn page(
+    dashboard: web::Data<Dashboard>,
+    id: web::Path<String>,
+    request: HttpRequest,
+) -> HttpResponse {
+    answer(&dashboard, show(&dashboard, &id, &request).await)
+}
+
+async fn show(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Result<Page, Failure> {
+    let view = View::parse(&query_pairs(request)?)?;
+    let run = find(dashboard.store.as_ref(), parse_id(id)?).await?;
+    let parts = parts(dashboard.store.as_ref(), &run, &view, Timestamp::now()).await?;
+    let summary = &run.summary;
+    let id = summary.id;
+    let query = view.encode();
+    Ok(Page {
+        shell: Shell::new(dashboard, "runs"),
+        title: summary
+            .text(facts::MODEL_ASKED)
+            .unwrap_or(&summary.workflow)
+            .to_owned(),
+        parts,
+        live: (!summary.state.is_final()).then(|| format!("/live/runs/{id}{query}")),
+        live_key: blake3::hash(query.as_bytes())
+            .to_hex()
+            .chars()
+            .take(8)
+            .collect(),
+    })
+}
+
+/// Reads a run's id from a path.
+pub(super) fn parse_id(text: &str) -> Result<RunId, Failure> {
+    text.parse().map_err(|_| {
+        let text = format::ellipsis(text, 60);
+        Failure::Missing(format!("{text} is not the id of a run."))
+    })
+}
+
+/// The run of an id.
+pub(super) async fn find(store: &dyn Store, id: RunId) -> Result<RunDetail, Failure> {
+    store.run(id).await?.ok_or_else(|| {
+        Failure::Missing(format!(
+            "There is no run {id}. It may have been removed by retention."
+        ))
+    })
+}
+
+impl View {
+    /// Reads the pairs of a query string.
+    pub(super) fn parse(pairs: &[(String, String)]) -> Result<Self, Failure> {
+        let mut view = Self::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "step" => view.step = Some(value.clone()),
+                "payload" => view.payload = payloads::Side::parse(value)?,
+                "scale" => {
+                    view.scale = match value.as_str() {
+                        "stretched" => Scale::Stretched,
+                        "linear" => Scale::Linear,
+                        _ => {
+                            return Err(Failure::Bad(
+                                "scale: give stretched or linear, or leave it out".to_owned(),
+                            ));
+                        }
+                    };
+                }
+                _ => {
+                    return Err(Failure::Bad(format!(
+                        "there is no parameter `{}`; the page of a run takes step, payload, scale",
+                        format::ellipsis(name, 60)
+                    )));
+                }
+            }
+        }
+        Ok(view)
+    }
+
+    /// The query string that shows the same, with its `?`; empty for the plain page.
+    pub(super) fn encode(&self) -> String {
+        let mut pairs = Vec::new();
+        pairs.extend(self.step.iter().map(|step| ("step", step.clone())));
+        if self.payload != payloads::Side::default() {
+            pairs.push(("payload", self.payload.name().to_owned()));
+        }
+        if self.scale == Scale::Linear {
+            pairs.push(("scale", "linear".to_owned()));
+        }
+        match encode_pairs(&pairs) {
+            text if text.is_empty() => text,
+            text => format!("?{text}"),
+        }
+    }
+
+    fn href(&self, run: &RunSummary) -> String {
+        format!("/runs/{}{}", run.id, self.encode())
+    }
+
+    /// The address that shows another side of the payloads.
+    pub(super) fn href_of_payload(&self, run: &RunSummary, payload: payloads::Side) -> String {
+        Self {
+            payload,
+            ..self.clone()
+        }
+        .href(run)
+    }
+
+    fn href_of_step(&self, run: &RunSummary, step: &str) -> String {
+        let step = Some(step.to_owned());
+        Self {
+            step,
+            ..self.clone()
+        }
+        .href(run)
+    }
+
+    fn href_of_scale(&self, run: &RunSummary, scale: Scale) -> String {
+        Self {
+            scale,
+            ..self.clone()
+        }
+        .href(run)
+    }
+
+    /// The side of the payloads that is shown.
+    pub(super) fn payload(&self) -> payloads::Side {
+        self.payload
+    }
+}
+
+/// All parts of the page as they stand at `now`.
+pub(super) async fn parts(
+    store: &dyn Store,
+    run: &RunDetail,
+    view: &View,
+    now: Timestamp,
+) -> Result<Vec<Part>, Failure> {
+    let summary = &run.summary;
+    let selected = selected(run, view, now)?;
+    let links = bars::Links {
+        step: |step: &str| view.href_of_step(summary, step),
+        stretched: view.href_of_scale(summary, Scale::Stretched),
+        linear: view.href_of_scale(summary, Scale::Linear),
+    };
+    let graph = picture::of_run(run, selected, now, |step| view.href_of_step(summary, step));
+    let timeline = bars::of_run(run, selected, now, view.scale, links);
+    let part = |id, html| Part { id, html };
+    Ok(vec![
+        part("run-head", run_head::of_run(run, now)),
+        part("run-graph", section("run-graph", "Graph", &graph)),
+        part("run-timeline", timeline),
+        part("run-panel", panel::of_step(run, selected, now)),
+        part("run-log", log(run)),
+        part("run-payloads", payloads::of_run(store, run, view).await?),
+    ])
+}
+
+/// The step whose details are shown: the one asked for, else the one that failed, else the one that took longest.
+fn selected(run: &RunDetail, view: &View, now: Timestamp) -> Result<StepIndex, Failure> {
+    if let Some(name) = &view.step {
+        let place = run.plan.steps.iter().position(|step| step.name == *name);
+        return place
+            .and_then(|place| place.try_into().ok())
+            .ok_or_else(|| {
+                Failure::Bad(format!(
+                    "step: the workflow {} has no step {}",
+                    run.plan.name,
+                    format::ellipsis(name, 60)
+                ))
+            });
+    }
+    let failed = run
+        .steps
+        .iter()
+        .find(|step| matches!(step.state, State::Failed | State::TimedOut | State::Crashed));
+    if let Some(step) = failed {
+        return Ok(step.step);
+    }
+    let lasted = |index: &StepIndex| {
+        let step = run.steps.get(usize::from(*index))?;
+        Some(step.ended.unwrap_or(now).since(step.started?))
+    };
+    let slowest = critical_path(&run.plan, &run.steps, now)
+        .into_iter()
+        .max_by_key(lasted);
+    Ok(slowest.unwrap_or(0))
+}
+
+#[derive(Template)]
+#[template(path = "parts/section.html")]
+struct Section<'a> {
+    id: &'a str,
+    title: &'a str,
+    inner: &'a str,
+}
+
+fn section(id: &str, title: &str, inner: &str) -> String {
+    part(&Section { id, title, inner })
+}
+
+#[derive(Template)]
+#[template(path = "parts/log.html")]
+struct Log {
+    lines: Vec<Line>,
+}
+
+struct Line {
+    clock: String,
+    since: String,
+    level: &'static str,
+    step: Option<String>,
+    message: String,
+}
+
+fn log(run: &RunDetail) -> String {
+    let lines = run
+        .logs
+        .iter()
+        .map(|line| Line {
+            clock: format::clock_micros(line.at),
+            since: format::duration(line.at.since(run.summary.started)),
+            level: state::level(line.level),
+            step: line
+                .step
+                .and_then(|step| run.plan.steps.get(usize::from(step)))
+                .map(|step| step.name.clone()),
+            message: line.message.clone(),
+        })
+        .collect();
+    part(&Log { lines })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dashboard::fixture;
+
+    #[test]
+    fn the_failed_step_is_shown_first() {
+        let view = View::default();
+        let shown = |run: &RunDetail| {
+            let index = selected(run, &view, fixture::now()).unwrap();
+            run.plan.steps[usize::from(index)].name.clone()
+        };
+        assert_eq!(shown(&fixture::failed_run()), "call_upstream");
+        assert_eq!(shown(&fixture::completed_run()), "call_upstream");
+    }
+
+    #[test]
+    fn a_view_survives_the_round_trip() {
+        let pairs = [("step", "a b"), ("payload", "got"), ("scale", "linear")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let view = View::parse(&pairs).unwrap();
+        assert_eq!(view.encode(), "?step=a%20b&payload=got&scale=linear");
+        assert_eq!(View::default().encode(), "");
+        assert!(View::parse(&[("colour".to_owned(), String::new())]).is_err());
+    }
+}

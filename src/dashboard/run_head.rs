@@ -1,0 +1,247 @@
+//! The head of a run's page: its state, its figures, how its tokens divide, what identifies it.
+
+use std::time::Duration;
+
+use askama::Template;
+
+use super::filter::{encode, encode_pairs};
+use super::format;
+use super::page::part;
+use super::state::StateView;
+use crate::engine::{RunId, Timestamp};
+use crate::facts;
+use crate::store::{RunDetail, RunSummary};
+
+#[derive(Template)]
+#[template(path = "parts/run_head.html")]
+struct Head {
+    id: RunId,
+    state: StateView,
+    moving: bool,
+    streaming: bool,
+    chunks: String,
+    asked: String,
+    used: Option<String>,
+    workflow: String,
+    workflow_href: String,
+    started: String,
+    exact: String,
+    ago: String,
+    error: Option<String>,
+    error_type: Option<String>,
+    status: Option<i64>,
+    figures: Vec<Figure>,
+    labels: Vec<Label>,
+    tokens: Option<TokenBar>,
+}
+
+/// A number that people look for first.
+struct Figure {
+    name: &'static str,
+    value: String,
+    note: Option<String>,
+}
+
+/// A text that identifies the run.
+struct Label {
+    name: &'static str,
+    value: String,
+    href: Option<String>,
+    copies: bool,
+}
+
+/// How the tokens of a run divide.
+struct TokenBar {
+    shares: Vec<TokenShare>,
+}
+
+struct TokenShare {
+    name: &'static str,
+    class: &'static str,
+    count: String,
+    from: String,
+    width: String,
+}
+
+/// The head of a run's page as it stands at `now`.
+pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
+    let summary = &run.summary;
+    let text = |fact| summary.text(fact).map(str::to_owned);
+    let asked = text(facts::MODEL_ASKED);
+    part(&Head {
+        id: summary.id,
+        state: summary.state.into(),
+        moving: !summary.state.is_final(),
+        streaming: summary.streaming,
+        chunks: format::thousands(i64::try_from(summary.pieces).unwrap_or(i64::MAX)),
+        used: text(facts::MODEL_USED).filter(|used| Some(used) != asked.as_ref()),
+        asked: asked.unwrap_or_else(|| summary.workflow.clone()),
+        workflow: summary.workflow.clone(),
+        workflow_href: format!("/workflows/{}", encode(&summary.workflow)),
+        started: format::rfc3339(summary.started),
+        exact: format::exact(summary.started),
+        ago: format::ago(summary.started, now),
+        error: summary.error.clone(),
+        error_type: text(facts::ERROR_TYPE),
+        status: summary.int(facts::STATUS),
+        figures: figures(summary, now),
+        labels: labels(summary),
+        tokens: TokenBar::new(summary),
+    })
+}
+
+fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
+    let unknown = || format::UNKNOWN.to_owned();
+    let figure = |name, value: Option<String>, note: Option<String>| Figure {
+        name,
+        value: value.unwrap_or_else(unknown),
+        note,
+    };
+    let input = run.int(facts::INPUT_TOKENS);
+    let cached = run.int(facts::CACHE_READ_TOKENS);
+    let share = input
+        .zip(cached)
+        .and_then(|(all, read)| format::share(read, all));
+    let first = run
+        .float(facts::FIRST_TOKEN)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let overhead = run
+        .int(facts::OVERHEAD_US)
+        .and_then(|micros| u64::try_from(micros).ok())
+        .map(Duration::from_micros);
+    let thinking = run
+        .int(facts::REASONING_TOKENS)
+        .filter(|tokens| *tokens > 0);
+    vec![
+        figure("Duration", Some(format::duration(run.duration(now))), None),
+        figure("First token", first.map(format::duration), None),
+        figure("Dagway's own time", overhead.map(format::duration), None),
+        figure(
+            "Tokens in",
+            input.map(format::thousands),
+            share.map(|share| format!("{share} from cache")),
+        ),
+        figure(
+            "Tokens out",
+            run.int(facts::OUTPUT_TOKENS).map(format::thousands),
+            thinking.map(|tokens| format!("{} thinking", format::thousands(tokens))),
+        ),
+        figure("Cost", run.float(facts::COST_USD).map(format::money), None),
+    ]
+}
+
+fn labels(run: &RunSummary) -> Vec<Label> {
+    let session = run.text(facts::SESSION).map(|session| {
+        let query = encode_pairs(&[("session", session.to_owned())]);
+        (session.to_owned(), format!("/runs?{query}"))
+    });
+    let plain = |name, fact| {
+        run.text(fact).map(|value| Label {
+            name,
+            value: value.to_owned(),
+            href: None,
+            copies: false,
+        })
+    };
+    let id = |name, value: &str| {
+        Some(Label {
+            name,
+            value: value.to_owned(),
+            href: None,
+            copies: true,
+        })
+    };
+    let provider = match (run.text(facts::PROVIDER_BEHIND), run.text(facts::PROVIDER)) {
+        (Some(behind), Some(front)) => Some(format!("{behind} via {front}")),
+        (one, other) => one.or(other).map(str::to_owned),
+    };
+    let labels = [
+        provider.map(|value| Label {
+            name: "Provider",
+            value,
+            href: None,
+            copies: false,
+        }),
+        plain("Model sent", facts::MODEL_SENT),
+        plain("Stopped by", facts::FINISH_REASON),
+        session.map(|(value, href)| Label {
+            name: "Session",
+            value,
+            href: Some(href),
+            copies: false,
+        }),
+        plain("Agent", facts::AGENT),
+        plain("Client", facts::USER_AGENT),
+        id("Request id", &run.request_id),
+        id("Trace id", &run.trace_id),
+        id("Run id", &run.id.to_string()),
+    ];
+    labels.into_iter().flatten().collect()
+}
+
+impl TokenBar {
+    fn new(run: &RunSummary) -> Option<Self> {
+        let int = |fact| run.int(fact).unwrap_or(0).max(0);
+        let input = run.int(facts::INPUT_TOKENS)?;
+        let (read, written) = (
+            int(facts::CACHE_READ_TOKENS),
+            int(facts::CACHE_WRITE_TOKENS),
+        );
+        let output = int(facts::OUTPUT_TOKENS);
+        let thinking = int(facts::REASONING_TOKENS).min(output);
+        let pieces = [
+            ("from cache", "cache-read", read),
+            ("to cache", "cache-write", written),
+            ("new input", "fresh", (input - read - written).max(0)),
+            ("thinking", "thinking", thinking),
+            ("answer", "answer", output - thinking),
+        ];
+        let total: i64 = pieces.iter().map(|(_, _, count)| count).sum();
+        if total == 0 {
+            return None;
+        }
+        let mut before = 0;
+        let shares = pieces
+            .into_iter()
+            .filter(|(_, _, count)| *count > 0)
+            .map(|(name, class, count)| {
+                let from = before as f64 / total as f64;
+                before += count;
+                TokenShare {
+                    name,
+                    class,
+                    count: format::thousands(count),
+                    from: format::percent_attribute(from),
+                    width: format::percent_attribute(count as f64 / total as f64),
+                }
+            })
+            .collect();
+        Some(Self { shares })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dashboard::fixture;
+
+    #[test]
+    fn the_token_bar_adds_up() {
+        let bar = TokenBar::new(&fixture::completed_run().summary).unwrap();
+        let names: Vec<_> = bar
+            .shares
+            .iter()
+            .map(|share| (share.name, share.count.replace('\u{202f}', "")))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("from cache", "45120".to_owned()),
+                ("to cache", "2304".to_owned()),
+                ("new input", "789".to_owned()),
+                ("thinking", "402".to_owned()),
+                ("answer", "785".to_owned())
+            ]
+        );
+    }
+}

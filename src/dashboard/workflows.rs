@@ -1,0 +1,207 @@
+//! The workflows: each plan as a graph with its file and its steps.
+
+use std::collections::HashMap;
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::page::{Failure, Shell, answer};
+use super::state::{StateShare, shares};
+use super::{Dashboard, format, panel, picture};
+use crate::engine::{PlanInfo, State, Timestamp};
+use crate::store::Totals;
+
+#[derive(Template)]
+#[template(path = "workflows.html")]
+struct ListPage {
+    shell: Shell,
+    workflows: Vec<Card>,
+}
+
+/// A workflow in a few lines.
+struct Card {
+    name: String,
+    href: String,
+    about: String,
+    route: Option<String>,
+    file: String,
+    steps: usize,
+    runs: String,
+    shares: Vec<StateShare>,
+    p50: String,
+    p95: String,
+    cost: String,
+    graph: String,
+}
+
+#[derive(Template)]
+#[template(path = "workflow.html")]
+struct PlanPage {
+    shell: Shell,
+    card: Card,
+    hash: String,
+    steps: Vec<StepRow>,
+    lines: Vec<SourceLine>,
+}
+
+struct StepRow {
+    name: String,
+    task: String,
+    about: String,
+    takes: String,
+    gives: String,
+    rules: Vec<String>,
+    replies: bool,
+}
+
+/// A line of a workflow file with its comment set apart.
+struct SourceLine {
+    code: String,
+    comment: String,
+}
+
+/// `GET /workflows`.
+pub(super) async fn list(dashboard: web::Data<Dashboard>) -> HttpResponse {
+    answer(&dashboard, show_list(&dashboard).await)
+}
+
+async fn show_list(dashboard: &Dashboard) -> Result<ListPage, Failure> {
+    let totals = totals(dashboard).await?;
+    let plans = (dashboard.plans)();
+    let workflows = plans
+        .iter()
+        .map(|plan| Card::new(plan, totals.get(&plan.name)))
+        .collect();
+    Ok(ListPage {
+        shell: Shell::new(dashboard, "workflows"),
+        workflows,
+    })
+}
+
+/// `GET /workflows/{name}`.
+pub(super) async fn page(dashboard: web::Data<Dashboard>, name: web::Path<String>) -> HttpResponse {
+    answer(&dashboard, show(&dashboard, &name).await)
+}
+
+async fn show(dashboard: &Dashboard, name: &str) -> Result<PlanPage, Failure> {
+    let plans = (dashboard.plans)();
+    let plan = plans.iter().find(|plan| plan.name == name).ok_or_else(|| {
+        let name = format::ellipsis(name, 60);
+        Failure::Missing(format!("There is no workflow {name}."))
+    })?;
+    let totals = totals(dashboard).await?;
+    Ok(PlanPage {
+        shell: Shell::new(dashboard, "workflows"),
+        card: Card::new(plan, totals.get(&plan.name)),
+        hash: plan.hash.clone(),
+        steps: step_rows(plan),
+        lines: plan.source.lines().map(SourceLine::new).collect(),
+    })
+}
+
+async fn totals(dashboard: &Dashboard) -> Result<HashMap<String, Totals>, Failure> {
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let since = Timestamp(Timestamp::now().0.saturating_sub(DAY_MICROS));
+    Ok(dashboard.store.totals_by_workflow(since).await?)
+}
+
+impl Card {
+    fn new(plan: &PlanInfo, totals: Option<&Totals>) -> Self {
+        let none = Totals::default();
+        let totals = totals.unwrap_or(&none);
+        let runs: u64 = totals.by_state.iter().map(|(_, count)| count).sum();
+        let unknown = || (format::UNKNOWN.to_owned(), format::UNKNOWN.to_owned());
+        let (p50, p95) = totals.duration_p50_p95.map_or_else(unknown, |(p50, p95)| {
+            (format::duration(p50), format::duration(p95))
+        });
+        Self {
+            name: plan.name.clone(),
+            href: format!("/workflows/{}", super::filter::encode(&plan.name)),
+            about: plan.about.clone(),
+            route: plan.route.clone(),
+            file: plan.file.clone(),
+            steps: plan.steps.len(),
+            runs: format::thousands(i64::try_from(runs).unwrap_or(i64::MAX)),
+            shares: shares(&totals.by_state),
+            p50,
+            p95,
+            cost: format::money(totals.cost_usd),
+            graph: picture::of_plan(plan),
+        }
+    }
+
+    /// The address of the runs of this workflow, of one state if given.
+    fn runs_href(&self, state: Option<&str>) -> String {
+        let mut pairs = vec![("workflow", self.name.clone())];
+        pairs.extend(state.map(|state| ("state", state.to_owned())));
+        pairs.push(("range", "24h".to_owned()));
+        format!("/runs?{}", super::filter::encode_pairs(&pairs))
+    }
+
+    /// The address that counts the runs of a share.
+    fn share_href(&self, share: &StateShare) -> String {
+        let state = State::ALL
+            .into_iter()
+            .find(|state| super::state::StateView::from(*state) == share.state);
+        self.runs_href(state.map(State::name))
+    }
+}
+
+fn step_rows(plan: &PlanInfo) -> Vec<StepRow> {
+    (0..)
+        .zip(&plan.steps)
+        .map(|(index, step)| {
+            let mut rules = Vec::new();
+            rules.extend(
+                step.timeout
+                    .map(|timeout| format!("timeout {}", format::duration(timeout))),
+            );
+            rules.extend(step.retry.as_ref().map(panel::retry));
+            rules.extend(step.optional.then(|| "optional".to_owned()));
+            StepRow {
+                name: step.name.clone(),
+                task: step.task.clone(),
+                about: step.about.clone(),
+                takes: step.takes.join(", "),
+                gives: step.gives.join(", "),
+                rules,
+                replies: index == plan.reply,
+            }
+        })
+        .collect()
+}
+
+impl SourceLine {
+    /// A `#` starts a comment unless it stands in a string.
+    fn new(line: &str) -> Self {
+        let mut quote = None;
+        let comment = line.char_indices().find(|(_, c)| {
+            match (*c, quote) {
+                ('"' | '\'', None) => quote = Some(*c),
+                (c, Some(open)) if c == open => quote = None,
+                ('#', None) => return true,
+                _ => {}
+            }
+            false
+        });
+        let at = comment.map_or(line.len(), |(at, _)| at);
+        let (code, comment) = line.split_at(at);
+        Self {
+            code: code.to_owned(),
+            comment: comment.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_is_set_apart_and_a_string_is_not_one() {
+        let line = SourceLine::new(r##"a = "x # y" # why"##);
+        assert_eq!(line.code, r##"a = "x # y" "##);
+        assert_eq!(line.comment, "# why");
+        assert_eq!(SourceLine::new("b = 1").comment, "");
+    }
+}

@@ -1,0 +1,496 @@
+//! What is read of a request, and what is refused with which words at which path.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use yoke::Yoke;
+
+use super::*;
+
+const SMALLEST: &str =
+    r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}"#;
+
+/// The smallest request with `changes` made to it; `null` takes a field away.
+fn body(changes: &Value) -> String {
+    let mut body: Value = serde_json::from_str(SMALLEST).unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            body.as_object_mut().unwrap().remove(name);
+        } else {
+            body[name] = value.clone();
+        }
+    }
+    body.to_string()
+}
+
+fn message(role: &str, content: &Value) -> String {
+    body(&json!({"messages":[{"role":role,"content":content}]}))
+}
+
+#[test]
+fn a_request_can_be_carried_with_its_text() {
+    let text = Arc::new(SMALLEST.to_owned());
+    let yoke: Yoke<Request<'static>, Arc<String>> =
+        Yoke::try_attach_to_cart(text, |text| Request::parse(text)).unwrap();
+    assert_eq!(yoke.get().model, "m");
+    let Block::Text(text) = &yoke.get().messages[0].content[0] else {
+        panic!("a string is a text block");
+    };
+    assert_eq!(text.text.decode(), "hi");
+}
+
+#[test]
+fn what_nobody_looks_at_is_not_copied() {
+    let text = message("user", &json!("a\nb \"c\" é"));
+    let request = Request::parse(&text).unwrap();
+    let Block::Text(block) = &request.messages[0].content[0] else {
+        panic!("a string is a text block");
+    };
+    let inside = text.as_bytes().as_ptr_range();
+    assert!(inside.contains(&block.text.escaped().as_ptr()));
+}
+
+#[test]
+fn every_field_is_read() {
+    let text = body(&json!({
+        "system":[{"type":"text","text":"S","cache_control":{"type":"ephemeral","ttl":"1h"}}],
+        "tools":[{"name":"T","description":"D","input_schema":{"type":"object"},"strict":true,"type":"custom"}],
+        "tool_choice":{"type":"tool","name":"T","disable_parallel_tool_use":true},
+        "thinking":{"type":"enabled","budget_tokens":2048,"display":"omitted"},
+        "output_config":{"effort":"xhigh","format":{"type":"json_schema","schema":{}},"task_budget":{"type":"tokens","total":9}},
+        "stop_sequences":["a"],"temperature":0.5,"top_p":1,"top_k":7,"stream":true,"speed":"fast","service_tier":"standard_only",
+        "metadata":{"user_id":"u"},"fallbacks":[{"model":"f"}],"cache_control":{"type":"ephemeral"},
+        "context_management":{"edits":[]},"betas":["b"],"new_thing":{"x":1},"container":null,"mcp_servers":[]
+    }));
+    let request = Request::parse(&text).unwrap();
+    assert_eq!(
+        request.system[0].cache,
+        Some(CacheControl {
+            ttl: Some(Ttl::OneHour)
+        })
+    );
+    assert_eq!(request.tools[0].name(), Some("T"));
+    let choice = request.tool_choice.as_ref().unwrap();
+    assert_eq!(
+        (&choice.mode, choice.one_at_a_time),
+        (&ChoiceMode::Tool("T".into()), true)
+    );
+    assert_eq!(
+        request.thinking,
+        Some(Thinking::Enabled {
+            budget_tokens: 2048
+        })
+    );
+    assert_eq!(request.output_config.effort, Some(Effort::Xhigh));
+    assert_eq!(request.output_config.format.unwrap().schema.as_str(), "{}");
+    assert!(request.output_config.task_budget && request.stream && request.fast);
+    assert_eq!(
+        (request.temperature, request.top_p, request.top_k),
+        (Some(0.5), Some(1.0), Some(7))
+    );
+    assert_eq!(request.fallbacks, ["f"]);
+    assert_eq!(request.set_aside, ["context_management", "betas"]);
+    assert_eq!(request.unknown[0].0, "new_thing");
+    assert_eq!(request.unknown[0].1.get(), r#"{"x":1}"#);
+}
+
+#[test]
+fn null_is_the_same_as_absent() {
+    let all = [
+        "system",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "output_config",
+        "output_format",
+        "stop_sequences",
+        "temperature",
+        "top_p",
+        "top_k",
+        "metadata",
+        "service_tier",
+        "speed",
+        "cache_control",
+        "fallbacks",
+        "stream",
+        "context_management",
+        "container",
+        "mcp_servers",
+    ];
+    let nulls: String = all.iter().map(|name| format!(",\"{name}\":null")).collect();
+    let text = SMALLEST.replace("\"max_tokens\":1", &format!("\"max_tokens\":1{nulls}"));
+    let request = Request::parse(&text).unwrap();
+    assert!(request.set_aside.is_empty() && request.unknown.is_empty());
+}
+
+#[test]
+fn the_type_of_a_block_may_stand_behind_its_content() {
+    let text = message(
+        "user",
+        &json!([
+            {"content":[{"text":"out","type":"text"}],"tool_use_id":"1","type":"tool_result"},
+            {"source":{"data":"AA","media_type":"image/png","type":"base64"},"type":"image"}
+        ]),
+    );
+    let text = text.replace(r#"{"content":[{"text""#, r#" { "content" : [ {"text""#);
+    let request = Request::parse(&text).unwrap();
+    let kinds: Vec<_> = request.messages[0]
+        .content
+        .iter()
+        .map(Block::kind)
+        .collect();
+    assert_eq!(kinds, ["tool_result", "image"]);
+}
+
+fn refusal(body: &str) -> String {
+    Request::parse(body).unwrap_err().to_string()
+}
+
+fn refuses(body: &str, words: &str) {
+    assert_eq!(refusal(body), words, "{body}");
+}
+
+fn refuses_field(name: &str, value: &Value, words: &str) {
+    refuses(&body(&json!({ name: value })), words);
+}
+
+fn refuses_block(role: &str, block: &Value, words: &str) {
+    refuses(&message(role, &json!([block])), words);
+}
+
+#[test]
+fn what_is_compulsory_is_asked_for_in_anthropics_words() {
+    for field in ["model", "max_tokens", "messages"] {
+        refuses_field(field, &json!(null), &format!("{field}: Field required"));
+    }
+    refuses_field(
+        "model",
+        &json!(""),
+        "model: String should have at least 1 character",
+    );
+    refuses_field(
+        "max_tokens",
+        &json!(0),
+        "max_tokens: Input should be greater than or equal to 1",
+    );
+    refuses_field(
+        "messages",
+        &json!([]),
+        "messages: at least one message is required",
+    );
+}
+
+#[test]
+fn values_of_another_type_are_refused_in_anthropics_words() {
+    for (field, value, words) in [
+        ("model", json!(5), "a valid string"),
+        ("max_tokens", json!("9"), "a valid integer"),
+        ("max_tokens", json!(1.5), "a valid integer"),
+        ("max_tokens", json!(-1), "greater than or equal to 0"),
+        ("messages", json!({}), "a valid list"),
+        ("system", json!(5), "a valid string or list"),
+        ("stream", json!("yes"), "a valid boolean"),
+        ("temperature", json!(1.5), "less than or equal to 1"),
+        ("top_p", json!(-0.1), "greater than or equal to 0"),
+        ("thinking", json!([]), "a valid dictionary"),
+    ] {
+        refuses_field(field, &value, &format!("{field}: Input should be {words}"));
+    }
+    refuses_field(
+        "stop_sequences",
+        &json!([1]),
+        "stop_sequences.0: Input should be a valid string",
+    );
+    refuses_field(
+        "cache_control",
+        &json!({"type":"forever"}),
+        "cache_control.type: Input should be 'ephemeral'",
+    );
+    refuses_field(
+        "output_config",
+        &json!({"effort":"huge"}),
+        "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'",
+    );
+}
+
+#[test]
+fn faults_in_messages_are_named_by_index() {
+    let refuses = |message: Value, words: &str| refuses_field("messages", &json!([message]), words);
+    refuses(json!(5), "messages.0: Input should be a valid dictionary");
+    refuses(json!({"content":"a"}), "messages.0.role: Field required");
+    refuses(json!({"role":"user"}), "messages.0.content: Field required");
+    refuses(
+        json!({"role":"user","content":null}),
+        "messages.0.content: Input should be a valid list",
+    );
+    refuses(
+        json!({"role":"tool","content":"a"}),
+        "messages.0.role: Input should be 'user', 'assistant' or 'system'",
+    );
+}
+
+#[test]
+fn faults_in_blocks_are_named_by_index() {
+    let at = "messages.0.content.0";
+    refuses_block(
+        "user",
+        &json!({"text":"a"}),
+        &format!("{at}.type: Field required"),
+    );
+    refuses_block(
+        "user",
+        &json!({"type":"text"}),
+        &format!("{at}.text: Field required"),
+    );
+    refuses_block(
+        "user",
+        &json!({"type":"text","text":null}),
+        &format!("{at}.text: Input should be a valid string"),
+    );
+    let call = |input: Value| json!({"type":"tool_use","id":"1","name":"a","input":input});
+    refuses_block(
+        "assistant",
+        &call(json!([])),
+        &format!("{at}.input: Input should be a valid dictionary"),
+    );
+    let image = |media: &str| json!({"type":"image","source":{"type":"base64","media_type":media,"data":"AA"}});
+    refuses_block(
+        "user",
+        &image("image/bmp"),
+        &format!(
+            "{at}.source.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif' or 'image/webp'"
+        ),
+    );
+    let page =
+        json!({"type":"document","source":{"type":"base64","media_type":"text/html","data":""}});
+    refuses_block(
+        "user",
+        &page,
+        &format!("{at}.source.media_type: Input should be 'application/pdf'"),
+    );
+    let inner = json!({"type":"tool_result","tool_use_id":"1","content":[{"type":"thinking","thinking":""}]});
+    refuses_block(
+        "user",
+        &inner,
+        &format!(
+            "{at}.content.0: Input tag 'thinking' found using 'type' does not match any of the expected tags: 'text', 'image', 'document', 'search_result', 'tool_reference', 'browser_state'"
+        ),
+    );
+}
+
+#[test]
+fn blocks_stand_where_their_role_may_have_them() {
+    let at = "messages.0.content.0";
+    let call = json!({"type":"tool_use","id":"1","name":"a","input":{}});
+    refuses_block(
+        "user",
+        &call,
+        &format!("{at}: `tool_use` blocks can only be in `assistant` messages"),
+    );
+    let result = json!({"type":"tool_result","tool_use_id":"1"});
+    refuses_block(
+        "assistant",
+        &result,
+        &format!("{at}: `tool_result` blocks can only be in `user` messages"),
+    );
+    let image = json!({"type":"image","source":{"type":"url","url":"u"}});
+    refuses_block(
+        "system",
+        &image,
+        &format!("{at}: `image` blocks can only be in `user` messages"),
+    );
+    refuses_field(
+        "system",
+        &json!([image]),
+        "system.0: Input tag 'image' found using 'type' does not match any of the expected tags: 'text'",
+    );
+}
+
+#[test]
+fn faults_in_thinking_are_named() {
+    let refuses = |thinking: Value, words: &str| refuses_field("thinking", &thinking, words);
+    refuses(
+        json!({"type":"enabled"}),
+        "thinking.budget_tokens: Field required",
+    );
+    refuses(
+        json!({"type":"enabled","budget_tokens":100}),
+        "thinking.budget_tokens: Input should be greater than or equal to 1024",
+    );
+    refuses(
+        json!({"type":"on"}),
+        "thinking: Input tag 'on' found using 'type' does not match any of the expected tags: 'enabled', 'disabled', 'adaptive', 'between_tools'",
+    );
+}
+
+#[test]
+fn faults_in_tools_are_named_by_index() {
+    let refuses = |tools: Value, words: &str| refuses_field("tools", &tools, words);
+    refuses(
+        json!([{"name":"a"}]),
+        "tools.0.input_schema: Field required",
+    );
+    refuses(json!([{"input_schema":{}}]), "tools.0.name: Field required");
+    refuses(
+        json!([{"name":"a","input_schema":{"type":"string"}}]),
+        "tools.0.input_schema.type: Input should be 'object'",
+    );
+    refuses(
+        json!([{"name":"a","input_schema":{}},{"name":"a","input_schema":{}}]),
+        "tools.1.name: Tool names must be unique, and `a` is taken",
+    );
+    let refuses = |choice: Value, words: &str| refuses_field("tool_choice", &choice, words);
+    refuses(json!({"type":"tool"}), "tool_choice.name: Field required");
+    refuses(
+        json!({"type":"tool","name":"x"}),
+        "tool_choice.name: Tool 'x' not found in provided tools",
+    );
+    refuses(
+        json!({"type":"all"}),
+        "tool_choice: Input tag 'all' found using 'type' does not match any of the expected tags: 'auto', 'any', 'tool', 'none'",
+    );
+}
+
+#[test]
+fn what_is_no_json_is_refused_with_the_place() {
+    let no_json = "The request body is not valid JSON:";
+    refuses("[]", "body: Input should be a valid dictionary");
+    refuses(
+        "",
+        &format!("body: {no_json} expected a value at line 1 column 1"),
+    );
+    let unquoted = SMALLEST.replace("\"hi\"", "hi");
+    refuses(
+        &unquoted,
+        &format!("messages.0.content: {no_json} expected a value at line 1 column 66"),
+    );
+    let longer = format!("{SMALLEST}x");
+    refuses(
+        &longer,
+        &format!("body: {no_json} something follows the end of the value at line 1 column 73"),
+    );
+}
+
+#[test]
+fn what_only_anthropics_servers_can_do_is_refused_with_the_cure() {
+    for (body, path, cure) in [
+        (
+            body(&json!({"mcp_servers":[{"type":"url","url":"u","name":"n"}]})),
+            "mcp_servers",
+            "connect them in the client",
+        ),
+        (
+            body(&json!({"container":"c"})),
+            "container",
+            "leave this field out",
+        ),
+        (
+            body(&json!({"thread":{"type":"continue","previous_message_id":"m"}})),
+            "thread",
+            "send all messages",
+        ),
+        (
+            message(
+                "user",
+                &json!([{"type":"image","source":{"type":"file","file_id":"f"}}]),
+            ),
+            "messages.0.content.0.source",
+            "`base64` or `url`",
+        ),
+        (
+            message(
+                "user",
+                &json!([{"type":"document","source":{"type":"file","file_id":"f"}}]),
+            ),
+            "messages.0.content.0.source",
+            "`base64` or `url`",
+        ),
+    ] {
+        let refused = Request::parse(&body).unwrap_err();
+        assert_eq!(refused.path, path);
+        assert!(refused.message.contains(cure), "{refused}");
+    }
+}
+
+#[test]
+fn a_block_of_an_unknown_type_is_refused_with_the_types_that_are_known() {
+    let refused = refusal(&message(
+        "user",
+        &json!([{"type":"text","text":"a"},{"type":"hologram"}]),
+    ));
+    assert!(refused.starts_with("messages.0.content.1: Input tag 'hologram' found using 'type' does not match any of the expected tags: 'text', 'image', "), "{refused}");
+    assert!(Request::parse(&message("user", &json!([{"type":"_tool_result"}]))).is_err());
+}
+
+#[test]
+fn a_system_message_may_be_empty_beside_its_output_config() {
+    let text = body(
+        &json!({"messages":[{"role":"user","content":"a"},{"role":"system","content":[],"output_config":{"effort":"low"}},{"role":"system"}]}),
+    );
+    let request = Request::parse(&text).unwrap();
+    assert_eq!(request.messages[1].effort, Some(Effort::Low));
+    assert!(request.messages[2].content.is_empty());
+}
+
+#[test]
+fn a_count_needs_no_max_tokens() {
+    let text = body(&json!({"max_tokens":null}));
+    assert_eq!(Request::parse_for_count(&text).unwrap().max_tokens, 0);
+    let text = body(&json!({"max_tokens":5,"stream":true}));
+    let request = Request::parse_for_count(&text).unwrap();
+    assert!(request.max_tokens == 0 && !request.stream);
+    assert_eq!(Request::parse_for_count("{}").unwrap_err().path, "model");
+}
+
+#[test]
+fn the_session_is_read_from_the_user_id_in_all_its_forms() {
+    let json_form = r#"{"device_id":"d","account_uuid":"","session_id":"s-1"}"#;
+    for (user_id, session) in [
+        (json_form, Some("s-1")),
+        ("user_abc_account__session_s-2", Some("s-2")),
+        ("somebody", Some("somebody")),
+        (r#"{"device_id":"d"}"#, None),
+        (r#"{"session_id":5}"#, None),
+        ("", None),
+    ] {
+        let text = body(&json!({"metadata":{"user_id":user_id}}));
+        let request = Request::parse(&text).unwrap();
+        assert_eq!(request.session_id().as_deref(), session, "{user_id}");
+    }
+    assert_eq!(Request::parse(SMALLEST).unwrap().session_id(), None);
+}
+
+#[test]
+fn the_end_user_is_the_same_in_all_sessions_and_not_readable() {
+    let user = |user_id: &str| {
+        let text = body(&json!({"metadata":{"user_id":user_id}}));
+        Request::parse(&text).unwrap().end_user()
+    };
+    let one = user(r#"{"device_id":"d","account_uuid":"","session_id":"1"}"#).unwrap();
+    assert_eq!(
+        Some(&one),
+        user(r#"{"device_id":"d","account_uuid":"","session_id":"2"}"#).as_ref()
+    );
+    assert_ne!(
+        Some(&one),
+        user(r#"{"device_id":"e","session_id":"1"}"#).as_ref()
+    );
+    assert_eq!(
+        user("user_a_account_b_session_1"),
+        user("user_a_account_b_session_2")
+    );
+    assert_eq!(one.len(), 32);
+    assert_eq!(user(""), None);
+}
+
+#[test]
+fn the_preview_shows_the_shape_and_no_text() {
+    let text = body(&json!({
+        "system":"secret","tools":[{"name":"T","input_schema":{}},{"type":"web_search_20250305","name":"web_search"}],
+        "messages":[{"role":"user","content":"secret"},{"role":"system","content":"secret"},{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"T","input":{"secret":1}}]}],
+        "thinking":{"type":"adaptive"},"output_config":{"effort":"low"},"safeguards":[{"cwd":"/secret"}]
+    }));
+    let preview = serde_json::to_string(&Request::parse(&text).unwrap()).unwrap();
+    assert!(!preview.contains("secret"), "{preview}");
+    insta::assert_snapshot!(preview, @r#"{"model":"m","max_tokens":1,"stream":false,"system_blocks":1,"messages":3,"roles":"usa","blocks":{"text":2,"tool_use":1},"tools":["T","web_search_20250305"],"tool_choice":null,"thinking":"adaptive","effort":"low","left_out":["safeguards"]}"#);
+}

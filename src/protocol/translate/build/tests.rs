@@ -1,0 +1,681 @@
+//! What goes upstream for which model: limits, caching, reasoning, tools, formats, and one whole turn of Claude Code.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::protocol::anthropic::request::Request;
+use crate::protocol::openrouter::catalogue::{Catalogue, Entry};
+use crate::protocol::translate::model::Target;
+use crate::protocol::translate::{Note, convert_messages, convert_tools};
+
+pub(in crate::protocol::translate) const CLAUDE: &str = "anthropic/claude-sonnet-4.5";
+pub(in crate::protocol::translate) const GPT: &str = "openai/gpt-5";
+pub(in crate::protocol::translate) const DEEPSEEK: &str = "deepseek/deepseek-v3.2";
+
+/// A request with one user message, and `changes` to it.
+pub(in crate::protocol::translate) fn body(changes: &Value) -> Value {
+    let mut body =
+        json!({"model":"m","max_tokens":50_000,"messages":[{"role":"user","content":"hi"}]});
+    for (name, value) in changes.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// What a target knows is what an entry of the catalogue says.
+pub(in crate::protocol::translate) fn known(id: &str, entry: &Value) -> Target {
+    let mut entry = entry.clone();
+    entry["id"] = id.into();
+    let entry: Entry = serde_json::from_value(entry).unwrap();
+    Target::new(id, Some(&entry))
+}
+
+fn built(body: &Value, target: &Target, routing: &Routing<'_>) -> Built {
+    let text = body.to_string();
+    let request = Request::parse(&text).unwrap();
+    let messages = convert_messages(&request).unwrap();
+    let tools = convert_tools(&request).unwrap();
+    build_request(&request, &messages, &tools, target, routing).unwrap()
+}
+
+/// The upstream request and its notes.
+pub(in crate::protocol::translate) fn sent_to(body: &Value, target: &Target) -> (Value, Vec<Note>) {
+    let built = built(body, target, &Routing::default());
+    (serde_json::from_slice(&built.body).unwrap(), built.notes)
+}
+
+/// The upstream request for a model that no catalogue knows.
+pub(in crate::protocol::translate) fn sent(body: &Value, model: &str) -> Value {
+    sent_to(body, &Target::new(model, None)).0
+}
+
+fn notes(body: &Value, target: &Target) -> String {
+    let notes = sent_to(body, target).1;
+    notes
+        .iter()
+        .map(Note::as_str)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn tool(name: &str) -> Value {
+    json!({"name":name,"input_schema":{"type":"object","properties":{}}})
+}
+
+#[test]
+fn an_ordinary_request_becomes_an_ordinary_request() {
+    let body = body(&json!({"stream":true,"temperature":0.5,"stop_sequences":["END"]}));
+    assert_eq!(
+        sent(&body, GPT),
+        json!({"model":GPT,"messages":[{"role":"user","content":"hi"}],"max_tokens":50_000,
+            "temperature":0.5,"stop":["END"],"stream":true,"stream_options":{"include_usage":true}})
+    );
+}
+
+#[test]
+fn p59_p60_max_tokens_is_what_the_model_takes() {
+    let model = |output: Value, context: Value| {
+        known(
+            GPT,
+            &json!({"context_length":context,"top_provider":{"max_completion_tokens":output}}),
+        )
+    };
+    for (asked, target, expected) in [
+        (128_000, model(json!(64_000), json!(400_000)), 64_000),
+        (1000, model(json!(64_000), json!(400_000)), 1000),
+        (128_000, model(json!(null), json!(null)), 128_000),
+        (128_000, model(json!(0), json!(0)), 128_000),
+        (128_000, model(json!(null), json!(131_072)), 128_000),
+        (131_000, model(json!(null), json!(32_768)), 32_763),
+        (50_000, model(json!(null), json!(100)), 4096),
+        (1, model(json!(64_000), json!(null)), 16),
+    ] {
+        let body = body(&json!({"max_tokens":asked}));
+        let (sent, notes) = sent_to(&body, &target);
+        assert_eq!(sent["max_tokens"], expected, "{asked}");
+        assert_eq!(notes.is_empty(), asked == expected);
+    }
+    assert_eq!(
+        sent(&body(&json!({"max_tokens":1})), CLAUDE)["max_tokens"],
+        1
+    );
+}
+
+#[test]
+fn sampling_is_left_out_where_it_would_be_refused() {
+    let wish = body(&json!({"temperature":0.2,"top_p":0.9,"top_k":5}));
+    let picky = known("openai/o3", &json!({"supported_parameters":["top_p"]}));
+    let (request, notes) = sent_to(&wish, &picky);
+    assert_eq!(
+        (
+            &request["temperature"],
+            &request["top_p"],
+            &request["top_k"]
+        ),
+        (&json!(null), &json!(0.9), &json!(null))
+    );
+    assert!(notes[0].as_str().contains("`temperature`, `top_k`"));
+    let newer = sent(&wish, "anthropic/claude-opus-5.5");
+    assert_eq!(
+        (&newer["temperature"], &newer["top_p"]),
+        (&json!(null), &json!(null))
+    );
+    assert_eq!(sent(&wish, CLAUDE)["top_k"], 5);
+}
+
+#[test]
+fn four_stop_sequences_are_sent_and_blank_ones_never() {
+    let wish = body(&json!({"stop_sequences":["", " \n","a","b","c","d","e"]}));
+    assert_eq!(sent(&wish, GPT)["stop"], json!(["a", "b", "c", "d"]));
+    assert!(notes(&wish, &Target::new(GPT, None)).contains("1 of 5 stop sequences"));
+    assert_eq!(
+        sent(&body(&json!({"stop_sequences":["\n"]})), GPT)["stop"],
+        json!(null)
+    );
+}
+
+#[test]
+fn p73_fields_that_only_anthropic_knows_are_left_out_with_a_note() {
+    let wish = body(
+        &json!({"context_management":{"edits":[]},"safeguards":[{"cwd":"/home/me"}],"brand_new":1,
+        "output_config":{"task_budget":{"type":"tokens","total":5}},"fallbacks":[{"model":"x"}]}),
+    );
+    let (request, notes) = sent_to(&wish, &Target::new(GPT, None));
+    assert_eq!(request.as_object().unwrap().len(), 4);
+    assert_eq!(
+        notes[0].as_str(),
+        "`context_management`, `safeguards`, `brand_new`, `output_config.task_budget`, `fallbacks` was left out, because chat completions have no such field"
+    );
+}
+
+#[test]
+fn p61_the_billing_line_is_left_out_of_the_system_prompt() {
+    let wish = body(&json!({"system":[
+        {"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.330.b85; cc_entrypoint=sdk-cli;"},
+        {"type":"text","text":"You are."},{"type":"text","text":""},{"type":"text","text":"Do."}]}));
+    assert_eq!(
+        sent(&wish, GPT)["messages"][0],
+        json!({"role":"system","content":"You are.\n\nDo."})
+    );
+    assert_eq!(
+        sent(&wish, CLAUDE)["messages"][0]["content"],
+        json!([{"type":"text","text":"You are."},{"type":"text","text":"Do."}])
+    );
+    assert!(notes(&wish, &Target::new(GPT, None)).contains("billing line"));
+}
+
+#[test]
+fn p62_the_safety_check_gets_its_few_tokens_and_its_stop() {
+    let wish = body(
+        &json!({"max_tokens":64,"stop_sequences":["</severity>"],"thinking":{"type":"disabled"},"system":"Judge."}),
+    );
+    let reasoning = json!({"supported_parameters":["reasoning"],"reasoning":{"mandatory":false,"default_enabled":true}});
+    let (request, _) = sent_to(&wish, &known(DEEPSEEK, &reasoning));
+    assert_eq!(request["reasoning"], json!({"effort":"none"}));
+    assert_eq!(request["stop"], json!(["</severity>"]));
+    assert_eq!(request["stream"], false);
+    assert_eq!(
+        request["messages"],
+        json!([{"role":"system","content":"Judge."},{"role":"user","content":"hi"}])
+    );
+}
+
+#[test]
+fn effort_of_a_turn_beats_effort_of_the_request() {
+    let wish = body(
+        &json!({"thinking":{"type":"adaptive"},"output_config":{"effort":"high"},
+        "messages":[{"role":"user","content":"a"},{"role":"system","content":[],"output_config":{"effort":"low"}}]}),
+    );
+    assert_eq!(sent(&wish, GPT)["reasoning"], json!({"effort":"low"}));
+}
+
+fn cached(text: &str) -> Value {
+    json!({"type":"text","text":text,"cache_control":{"type":"ephemeral","ttl":"1h"}})
+}
+
+#[test]
+fn cache_breakpoints_go_to_the_families_that_know_them() {
+    let wish = body(
+        &json!({"system":[cached("S")],"messages":[{"role":"user","content":[cached("U")]}],"cache_control":{"type":"ephemeral"}}),
+    );
+    let part =
+        |text: &str, cache: Value| json!([{"type":"text","text":text,"cache_control":cache}]);
+    let hour = json!({"type":"ephemeral","ttl":"1h"});
+    let request = sent(&wish, CLAUDE);
+    assert_eq!(request["messages"][0]["content"], part("S", hour.clone()));
+    assert_eq!(request["messages"][1]["content"], part("U", hour));
+    assert_eq!(request["cache_control"], json!({"type":"ephemeral"}));
+    let request = sent(&wish, "google/gemini-3-pro");
+    assert_eq!(
+        request["messages"][1]["content"],
+        part("U", json!({"type":"ephemeral"}))
+    );
+    let text = sent(&wish, GPT).to_string();
+    assert!(!text.contains("cache_control"), "{text}");
+}
+
+#[test]
+fn p63_at_most_four_breakpoints_are_sent_and_the_best_are_kept() {
+    let mut marked = tool("A");
+    marked["cache_control"] = json!({"type":"ephemeral"});
+    let wish = body(
+        &json!({"tools":[marked.clone(), {"name":"B","input_schema":{},"cache_control":{"type":"ephemeral"}}],
+        "system":[cached("1"), cached("2")],
+        "messages":[{"role":"user","content":[cached("3"), cached("4")]},{"role":"assistant","content":[cached("5")]},{"role":"user","content":[cached("6")]}]}),
+    );
+    let (request, notes) = sent_to(&wish, &Target::new(CLAUDE, None));
+    let text = request.to_string();
+    assert_eq!(text.matches("cache_control").count(), 4);
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.as_str().starts_with("4 cache breakpoint(s)")),
+        "{notes:?}"
+    );
+    assert!(request["tools"][0]["cache_control"].is_null());
+    for marked in [
+        &request["tools"][1],
+        &request["messages"][0]["content"][1],
+        &request["messages"][2]["content"][0],
+        &request["messages"][3]["content"][0],
+    ] {
+        assert!(marked["cache_control"].is_object(), "{marked}");
+    }
+}
+
+#[test]
+fn p39_p64_breakpoints_never_stand_on_thoughts_or_empty_texts() {
+    let wish = body(&json!({"messages":[
+        {"role":"user","content":[cached("")]},
+        {"role":"assistant","content":[
+            {"type":"thinking","thinking":"T","signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3h","cache_control":{"type":"ephemeral"}},
+            {"type":"text","text":"said"},
+            {"type":"tool_use","id":"1","name":"A","input":{},"cache_control":{"type":"ephemeral"}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"","cache_control":{"type":"ephemeral"}}]}]}));
+    let request = sent(&wish, CLAUDE);
+    assert_eq!(
+        request["messages"][0],
+        json!({"role":"user","content":"(no content)"})
+    );
+    let assistant = &request["messages"][1];
+    assert_eq!(
+        assistant["content"],
+        json!([{"type":"text","text":"said","cache_control":{"type":"ephemeral"}}])
+    );
+    assert_eq!(
+        assistant["reasoning_details"][0]["cache_control"],
+        json!(null)
+    );
+    assert_eq!(
+        request["messages"][2]["content"],
+        json!([{"type":"text","text":"(empty)","cache_control":{"type":"ephemeral"}}])
+    );
+}
+
+#[test]
+fn tools_are_functions_with_whole_schemas() {
+    let wish = body(&json!({"tools":[
+        {"name":"A","description":"Does \"A\".","input_schema":{"type":"object","properties":{"x":{"type":"string"}}},"type":"custom","input_examples":[{}],"defer_loading":true,"allowed_callers":["direct"],"eager_input_streaming":true},
+        {"name":"B","input_schema":{}},
+        {"name":"C","input_schema":{"required":[]},"strict":true},
+        {"name":"DeferredToolPlaceholder","input_schema":{},"defer_loading":true}]}));
+    assert_eq!(
+        sent(&wish, GPT)["tools"],
+        json!([
+            {"type":"function","function":{"name":"A","description":"Does \"A\".","parameters":{"type":"object","properties":{"x":{"type":"string"}}}}},
+            {"type":"function","function":{"name":"B","parameters":{"type":"object","properties":{}}}},
+            {"type":"function","function":{"name":"C","parameters":{"type":"object","properties":{},"required":[]},"strict":true}}])
+    );
+    assert_eq!(
+        sent(&wish, DEEPSEEK)["tools"][2]["function"]["strict"],
+        json!(null)
+    );
+}
+
+#[test]
+fn p12_p14_nothing_of_anthropics_leaks_into_a_tool() {
+    let wish = body(
+        &json!({"tools":[{"name":"A","type":"custom","input_schema":{},"input_examples":[],"defer_loading":true}]}),
+    );
+    let text = sent(&wish, CLAUDE)["tools"].to_string();
+    for leak in ["custom", "input_examples", "defer_loading"] {
+        assert!(!text.contains(leak), "{text}");
+    }
+}
+
+#[test]
+fn p13_schemas_are_cleaned_for_google_only() {
+    let wish = body(
+        &json!({"tools":[{"name":"A","input_schema":{"$schema":"s","type":"object","properties":{"n":{"type":"integer","exclusiveMinimum":0}}}}]}),
+    );
+    let parameters = |model| sent(&wish, model)["tools"][0]["function"]["parameters"].clone();
+    assert_eq!(
+        parameters("google/gemini-3-pro"),
+        json!({"type":"object","properties":{"n":{"type":"integer","description":"Greater than 0."}}})
+    );
+    assert_eq!(parameters(GPT), wish["tools"][0]["input_schema"]);
+}
+
+#[test]
+fn every_tool_choice_has_its_form() {
+    let long = "n".repeat(80);
+    let tools = json!([tool("A"), tool(&long), {"type":"web_search_20250305","name":"web_search"}]);
+    let renamed = sent(&body(&json!({"tools":tools})), GPT)["tools"][1]["function"]["name"].clone();
+    assert_eq!(renamed.as_str().unwrap().len(), 64);
+    for (choice, expected) in [
+        (json!({"type":"auto"}), json!("auto")),
+        (json!({"type":"any"}), json!("required")),
+        (json!({"type":"none"}), json!("none")),
+        (
+            json!({"type":"tool","name":"A"}),
+            json!({"type":"function","function":{"name":"A"}}),
+        ),
+        (
+            json!({"type":"tool","name":long}),
+            json!({"type":"function","function":{"name":renamed}}),
+        ),
+        (
+            json!({"type":"tool","name":"web_search"}),
+            json!({"type":"openrouter:web_search"}),
+        ),
+    ] {
+        let request = sent(&body(&json!({"tools":tools,"tool_choice":choice})), GPT);
+        assert_eq!(request["tool_choice"], expected);
+        assert_eq!(request["parallel_tool_calls"], json!(null));
+    }
+    let one = body(
+        &json!({"tools":tools,"tool_choice":{"type":"auto","disable_parallel_tool_use":true}}),
+    );
+    assert_eq!(sent(&one, GPT)["parallel_tool_calls"], false);
+}
+
+#[test]
+fn a_choice_without_tools_is_left_out() {
+    let wish = body(&json!({"tools":[],"tool_choice":{"type":"any"}}));
+    let (request, notes) = sent_to(&wish, &Target::new(GPT, None));
+    assert!(request.get("tool_choice").is_none() && request.get("tools").is_none());
+    assert!(notes[0].as_str().contains("no tool is offered"));
+    let placeholder = body(&json!({"tools":[tool("DeferredToolPlaceholder")],"tool_choice":{"type":"tool","name":"DeferredToolPlaceholder"}})).to_string();
+    let request = Request::parse(&placeholder).unwrap();
+    assert_eq!(
+        convert_tools(&request).unwrap_err().path,
+        "tool_choice.name"
+    );
+}
+
+#[test]
+fn p75_web_search_and_fetch_become_the_upstreams() {
+    let wish = body(&json!({"tools":[
+        {"type":"web_search_20250305","name":"web_search","max_uses":8,"allowed_domains":["a.org"],"user_location":{"type":"approximate","city":"Bern"}},
+        {"type":"web_fetch_20260209","name":"web_fetch","blocked_domains":["b.org"],"max_content_tokens":900}],
+        "tool_choice":{"type":"auto"}}));
+    assert_eq!(
+        sent(&wish, GPT)["tools"],
+        json!([
+            {"type":"openrouter:web_search","parameters":{"max_uses":8,"allowed_domains":["a.org"],"user_location":{"type":"approximate","city":"Bern"}}},
+            {"type":"openrouter:web_fetch","parameters":{"blocked_domains":["b.org"],"max_content_tokens":900}}])
+    );
+}
+
+#[test]
+fn tools_that_the_client_runs_get_their_published_schema() {
+    let wish = body(&json!({"tools":[
+        {"type":"bash_20250124","name":"bash"},{"type":"text_editor_20250728","name":"str_replace_based_edit_tool"},
+        {"type":"memory_20250818","name":"memory"},{"type":"computer_20251124","name":"computer","display_width_px":1024,"display_height_px":768}]}));
+    let request = sent(&wish, GPT);
+    for (index, name) in ["bash", "str_replace_based_edit_tool", "memory", "computer"]
+        .into_iter()
+        .enumerate()
+    {
+        let function = &request["tools"][index]["function"];
+        assert_eq!(function["name"], name);
+        assert_eq!(function["parameters"]["type"], "object");
+    }
+    assert!(
+        request["tools"][3]["function"]["description"]
+            .as_str()
+            .unwrap()
+            .ends_with("1024 pixels wide and 768 pixels high.")
+    );
+}
+
+#[test]
+fn tools_that_only_anthropic_runs_are_refused_or_noted() {
+    for (kind, path) in [
+        ("code_execution_20250825", Some("tools.0.type")),
+        ("mcp_toolset", Some("tools.0.type")),
+        ("browser_toolset_20260801", Some("tools.0.type")),
+        ("quantum_20270101", Some("tools.0.type")),
+        ("bash_", Some("tools.0.type")),
+        ("tool_search_tool_bm25", None),
+        ("advisor_20260301", None),
+    ] {
+        let text = body(&json!({"tools":[{"type":kind,"name":"n"}]})).to_string();
+        let request = Request::parse(&text).unwrap();
+        match (convert_tools(&request), path) {
+            (Err(refused), Some(path)) => assert_eq!(refused.path, path),
+            (Ok(tools), None) => assert!(tools.offers.is_empty() && tools.notes.len() == 1),
+            (other, _) => panic!("{kind}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn p21_tools_for_a_model_without_are_refused_by_name() {
+    let text = body(&json!({"tools":[tool("A")]})).to_string();
+    let request = Request::parse(&text).unwrap();
+    let messages = convert_messages(&request).unwrap();
+    let tools = convert_tools(&request).unwrap();
+    let target = known("x/plain", &json!({"supported_parameters":["max_tokens"]}));
+    let refused =
+        build_request(&request, &messages, &tools, &target, &Routing::default()).unwrap_err();
+    assert_eq!(refused.path, "tools");
+    assert!(refused.message.starts_with("x/plain cannot call tools"));
+}
+
+#[test]
+fn calls_in_the_history_have_their_tools_even_when_none_is_offered() {
+    let wish = body(&json!({"messages":[
+        {"role":"user","content":"a"},
+        {"role":"assistant","content":[{"type":"tool_use","id":"1","name":"B","input":{}},{"type":"tool_use","id":"2","name":"B","input":{}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"1"},{"type":"tool_result","tool_use_id":"2"}]}]}));
+    let request = sent(&wish, CLAUDE);
+    assert_eq!(
+        request["tools"],
+        json!([{"type":"function","function":{"name":"B","parameters":{"type":"object","properties":{}}}}])
+    );
+    assert_eq!(request["tool_choice"], "none");
+}
+
+#[test]
+fn p76_a_schema_is_put_in_the_strongest_way_the_model_knows() {
+    let schema = json!({"type":"object","properties":{"title":{"type":"string"}},"required":["title"],"additionalProperties":false});
+    let wish = body(
+        &json!({"system":"S","output_config":{"format":{"type":"json_schema","schema":schema}}}),
+    );
+    let strict =
+        json!({"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":schema}});
+    assert_eq!(sent(&wish, GPT)["response_format"], strict);
+    let mut loose = wish.clone();
+    loose["output_config"]["format"]["schema"]["required"] = json!([]);
+    assert_eq!(
+        sent(&loose, GPT)["response_format"]["json_schema"]["strict"],
+        json!(null)
+    );
+    for (parameters, format) in [
+        (json!(["response_format"]), json!({"type":"json_object"})),
+        (json!(["tools"]), json!(null)),
+    ] {
+        let (request, notes) = sent_to(
+            &wish,
+            &known("x/y", &json!({"supported_parameters":parameters})),
+        );
+        assert_eq!(request["response_format"], format);
+        let system = request["messages"][0]["content"].as_str().unwrap();
+        assert!(
+            system.starts_with("S\n\nAnswer with one JSON value") && system.contains(r#""title""#),
+            "{system}"
+        );
+        assert!(notes[0].as_str().contains("cannot be held to a schema"));
+    }
+    let old = body(&json!({"output_format":{"type":"json_schema","schema":schema,"name":"a b"}}));
+    assert!(
+        sent(&old, GPT)["response_format"]["json_schema"]["name"]
+            .as_str()
+            .unwrap()
+            .starts_with("a_b_")
+    );
+}
+
+#[test]
+fn p70_a_pdf_is_a_file_with_the_parser_that_costs_nothing() {
+    let wish = body(&json!({"messages":[{"role":"user","content":[
+        {"type":"document","title":"Report","context":"C","source":{"type":"base64","media_type":"application/pdf","data":"JVBERi0="}},
+        {"type":"document","source":{"type":"url","url":"https://a.org/b.pdf"}},
+        {"type":"document","title":"T","source":{"type":"text","media_type":"text/plain","data":"line"}},
+        {"type":"text","text":"Sum up."}]}]}));
+    let request = sent(&wish, GPT);
+    assert_eq!(
+        request["messages"][0]["content"],
+        json!([
+            {"type":"text","text":"C"},
+            {"type":"file","file":{"filename":"Report.pdf","file_data":"data:application/pdf;base64,JVBERi0="}},
+            {"type":"file","file":{"filename":"document.pdf","file_data":"https://a.org/b.pdf"}},
+            {"type":"text","text":"Document: T\n\nline"},
+            {"type":"text","text":"Sum up."}])
+    );
+    assert_eq!(
+        request["plugins"],
+        json!([{"id":"file-parser","pdf":{"engine":"cloudflare-ai"}}])
+    );
+    let reader = known(
+        GPT,
+        &json!({"architecture":{"input_modalities":["text","file"]}}),
+    );
+    assert_eq!(
+        sent_to(&wish, &reader).0["plugins"][0]["pdf"]["engine"],
+        "native"
+    );
+}
+
+#[test]
+fn a_short_context_is_not_shortened_unasked() {
+    let short = known("x/y", &json!({"context_length":8192}));
+    assert_eq!(
+        sent_to(&body(&json!({})), &short).0["plugins"],
+        json!([{"id":"context-compression","enabled":false}])
+    );
+    assert_eq!(sent(&body(&json!({})), GPT)["plugins"], json!(null));
+}
+
+#[test]
+fn p69_a_model_that_cannot_see_is_told_that_there_was_an_image() {
+    let wish = body(&json!({"messages":[{"role":"user","content":[
+        {"type":"text","text":"Look:"},
+        {"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}},
+        {"type":"image","source":{"type":"url","url":"https://a.org/b.png"}}]}]}));
+    let seen = &sent(&wish, GPT)["messages"][0]["content"];
+    assert_eq!(
+        seen[1],
+        json!({"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}})
+    );
+    assert_eq!(
+        seen[2],
+        json!({"type":"image_url","image_url":{"url":"https://a.org/b.png"}})
+    );
+    let blind = known(
+        DEEPSEEK,
+        &json!({"architecture":{"input_modalities":["text"]}}),
+    );
+    let (request, notes) = sent_to(&wish, &blind);
+    let unseen = "[An image stood here, which this model cannot see.]";
+    assert_eq!(
+        request["messages"][0]["content"],
+        format!("Look:\n\n{unseen}\n\n{unseen}")
+    );
+    assert!(notes[0].as_str().starts_with("2 image(s)"));
+}
+
+#[test]
+fn the_route_is_part_of_the_request() {
+    let models = ["a/b".to_owned(), GPT.to_owned()];
+    let provider = serde_json::value::to_raw_value(&json!({"order":["x"]})).unwrap();
+    let routing = Routing {
+        session_id: Some("s"),
+        user: Some("u"),
+        models: &models,
+        provider: Some(&provider),
+    };
+    let wish = body(&json!({"speed":"fast"}));
+    let body: Value =
+        serde_json::from_slice(&built(&wish, &Target::new(GPT, None), &routing).body).unwrap();
+    assert_eq!(
+        (&body["session_id"], &body["user"]),
+        (&json!("s"), &json!("u"))
+    );
+    assert_eq!(body["models"], json!([GPT, "a/b"]));
+    assert_eq!(body["provider"], json!({"order":["x"]}));
+    assert_eq!(body["service_tier"], "priority");
+    let long = "s".repeat(300);
+    let routing = Routing {
+        session_id: Some(&long),
+        ..Routing::default()
+    };
+    let body: Value =
+        serde_json::from_slice(&built(&wish, &Target::new(GPT, None), &routing).body).unwrap();
+    assert_eq!(body["session_id"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn p66_the_same_request_gives_the_same_bytes() {
+    let wish = claude_code_turn();
+    let target = Target::new(CLAUDE, None);
+    let routing = Routing::default();
+    assert_eq!(
+        built(&wish, &target, &routing),
+        built(&wish, &target, &routing)
+    );
+}
+
+/// The shape of what Claude Code 2.1 sends in the second round of a turn with parallel tools.
+fn claude_code_turn() -> Value {
+    json!({
+        "model":"claude-sonnet-5-5",
+        "max_tokens":128_000,
+        "stream":true,
+        "thinking":{"type":"adaptive","display":"omitted"},
+        "output_config":{"effort":"medium"},
+        "context_management":{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]},
+        "metadata":{"user_id":"{\"device_id\":\"d\",\"account_uuid\":\"\",\"session_id\":\"s\"}"},
+        "system":[
+            {"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.330.b85; cc_entrypoint=sdk-cli;"},
+            {"type":"text","text":"You are an agent.","cache_control":{"type":"ephemeral"}},
+            {"type":"text","text":"# Rules\n- \"Quote\" with care.","cache_control":{"type":"ephemeral"}}],
+        "tools":[
+            {"name":"Bash","description":"Runs a command.","input_schema":{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","properties":{"command":{"type":"string"}},"required":["command"],"additionalProperties":false}},
+            {"name":"Read","description":"Reads a file.","input_schema":{"type":"object","properties":{"file_path":{"type":"string"}}}},
+            {"name":"CronList","description":"Lists.","input_schema":{"type":"object","properties":{}},"defer_loading":true},
+            {"name":"DeferredToolPlaceholder","description":"Never.","input_schema":{"type":"object","properties":{}},"defer_loading":true}],
+        "messages":[
+            {"role":"user","content":"Show me the logo and the tests."},
+            {"role":"system","content":"Working directory: /w\nTools to search for: CronList"},
+            {"role":"assistant","content":[
+                {"type":"thinking","thinking":"","signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pk="},
+                {"type":"text","text":"I look."},
+                {"type":"tool_use","id":"toolu_01","name":"Bash","input":{"command":"ls \"a b\""}},
+                {"type":"tool_use","id":"toolu_02","name":"Read","input":{"file_path":"logo.png"}},
+                {"type":"tool_use","id":"toolu_03","name":"ToolSearch","input":{"query":"cron"}}]},
+            {"role":"user","content":[
+                {"type":"tool_result","tool_use_id":"toolu_03","content":[{"type":"tool_reference","tool_name":"CronList"}]},
+                {"type":"tool_result","tool_use_id":"toolu_02","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0KGgo="}}]},
+                {"type":"tool_result","tool_use_id":"toolu_01","content":"<tool_use_error>no such file</tool_use_error>","is_error":true},
+                {"type":"text","text":"Tool loaded.","cache_control":{"type":"ephemeral"}}]},
+            {"role":"system","content":[{"type":"text","text":"Keep going.","cache_control":{"type":"ephemeral"}}],"output_config":{"effort":"high"}}]
+    })
+}
+
+#[test]
+fn a_turn_of_claude_code_as_claude_gets_it() {
+    let target = known(
+        CLAUDE,
+        &json!({"context_length":200_000,"top_provider":{"max_completion_tokens":64_000},
+            "supported_parameters":["tools","tool_choice","reasoning"],"reasoning":{"mandatory":false,"supports_max_tokens":true},
+            "architecture":{"input_modalities":["text","image","file"]}}),
+    );
+    let (request, notes) = sent_to(&claude_code_turn(), &target);
+    insta::assert_json_snapshot!(
+        "claude_code_to_claude",
+        json!({"request":request,"notes":notes})
+    );
+}
+
+#[test]
+fn a_turn_of_claude_code_as_a_blind_model_gets_it() {
+    let target = known(
+        DEEPSEEK,
+        &json!({"context_length":131_072,"supported_parameters":["tools","tool_choice","reasoning"],
+            "reasoning":{"mandatory":false,"supported_efforts":["high"]},"architecture":{"input_modalities":["text"]}}),
+    );
+    let (request, notes) = sent_to(&claude_code_turn(), &target);
+    insta::assert_json_snapshot!(
+        "claude_code_to_deepseek",
+        json!({"request":request,"notes":notes})
+    );
+}
+
+#[test]
+fn a_turn_of_claude_code_as_gpt_gets_it() {
+    let (request, notes) = sent_to(&claude_code_turn(), &Target::new(GPT, None));
+    insta::assert_json_snapshot!(
+        "claude_code_to_gpt",
+        json!({"request":request,"notes":notes})
+    );
+}
+
+#[test]
+fn the_catalogue_leads_to_the_target() {
+    let catalogue = Catalogue::parse(br#"{"data":[{"id":"a/b","context_length":5}]}"#).unwrap();
+    let target = Target::new("a/b:free", catalogue.get("a/b:free"));
+    assert_eq!((target.context_length, target.known), (Some(5), true));
+    assert!(!Target::new("a/c", catalogue.get("a/c")).known);
+}

@@ -1,0 +1,750 @@
+//! The order of turns, the repairs, and what becomes of every kind of block.
+
+use serde_json::{Value, json};
+
+use crate::protocol::anthropic::request::Request;
+use crate::protocol::translate::build::tests::{CLAUDE, DEEPSEEK, GPT, body, sent, sent_to};
+use crate::protocol::translate::convert_messages;
+use crate::protocol::translate::envelope::{Detail, Envelope};
+use crate::protocol::translate::model::Target;
+use crate::protocol::translate::tool_ids::ToolIds;
+
+const SIGNATURE: &str = "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pk=";
+
+fn talk(messages: &Value) -> Value {
+    body(&json!({"messages":messages}))
+}
+
+fn to(messages: impl std::borrow::Borrow<Value>, model: &str) -> Value {
+    sent(&talk(messages.borrow()), model)["messages"].clone()
+}
+
+fn notes(messages: impl std::borrow::Borrow<Value>, model: &str) -> String {
+    let (_, notes) = sent_to(&talk(messages.borrow()), &Target::new(model, None));
+    notes
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn user(content: impl Into<Value>) -> Value {
+    json!({"role":"user","content":content.into()})
+}
+
+fn assistant(content: impl Into<Value>) -> Value {
+    json!({"role":"assistant","content":content.into()})
+}
+
+fn call(id: &str) -> Value {
+    json!({"type":"tool_use","id":id,"name":"T","input":{"a":1}})
+}
+
+fn result(id: &str, content: impl Into<Value>) -> Value {
+    json!({"type":"tool_result","tool_use_id":id,"content":content.into()})
+}
+
+fn sent_call(id: &str) -> Value {
+    json!({"id":id,"type":"function","function":{"name":"T","arguments":"{\"a\":1}"}})
+}
+
+fn sent_result(id: &str, content: &str) -> Value {
+    json!({"role":"tool","tool_call_id":id,"content":content})
+}
+
+fn text(text: &str) -> Value {
+    json!({"type":"text","text":text})
+}
+
+fn image() -> Value {
+    json!({"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA"}})
+}
+
+fn sent_image() -> Value {
+    json!({"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}})
+}
+
+#[test]
+fn p17_results_come_first_in_the_order_of_the_calls_and_texts_behind_them() {
+    let messages = json!([
+        user("go"),
+        assistant(json!([text("I call."), call("a"), call("b")])),
+        user(json!([
+            text("first"),
+            result("b", "B"),
+            result("a", "A"),
+            text("Tool loaded.")
+        ]))
+    ]);
+    assert_eq!(
+        to(messages, GPT),
+        json!([
+            user("go"),
+            {"role":"assistant","content":"I call.","tool_calls":[sent_call("a"), sent_call("b")]},
+            sent_result("a", "A"),
+            sent_result("b", "B"),
+            user("first\n\nTool loaded.")
+        ])
+    );
+}
+
+#[test]
+fn results_may_come_in_several_messages_with_instructions_between_them() {
+    let messages = json!([
+        user("go"),
+        assistant(json!([call("a"), call("b")])),
+        user(json!([result("b", "B")])),
+        {"role":"system","content":"note"},
+        user(json!([result("a", "A")])),
+        user("and now?")
+    ]);
+    let sent = to(messages, DEEPSEEK);
+    assert_eq!(
+        (&sent[2], &sent[3]),
+        (&sent_result("a", "A"), &sent_result("b", "B"))
+    );
+    let reminded = user("<system-reminder>\nnote\n</system-reminder>\n\nand now?");
+    assert_eq!(sent[4], reminded);
+}
+
+#[test]
+fn p16_a_call_without_a_result_is_answered_and_a_result_without_a_call_is_left_out() {
+    let messages = json!([
+        user("go"),
+        assistant(json!([call("a"), call("b")])),
+        user(json!([
+            result("b", "B"),
+            result("b", "again"),
+            result("z", "Z")
+        ])),
+        assistant("done"),
+        user(json!([result("a", "late")]))
+    ]);
+    let expected = json!([
+        user("go"),
+        {"role":"assistant","content":null,"tool_calls":[sent_call("a"), sent_call("b")]},
+        sent_result("a", "[The tool call was interrupted and gave no result]"),
+        sent_result("b", "B"),
+        assistant("done")
+    ]);
+    let sent = to(messages.clone(), "mistralai/devstral");
+    assert_eq!(
+        sent.as_array().unwrap()[..5],
+        expected.as_array().unwrap()[..]
+    );
+    let notes = notes(messages, GPT);
+    for note in [
+        "the call of `T` without a result",
+        "the result of `b` was left out",
+        "the result of `z`",
+        "the result of `a`",
+    ] {
+        assert!(notes.contains(note), "{notes}");
+    }
+}
+
+#[test]
+fn a_conversation_may_end_with_calls() {
+    let sent = to(json!([user("go"), assistant(json!([call("a")]))]), GPT);
+    assert_eq!(sent[2]["role"], "tool");
+    assert_eq!(sent.as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn messages_of_one_role_in_a_row_are_one() {
+    let messages = json!([
+        user("a"),
+        user(json!([text("b"), text("c")])),
+        assistant("d"),
+        assistant(json!([text("e"), call("1")])),
+        user(json!([result("1", "R")])),
+        user("f")
+    ]);
+    assert_eq!(
+        to(messages.clone(), GPT),
+        json!([
+            user("a\n\nb\n\nc"),
+            {"role":"assistant","content":"d\n\ne","tool_calls":[sent_call("1")]},
+            sent_result("1", "R"),
+            user("f")
+        ])
+    );
+    assert_eq!(
+        to(messages, CLAUDE)[0]["content"],
+        json!([text("a"), text("b"), text("c")])
+    );
+}
+
+#[test]
+fn calls_of_two_assistant_messages_in_a_row_are_answered_together() {
+    let messages = json!([
+        user("go"),
+        assistant(json!([call("a")])),
+        assistant(json!([call("b")])),
+        user(json!([result("a", "A"), result("b", "B")]))
+    ]);
+    let sent = to(messages, GPT);
+    assert_eq!(
+        sent[1]["tool_calls"],
+        json!([sent_call("a"), sent_call("b")])
+    );
+    assert_eq!(
+        (&sent[2], &sent[3]),
+        (&sent_result("a", "A"), &sent_result("b", "B"))
+    );
+}
+
+#[test]
+fn p08_ids_that_stand_twice_are_told_apart_the_same_way_each_time() {
+    let turn = |id: &str, answer: &str| {
+        [
+            assistant(json!([call(id)])),
+            user(json!([result(id, answer)])),
+        ]
+    };
+    let mut messages = vec![user("go")];
+    messages.extend(turn("call_0", "1"));
+    let shorter = to(json!(messages), GPT);
+    messages.extend(turn("call_0", "2"));
+    messages.extend(turn("", "3"));
+    let sent = to(json!(messages), GPT);
+    assert_eq!(
+        sent.as_array().unwrap()[..3],
+        shorter.as_array().unwrap()[..]
+    );
+    assert_eq!(sent[3]["tool_calls"][0]["id"], "call_0_2");
+    assert_eq!(sent[4], sent_result("call_0_2", "2"));
+    assert_eq!(sent[5]["tool_calls"][0]["id"], "call");
+    let twice = to(
+        json!([
+            user("go"),
+            assistant(json!([call("x"), call("x")])),
+            user(json!([result("x", "1"), result("x", "2")]))
+        ]),
+        GPT,
+    );
+    assert_eq!(
+        (&twice[2], &twice[3]),
+        (&sent_result("x", "1"), &sent_result("x_2", "2"))
+    );
+}
+
+#[test]
+fn p09_kimis_ids_go_back_as_kimi_wrote_them() {
+    let mut ids = ToolIds::new(Vec::new(), "msg_1");
+    let (first, second) = (
+        ids.outward("functions.Bash:0"),
+        ids.outward("functions.Bash:0"),
+    );
+    let messages = json!([
+        user("go"),
+        assistant(json!([call(&first)])),
+        user(json!([result(&first, "1")])),
+        assistant(json!([call(&second)])),
+        user(json!([result(&second, "2")]))
+    ]);
+    let sent = to(messages, "moonshotai/kimi-k2");
+    assert_eq!(sent[1]["tool_calls"][0]["id"], "functions.Bash:0");
+    assert_eq!(sent[2]["tool_call_id"], "functions.Bash:0");
+    assert_eq!(
+        (&sent[4]["tool_call_id"], &sent[4]["content"]),
+        (&json!("functions.Bash:0"), &json!("2"))
+    );
+}
+
+#[test]
+fn p10_p11_names_in_the_history_are_those_that_are_offered() {
+    let long = format!("mcp__{}", "n".repeat(80));
+    let wish = body(&json!({
+        "tools":[{"name":long,"input_schema":{}},{"name":"ToolSearch","input_schema":{}}],
+        "messages":[user("go"), assistant(json!([{"type":"tool_use","id":"1","name":long,"input":{}}])),
+            user(json!([result("1", json!([{"type":"tool_reference","tool_name":long}]))]))]}));
+    let request = sent(&wish, GPT);
+    let name = request["tools"][0]["function"]["name"].as_str().unwrap();
+    assert_eq!(
+        request["messages"][1]["tool_calls"][0]["function"]["name"],
+        name
+    );
+    assert_eq!(
+        request["messages"][2]["content"],
+        format!("The tool {name} is now available.")
+    );
+}
+
+#[test]
+fn p19_parts_of_a_result_are_texts_and_not_json() {
+    let messages = |content: Value| {
+        json!([
+            user("go"),
+            assistant(json!([call("1")])),
+            user(json!([result("1", content)]))
+        ])
+    };
+    for (content, told) in [
+        (json!([text("a"), text("b")]), "a\n\nb"),
+        (json!(""), "(empty)"),
+        (json!([]), "(empty)"),
+        (json!([text(" \n")]), "(empty)"),
+        (
+            json!([{"type":"search_result","title":"T","source":"https://s","content":[text("c")]}]),
+            "T\nSource: https://s\nc",
+        ),
+        (
+            json!([{"type":"document","title":"D","source":{"type":"content","content":[text("inside")]}}]),
+            "Document: D\n\ninside",
+        ),
+    ] {
+        assert_eq!(to(messages(content), GPT)[2]["content"], told);
+    }
+    let absent = json!([
+        user("go"),
+        assistant(json!([call("1")])),
+        user(json!([{"type":"tool_result","tool_use_id":"1"}]))
+    ]);
+    assert_eq!(to(absent, GPT)[2]["content"], "(empty)");
+}
+
+#[test]
+fn a_failed_tool_says_so() {
+    for (content, told) in [
+        ("no file", "Error: no file"),
+        (
+            "<tool_use_error>x</tool_use_error>",
+            "<tool_use_error>x</tool_use_error>",
+        ),
+        ("Error: x", "Error: x"),
+        ("", "Error: (empty)"),
+    ] {
+        let failed =
+            json!({"type":"tool_result","tool_use_id":"1","content":content,"is_error":true});
+        assert_eq!(
+            to(
+                json!([
+                    user("go"),
+                    assistant(json!([call("1")])),
+                    user(json!([failed]))
+                ]),
+                GPT
+            )[2]["content"],
+            told
+        );
+    }
+}
+
+#[test]
+fn p68_images_of_results_follow_all_results_of_the_turn() {
+    let messages = json!([
+        user("go"),
+        assistant(json!([call("a"), call("b")])),
+        user(json!([
+            result("b", json!([text("B"), image(), text("end")])),
+            result("a", json!([image()])),
+            text("see")
+        ]))
+    ]);
+    let sent = to(messages, GPT);
+    assert_eq!(sent[2], sent_result("a", "[An image is attached below.]"));
+    assert_eq!(
+        sent[3],
+        sent_result("b", "B\n\n[An image is attached below.]\n\nend")
+    );
+    let label = text("[Attached to the result of T:]");
+    assert_eq!(
+        sent[4]["content"],
+        json!([label, sent_image(), label, sent_image(), text("see")])
+    );
+}
+
+#[test]
+fn pdfs_of_results_follow_too() {
+    let pdf = json!({"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}});
+    let messages = json!([
+        user("go"),
+        assistant(json!([call("1")])),
+        user(json!([result(
+            "1",
+            json!([text("PDF file read: a.pdf"), pdf])
+        )]))
+    ]);
+    let sent = to(messages, GPT);
+    assert_eq!(
+        sent[2]["content"],
+        "PDF file read: a.pdf\n\n[A file is attached below.]"
+    );
+    assert_eq!(
+        sent[3]["content"][1]["file"]["file_data"],
+        "data:application/pdf;base64,JVBE"
+    );
+}
+
+#[test]
+fn p74_instructions_stay_in_their_place() {
+    let messages = json!([
+        user("a"),
+        {"role":"system","content":"Environment \"x\""},
+        assistant("b"),
+        {"role":"system","content":[text("<system-reminder>own</system-reminder>"), text("")]},
+        {"role":"system","content":[],"output_config":{"effort":"low"}}
+    ]);
+    assert_eq!(
+        to(messages.clone(), GPT),
+        json!([user("a"), {"role":"system","content":"Environment \"x\""}, assistant("b"), {"role":"system","content":"<system-reminder>own</system-reminder>"}])
+    );
+    assert_eq!(
+        to(messages.clone(), DEEPSEEK),
+        json!([
+            user("a\n\n<system-reminder>\nEnvironment \"x\"\n</system-reminder>"),
+            assistant("b"),
+            user("<system-reminder>own</system-reminder>")
+        ])
+    );
+    assert!(notes(messages, DEEPSEEK).starts_with("2 system message(s) in mid-conversation"));
+}
+
+#[test]
+fn p71_p72_nothing_empty_is_sent() {
+    for (messages, sent) in [
+        (json!([user("")]), json!([user("(no content)")])),
+        (
+            json!([user("a"), assistant(""), user("b")]),
+            json!([user("a\n\nb")]),
+        ),
+        (
+            json!([
+                user("a"),
+                assistant(json!([])),
+                user(json!([text(" "), text("b")]))
+            ]),
+            json!([user("a\n\nb")]),
+        ),
+        (
+            json!([
+                user("a"),
+                assistant("b"),
+                user(json!([])),
+                assistant("c"),
+                user("d")
+            ]),
+            json!([
+                user("a"),
+                assistant("b"),
+                user("(no content)"),
+                assistant("c"),
+                user("d")
+            ]),
+        ),
+        (
+            json!([assistant("hello"), user("a")]),
+            json!([user("(no content)"), assistant("hello"), user("a")]),
+        ),
+        (
+            json!([
+                user("a"),
+                assistant(json!([{"type":"thinking","thinking":"t","signature":SIGNATURE}])),
+                user("b")
+            ]),
+            json!([user("a\n\nb")]),
+        ),
+    ] {
+        assert_eq!(to(messages.clone(), GPT), sent, "{messages}");
+    }
+    let text = talk(&json!([{"role":"system","content":""}])).to_string();
+    let request = Request::parse(&text).unwrap();
+    assert_eq!(convert_messages(&request).unwrap_err().path, "messages");
+}
+
+#[test]
+fn a_prefill_is_continued_by_the_model_or_on_request() {
+    let messages = |end: &str| json!([user("a"), assistant(end)]);
+    for (end, kept) in [
+        ("{ \n\t ", "{"),
+        ("x", "x"),
+        ("C:\\n", "C:\\n"),
+        ("a\\\\n\n", "a\\\\n"),
+    ] {
+        assert_eq!(to(messages(end), CLAUDE), messages(kept));
+    }
+    let sent = to(messages("x "), GPT);
+    assert_eq!(sent[1], assistant("x"));
+    assert!(
+        sent[2]["content"]
+            .as_str()
+            .unwrap()
+            .starts_with("Go on exactly")
+    );
+    assert!(notes(messages("x"), "anthropic/claude-opus-5.5").contains("asked to go on"));
+}
+
+fn thinking(text: &str, signature: &str) -> Value {
+    json!({"type":"thinking","thinking":text,"signature":signature})
+}
+
+fn detail(kind: &str, format: &str, id: Option<&str>) -> Detail {
+    Detail {
+        kind: kind.to_owned(),
+        data: (kind == "reasoning.encrypted").then(|| "gAAA".to_owned()),
+        format: Some(format.to_owned()),
+        id: id.map(ToOwned::to_owned),
+        ..Detail::default()
+    }
+}
+
+fn packed(model: &str, visible: &str, details: Vec<Detail>) -> Value {
+    thinking(
+        visible,
+        &Envelope::new(model, visible, String::new(), details).pack(),
+    )
+}
+
+fn thought(block: &Value) -> Value {
+    json!([
+        user("go"),
+        assistant(json!([block, text("said")])),
+        user("more")
+    ])
+}
+
+#[test]
+fn a_claude_signature_goes_back_to_claude_and_to_nobody_else() {
+    let messages = thought(&thinking("I \"think\".", SIGNATURE));
+    let details = json!([{"type":"reasoning.text","text":"I \"think\".","signature":SIGNATURE,"format":"anthropic-claude-v1","index":0}]);
+    assert_eq!(
+        to(messages.clone(), CLAUDE)[1]["reasoning_details"],
+        details
+    );
+    let gpt = to(messages.clone(), GPT)[1].clone();
+    assert_eq!(gpt, assistant("said"));
+    assert!(notes(messages.clone(), GPT).contains("1 earlier thought(s)"));
+    assert_eq!(to(messages, DEEPSEEK)[1]["reasoning"], "I \"think\".");
+}
+
+#[test]
+fn p38_thoughts_keep_their_order_and_redacted_ones_their_place() {
+    let blocks = json!([thinking("a", SIGNATURE), {"type":"redacted_thinking","data":"RRR"}, thinking("b", SIGNATURE), text("said")]);
+    let details =
+        to(json!([user("go"), assistant(blocks), user("more")]), CLAUDE)[1]["reasoning_details"]
+            .clone();
+    assert_eq!(details.as_array().unwrap().len(), 3);
+    assert_eq!(
+        details[1],
+        json!({"type":"reasoning.encrypted","data":"RRR","format":"anthropic-claude-v1","index":1})
+    );
+    assert_eq!(
+        (&details[2]["text"], &details[2]["index"]),
+        (&json!("b"), &json!(2))
+    );
+}
+
+#[test]
+fn p26_an_envelope_gives_its_details_back() {
+    let mut summary = detail("reasoning.summary", "openai-responses-v1", None);
+    summary.visible = Some(4);
+    let encrypted = detail("reasoning.encrypted", "openai-responses-v1", Some("rs_1"));
+    let block = packed(GPT, "Hmm.", vec![summary, encrypted]);
+    assert_eq!(
+        to(thought(&block), "openai/gpt-5-mini")[1]["reasoning_details"],
+        json!([
+            {"type":"reasoning.summary","summary":"Hmm.","format":"openai-responses-v1"},
+            {"type":"reasoning.encrypted","data":"gAAA","id":"rs_1","format":"openai-responses-v1"}])
+    );
+}
+
+#[test]
+fn p25_the_same_detail_goes_back_once() {
+    let block = packed(
+        GPT,
+        "",
+        vec![detail(
+            "reasoning.encrypted",
+            "openai-responses-v1",
+            Some("rs_1"),
+        )],
+    );
+    let messages = json!([
+        user("1"),
+        assistant(json!([block, text("a")])),
+        user("2"),
+        assistant(json!([block, text("b")])),
+        user("3")
+    ]);
+    let sent = to(messages, GPT);
+    assert_eq!(sent[1]["reasoning_details"][0]["id"], "rs_1");
+    assert_eq!(sent[3], assistant("b"));
+}
+
+#[test]
+fn p27_foreign_details_stay_behind_after_a_switch_of_model() {
+    let block = packed(
+        GPT,
+        "",
+        vec![detail(
+            "reasoning.encrypted",
+            "openai-responses-v1",
+            Some("rs_1"),
+        )],
+    );
+    for model in [CLAUDE, "google/gemini-3-pro", "x-ai/grok-4"] {
+        assert_eq!(to(thought(&block), model)[1], assistant("said"), "{model}");
+    }
+    assert!(notes(thought(&block), CLAUDE).contains("1 earlier thought(s)"));
+}
+
+#[test]
+fn a_tool_loop_that_another_model_began_goes_on_without_reasoning() {
+    let foreign = packed(
+        GPT,
+        "",
+        vec![detail(
+            "reasoning.encrypted",
+            "openai-responses-v1",
+            Some("rs_1"),
+        )],
+    );
+    let own = thinking("t", SIGNATURE);
+    let turn = |block: &Value, id: &str| {
+        [
+            assistant(json!([block, call(id)])),
+            user(json!([result(id, "R")])),
+        ]
+    };
+    let reasoning = |first: &Value, second: &Value, end: &[Value], model: &str| {
+        let mut messages = vec![user("go")];
+        messages.extend(turn(first, "1"));
+        messages.extend(turn(second, "2"));
+        messages.extend_from_slice(end);
+        let mut wish = talk(&json!(messages));
+        wish["thinking"] = json!({"type":"enabled","budget_tokens":2000});
+        sent(&wish, model)["reasoning"].clone()
+    };
+    let on = json!({"max_tokens":2000});
+    let off = json!({"effort":"none"});
+    assert_eq!(reasoning(&foreign, &own, &[], CLAUDE), off);
+    assert_eq!(reasoning(&own, &text("calls"), &[], CLAUDE), on);
+    assert_eq!(reasoning(&foreign, &foreign, &[user("next")], CLAUDE), on);
+    let adaptive = reasoning(&foreign, &own, &[], "anthropic/claude-opus-5.5");
+    assert_eq!(adaptive, json!({"effort":"low"}));
+}
+
+#[test]
+fn p28_geminis_signature_of_a_call_goes_back_with_the_call() {
+    let encrypted = detail("reasoning.encrypted", "google-gemini-v1", Some("tool_T_x1"));
+    let block = packed("google/gemini-3-pro", "", vec![encrypted]);
+    let messages = json!([
+        user("go"),
+        assistant(json!([block, call("tool_T_x1")])),
+        user(json!([result("tool_T_x1", "R")]))
+    ]);
+    let sent = to(messages, "google/gemini-3-flash");
+    assert_eq!(
+        sent[1]["reasoning_details"][0]["id"],
+        sent[1]["tool_calls"][0]["id"]
+    );
+}
+
+#[test]
+fn p31_p32_a_signature_that_means_nothing_is_not_sent() {
+    for signature in ["1712345678901", "", "dgw1.broken"] {
+        let sent = to(thought(&thinking("t", signature)), CLAUDE);
+        assert_eq!(sent[1], assistant("said"), "{signature}");
+    }
+    let without = json!({"type":"thinking","thinking":"t"});
+    assert_eq!(to(thought(&without), CLAUDE)[1], assistant("said"));
+    assert_eq!(to(thought(&without), DEEPSEEK)[1]["reasoning"], "t");
+}
+
+#[test]
+fn a_thought_whose_text_was_changed_is_not_given_back_as_signed() {
+    let mut block = packed(
+        GPT,
+        "long thought",
+        vec![detail("reasoning.encrypted", "openai-responses-v1", None)],
+    );
+    block["thinking"] = json!("short");
+    assert_eq!(to(thought(&block), GPT)[1], assistant("said"));
+    assert!(notes(thought(&block), GPT).contains("another text"));
+}
+
+#[test]
+fn redacted_and_unsigned_details_are_not_given_back() {
+    let mut hidden = detail("reasoning.encrypted", "openai-responses-v1", None);
+    hidden.data = Some("[REDACTED]".to_owned());
+    assert_eq!(
+        to(thought(&packed(GPT, "", vec![hidden])), GPT)[1],
+        assistant("said")
+    );
+    let mut unsigned = detail("reasoning.text", "google-gemini-v1", None);
+    unsigned.text = Some("t".to_owned());
+    assert_eq!(
+        to(
+            thought(&packed("google/gemini-3-pro", "", vec![unsigned])),
+            "google/gemini-3-pro"
+        )[1],
+        assistant("said")
+    );
+}
+
+#[test]
+fn p26_models_that_want_their_thoughts_back_always_get_the_field_beside_calls() {
+    let messages = |blocks: Value| {
+        json!([
+            user("go"),
+            assistant(blocks),
+            user(json!([result("1", "R")]))
+        ])
+    };
+    assert_eq!(
+        to(messages(json!([call("1")])), DEEPSEEK)[1]["reasoning"],
+        ""
+    );
+    assert_eq!(
+        to(messages(json!([call("1")])), GPT)[1].get("reasoning"),
+        None
+    );
+    let block = packed(DEEPSEEK, "so", vec![]);
+    assert_eq!(
+        to(messages(json!([block, call("1")])), DEEPSEEK)[1]["reasoning"],
+        "so"
+    );
+}
+
+#[test]
+fn what_anthropics_servers_did_is_told_in_words() {
+    let messages = json!([
+        user("go"),
+        assistant(json!([
+            {"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"rust"}},
+            {"type":"web_search_tool_result","tool_use_id":"s","content":[{"type":"web_search_result","title":"Rust","url":"https://rust-lang.org","encrypted_content":"zzz"}]},
+            {"type":"web_fetch_tool_result","tool_use_id":"f","content":{"type":"web_fetch_result","url":"https://a.org","content":{"type":"document","source":{"type":"text","media_type":"text/plain","data":"page"}}}},
+            {"type":"code_execution_tool_result","tool_use_id":"c","content":{"type":"code_execution_result","stdout":"4","stderr":"","return_code":0,"content":[]}},
+            {"type":"web_search_tool_result","tool_use_id":"e","content":{"type":"web_search_tool_result_error","error_code":"unavailable"}},
+            text("So.")
+        ])),
+        user("more")
+    ]);
+    assert_eq!(
+        to(messages, GPT)[1]["content"],
+        "[web_search: rust]\n\n[Result of web_search]\nRust — https://rust-lang.org\n\n[Result of web_fetch]\nhttps://a.org\npage\n\n[Result of code_execution]\n4\n\n[Result of web_search]\nunavailable\n\nSo."
+    );
+}
+
+#[test]
+fn a_compaction_is_a_summary_and_markers_are_noted() {
+    let messages = json!([
+        user("go"),
+        assistant(
+            json!([{"type":"compaction","content":"We did \"x\"."}, {"type":"fallback","from":{"model":"a"},"to":{"model":"b"}}])
+        ),
+        user(json!([{"type":"container_upload","file_id":"f"}, text("more")]))
+    ]);
+    let sent = to(messages.clone(), GPT);
+    assert_eq!(
+        sent[1]["content"],
+        "Summary of the conversation so far:\nWe did \"x\"."
+    );
+    let notes = notes(messages, GPT);
+    assert!(
+        notes.contains("`fallback` block was left out")
+            && notes.contains("`container_upload` block was left out"),
+        "{notes}"
+    );
+}

@@ -1,0 +1,210 @@
+//! A whole message: the events of a translated completion, folded.
+//!
+//! Texts are joined in their escaped form, so that folding costs little more than copying.
+//! This file must not know how a completion is translated.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::summary::Summary;
+use super::translator::{Outcome, ReplySettings, Translator};
+use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::json_text;
+use crate::protocol::openrouter::chunk::Chunk;
+use crate::protocol::openrouter::error::{self, Headers};
+
+/// Translates a completion that was not streamed into the JSON of a message.
+///
+/// # Errors
+///
+/// What the upstream said was wrong, or that its answer cannot be understood; with the status to answer with.
+pub fn whole(settings: ReplySettings, body: &[u8]) -> (Result<Vec<u8>, ApiError>, Summary) {
+    let mut translator = Translator::new(settings);
+    let mut events = Vec::with_capacity(body.len() + 1024);
+    match Chunk::read(body) {
+        Ok(chunk) if chunk.choices.0.is_some() || chunk.error.is_some() => {
+            translator.chunk(&chunk, &mut events);
+            translator.finish(&mut events);
+        }
+        Err(_) if body.starts_with(b"data:") || body.starts_with(b":") => {
+            translator.push(body, &mut events);
+            translator.end(&mut events);
+        }
+        _ => {
+            let error = error::from_answer(200, "", Headers::default(), body);
+            translator.fail(error.api, &mut events);
+        }
+    }
+    let message = match &translator.outcome {
+        Some(Outcome::Failed(error)) => Err(error.clone()),
+        _ => folded(&events).ok_or_else(|| ApiError::api("the message could not be put together")),
+    };
+    (message, translator.summary())
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow, default)]
+    message: Option<Start<'a>>,
+    #[serde(borrow, default)]
+    content_block: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Start<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(borrow)]
+    model: &'a RawValue,
+}
+
+#[derive(Default, Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    partial_json: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    citation: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    stop_reason: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    stop_sequence: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    stop_details: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Block<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    name: Option<&'a RawValue>,
+}
+
+/// A block that is being put together.
+#[derive(Default)]
+struct Growing {
+    /// Escaped, except of a tool's input.
+    text: String,
+    signature: String,
+    citations: Vec<String>,
+}
+
+fn folded(events: &[u8]) -> Option<Vec<u8>> {
+    let mut message = String::with_capacity(events.len());
+    let mut start = "";
+    let mut growing = Growing::default();
+    let mut has_blocks = false;
+    for frame in std::str::from_utf8(events).ok()?.split_terminator("\n\n") {
+        let (_, data) = frame.split_once("\ndata: ")?;
+        let event: Event<'_> = serde_json::from_str(data).ok()?;
+        let delta = event.delta.unwrap_or_default();
+        match event.kind {
+            "message_start" => open_message(&mut message, &event.message?),
+            "content_block_start" => {
+                start = event.content_block?.get();
+                growing = Growing::default();
+            }
+            "content_block_delta" => growing.add(&delta),
+            "content_block_stop" => {
+                if std::mem::replace(&mut has_blocks, true) {
+                    message.push(',');
+                }
+                growing.close(&mut message, start)?;
+            }
+            "message_delta" => close_message(&mut message, &delta, event.usage?)?,
+            _ => {}
+        }
+    }
+    Some(message.into_bytes())
+}
+
+fn open_message(message: &mut String, start: &Start<'_>) {
+    message.push_str("{\"id\":");
+    message.push_str(start.id.get());
+    message.push_str(",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
+    message.push_str(start.model.get());
+    message.push_str(",\"content\":[");
+}
+
+fn close_message(message: &mut String, delta: &Delta<'_>, usage: &RawValue) -> Option<()> {
+    message.push_str("],\"stop_reason\":");
+    message.push_str(delta.stop_reason?.get());
+    message.push_str(",\"stop_sequence\":");
+    message.push_str(delta.stop_sequence.map_or("null", RawValue::get));
+    if let Some(details) = delta.stop_details {
+        message.push_str(",\"stop_details\":");
+        message.push_str(details.get());
+    }
+    message.push_str(",\"usage\":");
+    message.push_str(usage.get().strip_suffix('}')?);
+    message.push_str(",\"service_tier\":\"standard\"}}");
+    Some(())
+}
+
+impl Growing {
+    fn add(&mut self, delta: &Delta<'_>) {
+        if let Some(text) = delta.text.or(delta.thinking).and_then(json_text::body) {
+            self.text.push_str(text);
+        }
+        if let Some(signature) = delta.signature {
+            signature.get().clone_into(&mut self.signature);
+        }
+        if let Some(piece) = delta.partial_json.and_then(json_text::body) {
+            self.text.push_str(&json_text::unescape(piece));
+        }
+        if let Some(citation) = delta.citation {
+            self.citations.push(citation.get().to_owned());
+        }
+    }
+
+    fn close(&self, message: &mut String, start: &str) -> Option<()> {
+        let block: Block<'_> = serde_json::from_str(start).ok()?;
+        match block.kind {
+            "text" => {
+                message.push_str("{\"type\":\"text\",\"text\":\"");
+                message.push_str(&self.text);
+                message.push('"');
+                if !self.citations.is_empty() {
+                    message.push_str(",\"citations\":[");
+                    message.push_str(&self.citations.join(","));
+                    message.push(']');
+                }
+                message.push('}');
+            }
+            "thinking" => {
+                message.push_str("{\"type\":\"thinking\",\"thinking\":\"");
+                message.push_str(&self.text);
+                message.push_str("\",\"signature\":");
+                message.push_str(&self.signature);
+                message.push('}');
+            }
+            "tool_use" | "server_tool_use" => {
+                message.push_str("{\"type\":\"");
+                message.push_str(block.kind);
+                message.push_str("\",\"id\":");
+                message.push_str(block.id?.get());
+                message.push_str(",\"name\":");
+                message.push_str(block.name?.get());
+                message.push_str(",\"input\":");
+                message.push_str(&self.text);
+                message.push('}');
+            }
+            _ => message.push_str(start),
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,45 @@
+//! The way back: chat-completion bytes into Anthropic events, messages and errors.
+//!
+//! ```text
+//!  bytes ─► sse ─► chunk ─► Translator ─┬─ thinking ─► details ─► envelope   (leading blocks)
+//!                                       ├─ text, searches                    (as they come)
+//!                                       └─ calls ─► tool_ids                 (held until they are whole)
+//!                                            └─► blocks ─► anthropic::event ─► bytes ─► fold, if not streamed
+//! ```
+//!
+//! One dictionary, two deliveries: a completion that was not streamed is fed to the same [`Translator`] as one chunk
+//! ([`whole`]), and its events are folded into a message.
+//! Three rules come before all others. Blocks follow one another without holes, because the SDKs find them by index.
+//! A broken stream ends in `event: error` with its block left open, because Claude Code runs every tool block that
+//! was closed. And finishing happens once, because upstreams send the last chunk twice.
+
+#[cfg(test)]
+mod behaviour;
+mod blocks;
+mod calls;
+mod deltas;
+mod details;
+mod ending;
+mod fold;
+#[cfg(test)]
+mod grammar;
+mod peek;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod script;
+mod searches;
+mod stop;
+mod summary;
+mod thinking;
+#[cfg(test)]
+mod transcripts;
+mod translator;
+mod usage;
+#[cfg(test)]
+mod vectors;
+
+pub use fold::whole;
+pub use peek::{Peek, peek};
+pub use summary::Summary;
+pub use translator::{ReplySettings, Translator};

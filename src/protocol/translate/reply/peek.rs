@@ -1,0 +1,70 @@
+//! A look at the beginning of an event stream, while an error can still become a status.
+//!
+//! The upstream says 200 before it knows whether it can answer; what fails at once comes as the first data line.
+//! This file must not know what is done about it.
+
+use serde_json::Value;
+
+use super::stop::Finish;
+use crate::protocol::openrouter::chunk::Chunk;
+use crate::protocol::openrouter::error::{self, UpstreamError};
+use crate::protocol::sse::Reader;
+
+/// What the beginning of a stream says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// Nothing yet: only comments, or a piece of a line.
+    More,
+    /// The answer has begun.
+    Fine,
+    /// The first thing it says is an error.
+    Error(Box<UpstreamError>),
+}
+
+/// Looks at the first bytes of the body of a 200 answer.
+#[must_use]
+pub fn peek(bytes: &[u8]) -> Peek {
+    if bytes.trim_ascii_start().first() == Some(&b'{') {
+        return peek_json(bytes);
+    }
+    let mut reader = Reader::default();
+    let mut input = bytes;
+    loop {
+        match reader.next(&mut input) {
+            Ok(Some(data)) if data.trim_ascii().is_empty() => {}
+            Ok(Some(data)) => return judged(data),
+            Ok(None) => return Peek::More,
+            Err(_) => return Peek::Fine,
+        }
+    }
+}
+
+/// The body is no event stream but an object.
+fn peek_json(bytes: &[u8]) -> Peek {
+    match serde_json::from_slice::<Value>(bytes) {
+        Ok(_) => judged(bytes),
+        Err(cut) if cut.is_eof() => Peek::More,
+        Err(_) => Peek::Fine,
+    }
+}
+
+fn judged(data: &[u8]) -> Peek {
+    let Ok(chunk) = Chunk::read(data) else {
+        return Peek::Fine;
+    };
+    let provider = chunk.provider.as_str();
+    let choice = chunk.choices.0.as_ref();
+    let said = chunk
+        .error
+        .or_else(|| choice.and_then(|choice| choice.error));
+    if let Some(said) = said {
+        return Peek::Error(Box::new(error::from_stream(said.get(), provider)));
+    }
+    match choice {
+        Some(choice) if Finish::of(choice.finish_reason.as_str()) == Finish::Failed => {
+            let native = choice.native_finish_reason.as_str();
+            Peek::Error(Box::new(error::from_finish(native)))
+        }
+        _ => Peek::Fine,
+    }
+}

@@ -1,0 +1,156 @@
+// What the pages can do beyond links and forms. Everything here is a convenience: without it the pages still work.
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const byId = (id) => document.getElementById(id);
+
+  // --- theme -----------------------------------------------------------------------------------------------------
+  const themeButton = byId("theme");
+  const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  if (themeButton) {
+    themeButton.hidden = false;
+    themeButton.addEventListener("click", () => {
+      root.dataset.theme = isDark() ? "light" : "dark";
+      try { localStorage.setItem("dagway-theme", root.dataset.theme); } catch { /* it lasts for this page then */ }
+    });
+  }
+
+  // --- "3 min ago" stays true ------------------------------------------------------------------------------------
+  const ago = (seconds) => seconds < 5 ? "just now"
+    : seconds < 60 ? `${Math.floor(seconds)} s ago`
+    : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
+    : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago`
+    : `${Math.floor(seconds / 86400)} d ago`;
+  setInterval(() => {
+    for (const time of document.querySelectorAll("time[data-ago]")) {
+      const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+      if (seconds < 30 * 86400) {
+        const text = ago(seconds);
+        if (time.textContent !== text) time.textContent = text;
+      }
+    }
+  }, 5000);
+
+  // --- the filter applies itself ---------------------------------------------------------------------------------
+  const filter = byId("filter");
+  if (filter) {
+    filter.addEventListener("change", (event) => {
+      if (event.target.matches("select, input[type=checkbox]")) filter.requestSubmit();
+    });
+    // A form sends its empty fields too; an address without them is one that can be read and shared.
+    filter.addEventListener("submit", () => {
+      for (const field of filter.elements) if (field.name && field.value === "") field.disabled = true;
+    });
+    addEventListener("pageshow", () => { for (const field of filter.elements) field.disabled = false; });
+  }
+
+  // --- copy ------------------------------------------------------------------------------------------------------
+  const showCopyButtons = () => {
+    if (!navigator.clipboard) return;
+    for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+  };
+  showCopyButtons();
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.classList.add("copied");
+    setTimeout(() => button.classList.remove("copied"), 1200);
+  });
+
+  const command = byId("command");
+  if (command) command.textContent = `ANTHROPIC_BASE_URL=${location.origin} claude`;
+
+  // --- keys: / searches, j and k walk through the rows ------------------------------------------------------------
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    if (event.key === "/" && byId("search")) {
+      event.preventDefault();
+      byId("search").focus();
+    }
+    if (event.key === "j" || event.key === "k") {
+      const links = [...document.querySelectorAll("#rows tr:not([hidden]) .row-link, .gantt-row")];
+      const at = links.indexOf(document.activeElement);
+      const next = links[event.key === "j" ? at + 1 : Math.max(at - 1, 0)];
+      if (next) { event.preventDefault(); next.focus(); }
+    }
+  });
+
+  // --- live rows -------------------------------------------------------------------------------------------------
+  // Rows that are shown are merged in place. New ones go on top, unless the reader has scrolled or paged:
+  // then they wait, and a button says how many there are.
+  const LONGEST = 200;
+  const list = byId("list");
+  const pill = byId("new-runs");
+  const waiting = new Set();
+  const paged = list?.hasAttribute("data-paged");
+  const isReading = () => paged || scrollY > 160;
+  const showPill = () => {
+    pill.hidden = waiting.size === 0;
+    byId("new-runs-text").textContent = waiting.size === 1 ? "1 new run" : `${waiting.size} new runs`;
+  };
+  const reveal = () => {
+    for (const id of waiting) { const row = byId(id); if (row) row.hidden = false; }
+    waiting.clear();
+    showPill();
+  };
+  pill?.addEventListener("click", (event) => {
+    if (paged) return;
+    event.preventDefault();
+    reveal();
+    scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  });
+  addEventListener("scrollend", () => { if (list && !isReading()) reveal(); });
+
+  const insert = (body, row) => {
+    const oldest = body.lastElementChild;
+    if (paged) {
+      // Ids are ordered by time: only what is newer than this page is news.
+      if (!body.firstElementChild || row.id > body.firstElementChild.id) { waiting.add(row.id); showPill(); }
+      return;
+    }
+    if (oldest && row.id < oldest.id) return;
+    let before = body.firstElementChild;
+    while (before && before.id > row.id) before = before.nextElementSibling;
+    row.classList.add("new");
+    if (isReading()) { row.hidden = true; waiting.add(row.id); showPill(); }
+    body.insertBefore(row, before);
+    byId("empty")?.remove();
+    while (body.children.length > LONGEST) body.lastElementChild.remove();
+  };
+
+  if (window.htmx) {
+    let api;
+    htmx.registerExtension("rows", {
+      init: (internal) => { api = internal; },
+      handle_swap: (style, target, fragment) => {
+        if (style !== "rows") return false;
+        for (const row of [...fragment.children]) {
+          const shown = byId(row.id);
+          if (shown) {
+            const merged = document.createDocumentFragment();
+            merged.append(row);
+            api.morph(shown, merged, false);
+          } else if (!row.hasAttribute("data-stray")) {
+            insert(target, row);
+          }
+        }
+        return [];
+      },
+    });
+  }
+
+  // --- whether the page is live ----------------------------------------------------------------------------------
+  const liveState = byId("live-state");
+  const setLive = (state, text) => {
+    liveState.hidden = false;
+    liveState.dataset.state = state;
+    liveState.querySelector(".live-text").textContent = text;
+  };
+  document.addEventListener("htmx:sse:after:connection", () => setLive("on", "Live"));
+  document.addEventListener("htmx:sse:error", () => setLive("off", "Reconnecting"));
+  document.addEventListener("htmx:sse:close", (event) => {
+    if (event.detail.reason === "message") liveState.hidden = true;
+  });
+  document.addEventListener("htmx:after:swap", showCopyButtons);
+})();
