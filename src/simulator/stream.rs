@@ -36,7 +36,7 @@ pub(super) fn pieces(
 ) -> (impl Iterator<Item = Piece> + use<>, End) {
     let frame = completion.frame.clone();
     let chunks = completion.into_chunks();
-    let until = breaks.map_or(chunks.len(), |breaks| breaks.after.min(chunks.len()));
+    let until = breaks.map_or(usize::MAX, |breaks| breaks.after);
     let spoken = chunks.take(until).enumerate().map(move |(index, chunk)| {
         let pause = if index == 0 {
             remaining_wait(tempo)

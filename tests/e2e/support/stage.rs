@@ -51,12 +51,12 @@ impl Stage {
             .spawn()
             .expect("cargo has built the binary");
         let mut stdout = BufReader::new(dagway.stdout.take().expect("stdout is piped")).lines();
-        let url = match tokio::time::timeout(SOON, address(&mut stdout)).await {
-            Ok(Some(url)) => url,
-            _ => panic!(
+        let found = tokio::time::timeout(SOON, address(&mut stdout)).await;
+        let Ok(Some(url)) = found else {
+            panic!(
                 "dagway did not say where it listens: {}",
                 log_of(folder.path())
-            ),
+            );
         };
         Self {
             simulator,
