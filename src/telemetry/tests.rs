@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 
 use super::export::{Error, Settings, SpanExport};
 use super::fixture::{self, START, Story};
-use super::otlp::{Answer, Collector, attribute};
+use super::otlp::{Answer, Collector};
 use super::probe::Probe;
 use super::spans::{CALL_TASK, SpanObserver};
 use crate::engine::trace::{call_span_id, root_span_id, step_span_id};
@@ -109,6 +111,26 @@ fn attributes(span: &Span) -> String {
         writeln!(lines, "{} = {value}", pair.key).unwrap();
     }
     lines
+}
+
+/// The value of an attribute as a test would write it: `text`, `1`, `0.5`, `true`, `["a","b"]`.
+fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
+    let found = attributes.iter().find(|attribute| attribute.key == key)?;
+    written(found.value.as_ref()?)
+}
+
+fn written(value: &AnyValue) -> Option<String> {
+    Some(match value.value.as_ref()? {
+        Value::StringValue(text) => text.clone(),
+        Value::BoolValue(bool) => bool.to_string(),
+        Value::IntValue(int) => int.to_string(),
+        Value::DoubleValue(double) => double.to_string(),
+        Value::ArrayValue(array) => {
+            let items: Vec<_> = array.values.iter().filter_map(written).collect();
+            format!("{items:?}")
+        }
+        _ => return None,
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
