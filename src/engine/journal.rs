@@ -87,14 +87,13 @@ impl Journal {
     }
 
     /// Notes the run's last event and hands everything over, waiting for room if need be.
-    pub(super) fn close(&self, last: EventKind) {
+    pub(super) fn close(&self, at: Timestamp, last: EventKind) {
         let events = {
             let mut pages = self.pages();
             if pages.is_closed {
                 return;
             }
             pages.confess();
-            let at = Timestamp::now();
             pages.events.push(Event { at, kind: last });
             pages.is_closed = true;
             std::mem::take(&mut pages.events)
@@ -205,8 +204,9 @@ impl Pages {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::event::{EventSource, Observer, RunId, State, TraceContext, event_queue};
+    use super::super::event::{Observer, RunId, State, TraceContext};
     use super::super::port::Artifact;
+    use super::super::queue::{EventSource, event_queue};
     use super::*;
 
     #[derive(serde::Serialize)]
@@ -271,7 +271,7 @@ mod tests {
         let words = Arc::<Mutex<Vec<String>>>::default();
         let observer = Received(Arc::clone(&words));
         let feeder = std::thread::spawn(move || source.feed(&mut [Box::new(observer)]));
-        journal.close(ENDED);
+        journal.close(Timestamp::now(), ENDED);
         drop(journal);
         feeder.join().unwrap();
         let words = words.lock().unwrap();
@@ -341,10 +341,10 @@ mod tests {
     #[test]
     fn after_the_end_nothing_is_heard() {
         let (journal, source) = journal(8);
-        journal.close(ENDED);
+        journal.close(Timestamp::now(), ENDED);
         journal.note(log("late"));
         journal.offer();
-        journal.close(ENDED);
+        journal.close(Timestamp::now(), ENDED);
         assert_eq!(received(journal, source), ["ended"]);
     }
 
@@ -354,7 +354,7 @@ mod tests {
         drop(source);
         journal.note(log("unheard"));
         journal.offer();
-        journal.close(ENDED);
+        journal.close(Timestamp::now(), ENDED);
         assert!(journal.pages().events.is_empty());
     }
 }

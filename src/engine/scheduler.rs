@@ -15,7 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use super::attempt::{Outcome, Work};
 use super::cx::{Cx, Reporter};
 use super::error::TaskError;
-use super::event::{EventKind, RunStart, State, StepIndex};
+use super::event::{EventKind, RunStart, State, StepIndex, Timestamp};
 use super::flow::FlowEnd;
 use super::journal::Journal;
 use super::plan::{Graph, Taker};
@@ -30,8 +30,12 @@ pub(super) struct Scheduler {
     reporter: Reporter,
     queue: Queue,
     slots: Vec<Slot>,
+    /// Attempts that were not polled yet. Most are ready at the first poll and spare the bookkeeping of `working`.
+    begun: VecDeque<Work>,
     /// Attempts at work, pauses before a retry, flows under way.
     working: FuturesUnordered<Work>,
+    /// When the latest outcome was known; the time of everything that follows from it.
+    now: Timestamp,
     /// The first failure that the run does not survive.
     failure: Option<RunFailure>,
     /// Why there will be no reply.
@@ -73,7 +77,8 @@ impl Scheduler {
         let capacity = 8 + 4 * graph.steps.len();
         let journal = Journal::new(Arc::clone(&start), graph.info.reply, sink, capacity);
         let plan = Arc::clone(&graph.info);
-        journal.note(EventKind::Started { start, plan });
+        let now = Timestamp::now();
+        journal.note_at(now, EventKind::Started { start, plan });
         let mut queue = Queue::new(graph.steps.len());
         for (step, planned) in (0..).zip(&graph.steps) {
             queue.add(step, planned.waits_for);
@@ -85,7 +90,9 @@ impl Scheduler {
             reporter: Reporter::of_run(Arc::new(journal)),
             queue,
             slots,
+            begun: VecDeque::with_capacity(graph.steps.len().min(16)),
             working: FuturesUnordered::new(),
+            now,
             failure: None,
             reply_failure: None,
             was_cancelled: false,
@@ -105,6 +112,7 @@ impl Scheduler {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<R, RunFailure>> {
+        self.now = Timestamp::now();
         loop {
             if let Some(reply) = self.slots[self.graph.reply].take_owned() {
                 self.note(EventKind::Replied);
@@ -134,6 +142,7 @@ impl Scheduler {
 
     /// Runs until nothing is left to run, and gives the run's final state.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<State> {
+        self.now = Timestamp::now();
         while ready!(self.poll_next(cx)) {}
         Poll::Ready(self.end())
     }
@@ -143,17 +152,31 @@ impl Scheduler {
         while let Some(step) = self.queue.ready.pop_front() {
             self.begin(step);
         }
-        match self.working.poll_next_unpin(cx) {
-            Poll::Ready(Some((step, outcome))) => {
-                self.conclude(step, outcome);
-                Poll::Ready(true)
-            }
-            Poll::Ready(None) => Poll::Ready(false),
-            Poll::Pending => {
-                self.reporter.flush();
-                Poll::Pending
-            }
+        let polled = match self.poll_begun(cx) {
+            Some(outcome) => Poll::Ready(Some(outcome)),
+            None => self.working.poll_next_unpin(cx),
+        };
+        let Poll::Ready(outcome) = polled else {
+            self.reporter.flush();
+            return Poll::Pending;
+        };
+        self.now = Timestamp::now();
+        let is_any_left = outcome.is_some();
+        if let Some((step, outcome)) = outcome {
+            self.conclude(step, outcome);
         }
+        Poll::Ready(is_any_left)
+    }
+
+    /// Polls what has begun until something is ready.
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Option<(StepIndex, Outcome)> {
+        while let Some(mut work) = self.begun.pop_front() {
+            if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
+                return Some(outcome);
+            }
+            self.working.push(work);
+        }
+        None
     }
 
     fn begin(&mut self, step: StepIndex) {
@@ -163,7 +186,7 @@ impl Scheduler {
         let cx = Cx::new(self.reporter.of_step(step), run.attempt);
         let intake = Intake::new(&planned.sources, &mut self.slots);
         let work = Arc::clone(&planned.task).attempt(intake, cx, planned.timeout);
-        self.working.push(work);
+        self.begun.push_back(work);
         self.enter(step, State::Running, None);
     }
 
@@ -261,16 +284,16 @@ impl Scheduler {
 
     /// Gives a step that ran its final state. `lost` are the slots that it leaves empty.
     fn settle(&mut self, step: StepIndex, verdict: Verdict, lost: Range<usize>) {
-        let graph = Arc::clone(&self.graph);
-        let planned = &graph.steps[usize::from(step)];
         let Err((state, error)) = verdict else {
             self.enter(step, State::Completed, None);
-            return self.let_go(&planned.followers);
+            return self.let_go(step);
         };
         self.enter(step, state, Some(error.to_string()));
         let failure = self.failure_of(step, state, error);
+        let graph = Arc::clone(&self.graph);
+        let planned = &graph.steps[usize::from(step)];
         if planned.optional {
-            self.let_go(&planned.followers);
+            self.let_go(step);
             return self.lose(&failure, lost, &[]);
         }
         if state == State::Cancelled {
@@ -299,7 +322,7 @@ impl Scheduler {
             let slots = planned.slots.clone();
             slots.for_each(|slot| self.queue.miss(&graph.takers[slot], &mut doomed));
             if planned.optional {
-                self.let_go(&planned.followers);
+                self.let_go(step);
             } else {
                 doomed.extend(&planned.followers);
             }
@@ -318,8 +341,9 @@ impl Scheduler {
         }
     }
 
-    fn let_go(&mut self, followers: &[StepIndex]) {
-        for follower in followers {
+    /// Tells those that come `after` a step that it has ended.
+    fn let_go(&mut self, step: StepIndex) {
+        for follower in &self.graph.steps[usize::from(step)].followers {
             self.queue.arrived(*follower);
         }
     }
@@ -352,7 +376,7 @@ impl Scheduler {
     }
 
     fn note(&self, kind: EventKind) {
-        self.reporter.journal().note(kind);
+        self.reporter.journal().note_at(self.now, kind);
     }
 
     /// Ends a run in which nothing is left to do.
@@ -366,9 +390,8 @@ impl Scheduler {
         };
         let error = failure.map(|failure| failure.to_string().into());
         self.is_over = true;
-        self.reporter
-            .journal()
-            .close(EventKind::Ended { state, error });
+        let ended = EventKind::Ended { state, error };
+        self.reporter.journal().close(self.now, ended);
         state
     }
 }
@@ -379,8 +402,10 @@ impl Drop for Scheduler {
         if self.is_over {
             return;
         }
+        self.begun.clear();
         self.working.clear();
         self.slots.clear();
+        self.now = Timestamp::now();
         for step in (0..).take(self.queue.steps.len()) {
             if !self.queue.steps[usize::from(step)].state.is_final() {
                 self.was_cancelled = true;

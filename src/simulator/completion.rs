@@ -15,9 +15,7 @@ const MOST_CHUNKS: usize = 100_000;
 
 /// A turn as it will be said to one request.
 pub(super) struct Completion {
-    pub(super) id: String,
-    created: u64,
-    model: &'static str,
+    pub(super) frame: Frame,
     family: Family,
     thought: Thought,
     text: String,
@@ -27,6 +25,35 @@ pub(super) struct Completion {
     annotations: Vec<Value>,
     finish: Finish,
     usage: Value,
+}
+
+/// What every chunk of an answer has in common.
+#[derive(Clone)]
+pub(super) struct Frame {
+    pub(super) id: String,
+    created: u64,
+    model: &'static str,
+}
+
+impl Frame {
+    /// A chunk around a delta.
+    pub(super) fn chunk(&self, delta: &Value) -> Value {
+        json!({
+            "id": self.id, "object": "chat.completion.chunk", "created": self.created,
+            "model": self.model, "provider": "Simulated",
+            "choices": [{
+                "index": 0, "delta": delta, "logprobs": null,
+                "finish_reason": null, "native_finish_reason": null,
+            }],
+        })
+    }
+}
+
+/// A chunk to come. Text stays text until it is sent, because an answer may have 100,000 pieces of it.
+enum Part {
+    Text(String),
+    Delta(Value),
+    Chunk(Value),
 }
 
 struct Call {
@@ -67,9 +94,11 @@ impl Completion {
                 .sum::<usize>();
         let usage = used(turn, conversation, output, cached);
         Self {
-            id: format!("gen-{created}-{}", dialect::name(20)),
-            created,
-            model: conversation.model.canonical,
+            frame: Frame {
+                id: format!("gen-{created}-{}", dialect::name(20)),
+                created,
+                model: conversation.model.canonical,
+            },
             family,
             thought,
             text,
@@ -83,19 +112,22 @@ impl Completion {
     }
 
     /// The chunks, the terminal one twice.
-    pub(super) fn chunks(&self) -> Vec<Value> {
-        let mut chunks: Vec<Value> = self
-            .deltas()
-            .into_iter()
-            .map(|delta| self.chunk(&delta))
-            .collect();
-        let mut last = self.chunk(&json!({ "role": "assistant", "content": "" }));
+    pub(super) fn into_chunks(self) -> impl ExactSizeIterator<Item = Value> {
+        let mut last = self
+            .frame
+            .chunk(&json!({ "role": "assistant", "content": "" }));
         last["choices"][0]["finish_reason"] = dialect::finish_reason(self.finish).into();
         last["choices"][0]["native_finish_reason"] = self.native().into();
-        chunks.push(last.clone());
+        let mut parts = self.parts();
+        parts.push(Part::Chunk(last.clone()));
         last["usage"] = self.usage.clone();
-        chunks.push(last);
-        chunks
+        parts.push(Part::Chunk(last));
+        let frame = self.frame;
+        parts.into_iter().map(move |part| match part {
+            Part::Text(text) => frame.chunk(&json!({ "role": "assistant", "content": text })),
+            Part::Delta(delta) => frame.chunk(&delta),
+            Part::Chunk(chunk) => chunk,
+        })
     }
 
     /// The answer to a request that does not stream.
@@ -122,8 +154,8 @@ impl Completion {
             message["tool_calls"] = calls.collect();
         }
         json!({
-            "id": self.id, "object": "chat.completion", "created": self.created,
-            "model": self.model, "provider": "Simulated", "system_fingerprint": null,
+            "id": self.frame.id, "object": "chat.completion", "created": self.frame.created,
+            "model": self.frame.model, "provider": "Simulated", "system_fingerprint": null,
             "choices": [{
                 "index": 0, "logprobs": null,
                 "finish_reason": dialect::finish_reason(self.finish),
@@ -134,45 +166,44 @@ impl Completion {
         })
     }
 
-    /// A chunk around a delta.
-    pub(super) fn chunk(&self, delta: &Value) -> Value {
-        json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": self.created,
-            "model": self.model, "provider": "Simulated",
-            "choices": [{
-                "index": 0, "delta": delta, "logprobs": null,
-                "finish_reason": null, "native_finish_reason": null,
-            }],
-        })
-    }
-
     fn native(&self) -> &'static str {
         dialect::native_finish_reason(self.family, self.finish)
     }
 
-    fn deltas(&self) -> Vec<Value> {
-        let mut deltas = Vec::new();
+    fn parts(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
         for words in pieces(&self.thought.words) {
             let details: Vec<Value> = self.thought.piece(words).into_iter().collect();
-            deltas.push(json!({
+            parts.push(Part::Delta(json!({
                 "role": "assistant", "content": "", "reasoning": words, "reasoning_details": details,
-            }));
+            })));
         }
-        deltas.extend(self.thought.seals.iter().map(seal));
-        for text in pieces(&self.text) {
-            deltas.push(json!({ "role": "assistant", "content": text }));
-        }
+        let sealed = |details: &[Value]| {
+            details
+                .iter()
+                .map(seal)
+                .map(Part::Delta)
+                .collect::<Vec<_>>()
+        };
+        parts.extend(sealed(&self.thought.seals));
+        parts.extend(
+            pieces(&self.text)
+                .into_iter()
+                .map(|text| Part::Text(text.to_owned())),
+        );
         for text in pieces(self.refusal.as_deref().unwrap_or_default()) {
-            deltas.push(json!({ "role": "assistant", "content": "", "refusal": text }));
+            parts.push(Part::Delta(
+                json!({ "role": "assistant", "content": "", "refusal": text }),
+            ));
         }
         if !self.annotations.is_empty() {
-            deltas.push(
-                json!({ "role": "assistant", "content": "", "annotations": self.annotations }),
-            );
+            let delta =
+                json!({ "role": "assistant", "content": "", "annotations": self.annotations });
+            parts.push(Part::Delta(delta));
         }
-        deltas.extend(self.call_deltas());
-        deltas.extend(self.thought.late.iter().map(seal));
-        deltas
+        parts.extend(self.call_deltas().into_iter().map(Part::Delta));
+        parts.extend(sealed(&self.thought.late));
+        parts
     }
 
     fn call_deltas(&self) -> Vec<Value> {

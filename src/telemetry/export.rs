@@ -284,20 +284,12 @@ impl Gate {
     fn complain(&self) {
         let dropped = self.counts.dropped.load(Ordering::Relaxed);
         let failed = self.counts.failed.load(Ordering::Relaxed);
-        let mut complaint = self
+        let due = self
             .complaint
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_too_soon = complaint
-            .last
-            .is_some_and(|last| last.elapsed() < BETWEEN_COMPLAINTS);
-        if dropped + failed == complaint.lost_then || is_too_soon {
-            return;
-        }
-        let lost = dropped + failed - complaint.lost_then;
-        complaint.last = Some(Instant::now());
-        complaint.lost_then = dropped + failed;
-        drop(complaint);
+            .unwrap_or_else(PoisonError::into_inner)
+            .due(dropped + failed, Instant::now());
+        let Some(lost) = due else { return };
         let reason = self.last_failure.get();
         tracing::warn!(
             spans.lost = lost,
@@ -306,6 +298,22 @@ impl Gate {
             error = reason.as_deref().unwrap_or("too many spans at once"),
             "spans were lost on their way to the OTLP collector; runs are not affected"
         );
+    }
+}
+
+impl Complaint {
+    /// How many spans were lost since the last complaint, when it is time for another.
+    fn due(&mut self, lost: u64, now: Instant) -> Option<u64> {
+        let is_too_soon = self
+            .last
+            .is_some_and(|last| now.duration_since(last) < BETWEEN_COMPLAINTS);
+        if lost == self.lost_then || is_too_soon {
+            return None;
+        }
+        let since = lost - self.lost_then;
+        self.last = Some(now);
+        self.lost_then = lost;
+        Some(since)
     }
 }
 
@@ -417,4 +425,22 @@ fn resource(settings: &Settings) -> Resource {
         builder = builder.with_service_name(name.clone());
     }
     builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_told_at_once_and_the_next_one_a_minute_later() {
+        let mut complaint = Complaint::default();
+        let now = Instant::now();
+        let later = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(complaint.due(0, now), None);
+        assert_eq!(complaint.due(5, now), Some(5));
+        assert_eq!(complaint.due(9, later(59)), None);
+        assert_eq!(complaint.due(12, later(60)), Some(7));
+        assert_eq!(complaint.due(12, later(600)), None);
+        assert_eq!(complaint.due(13, later(601)), Some(1));
+    }
 }

@@ -173,9 +173,9 @@ async fn parallel_calls_whose_arguments_interleave_are_kept_apart() {
     let claude = Claude::new(&stage);
     let write = |name: &str, text: &str| json!({ "name": "Write", "args": { "file_path": claude.file(name), "content": text.repeat(20) } });
     let tools = json!([
-        write("a.txt", "first "),
-        write("b.txt", "second "),
-        write("c.txt", "third ")
+        write("a.txt", "first line\n"),
+        write("b.txt", "second line\n"),
+        write("c.txt", "third line\n")
     ]);
     let told = claude
         .ask(&json!([
@@ -185,9 +185,9 @@ async fn parallel_calls_whose_arguments_interleave_are_kept_apart() {
         .await;
     assert_eq!(told.answer(), "Written.");
     told.no_tool_failed();
-    assert_eq!(claude.read("a.txt"), "first ".repeat(20));
-    assert_eq!(claude.read("b.txt"), "second ".repeat(20));
-    assert_eq!(claude.read("c.txt"), "third ".repeat(20));
+    assert_eq!(claude.read("a.txt"), "first line\n".repeat(20));
+    assert_eq!(claude.read("b.txt"), "second line\n".repeat(20));
+    assert_eq!(claude.read("c.txt"), "third line\n".repeat(20));
     all_went_well(&stage, 2).await;
     stage.close().await;
 }
@@ -401,7 +401,7 @@ async fn ctrl_c_in_mid_stream_frees_the_upstream_and_cancels_the_run() {
         })
         .await;
     let runs = stage.runs(1).await;
-    assert_eq!(runs[0]["state"], "Cancelled");
+    assert_eq!(runs[0]["state"], "Cancelled", "{:#}", runs[0]);
     assert!(
         runs[0]["facts"]["gen_ai.usage.output_tokens"]
             .as_i64()

@@ -60,7 +60,7 @@ async fn a_round_of_the_demo_has_no_fault() {
         "{report}"
     );
     assert!(
-        report.tool_calls >= 10 && report.thoughts >= 8,
+        report.tool_calls >= 10 && report.thoughts >= 7,
         "{report:?}"
     );
     let refused: Vec<String> = stage

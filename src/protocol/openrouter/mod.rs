@@ -5,5 +5,6 @@ pub mod chunk;
 pub mod error;
 mod hints;
 mod overflow;
+mod pricing;
 mod reason;
 mod wait;

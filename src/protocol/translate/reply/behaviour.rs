@@ -171,6 +171,20 @@ fn a_web_search_is_shown_with_its_hits_and_citations() {
 }
 
 #[test]
+fn an_excerpt_cut_inside_a_character_costs_nothing() {
+    let settings = ReplySettings {
+        web_search: true,
+        ..quiet()
+    };
+    let cut = "data: {\"choices\":[{\"delta\":{\"content\":\"x\",\"annotations\":[{\"url_citation\":{\"url\":\"u\",\"content\":\"a\\ud83d\"}}]}}]}\n\n";
+    let (received, ..) = replay_with(&settings, &(cut.to_owned() + &ended(vec![], "stop")));
+    assert_eq!(
+        received.content()[2]["citations"][0]["cited_text"],
+        "a\u{fffd}"
+    );
+}
+
+#[test]
 fn a_web_search_of_a_whole_completion_stands_before_its_text() {
     let settings = ReplySettings {
         web_search: true,
@@ -346,9 +360,9 @@ fn what_is_no_chunk_is_an_error_before_the_finish_and_nothing_after_it() {
 #[test]
 fn a_peek_tells_errors_from_beginnings() {
     let error = stream(&[json!({"error": {"code": 429, "message": "slow"}, "choices": []})]);
-    assert!(matches!(peek(error.as_bytes()), Peek::Error(error) if error.status == 429));
+    assert!(matches!(peek(error.as_bytes()), Peek::Error(error) if error.api.status == 429));
     let failed = stream(&[finish("error")]);
-    assert!(matches!(peek(failed.as_bytes()), Peek::Error(error) if error.status == 529));
+    assert!(matches!(peek(failed.as_bytes()), Peek::Error(error) if error.api.status == 529));
     assert_eq!(peek(stream(&[text("")]).as_bytes()), Peek::Fine);
     assert_eq!(peek(b"data: {\"id\":"), Peek::More);
     assert_eq!(peek(b""), Peek::More);

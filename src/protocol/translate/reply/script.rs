@@ -37,8 +37,7 @@ pub(super) fn stream(chunks: &[Value]) -> String {
 }
 
 pub(super) fn delta(delta: Value) -> Value {
-    let mut chunk = json!({"id": "gen-1", "provider": "P", "model": "openai/gpt-5", "object": "chat.completion.chunk",
-        "choices": [{"index": 0, "finish_reason": null, "native_finish_reason": null}]});
+    let mut chunk = json!({"id": "gen-1", "provider": "P", "model": "openai/gpt-5", "choices": [{"finish_reason": null}]});
     chunk["choices"][0]["delta"] = delta;
     chunk
 }
@@ -102,7 +101,7 @@ pub(super) fn push_all(settings: ReplySettings, pieces: &[&[u8]]) -> (Vec<u8>, S
 pub(super) fn replay_with(settings: &ReplySettings, stream: &str) -> (Received, Summary, String) {
     let bytes = stream.as_bytes();
     let (out, summary) = push_all(settings.clone(), &[bytes]);
-    let step = if bytes.len() <= 1600 {
+    let step = if bytes.len() <= 1000 {
         1
     } else {
         bytes.len() / 61
