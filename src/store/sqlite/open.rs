@@ -148,7 +148,8 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn connect(file: &Path) -> rusqlite::Result<Connection> {
+/// A connection that writes.
+pub(super) fn connect(file: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Before the first table is made: it cannot be changed later.
