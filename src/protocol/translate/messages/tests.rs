@@ -127,7 +127,7 @@ fn p16_a_call_without_a_result_is_answered_and_a_result_without_a_call_is_left_o
         sent_result("b", "B"),
         assistant("done")
     ]);
-    let sent = to(messages.clone(), "mistralai/devstral");
+    let sent = to(messages.clone(), GPT);
     assert_eq!(
         sent.as_array().unwrap()[..5],
         expected.as_array().unwrap()[..]
@@ -226,6 +226,45 @@ fn p08_ids_that_stand_twice_are_told_apart_the_same_way_each_time() {
     assert_eq!(
         (&twice[2], &twice[3]),
         (&sent_result("x", "1"), &sent_result("x_2", "2"))
+    );
+}
+
+#[test]
+fn mistral_gets_ids_of_its_own_form_and_no_user_behind_a_tool() {
+    let messages = json!([
+        user("go"),
+        assistant(json!([call("toolu_01"), call("aB3dE6gH9")])),
+        user(json!([
+            result("toolu_01", "1"),
+            result("aB3dE6gH9", "2"),
+            text("more")
+        ])),
+        assistant(json!([call("toolu_02")])),
+        user(json!([result("toolu_02", "3")]))
+    ]);
+    let sent = to(messages, "mistralai/devstral-medium");
+    let id = sent[2]["tool_call_id"].as_str().unwrap();
+    assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    assert_eq!(sent[1]["tool_calls"][0]["id"], id);
+    assert_eq!(sent[3]["tool_call_id"], "aB3dE6gH9");
+    let roles: Vec<_> = sent
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["role"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        roles,
+        [
+            "user",
+            "assistant",
+            "tool",
+            "tool",
+            "assistant",
+            "user",
+            "assistant",
+            "tool"
+        ]
     );
 }
 
