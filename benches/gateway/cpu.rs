@@ -3,7 +3,7 @@
 //! The scheduler's own count per thread (`schedstat`) is exact; the classic one (`stat`) goes in steps of 10 ms, but also
 //! holds what ended threads used. The larger of the two differences is taken.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -24,23 +24,45 @@ pub(crate) struct Meter {
 /// Processor time up to some moment.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
-    threads: HashMap<u32, Duration>,
+    threads: HashMap<u32, Thread>,
     ticks: Duration,
 }
 
+#[derive(Debug)]
+struct Thread {
+    name: String,
+    used: Duration,
+}
+
+/// Processor time between two moments.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) total: Duration,
+    /// By name of thread, threads of one kind together.
+    pub(crate) by_thread: BTreeMap<String, Duration>,
+}
+
 impl Usage {
-    fn since(&self, before: &Self) -> Duration {
-        let spent = |(thread, now): (&u32, &Duration)| {
-            now.saturating_sub(before.threads.get(thread).copied().unwrap_or_default())
-        };
-        let exact: Duration = self.threads.iter().map(spent).sum();
+    fn since(&self, before: &Self) -> Spent {
+        let mut spent = Spent::default();
+        for (id, now) in &self.threads {
+            let earlier = before
+                .threads
+                .get(id)
+                .map_or(Duration::ZERO, |thread| thread.used);
+            let used = now.used.saturating_sub(earlier);
+            spent.total += used;
+            *spent.by_thread.entry(now.name.clone()).or_default() += used;
+        }
         let coarse = self.ticks.saturating_sub(before.ticks);
         // Two ticks of rounding are no sign of threads that ended.
-        if coarse > exact + 2 * TICK {
-            coarse
-        } else {
-            exact
+        if coarse > spent.total + 2 * TICK {
+            spent
+                .by_thread
+                .insert("ended threads".to_owned(), coarse - spent.total);
+            spent.total = coarse;
         }
+        spent
     }
 }
 
@@ -53,27 +75,22 @@ impl Meter {
         let mut usage = Usage::default();
         for pid in self.processes() {
             usage.ticks += ticks(pid).unwrap_or_default();
-            for thread in threads(pid) {
-                let path = format!("/proc/{pid}/task/{thread}/schedstat");
-                let text = fs::read_to_string(path).unwrap_or_default();
-                let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
-                usage
-                    .threads
-                    .insert(thread, Duration::from_nanos(nanos.unwrap_or(0)));
-            }
+            usage
+                .threads
+                .extend(threads(pid).into_iter().map(|id| (id, thread(pid, id))));
         }
         usage
     }
 
     /// What was used since `before`, once the process has finished what a load left behind (such as its records).
-    pub(crate) async fn settled_since(self, before: &Usage) -> Duration {
+    pub(crate) async fn settled_since(self, before: &Usage) -> Spent {
         let started = Instant::now();
         let mut last = self.read();
         let mut quiet = 0;
         while quiet < QUIET_LOOKS && started.elapsed() < LONGEST_SETTLING {
             tokio::time::sleep(LOOK_EVERY).await;
             let now = self.read();
-            quiet = if now.since(&last) < QUIET {
+            quiet = if now.since(&last).total < QUIET {
                 quiet + 1
             } else {
                 0
@@ -148,6 +165,26 @@ fn threads(pid: u32) -> Vec<u32> {
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect()
+}
+
+fn thread(pid: u32, id: u32) -> Thread {
+    let read = |file: &str| {
+        fs::read_to_string(format!("/proc/{pid}/task/{id}/{file}")).unwrap_or_default()
+    };
+    let schedstat = read("schedstat");
+    let nanos = schedstat
+        .split(' ')
+        .next()
+        .and_then(|nanos| nanos.parse().ok());
+    // Workers of one kind are told apart by a number at the end.
+    let name = read("comm")
+        .trim()
+        .trim_end_matches(|last: char| last.is_ascii_digit() || "-:_ ".contains(last))
+        .to_owned();
+    Thread {
+        name,
+        used: Duration::from_nanos(nanos.unwrap_or(0)),
+    }
 }
 
 fn ticks(pid: u32) -> Option<Duration> {

@@ -140,7 +140,7 @@ impl Crowd {
         if let Some((meter, usage, _)) = before {
             let spent = meter.settled_since(&usage).await;
             let chunks = self.streams as f64 * f64::from(self.chunks);
-            fresh.cpu_per_chunk = Some(spent.as_secs_f64() * 1e6 / chunks);
+            fresh.cpu_per_chunk = Some(spent.total.as_secs_f64() * 1e6 / chunks);
             fresh.per_stream = per_stream;
             fresh.peak = Some(meter.peak() as f64);
         }

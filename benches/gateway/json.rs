@@ -41,7 +41,7 @@ fn sample(sample: &Sample) -> Value {
     json!({
         "requests": sample.requests, "p50_us": sample.p50, "p99_us": sample.p99, "max_us": sample.max,
         "per_second": sample.per_second, "first_token_us": sample.first_token, "cpu_us": sample.cpu,
-        "cpu_us_per_chunk": sample.cpu_per_chunk, "failures": sample.failures, "first_failure": sample.first_failure,
+        "cpu_us_per_chunk": sample.cpu_per_chunk, "cpu_us_by_thread": sample.cpu_by_thread, "failures": sample.failures, "first_failure": sample.first_failure,
         "upstream_calls": sample.upstream_calls,
     })
 }

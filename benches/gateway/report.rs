@@ -72,7 +72,37 @@ pub(crate) fn load(rounds: &Rounds<Sample>) -> io::Result<()> {
     {
         ratio_row(&mut out, rounds)?;
     }
+    threads(&mut out, rounds.of(Way::Dagway))?;
     writeln!(out)
+}
+
+/// Which threads of Dagway used the processor, the busiest first.
+fn threads(out: &mut impl Write, samples: &[Sample]) -> io::Result<()> {
+    let mut names: Vec<(&String, f64)> = Vec::new();
+    for name in samples
+        .iter()
+        .flat_map(|sample| sample.cpu_by_thread.keys())
+    {
+        if names.iter().all(|(known, _)| *known != name) {
+            let rounds = samples
+                .iter()
+                .map(|sample| sample.cpu_by_thread.get(name).copied().unwrap_or(0.0));
+            names.push((name, median(rounds).unwrap_or(0.0)));
+        }
+    }
+    names.sort_unstable_by(|left, right| right.1.total_cmp(&left.1));
+    names.retain(|(_, micros)| *micros >= 0.1);
+    if names.is_empty() {
+        return Ok(());
+    }
+    let parts = names
+        .iter()
+        .map(|(name, micros)| format!("{name} {}", number(Some(*micros))));
+    writeln!(
+        out,
+        "  of dagway's CPU µs: {}",
+        parts.collect::<Vec<_>>().join(" · ")
+    )
 }
 
 fn ratio_row(out: &mut impl Write, rounds: &Rounds<Sample>) -> io::Result<()> {

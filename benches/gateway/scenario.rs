@@ -1,10 +1,12 @@
 //! What is measured: the list of loads, and how one of them is put on one target.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::bodies::Size;
+use crate::cpu::Spent;
 use crate::load::{Crew, Stop, Tally};
 use crate::stats::percentile;
 use crate::target::Target;
@@ -47,6 +49,8 @@ pub(crate) struct Sample {
     pub(crate) first_token: Option<f64>,
     pub(crate) cpu: Option<f64>,
     pub(crate) cpu_per_chunk: Option<f64>,
+    /// Of the processor time a request, which kind of thread used how much.
+    pub(crate) cpu_by_thread: BTreeMap<String, f64>,
     pub(crate) failures: u64,
     pub(crate) first_failure: Option<String>,
     /// Requests that the upstream saw for each that was sent; another number than 1 is a fault.
@@ -215,7 +219,7 @@ impl Scenario {
         Ok(self.sample(tally, spent, calls))
     }
 
-    fn sample(&self, tally: Tally, spent: Option<Duration>, calls: u64) -> Sample {
+    fn sample(&self, tally: Tally, spent: Option<Spent>, calls: u64) -> Sample {
         let mut latencies: Vec<Duration> = tally.shots.iter().map(|shot| shot.latency).collect();
         let mut first_tokens: Vec<Duration> = tally
             .shots
@@ -225,9 +229,13 @@ impl Scenario {
         latencies.sort_unstable();
         first_tokens.sort_unstable();
         let requests = latencies.len();
-        let cpu = spent
-            .filter(|_| requests > 0)
-            .map(|spent| micros(spent) / requests as f64);
+        let spent = spent.filter(|_| requests > 0);
+        let per_request = |time: Duration| micros(time) / requests as f64;
+        let cpu = spent.as_ref().map(|spent| per_request(spent.total));
+        let by_thread = spent.map(|spent| spent.by_thread).unwrap_or_default();
+        let by_thread = by_thread
+            .into_iter()
+            .map(|(name, time)| (name, per_request(time)));
         let cpu_per_chunk = match self.reply {
             Reply::Stream { chunks, .. } if chunks >= FEWEST_CHUNKS => {
                 cpu.map(|cpu| cpu / f64::from(chunks))
@@ -243,6 +251,7 @@ impl Scenario {
             first_token: (!first_tokens.is_empty()).then(|| micros(percentile(&first_tokens, 50))),
             cpu,
             cpu_per_chunk,
+            cpu_by_thread: by_thread.collect(),
             failures: tally.failures,
             first_failure: tally.first_failure,
             upstream_calls: calls as f64 / (requests as f64 + tally.failures as f64).max(1.0),
