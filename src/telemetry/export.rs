@@ -5,23 +5,21 @@
 //! its spans and a line in the log at most once a minute.
 //! This file must not know what a run is.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter,
     SpanProcessor,
 };
-use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 
+use super::collector;
+pub use super::collector::Settings;
 use super::probe::Probe;
 use super::transport::{LastFailure, Transport};
 
@@ -29,41 +27,6 @@ use super::transport::{LastFailure, Transport};
 const BETWEEN_COMPLAINTS: Duration = Duration::from_mins(1);
 /// Spans in one request to the collector.
 const MOST_SPANS_A_REQUEST: usize = 512;
-
-/// Where spans go, and how many may wait.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The collector, without `/v1/traces` (`OTEL_EXPORTER_OTLP_ENDPOINT`).
-    pub endpoint: String,
-    /// Sent with every request (`OTEL_EXPORTER_OTLP_HEADERS`).
-    pub headers: Vec<(String, SecretString)>,
-    /// The longest time that one request may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
-    pub timeout: Duration,
-    /// `service.name` (`OTEL_SERVICE_NAME`); without it the one among [`Settings::resource`], and else `dagway`.
-    pub service_name: Option<String>,
-    /// What else is known of the process (`OTEL_RESOURCE_ATTRIBUTES`).
-    pub resource: Vec<(String, String)>,
-    /// Spans that may wait for export.
-    pub queue: usize,
-    /// The longest time a span waits for others to go with it.
-    pub delay: Duration,
-}
-
-impl Settings {
-    /// The settings for a collector at `endpoint`, with everything else as it is by default.
-    #[must_use]
-    pub fn new(endpoint: impl Into<String>) -> Self {
-        Self {
-            endpoint: endpoint.into(),
-            headers: Vec::new(),
-            timeout: Duration::from_secs(10),
-            service_name: None,
-            resource: Vec::new(),
-            queue: 8192,
-            delay: Duration::from_secs(1),
-        }
-    }
-}
 
 /// Why spans cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -139,8 +102,8 @@ impl SpanExport {
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_http_client(transport)
-            .with_endpoint(traces_url(&settings.endpoint)?)
-            .with_headers(headers(&settings.headers)?)
+            .with_endpoint(collector::traces_url(&settings.endpoint)?)
+            .with_headers(collector::headers(&settings.headers)?)
             .with_timeout(settings.timeout)
             .build()?;
         Ok(Self::through(exporter, settings, last_failure))
@@ -163,7 +126,7 @@ impl SpanExport {
             .with_scheduled_delay(settings.delay)
             .build();
         let mut processor = BatchSpanProcessor::new(exporter, config);
-        let resource = resource(settings);
+        let resource = collector::resource(settings);
         processor.set_resource(&resource);
         let gate = Arc::new(Gate {
             processor,
@@ -378,53 +341,6 @@ impl SpanProcessor for Background {
 
 fn add(counter: &AtomicU64, spans: usize) {
     counter.fetch_add(u64::try_from(spans).unwrap_or(0), Ordering::Relaxed);
-}
-
-fn traces_url(endpoint: &str) -> Result<String, Error> {
-    let fault = || Error::Endpoint(endpoint.to_owned());
-    let url = reqwest::Url::parse(endpoint).map_err(|_| fault())?;
-    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
-    if !is_http {
-        return Err(fault());
-    }
-    Ok(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-}
-
-/// Checks the headers, because the exporter leaves out in silence what it cannot send.
-fn headers(pairs: &[(String, SecretString)]) -> Result<HashMap<String, String>, Error> {
-    let mut headers = HashMap::new();
-    for (name, value) in pairs {
-        let is_name = reqwest::header::HeaderName::try_from(name).is_ok();
-        let is_value = reqwest::header::HeaderValue::try_from(value.expose_secret()).is_ok();
-        if !is_name || !is_value {
-            return Err(Error::Header(name.clone()));
-        }
-        headers.insert(name.clone(), value.expose_secret().to_owned());
-    }
-    Ok(headers)
-}
-
-fn resource(settings: &Settings) -> Resource {
-    let given = settings
-        .resource
-        .iter()
-        .map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
-    let mut builder = Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.name", "dagway"),
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        ])
-        .with_attributes(
-            TelemetryResourceDetector
-                .detect()
-                .iter()
-                .map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
-        )
-        .with_attributes(given);
-    if let Some(name) = &settings.service_name {
-        builder = builder.with_service_name(name.clone());
-    }
-    builder.build()
 }
 
 #[cfg(test)]
