@@ -363,6 +363,7 @@ impl Scheduler {
     fn end(&mut self) -> State {
         let failure = self.failure.as_ref().or(self.reply_failure.as_ref());
         let state = match failure {
+            Some(failure) if failure.state == State::Cancelled => State::Cancelled,
             Some(_) => State::Failed,
             None if self.was_cancelled => State::Cancelled,
             None => State::Completed,

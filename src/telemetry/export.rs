@@ -179,16 +179,10 @@ impl SpanExport {
         Self { gate, provider }
     }
 
-    /// Hands over the spans of one trace: all of them or, when there is no room, none.
-    pub(super) fn send(&self, spans: &mut Vec<SpanData>) -> bool {
-        let is_admitted = self.gate.admit(spans.len());
-        if is_admitted {
-            for span in spans.drain(..) {
-                self.gate.processor.on_end(span);
-            }
-        }
-        spans.clear();
-        is_admitted
+    /// Takes places for the spans of one trace: for all of them or, when there is no room, for none.
+    pub(super) fn admit(&self, spans: usize) -> Option<Admission<'_>> {
+        let gate = &*self.gate;
+        gate.admit(spans).then(|| Admission { gate, left: spans })
     }
 
     /// For the spans of background work, which `tracing` opens.
@@ -248,6 +242,32 @@ impl SpanExport {
     }
 }
 
+/// Places in the queue that have been taken for one trace.
+#[derive(Debug)]
+pub(super) struct Admission<'a> {
+    gate: &'a Gate,
+    left: usize,
+}
+
+impl Admission<'_> {
+    /// Hands over the next span; one that has no place is left out.
+    pub(super) fn send(&mut self, span: SpanData) {
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            self.gate.processor.on_end(span);
+        }
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        self.gate
+            .counts
+            .waiting
+            .fetch_sub(self.left, Ordering::AcqRel);
+    }
+}
+
 impl Gate {
     /// Makes room for `spans`, or counts them as dropped. What is admitted the processor's queue has room for:
     /// places are taken here before the spans enter it, and given back after they have left it.
@@ -264,20 +284,12 @@ impl Gate {
     fn complain(&self) {
         let dropped = self.counts.dropped.load(Ordering::Relaxed);
         let failed = self.counts.failed.load(Ordering::Relaxed);
-        let mut complaint = self
+        let due = self
             .complaint
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_too_soon = complaint
-            .last
-            .is_some_and(|last| last.elapsed() < BETWEEN_COMPLAINTS);
-        if dropped + failed == complaint.lost_then || is_too_soon {
-            return;
-        }
-        let lost = dropped + failed - complaint.lost_then;
-        complaint.last = Some(Instant::now());
-        complaint.lost_then = dropped + failed;
-        drop(complaint);
+            .unwrap_or_else(PoisonError::into_inner)
+            .due(dropped + failed, Instant::now());
+        let Some(lost) = due else { return };
         let reason = self.last_failure.get();
         tracing::warn!(
             spans.lost = lost,
@@ -286,6 +298,22 @@ impl Gate {
             error = reason.as_deref().unwrap_or("too many spans at once"),
             "spans were lost on their way to the OTLP collector; runs are not affected"
         );
+    }
+}
+
+impl Complaint {
+    /// How many spans were lost since the last complaint, when it is time for another.
+    fn due(&mut self, lost: u64, now: Instant) -> Option<u64> {
+        let is_too_soon = self
+            .last
+            .is_some_and(|last| now.duration_since(last) < BETWEEN_COMPLAINTS);
+        if lost == self.lost_then || is_too_soon {
+            return None;
+        }
+        let since = lost - self.lost_then;
+        self.last = Some(now);
+        self.lost_then = lost;
+        Some(since)
     }
 }
 
@@ -397,4 +425,22 @@ fn resource(settings: &Settings) -> Resource {
         builder = builder.with_service_name(name.clone());
     }
     builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_told_at_once_and_the_next_one_a_minute_later() {
+        let mut complaint = Complaint::default();
+        let now = Instant::now();
+        let later = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(complaint.due(0, now), None);
+        assert_eq!(complaint.due(5, now), Some(5));
+        assert_eq!(complaint.due(9, later(59)), None);
+        assert_eq!(complaint.due(12, later(60)), Some(7));
+        assert_eq!(complaint.due(12, later(600)), None);
+        assert_eq!(complaint.due(13, later(601)), Some(1));
+    }
 }

@@ -205,17 +205,17 @@ fn distance(one: &str, other: &str) -> usize {
 pub enum Family {
     /// Anthropic.
     Claude,
-    /// OpenAI.
+    /// GPT and the o series.
     OpenAi,
     /// Google's Gemini.
     Gemini,
-    /// DeepSeek.
+    /// The models called `deepseek`.
     DeepSeek,
     /// Moonshot's Kimi.
     Kimi,
     /// Alibaba's Qwen.
     Qwen,
-    /// MiniMax.
+    /// The models called `minimax`.
     MiniMax,
     /// Z.AI's GLM.
     Glm,

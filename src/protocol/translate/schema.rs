@@ -1,7 +1,7 @@
 //! JSON Schemas in the dialect that a model's provider understands.
 //!
 //! Google takes a subset and refuses a request for one keyword too many; what is lost is told in the description where
-//! a model can use it. OpenAI's strict mode wants every property required and no others, and refuses a schema that says less.
+//! a model can use it. Strict mode wants every property required and no others, and refuses a schema that says less.
 //! This file must not know what the schemas are for.
 
 use std::borrow::Cow;
@@ -38,6 +38,8 @@ const GOOGLES: [&str; 22] = [
 const FORMATS: [&str; 6] = ["enum", "date-time", "int32", "int64", "float", "double"];
 /// How often a definition may be put in place of a reference to it, one inside the other.
 const DEEPEST_REFERENCE: usize = 4;
+/// How deep a schema may be nested, references followed: deeper ones would exhaust the stack.
+const DEEPEST: usize = 64;
 /// How often altogether: a hostile schema of a hundred references to itself would grow a millionfold.
 const MOST_REFERENCES: usize = 200;
 
@@ -51,10 +53,10 @@ pub fn for_google(schema: &str) -> String {
         whole: &whole,
         followed: Cell::new(0),
     };
-    reader.clean(&whole, 0).to_string()
+    reader.clean(&whole, Depth::default()).to_string()
 }
 
-/// Says whether a schema may be enforced in OpenAI's strict mode.
+/// Says whether a schema may be enforced in strict mode.
 #[must_use]
 pub fn is_strict(schema: &Value) -> bool {
     match schema {
@@ -77,29 +79,45 @@ pub fn is_strict(schema: &Value) -> bool {
     }
 }
 
+/// How far inside the schema a part of it is.
+#[derive(Clone, Copy, Default)]
+struct Depth {
+    levels: usize,
+    references: usize,
+}
+
 struct Reader<'v> {
     whole: &'v Value,
     followed: Cell<usize>,
 }
 
 impl Reader<'_> {
-    fn clean(&self, schema: &Value, references: usize) -> Value {
+    fn clean(&self, schema: &Value, depth: Depth) -> Value {
+        // `true` and `{}` mean anything, which Google can only be told as an object.
+        let anything = json!({ "type": "object" });
         let Value::Object(fields) = schema else {
-            // `true` and `{}` mean anything, which Google can only be told as an object.
-            return json!({ "type": "object" });
+            return anything;
         };
+        let mut inside = Depth {
+            levels: depth.levels + 1,
+            ..depth
+        };
+        if inside.levels > DEEPEST {
+            return anything;
+        }
         if let Some(target) = self.referenced(fields) {
             self.followed.set(self.followed.get() + 1);
+            inside.references += 1;
             let few = self.followed.get() <= MOST_REFERENCES;
-            return if few && references < DEEPEST_REFERENCE {
-                self.clean(target, references + 1)
+            return if few && inside.references <= DEEPEST_REFERENCE {
+                self.clean(target, inside)
             } else {
-                json!({ "type": "object" })
+                anything
             };
         }
         let mut clean = Map::new();
         for (key, value) in self.merged(fields).iter() {
-            self.keyword(&mut clean, key, value, references);
+            self.keyword(&mut clean, key, value, inside);
         }
         tidy(&mut clean);
         Value::Object(clean)
@@ -143,28 +161,25 @@ impl Reader<'_> {
         Cow::Owned(merged)
     }
 
-    fn keyword(&self, clean: &mut Map<String, Value>, key: &str, value: &Value, references: usize) {
+    fn keyword(&self, clean: &mut Map<String, Value>, key: &str, value: &Value, depth: Depth) {
         let cleaned_list = |value: &Value| match value {
-            Value::Array(items) => items
-                .iter()
-                .map(|item| self.clean(item, references))
-                .collect(),
+            Value::Array(items) => items.iter().map(|item| self.clean(item, depth)).collect(),
             _ => Value::Array(Vec::new()),
         };
         match (key, value) {
             ("properties", Value::Object(properties)) => {
                 let properties: Map<_, _> = properties
                     .iter()
-                    .map(|(name, schema)| (name.clone(), self.clean(schema, references)))
+                    .map(|(name, schema)| (name.clone(), self.clean(schema, depth)))
                     .collect();
                 clean.insert(key.to_owned(), Value::Object(properties));
             }
             ("items", Value::Object(_)) => {
-                clean.insert(key.to_owned(), self.clean(value, references));
+                clean.insert(key.to_owned(), self.clean(value, depth));
             }
             ("items", Value::Array(items)) => {
                 if let Some(first) = items.first() {
-                    clean.insert(key.to_owned(), self.clean(first, references));
+                    clean.insert(key.to_owned(), self.clean(first, depth));
                 }
             }
             ("anyOf" | "oneOf", Value::Array(_)) => {
@@ -319,6 +334,13 @@ mod tests {
         assert!(google(&schema).to_string().len() < 1000);
         let wide = json!({"$defs":{"n":{"type":"object","properties":{"a":{"$ref":"#/$defs/n"},"b":{"$ref":"#/$defs/n"}}}},"$ref":"#/$defs/n"});
         assert!(google(&wide).to_string().len() < 10_000);
+        let deep = format!(
+            "{}{}{}",
+            r#"{"items":"#.repeat(120),
+            r##"{"$ref":"#"}"##,
+            "}".repeat(120)
+        );
+        assert!(for_google(&deep).len() < 10_000);
         let many: Map<_, _> = (0..100)
             .map(|name| (name.to_string(), json!({"$ref":"#"})))
             .collect();

@@ -29,6 +29,8 @@ pub struct Wish {
     pub forced_tool: bool,
     /// The answer must fit a schema.
     pub formatted: bool,
+    /// The tool loop to go on with began without a thought that this model can read, and it is one that minds.
+    pub strange_loop: bool,
     /// The answer is the verdict of Claude Code's safety check, a word.
     pub verdict: bool,
 }
@@ -66,6 +68,12 @@ pub fn reasoning(wish: &Wish, target: &Target) -> (Reasoning, Option<Note>) {
     if wish.forced_tool && target.family == Family::Claude && (wanted || wish.effort.is_some()) {
         let note = Note::new(
             "reasoning was turned off, because Claude cannot reason when it must call a tool",
+        );
+        return (ability.off(target).0, Some(note));
+    }
+    if wish.strange_loop && (wanted || wish.effort.is_some()) {
+        let note = Note::new(
+            "reasoning was turned off until the next message of the user, because the tool calls under way began without a thought that this Claude can read",
         );
         return (ability.off(target).0, Some(note));
     }
@@ -245,12 +253,55 @@ mod tests {
         reasoning(wish, target).0
     }
 
+    const ADAPTIVE: Option<Thinking> = Some(Thinking::Adaptive);
+
     #[test]
-    fn thinking_and_effort_are_said_in_the_models_terms() {
-        let adaptive = target(
+    fn an_adaptive_model_is_told_how_hard() {
+        let claude = target(
             "anthropic/claude-opus-5.5",
             Some(ReasoningAbility::default()),
         );
+        let effort = |level| Reasoning::Effort(level);
+        for (thinking, wanted, expected) in [
+            (ADAPTIVE, None, Reasoning::Enabled),
+            (ADAPTIVE, Some(Effort::Max), effort(Level::Max)),
+            (Some(Thinking::BetweenTools), None, Reasoning::Enabled),
+            (Some(BUDGET), None, effort(Level::Xhigh)),
+            (None, None, Reasoning::Unsaid),
+            (None, Some(Effort::Low), effort(Level::Low)),
+        ] {
+            let wish = wish(thinking, wanted);
+            assert_eq!(said(&wish, &claude), expected, "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn a_model_with_levels_is_given_the_nearest() {
+        let all = [Level::Minimal, Level::Low, Level::Medium, Level::High];
+        let gpt = target("openai/gpt-5", Some(levels(&all)));
+        let small = Thinking::Enabled {
+            budget_tokens: 1024,
+        };
+        for (thinking, wanted, level) in [
+            (ADAPTIVE, Some(Effort::Max), Level::High),
+            (Some(BUDGET), Some(Effort::Medium), Level::Medium),
+            (Some(BUDGET), None, Level::High),
+            (Some(small), None, Level::Low),
+        ] {
+            let wish = wish(thinking, wanted);
+            assert_eq!(said(&wish, &gpt), Reasoning::Effort(level), "{wish:?}");
+        }
+        let unknown = Target::new("openai/gpt-9", None);
+        for (wish, level) in [
+            (wish(Some(BUDGET), None), Level::Xhigh),
+            (wish(ADAPTIVE, Some(Effort::High)), Level::High),
+        ] {
+            assert_eq!(said(&wish, &unknown), Reasoning::Effort(level), "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn p37_a_model_with_budgets_is_given_the_budget() {
         let budgeted = target(
             "anthropic/claude-sonnet-4.5",
             Some(ReasoningAbility {
@@ -258,82 +309,11 @@ mod tests {
                 ..ReasoningAbility::default()
             }),
         );
-        let gpt = target(
-            "openai/gpt-5",
-            Some(levels(&[
-                Level::Minimal,
-                Level::Low,
-                Level::Medium,
-                Level::High,
-            ])),
-        );
-        let unknown = Target::new("openai/gpt-9", None);
-        let thinking = Some(Thinking::Adaptive);
-        for (target, wish, expected) in [
-            (&adaptive, wish(thinking, None), Reasoning::Enabled),
-            (
-                &adaptive,
-                wish(thinking, Some(Effort::Max)),
-                Reasoning::Effort(Level::Max),
-            ),
-            (
-                &adaptive,
-                wish(Some(Thinking::BetweenTools), None),
-                Reasoning::Enabled,
-            ),
-            (
-                &adaptive,
-                wish(Some(BUDGET), None),
-                Reasoning::Effort(Level::Xhigh),
-            ),
-            (&adaptive, wish(None, None), Reasoning::Unsaid),
-            (
-                &adaptive,
-                wish(None, Some(Effort::Low)),
-                Reasoning::Effort(Level::Low),
-            ),
-            (
-                &budgeted,
-                wish(Some(BUDGET), None),
-                Reasoning::Budget(31_999),
-            ),
-            (
-                &budgeted,
-                wish(Some(BUDGET), Some(Effort::Low)),
-                Reasoning::Budget(31_999),
-            ),
-            (
-                &gpt,
-                wish(thinking, Some(Effort::Max)),
-                Reasoning::Effort(Level::High),
-            ),
-            (
-                &gpt,
-                wish(Some(BUDGET), Some(Effort::Medium)),
-                Reasoning::Effort(Level::Medium),
-            ),
-            (
-                &gpt,
-                wish(
-                    Some(Thinking::Enabled {
-                        budget_tokens: 1024,
-                    }),
-                    None,
-                ),
-                Reasoning::Effort(Level::Low),
-            ),
-            (
-                &unknown,
-                wish(Some(BUDGET), None),
-                Reasoning::Effort(Level::Xhigh),
-            ),
-            (
-                &unknown,
-                wish(thinking, Some(Effort::High)),
-                Reasoning::Effort(Level::High),
-            ),
-        ] {
-            assert_eq!(said(&wish, target), expected, "{} {wish:?}", target.id);
+        for effort in [None, Some(Effort::Low)] {
+            assert_eq!(
+                said(&wish(Some(BUDGET), effort), &budgeted),
+                Reasoning::Budget(31_999)
+            );
         }
     }
 

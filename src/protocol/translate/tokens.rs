@@ -51,7 +51,7 @@ trait Texts<'a> {
     /// A text with JSON's escapes in it.
     fn escaped(&mut self, text: RawStr<'a>);
     /// A text as it is.
-    fn plain(&mut self, text: &Cow<'a, str>);
+    fn plain(&mut self, text: Cow<'a, str>);
 }
 
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl<'a> Texts<'a> for Bytes {
         self.0 += text.escaped().len() as u64;
     }
 
-    fn plain(&mut self, text: &Cow<'a, str>) {
+    fn plain(&mut self, text: Cow<'a, str>) {
         self.0 += text.len() as u64;
     }
 }
@@ -72,8 +72,8 @@ impl<'a> Texts<'a> for Vec<Cow<'a, str>> {
         self.push(text.decode());
     }
 
-    fn plain(&mut self, text: &Cow<'a, str>) {
-        self.push(text.clone());
+    fn plain(&mut self, text: Cow<'a, str>) {
+        self.push(text);
     }
 }
 
@@ -94,13 +94,13 @@ fn walk<'a>(request: &Request<'a>, texts: &mut impl Texts<'a>) -> u64 {
     for tool in &request.tools {
         match tool {
             Tool::Custom(tool) => {
-                texts.plain(&tool.name);
+                texts.plain(tool.name.clone());
                 if let Some(description) = tool.description {
                     texts.escaped(description);
                 }
-                texts.plain(&Cow::Borrowed(tool.schema.as_str()));
+                texts.plain(Cow::Borrowed(tool.schema.as_str()));
             }
-            Tool::Server(tool) => texts.plain(&tool.kind),
+            Tool::Server(tool) => texts.plain(tool.kind.clone()),
         }
     }
     fixed
@@ -111,8 +111,8 @@ fn walk_block<'a>(block: &Block<'a>, texts: &mut impl Texts<'a>) -> u64 {
         Block::Text(text) => texts.escaped(text.text),
         Block::Thinking { text, .. } => texts.escaped(*text),
         Block::ToolUse(call) | Block::ServerToolUse(call) => {
-            texts.plain(&call.name);
-            texts.plain(&Cow::Borrowed(call.input.as_str()));
+            texts.plain(call.name.clone());
+            texts.plain(Cow::Borrowed(call.input.as_str()));
             return TOOL;
         }
         Block::ToolResult(result) => {
@@ -134,10 +134,10 @@ fn walk_block<'a>(block: &Block<'a>, texts: &mut impl Texts<'a>) -> u64 {
         }
         Block::ServerResult(result) => {
             if let Some(content) = result.content {
-                texts.plain(&Cow::Borrowed(content.as_str()));
+                texts.plain(Cow::Borrowed(content.as_str()));
             }
         }
-        Block::ToolReference(name) => texts.plain(name),
+        Block::ToolReference(name) => texts.plain(name.clone()),
         Block::Compaction(Some(summary)) => texts.escaped(*summary),
         Block::RedactedThinking(_) | Block::Compaction(None) | Block::Marker(_) => {}
     }

@@ -1,7 +1,7 @@
 //! The names under which tools travel upstream, and the way back.
 //!
-//! Anthropic allows 128 characters and its clients send more kinds of them than OpenAI's
-//! `[A-Za-z0-9_-]{1,64}` knows, and Google wants a letter or `_` in front.
+//! Anthropic allows 128 characters and its clients send more kinds of them than the
+//! `[A-Za-z0-9_-]{1,64}` of chat completions, and Google wants a letter or `_` in front.
 //! A name that fits goes as it is. One that does not is cut and given a hash of the whole, so that the same
 //! name has the same form in every turn (a changed form would miss the prompt cache) and wherever it is computed.
 //! This file must not know what a tool is besides its name.

@@ -250,7 +250,7 @@ fn tool_use<'a>(
     Ok(ToolUse {
         id: needed(id, "id")?,
         name: needed(name, "name")?,
-        input: input.unwrap_or(Raw::checked("{}")),
+        input: input.unwrap_or(Raw::EMPTY_OBJECT),
         cache,
     })
 }

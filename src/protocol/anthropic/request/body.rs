@@ -164,13 +164,8 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    fn field(
-        &mut self,
-        seen: &mut Seen,
-        cursor: &mut Cursor<'a>,
-        key: &Cow<'a, str>,
-    ) -> Parsed<()> {
-        match key.as_ref() {
+    fn field(&mut self, seen: &mut Seen, cursor: &mut Cursor<'a>, key: &str) -> Parsed<()> {
+        match key {
             "model" => {
                 self.model = cursor.text()?;
                 seen.model = true;
@@ -210,8 +205,8 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
-    fn rare_field(&mut self, cursor: &mut Cursor<'a>, key: &Cow<'a, str>) -> Parsed<()> {
-        match key.as_ref() {
+    fn rare_field(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Parsed<()> {
+        match key {
             "stop_sequences" => {
                 self.stop_sequences = cursor
                     .nullable(|cursor| cursor.list(Cursor::text))?
@@ -244,7 +239,7 @@ impl<'a> Request<'a> {
                 }
                 None => {
                     let value = cursor.raw()?.to_raw_value();
-                    self.unknown.push((key.clone(), value));
+                    self.unknown.push((Cow::Owned(key.to_owned()), value));
                 }
             },
         }

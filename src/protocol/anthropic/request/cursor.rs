@@ -9,9 +9,7 @@ use std::borrow::Cow;
 
 use super::invalid::InvalidRequest;
 use super::raw::{Raw, RawStr};
-
-/// How deep values may be nested; the bits of [`Nesting`].
-const DEEPEST: u32 = 128;
+use super::scan::{DEEPEST, Scanner};
 
 type Parsed<T> = Result<T, InvalidRequest>;
 
@@ -28,28 +26,23 @@ pub(super) enum Kind {
     Other,
 }
 
-/// A place in a JSON text.
+/// A place in a JSON text, with the means to read what comes next.
 pub(super) struct Cursor<'a> {
-    text: &'a str,
-    at: usize,
-    /// How many objects and arrays are open around it.
-    depth: u32,
+    scan: Scanner<'a>,
 }
 
 impl<'a> Cursor<'a> {
     /// Stands before the first value of a text.
     pub(super) fn new(text: &'a str) -> Self {
         Self {
-            text,
-            at: 0,
-            depth: 0,
+            scan: Scanner::new(text),
         }
     }
 
     /// Says what comes next.
     pub(super) fn kind(&mut self) -> Kind {
-        self.space();
-        match self.byte() {
+        self.scan.space();
+        match self.scan.byte() {
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::Array,
             Some(b'"') => Kind::String,
@@ -132,9 +125,9 @@ impl<'a> Cursor<'a> {
         if self.kind() != Kind::String {
             return Err(self.mismatch("Input should be a valid string"));
         }
-        let start = self.at + 1;
-        self.skip_string()?;
-        Ok(RawStr::checked(self.slice(start, self.at - 1)))
+        let start = self.scan.at + 1;
+        self.scan.skip_string()?;
+        Ok(RawStr::checked(self.scan.slice(start, self.scan.at - 1)))
     }
 
     /// Reads a string and decodes it.
@@ -174,17 +167,17 @@ impl<'a> Cursor<'a> {
         if self.kind() != Kind::Bool {
             return Err(self.mismatch("Input should be a valid boolean"));
         }
-        let yes = self.byte() == Some(b't');
+        let yes = self.scan.byte() == Some(b't');
         self.skip()?;
         Ok(yes)
     }
 
     /// Reads any value and leaves it as it is.
     pub(super) fn raw(&mut self) -> Parsed<Raw<'a>> {
-        self.space();
-        let start = self.at;
+        self.scan.space();
+        let start = self.scan.at;
         self.skip()?;
-        Ok(Raw::checked(self.slice(start, self.at)))
+        Ok(Raw::checked(self.scan.slice(start, self.scan.at)))
     }
 
     /// Reads a value as `read` does and leaves it as it is.
@@ -192,10 +185,10 @@ impl<'a> Cursor<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Parsed<()>,
     ) -> Parsed<Raw<'a>> {
-        self.space();
-        let start = self.at;
+        self.scan.space();
+        let start = self.scan.at;
         read(self)?;
-        Ok(Raw::checked(self.slice(start, self.at)))
+        Ok(Raw::checked(self.scan.slice(start, self.scan.at)))
     }
 
     /// Reads an object and leaves it as it is.
@@ -208,100 +201,33 @@ impl<'a> Cursor<'a> {
 
     /// Steps over any value, checking it.
     pub(super) fn skip(&mut self) -> Parsed<()> {
-        let mut nesting = Nesting::default();
-        loop {
-            self.space();
-            let opened = match self.byte() {
-                Some(b'"') => {
-                    self.skip_string()?;
-                    false
-                }
-                Some(b'{') => self.enter(&mut nesting, true)?,
-                Some(b'[') => self.enter(&mut nesting, false)?,
-                Some(b'-' | b'0'..=b'9') => {
-                    self.skip_number()?;
-                    false
-                }
-                _ => {
-                    self.skip_word()?;
-                    false
-                }
-            };
-            if !opened && self.leave(&mut nesting)? {
-                return Ok(());
-            }
-        }
+        self.scan.skip()
     }
 
     /// Proves that nothing but white space is left.
     pub(super) fn finish(mut self) -> Parsed<()> {
-        self.space();
-        match self.byte() {
+        self.scan.space();
+        match self.scan.byte() {
             None => Ok(()),
-            Some(_) => Err(self.syntax("something follows the end of the value")),
+            Some(_) => Err(self.scan.syntax("something follows the end of the value")),
         }
-    }
-
-    /// Enters an object or array; an object's first key is read. Says whether a value follows inside it.
-    fn enter(&mut self, nesting: &mut Nesting, object: bool) -> Parsed<bool> {
-        self.at += 1;
-        self.space();
-        let end = if object { b'}' } else { b']' };
-        if self.byte() == Some(end) {
-            self.at += 1;
-            return Ok(false);
-        }
-        if nesting.depth + self.depth >= DEEPEST {
-            return Err(self.syntax("it is nested more than 128 deep"));
-        }
-        nesting.push(object);
-        if object {
-            self.skip_key()?;
-        }
-        Ok(true)
-    }
-
-    /// Goes on after a value: closes what ends here, up to the next value. Says whether the outermost one has ended.
-    fn leave(&mut self, nesting: &mut Nesting) -> Parsed<bool> {
-        while let Some(in_object) = nesting.top() {
-            self.space();
-            match (self.byte(), in_object) {
-                (Some(b','), true) => {
-                    self.at += 1;
-                    self.space();
-                    self.skip_key()?;
-                    return Ok(false);
-                }
-                (Some(b','), false) => {
-                    self.at += 1;
-                    return Ok(false);
-                }
-                (Some(b'}'), true) | (Some(b']'), false) => {
-                    self.at += 1;
-                    nesting.pop();
-                }
-                (_, true) => return Err(self.syntax("expected `,` or `}`")),
-                (_, false) => return Err(self.syntax("expected `,` or `]`")),
-            }
-        }
-        Ok(true)
     }
 
     fn open(&mut self) -> Parsed<()> {
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return Err(self.syntax("it is nested more than 128 deep"));
+        self.scan.depth += 1;
+        if self.scan.depth > DEEPEST {
+            return Err(self.scan.syntax("it is nested more than 128 deep"));
         }
-        self.at += 1;
+        self.scan.at += 1;
         Ok(())
     }
 
     fn closes(&mut self, end: u8) -> bool {
-        self.space();
-        let closed = self.byte() == Some(end);
+        self.scan.space();
+        let closed = self.scan.byte() == Some(end);
         if closed {
-            self.at += 1;
-            self.depth -= 1;
+            self.scan.at += 1;
+            self.scan.depth -= 1;
         }
         closed
     }
@@ -310,11 +236,11 @@ impl<'a> Cursor<'a> {
         if self.closes(end) {
             return Ok(false);
         }
-        if self.byte() == Some(b',') {
-            self.at += 1;
+        if self.scan.byte() == Some(b',') {
+            self.scan.at += 1;
             return Ok(true);
         }
-        Err(self.syntax(if end == b'}' {
+        Err(self.scan.syntax(if end == b'}' {
             "expected `,` or `}`"
         } else {
             "expected `,` or `]`"
@@ -322,139 +248,21 @@ impl<'a> Cursor<'a> {
     }
 
     fn key(&mut self) -> Parsed<Cow<'a, str>> {
-        self.space();
-        let start = self.at + 1;
-        self.skip_key_string()?;
-        let key = RawStr::checked(self.slice(start, self.at - 1)).decode();
-        self.skip_colon()?;
+        self.scan.space();
+        let start = self.scan.at + 1;
+        self.scan.skip_key_string()?;
+        let key = RawStr::checked(self.scan.slice(start, self.scan.at - 1)).decode();
+        self.scan.skip_colon()?;
         Ok(key)
-    }
-
-    fn skip_key(&mut self) -> Parsed<()> {
-        self.skip_key_string()?;
-        self.skip_colon()
-    }
-
-    fn skip_key_string(&mut self) -> Parsed<()> {
-        if self.byte() == Some(b'"') {
-            self.skip_string()
-        } else {
-            Err(self.syntax("expected a key in double quotes"))
-        }
-    }
-
-    fn skip_colon(&mut self) -> Parsed<()> {
-        self.space();
-        if self.byte() != Some(b':') {
-            return Err(self.syntax("expected `:`"));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn skip_string(&mut self) -> Parsed<()> {
-        self.at += 1;
-        loop {
-            self.at = end_of_plain(self.text.as_bytes(), self.at);
-            match self.byte() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(b'\\') => self.skip_escape()?,
-                Some(_) => {
-                    return Err(self.syntax("a control character in a string is not escaped"));
-                }
-                None => return Err(self.syntax("a string does not end")),
-            }
-        }
-    }
-
-    fn skip_escape(&mut self) -> Parsed<()> {
-        let bytes = self.text.as_bytes();
-        match bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u')
-                if bytes
-                    .get(self.at + 2..self.at + 6)
-                    .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) =>
-            {
-                self.at += 6;
-            }
-            _ => return Err(self.syntax("an escape in a string is not one of JSON's")),
-        }
-        Ok(())
-    }
-
-    fn skip_number(&mut self) -> Parsed<()> {
-        if self.byte() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.byte() {
-            Some(b'0') => self.at += 1,
-            _ => self.skip_digits()?,
-        }
-        if self.byte() == Some(b'.') {
-            self.at += 1;
-            self.skip_digits()?;
-        }
-        if matches!(self.byte(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.byte(), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.skip_digits()?;
-        }
-        Ok(())
-    }
-
-    fn skip_digits(&mut self) -> Parsed<()> {
-        let start = self.at;
-        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        if self.at == start {
-            return Err(self.syntax("a number lacks a digit"));
-        }
-        Ok(())
-    }
-
-    fn skip_word(&mut self) -> Parsed<()> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        for word in ["true", "false", "null"] {
-            if rest.starts_with(word.as_bytes()) {
-                self.at += word.len();
-                return Ok(());
-            }
-        }
-        Err(self.syntax("expected a value"))
     }
 
     fn number_text(&mut self, wanted: &str) -> Parsed<&'a str> {
         if self.kind() != Kind::Number {
             return Err(self.mismatch(wanted));
         }
-        let start = self.at;
-        self.skip_number()?;
-        Ok(self.slice(start, self.at))
-    }
-
-    #[inline]
-    fn space(&mut self) {
-        while matches!(self.byte(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    #[inline]
-    fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn slice(&self, start: usize, end: usize) -> &'a str {
-        self.text
-            .get(start..end)
-            .expect("the cursor stops at ASCII bytes, which begin characters")
+        let start = self.scan.at;
+        self.scan.skip_number()?;
+        Ok(self.scan.slice(start, self.scan.at))
     }
 
     /// A value of another kind than was asked for, unless it is no value at all.
@@ -465,67 +273,6 @@ impl<'a> Cursor<'a> {
             Err(syntax) => syntax,
         }
     }
-
-    #[cold]
-    fn syntax(&self, what: &str) -> InvalidRequest {
-        let before = self.text.as_bytes().get(..self.at).unwrap_or_default();
-        let line = memchr::memchr_iter(b'\n', before).count() + 1;
-        let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |end| end + 1) + 1;
-        InvalidRequest::here(format!(
-            "The request body is not valid JSON: {what} at line {line} column {column}"
-        ))
-    }
-}
-
-/// Which of the open values are objects, one bit each.
-#[derive(Default)]
-struct Nesting {
-    objects: u128,
-    depth: u32,
-}
-
-impl Nesting {
-    fn push(&mut self, object: bool) {
-        self.objects = self.objects << 1 | u128::from(object);
-        self.depth += 1;
-    }
-
-    fn pop(&mut self) {
-        self.objects >>= 1;
-        self.depth -= 1;
-    }
-
-    fn top(&self) -> Option<bool> {
-        (self.depth > 0).then_some(self.objects & 1 == 1)
-    }
-}
-
-/// Finds the first byte from `at` on that means something inside a string: a quote, a backslash, a control character.
-#[inline]
-fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*eight);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        // A byte below n borrows into its highest bit when n is taken from it; false hits lie only behind true ones.
-        let hits = (word.wrapping_sub(ONES * 0x20) & !word
-            | quote.wrapping_sub(ONES) & !quote
-            | backslash.wrapping_sub(ONES) & !backslash)
-            & HIGHS;
-        if hits != 0 {
-            return at + hits.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while bytes
-        .get(at)
-        .is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-    {
-        at += 1;
-    }
-    at
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod message;
 mod options;
 mod preview;
 mod raw;
+mod scan;
 mod source;
 mod tool;
 

@@ -22,7 +22,10 @@ impl Serialize for Request<'_> {
         shape.serialize_field("tools", &self.tool_names())?;
         shape.serialize_field("tool_choice", &self.choice())?;
         shape.serialize_field("thinking", &self.thinking_word())?;
-        let effort = self.output_config.effort.map(|effort| effort.as_str());
+        let effort = self
+            .output_config
+            .effort
+            .map(super::options::Effort::as_str);
         shape.serialize_field("effort", &effort)?;
         shape.serialize_field("left_out", &self.left_out())?;
         shape.end()

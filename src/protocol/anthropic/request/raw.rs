@@ -6,11 +6,16 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::protocol::json_text;
+
 /// A JSON value as it stood in the body, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
+    /// `{}`.
+    pub(super) const EMPTY_OBJECT: Self = Self("{}");
+
     /// The caller has checked that `text` is one JSON value without white space around it.
     pub(super) fn checked(text: &'a str) -> Self {
         Self(text)
@@ -69,39 +74,7 @@ impl<'a> RawStr<'a> {
     /// The text itself; half a surrogate pair becomes U+FFFD.
     #[must_use]
     pub fn decode(self) -> Cow<'a, str> {
-        if memchr::memchr(b'\\', self.0.as_bytes()).is_none() {
-            return Cow::Borrowed(self.0);
-        }
-        let quoted = format!("\"{}\"", self.0);
-        match serde_json::from_str::<String>(&quoted) {
-            Ok(text) => Cow::Owned(text),
-            Err(_) => Cow::Owned(decode_lone_surrogates(&quoted)),
-        }
-    }
-}
-
-/// JavaScript clients that cut a text in the middle of an emoji send `\ud83d` alone, which no Rust string can hold.
-fn decode_lone_surrogates(quoted: &str) -> String {
-    serde_json::from_str::<LossyText>(quoted).map_or_else(|_| String::new(), |text| text.0)
-}
-
-struct LossyText(String);
-
-impl<'de> serde::Deserialize<'de> for LossyText {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl serde::de::Visitor<'_> for Bytes {
-            type Value = LossyText;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<LossyText, E> {
-                Ok(LossyText(String::from_utf8_lossy(bytes).into_owned()))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
+        json_text::unescape(self.0)
     }
 }
 

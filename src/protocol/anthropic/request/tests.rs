@@ -27,10 +27,6 @@ fn message(role: &str, content: &Value) -> String {
     body(&json!({"messages":[{"role":role,"content":content}]}))
 }
 
-fn refusal(body: &str) -> String {
-    Request::parse(body).unwrap_err().to_string()
-}
-
 #[test]
 fn a_request_can_be_carried_with_its_text() {
     let text = Arc::new(SMALLEST.to_owned());
@@ -146,207 +142,233 @@ fn the_type_of_a_block_may_stand_behind_its_content() {
     assert_eq!(kinds, ["tool_result", "image"]);
 }
 
+fn refusal(body: &str) -> String {
+    Request::parse(body).unwrap_err().to_string()
+}
+
+fn refuses(body: &str, words: &str) {
+    assert_eq!(refusal(body), words, "{body}");
+}
+
+fn refuses_field(name: &str, value: &Value, words: &str) {
+    refuses(&body(&json!({ name: value })), words);
+}
+
+fn refuses_block(role: &str, block: &Value, words: &str) {
+    refuses(&message(role, &json!([block])), words);
+}
+
 #[test]
-fn refusals_name_the_path_in_anthropics_words() {
-    let image = |media: &str| json!([{"type":"image","source":{"type":"base64","media_type":media,"data":"AA"}}]);
-    for (body, words) in [
-        (
-            body(&json!({"max_tokens":null})),
-            "max_tokens: Field required",
-        ),
-        (body(&json!({"messages":null})), "messages: Field required"),
-        (body(&json!({"model":null})), "model: Field required"),
-        (
-            body(&json!({"model":5})),
-            "model: Input should be a valid string",
-        ),
-        (
-            body(&json!({"model":""})),
-            "model: String should have at least 1 character",
-        ),
-        (
-            body(&json!({"max_tokens":"9"})),
-            "max_tokens: Input should be a valid integer",
-        ),
-        (
-            body(&json!({"max_tokens":1.5})),
-            "max_tokens: Input should be a valid integer",
-        ),
-        (
-            body(&json!({"max_tokens":-1})),
-            "max_tokens: Input should be greater than or equal to 0",
-        ),
-        (
-            body(&json!({"max_tokens":0})),
-            "max_tokens: Input should be greater than or equal to 1",
-        ),
-        (
-            body(&json!({"messages":{}})),
-            "messages: Input should be a valid list",
-        ),
-        (
-            body(&json!({"messages":[]})),
-            "messages: at least one message is required",
-        ),
-        (
-            body(&json!({"messages":[5]})),
-            "messages.0: Input should be a valid dictionary",
-        ),
-        (
-            body(&json!({"messages":[{"content":"a"}]})),
-            "messages.0.role: Field required",
-        ),
-        (
-            body(&json!({"messages":[{"role":"tool","content":"a"}]})),
-            "messages.0.role: Input should be 'user', 'assistant' or 'system'",
-        ),
-        (
-            body(&json!({"messages":[{"role":"user"}]})),
-            "messages.0.content: Field required",
-        ),
-        (
-            message("user", &json!([{"text":"a"}])),
-            "messages.0.content.0.type: Field required",
-        ),
-        (
-            message("user", &json!([{"type":"text"}])),
-            "messages.0.content.0.text: Field required",
-        ),
-        (
-            message("user", &json!([{"type":"text","text":null}])),
-            "messages.0.content.0.text: Input should be a valid string",
-        ),
-        (
-            message(
-                "user",
-                &json!([{"type":"tool_use","id":"1","name":"a","input":{}}]),
-            ),
-            "messages.0.content.0: `tool_use` blocks can only be in `assistant` messages",
-        ),
-        (
-            message(
-                "assistant",
-                &json!([{"type":"tool_result","tool_use_id":"1"}]),
-            ),
-            "messages.0.content.0: `tool_result` blocks can only be in `user` messages",
-        ),
-        (
-            message(
-                "assistant",
-                &json!([{"type":"tool_use","id":"1","name":"a","input":[]}]),
-            ),
-            "messages.0.content.0.input: Input should be a valid dictionary",
-        ),
-        (
-            message("system", &image("image/png")),
-            "messages.0.content.0: `image` blocks can only be in `user` messages",
-        ),
-        (
-            message("user", &image("image/bmp")),
-            "messages.0.content.0.source.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif' or 'image/webp'",
-        ),
-        (
-            message(
-                "user",
-                &json!([{"type":"document","source":{"type":"base64","media_type":"text/html","data":""}}]),
-            ),
-            "messages.0.content.0.source.media_type: Input should be 'application/pdf'",
-        ),
-        (
-            message(
-                "user",
-                &json!([{"type":"tool_result","tool_use_id":"1","content":[{"type":"thinking","thinking":""}]}]),
-            ),
-            "messages.0.content.0.content.0: Input tag 'thinking' found using 'type' does not match any of the expected tags: 'text', 'image', 'document', 'search_result', 'tool_reference', 'browser_state'",
-        ),
-        (
-            body(&json!({"system":5})),
-            "system: Input should be a valid string or list",
-        ),
-        (
-            body(&json!({"system":[{"type":"image","source":{"type":"url","url":"u"}}]})),
-            "system.0: Input tag 'image' found using 'type' does not match any of the expected tags: 'text'",
-        ),
-        (
-            body(&json!({"stream":"yes"})),
-            "stream: Input should be a valid boolean",
-        ),
-        (
-            body(&json!({"temperature":1.5})),
-            "temperature: Input should be less than or equal to 1",
-        ),
-        (
-            body(&json!({"top_p":-0.1})),
-            "top_p: Input should be greater than or equal to 0",
-        ),
-        (
-            body(&json!({"thinking":{"type":"enabled"}})),
-            "thinking.budget_tokens: Field required",
-        ),
-        (
-            body(&json!({"thinking":{"type":"enabled","budget_tokens":100}})),
-            "thinking.budget_tokens: Input should be greater than or equal to 1024",
-        ),
-        (
-            body(&json!({"thinking":{"type":"on"}})),
-            "thinking: Input tag 'on' found using 'type' does not match any of the expected tags: 'enabled', 'disabled', 'adaptive', 'between_tools'",
-        ),
-        (
-            body(&json!({"output_config":{"effort":"huge"}})),
-            "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'",
-        ),
-        (
-            body(&json!({"tools":[{"name":"a"}]})),
-            "tools.0.input_schema: Field required",
-        ),
-        (
-            body(&json!({"tools":[{"input_schema":{}}]})),
-            "tools.0.name: Field required",
-        ),
-        (
-            body(&json!({"tools":[{"name":"a","input_schema":{"type":"string"}}]})),
-            "tools.0.input_schema.type: Input should be 'object'",
-        ),
-        (
-            body(&json!({"tools":[{"name":"a","input_schema":{}},{"name":"a","input_schema":{}}]})),
-            "tools.1.name: Tool names must be unique, and `a` is taken",
-        ),
-        (
-            body(&json!({"tool_choice":{"type":"tool","name":"x"}})),
-            "tool_choice.name: Tool 'x' not found in provided tools",
-        ),
-        (
-            body(&json!({"tool_choice":{"type":"tool"}})),
-            "tool_choice.name: Field required",
-        ),
-        (
-            body(&json!({"tool_choice":{"type":"all"}})),
-            "tool_choice: Input tag 'all' found using 'type' does not match any of the expected tags: 'auto', 'any', 'tool', 'none'",
-        ),
-        (
-            body(&json!({"stop_sequences":[1]})),
-            "stop_sequences.0: Input should be a valid string",
-        ),
-        (
-            body(&json!({"cache_control":{"type":"forever"}})),
-            "cache_control.type: Input should be 'ephemeral'",
-        ),
-        ("[]".to_owned(), "body: Input should be a valid dictionary"),
-        (
-            String::new(),
-            "body: The request body is not valid JSON: expected a value at line 1 column 1",
-        ),
-        (
-            SMALLEST.replace("\"hi\"", "hi"),
-            "messages.0.content: The request body is not valid JSON: expected a value at line 1 column 66",
-        ),
-        (
-            format!("{SMALLEST}x"),
-            "body: The request body is not valid JSON: something follows the end of the value at line 1 column 73",
-        ),
-    ] {
-        assert_eq!(refusal(&body), words, "{body}");
+fn what_is_compulsory_is_asked_for_in_anthropics_words() {
+    for field in ["model", "max_tokens", "messages"] {
+        refuses_field(field, &json!(null), &format!("{field}: Field required"));
     }
+    refuses_field(
+        "model",
+        &json!(""),
+        "model: String should have at least 1 character",
+    );
+    refuses_field(
+        "max_tokens",
+        &json!(0),
+        "max_tokens: Input should be greater than or equal to 1",
+    );
+    refuses_field(
+        "messages",
+        &json!([]),
+        "messages: at least one message is required",
+    );
+}
+
+#[test]
+fn values_of_another_type_are_refused_in_anthropics_words() {
+    for (field, value, words) in [
+        ("model", json!(5), "a valid string"),
+        ("max_tokens", json!("9"), "a valid integer"),
+        ("max_tokens", json!(1.5), "a valid integer"),
+        ("max_tokens", json!(-1), "greater than or equal to 0"),
+        ("messages", json!({}), "a valid list"),
+        ("system", json!(5), "a valid string or list"),
+        ("stream", json!("yes"), "a valid boolean"),
+        ("temperature", json!(1.5), "less than or equal to 1"),
+        ("top_p", json!(-0.1), "greater than or equal to 0"),
+        ("thinking", json!([]), "a valid dictionary"),
+    ] {
+        refuses_field(field, &value, &format!("{field}: Input should be {words}"));
+    }
+    refuses_field(
+        "stop_sequences",
+        &json!([1]),
+        "stop_sequences.0: Input should be a valid string",
+    );
+    refuses_field(
+        "cache_control",
+        &json!({"type":"forever"}),
+        "cache_control.type: Input should be 'ephemeral'",
+    );
+    refuses_field(
+        "output_config",
+        &json!({"effort":"huge"}),
+        "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'",
+    );
+}
+
+#[test]
+fn faults_in_messages_are_named_by_index() {
+    let refuses = |message: Value, words: &str| refuses_field("messages", &json!([message]), words);
+    refuses(json!(5), "messages.0: Input should be a valid dictionary");
+    refuses(json!({"content":"a"}), "messages.0.role: Field required");
+    refuses(json!({"role":"user"}), "messages.0.content: Field required");
+    refuses(
+        json!({"role":"user","content":null}),
+        "messages.0.content: Input should be a valid list",
+    );
+    refuses(
+        json!({"role":"tool","content":"a"}),
+        "messages.0.role: Input should be 'user', 'assistant' or 'system'",
+    );
+}
+
+#[test]
+fn faults_in_blocks_are_named_by_index() {
+    let at = "messages.0.content.0";
+    refuses_block(
+        "user",
+        &json!({"text":"a"}),
+        &format!("{at}.type: Field required"),
+    );
+    refuses_block(
+        "user",
+        &json!({"type":"text"}),
+        &format!("{at}.text: Field required"),
+    );
+    refuses_block(
+        "user",
+        &json!({"type":"text","text":null}),
+        &format!("{at}.text: Input should be a valid string"),
+    );
+    let call = |input: Value| json!({"type":"tool_use","id":"1","name":"a","input":input});
+    refuses_block(
+        "assistant",
+        &call(json!([])),
+        &format!("{at}.input: Input should be a valid dictionary"),
+    );
+    let image = |media: &str| json!({"type":"image","source":{"type":"base64","media_type":media,"data":"AA"}});
+    refuses_block(
+        "user",
+        &image("image/bmp"),
+        &format!(
+            "{at}.source.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif' or 'image/webp'"
+        ),
+    );
+    let page =
+        json!({"type":"document","source":{"type":"base64","media_type":"text/html","data":""}});
+    refuses_block(
+        "user",
+        &page,
+        &format!("{at}.source.media_type: Input should be 'application/pdf'"),
+    );
+    let inner = json!({"type":"tool_result","tool_use_id":"1","content":[{"type":"thinking","thinking":""}]});
+    refuses_block(
+        "user",
+        &inner,
+        &format!(
+            "{at}.content.0: Input tag 'thinking' found using 'type' does not match any of the expected tags: 'text', 'image', 'document', 'search_result', 'tool_reference', 'browser_state'"
+        ),
+    );
+}
+
+#[test]
+fn blocks_stand_where_their_role_may_have_them() {
+    let at = "messages.0.content.0";
+    let call = json!({"type":"tool_use","id":"1","name":"a","input":{}});
+    refuses_block(
+        "user",
+        &call,
+        &format!("{at}: `tool_use` blocks can only be in `assistant` messages"),
+    );
+    let result = json!({"type":"tool_result","tool_use_id":"1"});
+    refuses_block(
+        "assistant",
+        &result,
+        &format!("{at}: `tool_result` blocks can only be in `user` messages"),
+    );
+    let image = json!({"type":"image","source":{"type":"url","url":"u"}});
+    refuses_block(
+        "system",
+        &image,
+        &format!("{at}: `image` blocks can only be in `user` messages"),
+    );
+    refuses_field(
+        "system",
+        &json!([image]),
+        "system.0: Input tag 'image' found using 'type' does not match any of the expected tags: 'text'",
+    );
+}
+
+#[test]
+fn faults_in_thinking_are_named() {
+    let refuses = |thinking: Value, words: &str| refuses_field("thinking", &thinking, words);
+    refuses(
+        json!({"type":"enabled"}),
+        "thinking.budget_tokens: Field required",
+    );
+    refuses(
+        json!({"type":"enabled","budget_tokens":100}),
+        "thinking.budget_tokens: Input should be greater than or equal to 1024",
+    );
+    refuses(
+        json!({"type":"on"}),
+        "thinking: Input tag 'on' found using 'type' does not match any of the expected tags: 'enabled', 'disabled', 'adaptive', 'between_tools'",
+    );
+}
+
+#[test]
+fn faults_in_tools_are_named_by_index() {
+    let refuses = |tools: Value, words: &str| refuses_field("tools", &tools, words);
+    refuses(
+        json!([{"name":"a"}]),
+        "tools.0.input_schema: Field required",
+    );
+    refuses(json!([{"input_schema":{}}]), "tools.0.name: Field required");
+    refuses(
+        json!([{"name":"a","input_schema":{"type":"string"}}]),
+        "tools.0.input_schema.type: Input should be 'object'",
+    );
+    refuses(
+        json!([{"name":"a","input_schema":{}},{"name":"a","input_schema":{}}]),
+        "tools.1.name: Tool names must be unique, and `a` is taken",
+    );
+    let refuses = |choice: Value, words: &str| refuses_field("tool_choice", &choice, words);
+    refuses(json!({"type":"tool"}), "tool_choice.name: Field required");
+    refuses(
+        json!({"type":"tool","name":"x"}),
+        "tool_choice.name: Tool 'x' not found in provided tools",
+    );
+    refuses(
+        json!({"type":"all"}),
+        "tool_choice: Input tag 'all' found using 'type' does not match any of the expected tags: 'auto', 'any', 'tool', 'none'",
+    );
+}
+
+#[test]
+fn what_is_no_json_is_refused_with_the_place() {
+    let no_json = "The request body is not valid JSON:";
+    refuses("[]", "body: Input should be a valid dictionary");
+    refuses(
+        "",
+        &format!("body: {no_json} expected a value at line 1 column 1"),
+    );
+    let unquoted = SMALLEST.replace("\"hi\"", "hi");
+    refuses(
+        &unquoted,
+        &format!("messages.0.content: {no_json} expected a value at line 1 column 66"),
+    );
+    let longer = format!("{SMALLEST}x");
+    refuses(
+        &longer,
+        &format!("body: {no_json} something follows the end of the value at line 1 column 73"),
+    );
 }
 
 #[test]

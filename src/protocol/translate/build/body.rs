@@ -10,7 +10,7 @@ use super::super::tools::{Choice, Tools};
 use super::breakpoints::Breakpoints;
 use super::conversation::Conversation;
 use super::writer::Writer;
-use super::{format, limits, offers};
+use super::{format, limits, offers, thoughts};
 use crate::protocol::anthropic::request::{InvalidRequest, Request};
 
 /// The longest `session_id` that the upstream takes.
@@ -103,7 +103,11 @@ impl Parts<'_> {
             _ => None,
         };
         out.key("model").string(&target.id);
-        offers::write(out, tools, messages, target, &mut breakpoints, notes);
+        if !tools.offers.is_empty() {
+            offers::write(out, tools, target, &mut breakpoints, notes);
+        } else if messages.has_calls() && !target.lacks(|known| known.tools) {
+            offers::write_history(out, messages);
+        }
         out.key("messages").array(|out| {
             Conversation::new(target, &mut breakpoints, notes).write(
                 out,
@@ -137,6 +141,7 @@ impl Parts<'_> {
             forced_tool: self.tools.choice.as_ref().is_some_and(Choice::is_forced),
             formatted: request.output_config.format.is_some(),
             verdict: is_verdict(request),
+            strange_loop: thoughts::loop_began_without(self.messages, self.target),
         };
         let (reasoning, note) = thinking::reasoning(&wish, self.target);
         notes.extend(note);

@@ -3,8 +3,8 @@
 //! A string where there is one text, parts where there are more: families that cache by breakpoints would otherwise see
 //! another prefix as soon as the breakpoint has moved on. For all others texts are joined, as some read strings only.
 
-use super::super::messages::{Assistant, Media, Messages, Part, Text, ToolTurn, Turn};
-use super::super::model::{Family, Target};
+use super::super::messages::{Media, Messages, Part, Text, ToolTurn, Turn};
+use super::super::model::Target;
 use super::super::note::Note;
 use super::breakpoints::{Breakpoints, Place};
 use super::thoughts::Thoughts;
@@ -13,8 +13,6 @@ use crate::protocol::anthropic::request::RawStr;
 
 const REMINDER: &str = "<system-reminder>";
 const UNSEEN: &str = "[An image stood here, which this model cannot see.]";
-const GO_ON: &str =
-    "Go on exactly where your last message ends. Do not repeat or introduce any of it.";
 
 /// Writes the messages, and notes what this model could not be given.
 pub(super) struct Conversation<'c> {
@@ -25,11 +23,13 @@ pub(super) struct Conversation<'c> {
     /// Images that could not be shown, and system messages that became text.
     pub(super) unseen: usize,
     pub(super) reminders: usize,
+    /// Whether the last message is a tool's.
+    pub(super) behind_tool: bool,
 }
 
 /// A piece of a user message about to be written.
 #[derive(Clone, Copy)]
-enum Piece<'t> {
+pub(super) enum Piece<'t> {
     Text(&'t Text<'t>),
     Reminder(&'t Text<'t>),
     Part(&'t Part<'t>),
@@ -49,6 +49,7 @@ impl<'c> Conversation<'c> {
             thoughts: Thoughts::default(),
             unseen: 0,
             reminders: 0,
+            behind_tool: false,
         }
     }
 
@@ -99,10 +100,11 @@ impl<'c> Conversation<'c> {
         }
     }
 
-    fn user(&mut self, out: &mut Writer, pieces: &mut Vec<Piece<'_>>) {
+    pub(super) fn user(&mut self, out: &mut Writer, pieces: &mut Vec<Piece<'_>>) {
         if pieces.is_empty() {
             return;
         }
+        self.part_from_tool(out);
         let all_text = !pieces.iter().any(|piece| matches!(piece, Piece::Part(_)));
         let cached = self.target.family.takes_cache_control();
         out.object(|out| {
@@ -184,7 +186,7 @@ impl<'c> Conversation<'c> {
         });
     }
 
-    fn texts(&mut self, out: &mut Writer, texts: &[&Text<'_>], place: Place) {
+    pub(super) fn texts(&mut self, out: &mut Writer, texts: &[&Text<'_>], place: Place) {
         let cached = self.target.family.takes_cache_control();
         match texts {
             [
@@ -204,50 +206,14 @@ impl<'c> Conversation<'c> {
 
     fn tool(&mut self, out: &mut Writer, turn: &ToolTurn<'_>) {
         let texts: Vec<&Text<'_>> = turn.texts.iter().collect();
+        let id = self.call_id(&turn.id);
         out.object(|out| {
             out.key("role").string("tool");
-            out.key("tool_call_id").string(&turn.id);
+            out.key("tool_call_id").string(&id);
             out.key("content");
             self.texts(out, &texts, Place::Messages);
         });
-    }
-
-    fn assistant(&mut self, out: &mut Writer, turn: &Assistant<'_>, last: bool) {
-        let prefill = last && turn.calls.is_empty();
-        let trimmed = if prefill {
-            without_space_at_the_end(turn)
-        } else {
-            None
-        };
-        let texts: Vec<&Text<'_>> = match &trimmed {
-            Some(trimmed) => trimmed.iter().collect(),
-            None => turn.texts.iter().collect(),
-        };
-        out.object(|out| {
-            out.key("role").string("assistant");
-            out.key("content");
-            if texts.is_empty() {
-                out.raw("null");
-            } else {
-                self.texts(out, &texts, Place::Messages);
-            }
-            self.thoughts.write(out, turn, self.target);
-            if !turn.calls.is_empty() {
-                out.key("tool_calls").array(|out| calls(out, turn));
-            }
-        });
-        if prefill && !self.goes_on_by_itself() {
-            self.notes.push(Note::new(
-                "the conversation ends with the beginning of an answer, which this model does not continue by itself, so it was asked to go on",
-            ));
-            self.user(out, &mut vec![Piece::Ours(GO_ON)]);
-        }
-    }
-
-    /// Whether the model takes the last message, when it is its own, as the beginning of its answer.
-    fn goes_on_by_itself(&self) -> bool {
-        let version = self.target.claude_version();
-        self.target.family == Family::Claude && version.is_some_and(|version| version < (4, 6))
+        self.behind_tool = true;
     }
 
     fn take_notes(&mut self) {
@@ -297,19 +263,6 @@ fn joined<'t>(piece: &Piece<'t>) -> impl Iterator<Item = &'t str> + use<'t> {
     ["\\n\\n", before, text, behind].into_iter()
 }
 
-fn calls(out: &mut Writer, turn: &Assistant<'_>) {
-    for call in &turn.calls {
-        out.object(|out| {
-            out.key("id").string(&call.id);
-            out.key("type").string("function");
-            out.key("function").object(|out| {
-                out.key("name").string(&call.name);
-                out.key("arguments").string(call.input.as_str());
-            });
-        });
-    }
-}
-
 fn address(out: &mut Writer, media: Media<'_>) {
     match media {
         Media::Url(url) => out.escaped(&[url.escaped()]),
@@ -320,41 +273,4 @@ fn address(out: &mut Writer, media: Media<'_>) {
             RawStr::escaped(data),
         ]),
     }
-}
-
-/// Providers refuse a last message of the model's that ends in white space.
-fn without_space_at_the_end<'a>(turn: &Assistant<'a>) -> Option<Vec<Text<'a>>> {
-    let last = turn.texts.last()?;
-    let mut kept: &str = &last.escaped;
-    loop {
-        let trimmed = kept.trim_end();
-        let cut = ["\\n", "\\t", "\\r"]
-            .into_iter()
-            .find_map(|escape| trimmed.strip_suffix(escape))
-            .filter(|before| ends_outside_an_escape(before));
-        match cut {
-            Some(before) => kept = before,
-            None if trimmed.len() == last.escaped.len() => return None,
-            None => {
-                kept = trimmed;
-                break;
-            }
-        }
-    }
-    let mut texts = turn.texts.clone();
-    if let Some(last) = texts.last_mut() {
-        last.escaped = kept.to_owned().into();
-    }
-    Some(texts)
-}
-
-/// `\\n` is a backslash and an n: an escape begins here only behind an even number of backslashes.
-fn ends_outside_an_escape(before: &str) -> bool {
-    before
-        .bytes()
-        .rev()
-        .take_while(|byte| *byte == b'\\')
-        .count()
-        % 2
-        == 0
 }

@@ -8,7 +8,7 @@ use super::super::note::Note;
 use super::super::schema;
 use super::super::tool_names::ToolNames;
 use super::writer::Writer;
-use crate::protocol::anthropic::request::Format;
+use crate::protocol::anthropic::request::{Format, RawStr};
 
 /// How a schema is put to a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) fn write(out: &mut Writer, format: &Format<'_>, way: Way, target: &Ta
 fn json_schema(out: &mut Writer, format: &Format<'_>, target: &Target) {
     let name = format
         .name
-        .map(|name| name.decode())
+        .map(RawStr::decode)
         .filter(|name| !name.is_empty());
     let name = name.as_deref().unwrap_or("answer");
     out.key("name").string(&ToolNames::default().outward(name));

@@ -6,7 +6,7 @@ use super::super::tokens;
 use super::writer::Writer;
 use crate::protocol::anthropic::request::Request;
 
-/// What OpenAI wants at least.
+/// What OpenRouter's models of the family `openai` want at least.
 const OPENAIS_LEAST: u64 = 16;
 /// How many `stop` texts the upstream takes.
 const MOST_STOPS: usize = 4;

@@ -3,6 +3,7 @@
 //! Most of a body is text that passes through, so it is written once, straight into the buffer that is sent:
 //! escaped texts are copied between quotes, schemas and tool inputs as they are.
 
+mod assistant;
 mod body;
 mod breakpoints;
 mod conversation;

@@ -10,12 +10,13 @@ use crate::protocol::anthropic::request::Request;
 use crate::protocol::translate::model::{Target, resolve};
 use crate::protocol::translate::{convert_messages, convert_tools, tokens};
 
-const MODELS: [&str; 5] = [
+const MODELS: [&str; 6] = [
     "anthropic/claude-sonnet-4.5",
     "anthropic/claude-opus-5.5",
     "openai/gpt-5",
     "google/gemini-3-pro",
     "deepseek/deepseek-v3.2",
+    "mistralai/devstral-medium",
 ];
 
 /// Runs a body through everything; a body that is taken must give JSON with messages that hold together.

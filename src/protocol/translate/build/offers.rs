@@ -34,17 +34,10 @@ pub(super) fn check(tools: &Tools<'_>, target: &Target) -> Result<(), InvalidReq
 pub(super) fn write(
     out: &mut Writer,
     tools: &Tools<'_>,
-    messages: &Messages<'_>,
     target: &Target,
     breakpoints: &mut Breakpoints,
     notes: &mut Vec<Note>,
 ) {
-    if tools.offers.is_empty() {
-        if messages.has_calls() && !target.lacks(|known| known.tools) {
-            history(out, messages);
-        }
-        return;
-    }
     out.key("tools").array(|out| {
         for offer in &tools.offers {
             match offer {
@@ -137,7 +130,7 @@ fn choose(out: &mut Writer, choice: &Choice<'_>, target: &Target, notes: &mut Ve
 }
 
 /// Some providers refuse calls in the history of tools that are not offered, so they are, but not to be called.
-fn history(out: &mut Writer, messages: &Messages<'_>) {
+pub(super) fn write_history(out: &mut Writer, messages: &Messages<'_>) {
     let names: BTreeSet<&str> = messages
         .turns
         .iter()

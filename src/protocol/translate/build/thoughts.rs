@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::super::envelope::Detail;
-use super::super::messages::{Assistant, Thought};
+use super::super::messages::{Assistant, Messages, Thought, Turn};
 use super::super::model::{Family, Target};
 use super::writer::Writer;
 
@@ -15,10 +15,39 @@ const HIDDEN: &str = "[REDACTED]";
 /// What was given back so far, and how much could not be.
 #[derive(Default)]
 pub(super) struct Thoughts {
-    /// Ids of details: OpenAI answers a repeated one with a masked error 500.
+    /// Ids of details: some providers answer a repeated one with a masked error 500.
     seen: HashSet<String>,
     /// Thoughts that this model cannot read.
     pub(super) dropped: usize,
+}
+
+/// Says whether a Claude with a thinking budget would refuse the conversation, because the tool loop that it is to go on
+/// with began without a thought of its own: another model began it, or the client dropped the thought.
+pub(super) fn loop_began_without(messages: &Messages<'_>, target: &Target) -> bool {
+    let budgeted = target
+        .claude_version()
+        .is_some_and(|version| version < (4, 6));
+    let goes_on = matches!(messages.turns.last(), Some(Turn::Tool(_)));
+    if !budgeted || !goes_on {
+        return false;
+    }
+    let first = messages
+        .turns
+        .iter()
+        .rev()
+        .take_while(|turn| matches!(turn, Turn::Tool(_) | Turn::Assistant(_)))
+        .filter_map(|turn| match turn {
+            Turn::Assistant(turn) => Some(turn),
+            _ => None,
+        })
+        .last();
+    first.is_some_and(|turn| {
+        let none = Thoughts::default();
+        !turn
+            .thoughts
+            .iter()
+            .any(|thought| none.has_details(thought, target))
+    })
 }
 
 /// An entry of `reasoning_details` made of Anthropic's own blocks.
@@ -44,11 +73,12 @@ impl Thoughts {
         for thought in &turn.thoughts {
             if self.has_details(thought, target) {
                 has_details = true;
-            } else if !self.add_plain(&mut plain, thought, target) {
+            } else if !Self::add_plain(&mut plain, thought, target) {
                 self.dropped += 1;
             }
         }
         if has_details {
+            self.dropped += usize::from(!plain.is_empty());
             out.key("reasoning_details")
                 .array(|out| self.details(out, turn, target));
         } else if !plain.is_empty() {
@@ -71,7 +101,7 @@ impl Thoughts {
     }
 
     /// Adds the text of a thought for a model that wants text; says whether anything could be used.
-    fn add_plain(&self, plain: &mut String, thought: &Thought<'_>, target: &Target) -> bool {
+    fn add_plain(plain: &mut String, thought: &Thought<'_>, target: &Target) -> bool {
         match thought {
             Thought::Packed(packed) => {
                 let (envelope, restored) = packed.as_ref();

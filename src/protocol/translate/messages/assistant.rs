@@ -17,12 +17,9 @@ pub(super) fn read<'a>(walk: &mut Walk<'a>, blocks: &[Block<'a>]) {
         && !walk.pairing.has_results()
         && matches!(walk.turns.last(), Some(Turn::Assistant(_)));
     let mut turn = Assistant::default();
-    if goes_on {
-        if let Some(Turn::Assistant(last)) = walk.turns.pop() {
-            turn = last;
-        }
-    } else {
-        walk.settle();
+    match walk.turns.pop_if(|_| goes_on) {
+        Some(Turn::Assistant(last)) => turn = last,
+        _ => walk.settle(),
     }
     for block in blocks {
         read_block(walk, &mut turn, block);
@@ -45,8 +42,8 @@ fn read_block<'a>(walk: &mut Walk<'a>, turn: &mut Assistant<'a>, block: &Block<'
     match block {
         Block::Text(text) => turn.texts.extend(Text::of_block(*text)),
         Block::Thinking { text, signature } => {
-            turn.thoughts
-                .extend(thought(*text, signature.as_ref(), &mut walk.notes))
+            let thought = thought(*text, signature.as_ref(), &mut walk.notes);
+            turn.thoughts.extend(thought);
         }
         Block::RedactedThinking(data) => turn.thoughts.push(Thought::Redacted(data.clone())),
         Block::ToolUse(call) => {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::protocol::anthropic::request::{CacheControl, RawStr, TextBlock};
+use crate::protocol::json_text;
 
 /// A text as it may stand between the quotes of a JSON string.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,20 +84,16 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(special) {
         return Cow::Borrowed(text);
     }
-    let quoted = serde_json::to_string(text).expect("a string is always JSON");
-    let inner = quoted
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    Cow::Owned(inner.unwrap_or_default().to_owned())
+    Cow::Owned(json_text::escaped(text))
 }
 
 /// Puts a breakpoint that stood on a part that cannot carry it on the last text before it.
 pub(super) fn move_cache<'t, 'a: 't>(
-    texts: impl DoubleEndedIterator<Item = &'t mut Text<'a>>,
+    mut texts: impl DoubleEndedIterator<Item = &'t mut Text<'a>>,
     cache: Option<CacheControl>,
 ) {
     let Some(cache) = cache else { return };
-    if let Some(last) = texts.rev().next() {
+    if let Some(last) = texts.next_back() {
         last.cache = last.cache.or(Some(cache));
     }
 }

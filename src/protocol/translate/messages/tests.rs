@@ -11,16 +11,16 @@ use crate::protocol::translate::tool_ids::ToolIds;
 
 const SIGNATURE: &str = "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pk=";
 
-fn talk(messages: Value) -> Value {
+fn talk(messages: &Value) -> Value {
     body(&json!({"messages":messages}))
 }
 
-fn to(messages: Value, model: &str) -> Value {
-    sent(&talk(messages), model)["messages"].clone()
+fn to(messages: impl std::borrow::Borrow<Value>, model: &str) -> Value {
+    sent(&talk(messages.borrow()), model)["messages"].clone()
 }
 
-fn notes(messages: Value, model: &str) -> String {
-    let (_, notes) = sent_to(&talk(messages), &Target::new(model, None));
+fn notes(messages: impl std::borrow::Borrow<Value>, model: &str) -> String {
+    let (_, notes) = sent_to(&talk(messages.borrow()), &Target::new(model, None));
     notes
         .iter()
         .map(ToString::to_string)
@@ -127,7 +127,7 @@ fn p16_a_call_without_a_result_is_answered_and_a_result_without_a_call_is_left_o
         sent_result("b", "B"),
         assistant("done")
     ]);
-    let sent = to(messages.clone(), "mistralai/devstral");
+    let sent = to(messages.clone(), GPT);
     assert_eq!(
         sent.as_array().unwrap()[..5],
         expected.as_array().unwrap()[..]
@@ -226,6 +226,45 @@ fn p08_ids_that_stand_twice_are_told_apart_the_same_way_each_time() {
     assert_eq!(
         (&twice[2], &twice[3]),
         (&sent_result("x", "1"), &sent_result("x_2", "2"))
+    );
+}
+
+#[test]
+fn mistral_gets_ids_of_its_own_form_and_no_user_behind_a_tool() {
+    let messages = json!([
+        user("go"),
+        assistant(json!([call("toolu_01"), call("aB3dE6gH9")])),
+        user(json!([
+            result("toolu_01", "1"),
+            result("aB3dE6gH9", "2"),
+            text("more")
+        ])),
+        assistant(json!([call("toolu_02")])),
+        user(json!([result("toolu_02", "3")]))
+    ]);
+    let sent = to(messages, "mistralai/devstral-medium");
+    let id = sent[2]["tool_call_id"].as_str().unwrap();
+    assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    assert_eq!(sent[1]["tool_calls"][0]["id"], id);
+    assert_eq!(sent[3]["tool_call_id"], "aB3dE6gH9");
+    let roles: Vec<_> = sent
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["role"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        roles,
+        [
+            "user",
+            "assistant",
+            "tool",
+            "tool",
+            "assistant",
+            "user",
+            "assistant",
+            "tool"
+        ]
     );
 }
 
@@ -448,7 +487,7 @@ fn p71_p72_nothing_empty_is_sent() {
     ] {
         assert_eq!(to(messages.clone(), GPT), sent, "{messages}");
     }
-    let text = talk(json!([{"role":"system","content":""}])).to_string();
+    let text = talk(&json!([{"role":"system","content":""}])).to_string();
     let request = Request::parse(&text).unwrap();
     assert_eq!(convert_messages(&request).unwrap_err().path, "messages");
 }
@@ -587,6 +626,42 @@ fn p27_foreign_details_stay_behind_after_a_switch_of_model() {
         assert_eq!(to(thought(&block), model)[1], assistant("said"), "{model}");
     }
     assert!(notes(thought(&block), CLAUDE).contains("1 earlier thought(s)"));
+}
+
+#[test]
+fn a_tool_loop_that_another_model_began_goes_on_without_reasoning() {
+    let foreign = packed(
+        GPT,
+        "",
+        vec![detail(
+            "reasoning.encrypted",
+            "openai-responses-v1",
+            Some("rs_1"),
+        )],
+    );
+    let own = thinking("t", SIGNATURE);
+    let turn = |block: &Value, id: &str| {
+        [
+            assistant(json!([block, call(id)])),
+            user(json!([result(id, "R")])),
+        ]
+    };
+    let reasoning = |first: &Value, second: &Value, end: &[Value], model: &str| {
+        let mut messages = vec![user("go")];
+        messages.extend(turn(first, "1"));
+        messages.extend(turn(second, "2"));
+        messages.extend_from_slice(end);
+        let mut wish = talk(&json!(messages));
+        wish["thinking"] = json!({"type":"enabled","budget_tokens":2000});
+        sent(&wish, model)["reasoning"].clone()
+    };
+    let on = json!({"max_tokens":2000});
+    let off = json!({"effort":"none"});
+    assert_eq!(reasoning(&foreign, &own, &[], CLAUDE), off);
+    assert_eq!(reasoning(&own, &text("calls"), &[], CLAUDE), on);
+    assert_eq!(reasoning(&foreign, &foreign, &[user("next")], CLAUDE), on);
+    let adaptive = reasoning(&foreign, &own, &[], "anthropic/claude-opus-5.5");
+    assert_eq!(adaptive, json!({"effort":"low"}));
 }
 
 #[test]

@@ -1,0 +1,282 @@
+//! The letters of JSON: what a value consists of, where it ends.
+//!
+//! Everything is checked, nothing is kept. Steps over text eight bytes at a time, because most of a request is text.
+//! This file must not know what a value is wanted for.
+
+use super::invalid::InvalidRequest;
+
+/// How deep values may be nested; the bits of [`Nesting`].
+pub(super) const DEEPEST: u32 = 128;
+
+type Parsed<T> = Result<T, InvalidRequest>;
+
+/// A place in a JSON text.
+pub(super) struct Scanner<'a> {
+    text: &'a str,
+    /// In bytes; always before an ASCII byte or at the end of one.
+    pub(super) at: usize,
+    /// How many objects and arrays are open around it.
+    pub(super) depth: u32,
+}
+
+impl<'a> Scanner<'a> {
+    /// Stands before the first value of a text.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+        }
+    }
+
+    /// Steps over any value, checking it.
+    pub(super) fn skip(&mut self) -> Parsed<()> {
+        let mut nesting = Nesting::default();
+        loop {
+            self.space();
+            let opened = match self.byte() {
+                Some(b'"') => {
+                    self.skip_string()?;
+                    false
+                }
+                Some(b'{') => self.enter(&mut nesting, true)?,
+                Some(b'[') => self.enter(&mut nesting, false)?,
+                Some(b'-' | b'0'..=b'9') => {
+                    self.skip_number()?;
+                    false
+                }
+                _ => {
+                    self.skip_word()?;
+                    false
+                }
+            };
+            if !opened && self.leave(&mut nesting)? {
+                return Ok(());
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn space(&mut self) {
+        while matches!(self.byte(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    pub(super) fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    pub(super) fn slice(&self, start: usize, end: usize) -> &'a str {
+        self.text
+            .get(start..end)
+            .expect("the cursor stops at ASCII bytes, which begin characters")
+    }
+
+    fn skip_key(&mut self) -> Parsed<()> {
+        self.skip_key_string()?;
+        self.skip_colon()
+    }
+
+    pub(super) fn skip_key_string(&mut self) -> Parsed<()> {
+        if self.byte() == Some(b'"') {
+            self.skip_string()
+        } else {
+            Err(self.syntax("expected a key in double quotes"))
+        }
+    }
+
+    pub(super) fn skip_colon(&mut self) -> Parsed<()> {
+        self.space();
+        if self.byte() != Some(b':') {
+            return Err(self.syntax("expected `:`"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    pub(super) fn skip_string(&mut self) -> Parsed<()> {
+        self.at += 1;
+        loop {
+            self.at = end_of_plain(self.text.as_bytes(), self.at);
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.skip_escape()?,
+                Some(_) => {
+                    return Err(self.syntax("a control character in a string is not escaped"));
+                }
+                None => return Err(self.syntax("a string does not end")),
+            }
+        }
+    }
+
+    fn skip_escape(&mut self) -> Parsed<()> {
+        let bytes = self.text.as_bytes();
+        match bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u')
+                if bytes
+                    .get(self.at + 2..self.at + 6)
+                    .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) =>
+            {
+                self.at += 6;
+            }
+            _ => return Err(self.syntax("an escape in a string is not one of JSON's")),
+        }
+        Ok(())
+    }
+
+    pub(super) fn skip_number(&mut self) -> Parsed<()> {
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.byte() {
+            Some(b'0') => self.at += 1,
+            _ => self.skip_digits()?,
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.skip_digits()?;
+        }
+        if matches!(self.byte(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.byte(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.skip_digits()?;
+        }
+        Ok(())
+    }
+
+    fn skip_digits(&mut self) -> Parsed<()> {
+        let start = self.at;
+        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        if self.at == start {
+            return Err(self.syntax("a number lacks a digit"));
+        }
+        Ok(())
+    }
+
+    fn skip_word(&mut self) -> Parsed<()> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        for word in ["true", "false", "null"] {
+            if rest.starts_with(word.as_bytes()) {
+                self.at += word.len();
+                return Ok(());
+            }
+        }
+        Err(self.syntax("expected a value"))
+    }
+
+    /// Enters an object or array; an object's first key is read. Says whether a value follows inside it.
+    fn enter(&mut self, nesting: &mut Nesting, object: bool) -> Parsed<bool> {
+        self.at += 1;
+        self.space();
+        let end = if object { b'}' } else { b']' };
+        if self.byte() == Some(end) {
+            self.at += 1;
+            return Ok(false);
+        }
+        if nesting.depth + self.depth >= DEEPEST {
+            return Err(self.syntax("it is nested more than 128 deep"));
+        }
+        nesting.push(object);
+        if object {
+            self.skip_key()?;
+        }
+        Ok(true)
+    }
+
+    /// Goes on after a value: closes what ends here, up to the next value. Says whether the outermost one has ended.
+    fn leave(&mut self, nesting: &mut Nesting) -> Parsed<bool> {
+        while let Some(in_object) = nesting.top() {
+            self.space();
+            match (self.byte(), in_object) {
+                (Some(b','), true) => {
+                    self.at += 1;
+                    self.space();
+                    self.skip_key()?;
+                    return Ok(false);
+                }
+                (Some(b','), false) => {
+                    self.at += 1;
+                    return Ok(false);
+                }
+                (Some(b'}'), true) | (Some(b']'), false) => {
+                    self.at += 1;
+                    nesting.pop();
+                }
+                (_, true) => return Err(self.syntax("expected `,` or `}`")),
+                (_, false) => return Err(self.syntax("expected `,` or `]`")),
+            }
+        }
+        Ok(true)
+    }
+
+    #[cold]
+    pub(super) fn syntax(&self, what: &str) -> InvalidRequest {
+        let before = self.text.as_bytes().get(..self.at).unwrap_or_default();
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |end| end + 1) + 1;
+        InvalidRequest::here(format!(
+            "The request body is not valid JSON: {what} at line {line} column {column}"
+        ))
+    }
+}
+
+/// Which of the open values are objects, one bit each.
+#[derive(Default)]
+struct Nesting {
+    objects: u128,
+    depth: u32,
+}
+
+impl Nesting {
+    fn push(&mut self, object: bool) {
+        self.objects = self.objects << 1 | u128::from(object);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.objects >>= 1;
+        self.depth -= 1;
+    }
+
+    fn top(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.objects & 1 == 1)
+    }
+}
+
+/// Finds the first byte from `at` on that means something inside a string: a quote, a backslash, a control character.
+#[inline]
+fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*eight);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        // A byte below n borrows into its highest bit when n is taken from it; false hits lie only behind true ones.
+        let hits = (word.wrapping_sub(ONES * 0x20) & !word
+            | quote.wrapping_sub(ONES) & !quote
+            | backslash.wrapping_sub(ONES) & !backslash)
+            & HIGHS;
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while bytes
+        .get(at)
+        .is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    {
+        at += 1;
+    }
+    at
+}
