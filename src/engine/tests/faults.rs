@@ -217,11 +217,11 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
     );
     let faults = compile(&text).err().unwrap();
     insta::assert_snapshot!(faults.to_string(), @r#"
-    test.toml:4: the `attempts` of `retry` of step `answer` has the wrong form: write a whole number of at least 1.
-    test.toml:5: step `lisen` names the task `lisen`, which does not exist: write `listen` if that is what was meant.
+    test.toml:4: `retry` of step `answer` allows no attempt at all: give `attempts` at least 1, the first included.
+    test.toml:5: step `lisen` names the task `lisen`, which is none: write `listen` if that is what was meant.
     test.toml:6: step `lisen` comes after `answr`, which is no step: write `answer` if that is what was meant.
-    test.toml:8: the `timeout` of step `idle` has the wrong form: write a time such as "250ms", "8s" or "2m".
-    test.toml:9: step `listen` takes the shared `Word`, which none of its needs gives: add a step of the task `speak`, which gives it, and name that step in `needs`.
+    test.toml:8: step `idle` says `timeout` in a way that cannot be read: write timeout = "60s" or the like.
+    test.toml:9: step `listen` takes the shared `Word`, which no need gives: add a step of the task `speak` and name it in `needs`.
     test.toml:10: step `listen` needs `request` but takes nothing that it gives: remove `request`.
     "#);
 }
