@@ -16,7 +16,7 @@ use crate::target::{Target, Way};
 use crate::upstream::Upstream;
 use crate::{cpu, dagway, nginx, report};
 
-/// Each stream holds four files open here: the client's and the upstream's end, and both ends of what is between.
+/// A stream holds two files open, here its client and its upstream end, in a proxy the other two; one more is for safety.
 const FILES_PER_STREAM: usize = 3;
 const OTHER_FILES: usize = 200;
 
