@@ -1,7 +1,7 @@
 //! What can be observed of a run.
 //!
 //! Store, spans, metrics and live pages live on these events alone; a task never writes a row and never opens a span.
-//! A run collects its events and hands them over in batches ([`EventSink`]) whenever its task goes to sleep,
+//! A run collects its events and hands them over in batches ([`EventSink`](super::EventSink)) whenever its task goes to sleep,
 //! so that observing costs the hot path one push per event and one queue operation per pause.
 //!
 //! This file must not know who observes.
@@ -70,7 +70,7 @@ impl std::str::FromStr for RunId {
     }
 }
 
-/// A step's place in its plan: an index into [`Plan::steps`](super::Plan::steps).
+/// A step's place in its plan: an index into [`PlanInfo::steps`](super::PlanInfo::steps).
 pub type StepIndex = u16;
 
 /// Microseconds since the Unix epoch, UTC.
