@@ -1,7 +1,7 @@
 //! What can be observed of a run.
 //!
 //! Store, spans, metrics and live pages live on these events alone; a task never writes a row and never opens a span.
-//! A run collects its events and hands them over in batches ([`EventSink`]) whenever its task goes to sleep,
+//! A run collects its events and hands them over in batches ([`EventSink`](super::EventSink)) whenever its task goes to sleep,
 //! so that observing costs the hot path one push per event and one queue operation per pause.
 //!
 //! This file must not know who observes.
@@ -70,7 +70,7 @@ impl std::str::FromStr for RunId {
     }
 }
 
-/// A step's place in its plan: an index into [`Plan::steps`](super::Plan::steps).
+/// A step's place in its plan: an index into [`PlanInfo::steps`](super::PlanInfo::steps).
 pub type StepIndex = u16;
 
 /// Microseconds since the Unix epoch, UTC.
@@ -374,4 +374,33 @@ pub trait Observer: Send {
 
     /// Called once, after the last event: nothing may be lost.
     fn finish(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_runs_are_in_the_order_of_their_making_and_tell_its_time() {
+        let before = Timestamp::now().0 / 1_000;
+        let ids: Vec<_> = (0..10_000).map(|_| RunId::now()).collect();
+        let after = Timestamp::now().0 / 1_000 + 11;
+        assert!(ids.is_sorted_by(|one, next| one < next));
+        for id in [ids[0], ids[9_999]] {
+            assert_eq!(id.0.get_version_num(), 7);
+            let (secs, nanos) = id.0.get_timestamp().unwrap().to_unix();
+            let millis = i64::try_from(secs).unwrap() * 1_000 + i64::from(nanos) / 1_000_000;
+            assert!(
+                (before..=after).contains(&millis),
+                "{before} {millis} {after}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_state_reads_back() {
+        for state in State::ALL {
+            assert_eq!(State::from_name(state.name()), Some(state));
+        }
+    }
 }

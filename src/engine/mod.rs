@@ -1,5 +1,14 @@
 //! The workflow engine. It knows no HTTP, no LLM and no SQL.
 //!
+//! Rules that the files below keep:
+//!
+//! - An edge is a step's *output*: takers of an owned flow start at once, takers of its [`End`] when it has ended.
+//! - A step that gave a flow is Running until the flow ends; `after` that step means after its final state.
+//! - A failure skips exactly the steps that cannot do without what failed: not those that take `Option<Arc<T>>`,
+//!   not those that come `after` an `optional` step. Everything else goes on.
+//! - A value is dropped when its last taker is done, so that no body outlives its use and no flow waits for nobody.
+//! - A run is Failed if a step that is not `optional` failed, else Cancelled if a flow was dropped, else Completed.
+//!
 //! | file | what |
 //! | --- | --- |
 //! | [`task`] | the unit of work |

@@ -151,3 +151,66 @@ enum Drained {
     /// Nobody can send any more.
     Gone,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::event::RunId;
+    use super::*;
+
+    /// Notes what an observer is told.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Observer for Told {
+        fn observe(&mut self, _: &EventBatch) {
+            self.0.lock().unwrap().push("batch");
+        }
+
+        fn idle(&mut self) {
+            self.0.lock().unwrap().push("idle");
+        }
+
+        fn finish(&mut self) {
+            self.0.lock().unwrap().push("finish");
+        }
+    }
+
+    fn batch() -> EventBatch {
+        let (run, events) = (RunId::now(), Vec::new());
+        EventBatch { run, events }
+    }
+
+    #[test]
+    fn a_closed_queue_is_read_to_its_end() {
+        let (sink, source) = event_queue(8);
+        sink.offer(batch()).unwrap();
+        sink.hand_over(batch());
+        sink.close();
+        let told = Told::default();
+        source.feed(&mut [Box::new(told.clone())]);
+        let told: Vec<_> = told.0.lock().unwrap().clone();
+        let kept = told.iter().filter(|word| **word != "idle");
+        assert_eq!(
+            kept.copied().collect::<Vec<_>>(),
+            ["batch", "batch", "finish"]
+        );
+        assert_eq!(told.last(), Some(&"finish"));
+        assert_eq!(sink.depth(), 0);
+    }
+
+    #[test]
+    fn a_full_queue_gives_batches_back_and_has_no_room_before_it_is_full() {
+        let (sink, source) = event_queue(2);
+        assert!(sink.has_room());
+        sink.offer(batch()).unwrap();
+        assert!(!sink.has_room());
+        sink.offer(batch()).unwrap();
+        let last = batch();
+        let back = sink.offer(last).unwrap_err();
+        assert_eq!(sink.depth(), 2);
+        drop(source);
+        assert!(sink.offer(back).is_ok(), "nobody reads any more");
+    }
+}

@@ -10,7 +10,7 @@ use super::event::State;
 use super::port::Owned;
 use super::scheduler::Scheduler;
 
-/// A run under way.
+/// A run under way. Time limits and pauses need a tokio runtime with its timer.
 #[must_use = "a run that is dropped is cancelled"]
 pub struct Run<R> {
     scheduler: Scheduler,
