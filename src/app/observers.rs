@@ -13,6 +13,7 @@ use crate::store::{Recorder, RecorderStats};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::{CALL_TASK, MOST_OPEN_RUNS};
 use crate::telemetry::{self, MetricsObserver, Probe, SpanExport, SpanObserver};
+use crate::upstream;
 
 /// How long the last spans may take to leave.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
@@ -99,22 +100,13 @@ pub(super) fn export(settings: &settings::Telemetry) -> Result<Option<SpanExport
         ..telemetry::export::Settings::new(settings.endpoint.clone())
     };
     let fails = |error: Box<dyn std::error::Error + Send + Sync>| StartError::Traces(error);
-    let client = reqwest::Client::builder()
-        .tls_certs_only(roots())
-        .no_proxy()
-        .build()
+    let client = upstream::client::http()
+        .and_then(|builder| builder.no_proxy().build())
         .map_err(|error| fails(Box::new(error)))?;
     let runtime = tokio::runtime::Handle::current();
     SpanExport::start(&export, client, runtime)
         .map(Some)
         .map_err(|error| fails(Box::new(error)))
-}
-
-fn roots() -> Vec<reqwest::Certificate> {
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    roots
-        .filter_map(|der| reqwest::Certificate::from_der(der).ok())
-        .collect()
 }
 
 /// `name=value` pairs separated by commas, as OpenTelemetry's variables have them.

@@ -9,6 +9,7 @@ use super::claude;
 use super::{Failure, say_error};
 use crate::app::{App, Manner};
 use crate::settings::Settings;
+use crate::upstream;
 
 /// How long a server that may be there already has to answer.
 const HELLO_WAIT: Duration = Duration::from_millis(800);
@@ -78,11 +79,7 @@ async fn ignoring_interrupts<T>(work: impl Future<Output = T>) -> T {
 /// Whether a Dagway answers there already.
 async fn dagway_answers(address: SocketAddr) -> bool {
     let ask = async {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .build()
-            .ok()?;
+        let client = upstream::client::http().ok()?.no_proxy().build().ok()?;
         let answer = client
             .get(format!("http://{address}/health"))
             .send()

@@ -26,6 +26,8 @@ struct RowView {
     name: String,
     state: StateView,
     critical: bool,
+    /// The line under the bars of a critical step.
+    underline: Option<(String, String)>,
     selected: bool,
     duration: String,
     bars: Vec<Bar>,
@@ -36,6 +38,8 @@ struct Bar {
     x: String,
     width: String,
     class: &'static str,
+    /// It is drawn as a hatch.
+    waits: bool,
     /// The colour: that of the state it ended in.
     state: &'static str,
     title: String,
@@ -67,6 +71,7 @@ pub(crate) fn of_run<S: Fn(&str) -> String>(
                 name: name.clone(),
                 state: step.state.into(),
                 critical: row.critical,
+                underline: underline(row),
                 selected: row.step == selected,
                 duration: step.started.map_or_else(
                     || format::UNKNOWN.to_owned(),
@@ -91,6 +96,16 @@ pub(crate) fn of_run<S: Fn(&str) -> String>(
     })
 }
 
+/// Bars narrower than this share of the width could not be seen.
+const THINNEST: f64 = 0.004;
+
+fn underline(row: &Row) -> Option<(String, String)> {
+    let (first, last) = (row.segments.first()?, row.segments.last()?);
+    let width = (last.to - first.from).max(THINNEST);
+    row.critical
+        .then(|| (percent_attribute(first.from), percent_attribute(width)))
+}
+
 fn bars(row: &Row, streaming: bool) -> Vec<Bar> {
     let last = row.segments.len().saturating_sub(1);
     row.segments
@@ -100,7 +115,8 @@ fn bars(row: &Row, streaming: bool) -> Vec<Bar> {
             let StateView { class: state, .. } = segment.state.into();
             Bar {
                 x: percent_attribute(segment.from),
-                width: percent_attribute(segment.to - segment.from),
+                width: percent_attribute((segment.to - segment.from).max(THINNEST)),
+                waits: segment.kind == SegmentKind::Pause,
                 class: match segment.kind {
                     SegmentKind::Work => "work",
                     SegmentKind::Pause => "pause",

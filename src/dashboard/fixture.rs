@@ -62,65 +62,67 @@ needs    = ["price_usage"]
 optional = true                              # its failure does not fail the run
 "#;
 
+/// Name, line about itself, what it takes, what it gives.
+const TASKS: [(&str, &str, &str, &str); 9] = [
+    (
+        "validate",
+        "Checks that the request is one that can be served",
+        "ClientRequest",
+        "ValidRequest",
+    ),
+    (
+        "map_model",
+        "Maps the model the client asked for",
+        "ValidRequest",
+        "ModelChoice",
+    ),
+    (
+        "convert_messages",
+        "Converts the conversation to chat messages",
+        "ValidRequest",
+        "ChatMessages",
+    ),
+    (
+        "convert_tools",
+        "Converts tool definitions",
+        "ValidRequest",
+        "ChatTools",
+    ),
+    (
+        "build_request",
+        "Builds the upstream request",
+        "ChatMessages",
+        "UpstreamRequest",
+    ),
+    (
+        "call_upstream",
+        "Sends the request and waits for the first byte",
+        "UpstreamRequest",
+        "UpstreamReply",
+    ),
+    (
+        "convert_response",
+        "Translates the answer while it streams",
+        "UpstreamReply",
+        "ClientReply",
+    ),
+    (
+        "price_usage",
+        "Prices the tokens that were used",
+        "ReplySummary",
+        "Price",
+    ),
+    (
+        "log_usage",
+        "Writes the usage into the run's log",
+        "Price",
+        "()",
+    ),
+];
+
 /// A plan like the one that serves messages.
 pub(crate) fn messages_plan() -> PlanInfo {
-    let tasks = [
-        (
-            "validate",
-            "Checks that the request is one that can be served",
-            "ClientRequest",
-            "ValidRequest",
-        ),
-        (
-            "map_model",
-            "Maps the model the client asked for",
-            "ValidRequest",
-            "ModelChoice",
-        ),
-        (
-            "convert_messages",
-            "Converts the conversation to chat messages",
-            "ValidRequest",
-            "ChatMessages",
-        ),
-        (
-            "convert_tools",
-            "Converts tool definitions",
-            "ValidRequest",
-            "ChatTools",
-        ),
-        (
-            "build_request",
-            "Builds the upstream request",
-            "ChatMessages",
-            "UpstreamRequest",
-        ),
-        (
-            "call_upstream",
-            "Sends the request and waits for the first byte",
-            "UpstreamRequest",
-            "UpstreamReply",
-        ),
-        (
-            "convert_response",
-            "Translates the answer while it streams",
-            "UpstreamReply",
-            "ClientReply",
-        ),
-        (
-            "price_usage",
-            "Prices the tokens that were used",
-            "ReplySummary",
-            "Price",
-        ),
-        (
-            "log_usage",
-            "Writes the usage into the run's log",
-            "Price",
-            "()",
-        ),
-    ];
-    let steps = tasks
+    let steps = TASKS
         .iter()
         .map(|(name, about, takes, gives)| StepInfo {
             name: (*name).to_owned(),
@@ -145,9 +147,6 @@ pub(crate) fn messages_plan() -> PlanInfo {
             gives: vec![(*gives).to_owned()],
         })
         .collect();
-    let shared = |name: &str| Carries::Shared(name.to_owned());
-    let edge =
-        |from: Option<StepIndex>, to: StepIndex, carries: Carries| EdgeInfo { from, to, carries };
     PlanInfo {
         name: "messages".to_owned(),
         about: "Turns an Anthropic message request into an upstream request and streams the answer back.".to_owned(),
@@ -157,24 +156,31 @@ pub(crate) fn messages_plan() -> PlanInfo {
         hash: "5f1d0c2a9be84e7716a3c0ffee5eed01".to_owned(),
         reply: 6,
         steps,
-        edges: vec![
-            edge(None, 0, shared("ClientRequest")),
-            edge(Some(0), 1, shared("ValidRequest")),
-            edge(Some(0), 2, shared("ValidRequest")),
-            edge(Some(0), 3, shared("ValidRequest")),
-            edge(Some(0), 4, shared("ValidRequest")),
-            edge(Some(1), 4, shared("ModelChoice")),
-            edge(Some(2), 4, shared("ChatMessages")),
-            edge(Some(3), 4, shared("ChatTools")),
-            edge(Some(4), 5, shared("UpstreamRequest")),
-            edge(Some(0), 6, shared("ValidRequest")),
-            edge(Some(5), 6, Carries::Owned("UpstreamReply".to_owned())),
-            edge(Some(1), 7, shared("ModelChoice")),
-            edge(Some(6), 7, Carries::End("ReplySummary".to_owned())),
-            edge(Some(6), 8, Carries::End("ReplySummary".to_owned())),
-            edge(Some(7), 8, shared("Price")),
-        ],
+        edges: edges(),
     }
+}
+
+fn edges() -> Vec<EdgeInfo> {
+    let shared = |name: &str| Carries::Shared(name.to_owned());
+    let edge =
+        |from: Option<StepIndex>, to: StepIndex, carries: Carries| EdgeInfo { from, to, carries };
+    vec![
+        edge(None, 0, shared("ClientRequest")),
+        edge(Some(0), 1, shared("ValidRequest")),
+        edge(Some(0), 2, shared("ValidRequest")),
+        edge(Some(0), 3, shared("ValidRequest")),
+        edge(Some(0), 4, shared("ValidRequest")),
+        edge(Some(1), 4, shared("ModelChoice")),
+        edge(Some(2), 4, shared("ChatMessages")),
+        edge(Some(3), 4, shared("ChatTools")),
+        edge(Some(4), 5, shared("UpstreamRequest")),
+        edge(Some(0), 6, shared("ValidRequest")),
+        edge(Some(5), 6, Carries::Owned("UpstreamReply".to_owned())),
+        edge(Some(1), 7, shared("ModelChoice")),
+        edge(Some(6), 7, Carries::End("ReplySummary".to_owned())),
+        edge(Some(6), 8, Carries::End("ReplySummary".to_owned())),
+        edge(Some(7), 8, shared("Price")),
+    ]
 }
 
 /// A small plan beside it.
@@ -213,7 +219,7 @@ pub(crate) fn random_plan(steps: u16, links: &[(u16, u16)]) -> PlanInfo {
         .iter()
         .filter_map(|(a, b)| {
             let (from, to) = (a % steps, b % steps);
-            (from < to).then(|| EdgeInfo {
+            (from < to).then_some(EdgeInfo {
                 from: Some(from),
                 to,
                 carries: Carries::Order,

@@ -65,10 +65,12 @@ const REQUEST_WIDTH: i32 = 76;
 const REQUEST_HEIGHT: i32 = 32;
 const MARGIN: f64 = 12.0;
 /// Width of one character of a node's name, and of what stands around the name.
-const CHARACTER: i32 = 7;
-const AROUND_NAME: i32 = 46;
-const NARROWEST: i32 = 124;
-const WIDEST: i32 = 232;
+const CHARACTER: f64 = 7.6;
+const AROUND_NAME: f64 = 50.0;
+const NARROWEST: f64 = 120.0;
+const WIDEST: f64 = 256.0;
+/// How far an edge runs straight before it bends.
+const STRAIGHT: f64 = 10.0;
 
 /// Characters of a step's name that fit into the widest node.
 pub(crate) const LONGEST_NAME: usize = 26;
@@ -109,7 +111,7 @@ fn lay_out(plan: &PlanInfo) -> Geometry {
         let width = width_of(&step.name);
         graph.set_node(
             name(Some(index)),
-            Some(sized(f64::from(width), f64::from(NODE_HEIGHT))),
+            Some(sized(width, f64::from(NODE_HEIGHT))),
         );
     }
     let bundles = bundles(plan);
@@ -136,55 +138,114 @@ fn lay_out(plan: &PlanInfo) -> Geometry {
     read(&graph, plan, &bundles)
 }
 
+/// Reads what was laid out, moved so that no node and no bend lies beyond the top left corner.
 fn read(graph: &Graph<NodeLabel, EdgeLabel>, plan: &PlanInfo, bundles: &[Bundle]) -> Geometry {
-    let place = |index: Option<StepIndex>| {
-        graph
-            .node(&name(index))
-            .map(|label| {
-                let x = label.x.unwrap_or_default() - label.width / 2.0;
-                let y = label.y.unwrap_or_default() - label.height / 2.0;
-                Node {
-                    x: pixel(x),
-                    y: pixel(y),
-                    width: pixel(label.width),
-                    height: pixel(label.height),
-                }
-            })
-            .unwrap_or_default()
-    };
-    let request = place(None);
-    let steps: Vec<Node> = (0..)
+    let place = |index: Option<StepIndex>| corner(graph, &name(index));
+    let mut request = place(None);
+    let mut steps: Vec<Node> = (0..)
         .zip(&plan.steps)
         .map(|(index, _)| place(Some(index)))
         .collect();
-    let edges: Vec<Edge> = bundles
+    let mut routes: Vec<Vec<Point>> = bundles
         .iter()
-        .filter_map(|bundle| {
-            let label = graph.edge(&name(bundle.from), &name(Some(bundle.to)), None)?;
-            let middle = label.points.get(label.points.len() / 2)?;
-            Some(Edge {
-                from: bundle.from,
-                to: bundle.to,
-                path: curve(&label.points),
-                label: bundle.label(),
-                label_x: pixel(middle.x),
-                label_y: pixel(middle.y),
-                kind: bundle.kind,
-            })
-        })
+        .map(|bundle| route(graph, bundle, &request, &steps))
         .collect();
-    let all = || std::iter::once(&request).chain(&steps);
-    let margin = pixel(MARGIN);
-    let right = all().map(|node| node.x + node.width).max().unwrap_or(0) + margin;
-    let lowest_bend = edges.iter().map(|edge| edge.label_y).max().unwrap_or(0);
-    let bottom = all().map(|node| node.y + node.height).max().unwrap_or(0);
+
+    let nodes = || std::iter::once(&request).chain(&steps);
+    let bends = || routes.iter().flatten();
+    let highest_node = nodes().map(|node| node.y).min().unwrap_or(0);
+    let highest_bend = bends()
+        .map(|bend| pixel(bend.y))
+        .min()
+        .unwrap_or(highest_node);
+    let down = pixel(MARGIN) - highest_node.min(highest_bend);
+    let lowest_node = nodes().map(|node| node.y + node.height).max().unwrap_or(0);
+    let lowest_bend = bends()
+        .map(|bend| pixel(bend.y))
+        .max()
+        .unwrap_or(lowest_node);
+    let right = nodes().map(|node| node.x + node.width).max().unwrap_or(0);
+    let height = lowest_node.max(lowest_bend) + down + pixel(MARGIN);
+    let width = right + pixel(MARGIN);
+
+    request.y += down;
+    for step in &mut steps {
+        step.y += down;
+    }
+    for bend in routes.iter_mut().flatten() {
+        bend.y += f64::from(down);
+    }
     Geometry {
-        width: right.unsigned_abs(),
-        height: (bottom.max(lowest_bend) + margin).unsigned_abs(),
+        width: width.unsigned_abs(),
+        height: height.unsigned_abs(),
         request,
         steps,
-        edges,
+        edges: bundles
+            .iter()
+            .zip(&routes)
+            .map(|(bundle, route)| bundle.edge(route))
+            .collect(),
     }
+}
+
+fn corner(graph: &Graph<NodeLabel, EdgeLabel>, name: &str) -> Node {
+    let Some(label) = graph.node(name) else {
+        return Node::default();
+    };
+    Node {
+        x: pixel(label.x.unwrap_or_default() - label.width / 2.0),
+        y: pixel(label.y.unwrap_or_default() - label.height / 2.0),
+        width: pixel(label.width),
+        height: pixel(label.height),
+    }
+}
+
+/// The bends of an edge. It leaves in the middle of a node's right side and arrives in the middle of a left side,
+/// straight for a little while, so that many edges of one node look like one bundle.
+fn route(
+    graph: &Graph<NodeLabel, EdgeLabel>,
+    bundle: &Bundle,
+    request: &Node,
+    steps: &[Node],
+) -> Vec<Point> {
+    let from = match bundle.from {
+        None => *request,
+        Some(from) => steps.get(usize::from(from)).copied().unwrap_or_default(),
+    };
+    let to = steps
+        .get(usize::from(bundle.to))
+        .copied()
+        .unwrap_or_default();
+    let middle = |node: Node| f64::from(node.y) + f64::from(node.height) / 2.0;
+    let (start, end) = (f64::from(from.x + from.width), f64::from(to.x));
+    let edge = graph.edge(&name(bundle.from), &name(Some(bundle.to)), None);
+    let points = edge.map_or(&[][..], |edge| &edge.points);
+    let inner = points
+        .get(1..points.len().saturating_sub(1))
+        .unwrap_or_default();
+    let mut route = vec![
+        Point {
+            x: start,
+            y: middle(from),
+        },
+        Point {
+            x: start + STRAIGHT,
+            y: middle(from),
+        },
+    ];
+    route.extend(inner.iter().map(|bend| Point {
+        x: bend.x,
+        y: bend.y,
+    }));
+    route.push(Point {
+        x: end - STRAIGHT,
+        y: middle(to),
+    });
+    route.push(Point {
+        x: end,
+        y: middle(to),
+    });
+    route
 }
 
 /// All that travels between two nodes.
@@ -196,6 +257,19 @@ struct Bundle {
 }
 
 impl Bundle {
+    fn edge(&self, route: &[Point]) -> Edge {
+        let middle = route.get(route.len() / 2);
+        Edge {
+            from: self.from,
+            to: self.to,
+            path: curve(route),
+            label: self.label(),
+            label_x: middle.map_or(0, |point| pixel(point.x)),
+            label_y: middle.map_or(0, |point| pixel(point.y)),
+            kind: self.kind,
+        }
+    }
+
     fn label(&self) -> String {
         if self.names.is_empty() {
             "order only".to_owned()
@@ -240,12 +314,9 @@ fn name(index: Option<StepIndex>) -> String {
     index.map_or_else(|| "request".to_owned(), |index| index.to_string())
 }
 
-fn width_of(name: &str) -> i32 {
-    let characters = i32::try_from(name.chars().count()).unwrap_or(i32::MAX);
-    characters
-        .saturating_mul(CHARACTER)
-        .saturating_add(AROUND_NAME)
-        .clamp(NARROWEST, WIDEST)
+fn width_of(name: &str) -> f64 {
+    let characters = name.chars().count().min(LONGEST_NAME) as f64;
+    (characters * CHARACTER + AROUND_NAME).clamp(NARROWEST, WIDEST)
 }
 
 fn sized(width: f64, height: f64) -> NodeLabel {

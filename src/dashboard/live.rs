@@ -84,13 +84,13 @@ where
 }
 
 /// What a stream was woken by.
-enum Woken {
-    ByChanges(HashSet<RunId>),
+enum Wake {
+    Changes(HashSet<RunId>),
     /// More has changed than could be followed.
-    ByFlood,
-    ByTime,
+    Flood,
+    Time,
     /// The process is ending.
-    ByEnd,
+    End,
 }
 
 /// Waits for changes until `deadline`; once one is heard, gathers more until `pace_ends`.
@@ -99,7 +99,7 @@ async fn wait(
     deadline: Instant,
     pace_ends: Instant,
     concerns: impl Fn(&RunId) -> bool,
-) -> Woken {
+) -> Wake {
     let mut heard = HashSet::new();
     let mut until = deadline;
     loop {
@@ -107,16 +107,16 @@ async fn wait(
             Ok(Ok(news)) => news,
             Ok(Err(RecvError::Lagged(_))) => {
                 sleep_until(pace_ends).await;
-                return Woken::ByFlood;
+                return Wake::Flood;
             }
-            Ok(Err(RecvError::Closed)) => return Woken::ByEnd,
-            Err(_) if heard.is_empty() => return Woken::ByTime,
-            Err(_) => return Woken::ByChanges(heard),
+            Ok(Err(RecvError::Closed)) => return Wake::End,
+            Err(_) if heard.is_empty() => return Wake::Time,
+            Err(_) => return Wake::Changes(heard),
         };
         heard.extend(news.runs.iter().copied().filter(&concerns));
         if heard.len() > MOST {
             sleep_until(pace_ends).await;
-            return Woken::ByFlood;
+            return Wake::Flood;
         }
         if !heard.is_empty() {
             until = pace_ends.max(Instant::now());
@@ -171,10 +171,10 @@ impl ListWatch {
             )
             .await;
             match woken {
-                Woken::ByEnd => return None,
-                Woken::ByFlood => self.whole_page().await,
-                Woken::ByTime => store.runs_by_id(&self.running).await.ok(),
-                Woken::ByChanges(mut runs) => {
+                Wake::End => return None,
+                Wake::Flood => self.whole_page().await,
+                Wake::Time => store.runs_by_id(&self.running).await.ok(),
+                Wake::Changes(mut runs) => {
                     self.totals_due = true;
                     runs.extend(&self.running);
                     let runs: Vec<RunId> = runs.into_iter().collect();
@@ -276,7 +276,7 @@ impl RunWatch {
                 |run| *run == id,
             )
             .await;
-            if matches!(woken, Woken::ByEnd) {
+            if matches!(woken, Wake::End) {
                 return None;
             }
         }

@@ -37,6 +37,8 @@ mod run;
 mod run_head;
 mod runs;
 mod state;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod workflows;
 

@@ -243,7 +243,7 @@ impl Axis {
 
     /// Ticks where something happened, as many as have room for their labels.
     fn ticks_at_events(&self) -> Vec<Tick> {
-        const ROOM: f64 = 0.11;
+        const ROOM: f64 = 0.12;
         let mut ticks: Vec<Tick> = Vec::new();
         for &(at, place) in &self.marks {
             let has_room = ticks.last().is_none_or(|last| place - last.at >= ROOM);

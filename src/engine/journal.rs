@@ -87,14 +87,13 @@ impl Journal {
     }
 
     /// Notes the run's last event and hands everything over, waiting for room if need be.
-    pub(super) fn close(&self, last: EventKind) {
+    pub(super) fn close(&self, at: Timestamp, last: EventKind) {
         let events = {
             let mut pages = self.pages();
             if pages.is_closed {
                 return;
             }
             pages.confess();
-            let at = Timestamp::now();
             pages.events.push(Event { at, kind: last });
             pages.is_closed = true;
             std::mem::take(&mut pages.events)
@@ -198,5 +197,164 @@ impl Pages {
         let at = Timestamp::now();
         self.events.push(Event { at, kind });
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::event::{Observer, RunId, State, TraceContext};
+    use super::super::port::Artifact;
+    use super::super::queue::{EventSource, event_queue};
+    use super::*;
+
+    #[derive(serde::Serialize)]
+    struct Preview;
+    impl Artifact for Preview {
+        const NAME: &'static str = "Preview";
+    }
+
+    fn journal(room: usize) -> (Journal, EventSource) {
+        let (sink, source) = event_queue(room);
+        let id = RunId::now();
+        let start = RunStart {
+            id,
+            at: Timestamp::now(),
+            request_id: "req_test".into(),
+            trace: TraceContext::of_run(id),
+        };
+        (Journal::new(Arc::new(start), 0, sink, 8), source)
+    }
+
+    fn log(message: &str) -> EventKind {
+        EventKind::Log {
+            step: None,
+            level: Level::Info,
+            message: message.to_owned(),
+        }
+    }
+
+    fn payload(name: &'static str, bytes: usize) -> EventKind {
+        let piece = Bytes::from(vec![b'.'; bytes]);
+        EventKind::Payload { name, piece }
+    }
+
+    fn produced() -> EventKind {
+        EventKind::Produced {
+            step: None,
+            value: Arc::new(Preview),
+        }
+    }
+
+    const ENDED: EventKind = EventKind::Ended {
+        state: State::Completed,
+        error: None,
+    };
+
+    /// Closes the journal and says what was received, a word or a log line each; pieces with their length.
+    fn received(journal: Journal, source: EventSource) -> Vec<String> {
+        struct Received(Arc<Mutex<Vec<String>>>);
+        impl Observer for Received {
+            fn observe(&mut self, batch: &EventBatch) {
+                let words = batch.events.iter().map(|event| match &event.kind {
+                    EventKind::Log { message, .. } => message.clone(),
+                    EventKind::Payload { name, piece } => format!("{name} {}", piece.len()),
+                    EventKind::Fact { name, value } => format!("{name} {value:?}"),
+                    EventKind::Produced { .. } => "produced".to_owned(),
+                    EventKind::Ended { .. } => "ended".to_owned(),
+                    other => format!("{other:?}"),
+                });
+                self.0.lock().unwrap().extend(words);
+            }
+        }
+        let words = Arc::<Mutex<Vec<String>>>::default();
+        let observer = Received(Arc::clone(&words));
+        let feeder = std::thread::spawn(move || source.feed(&mut [Box::new(observer)]));
+        journal.close(Timestamp::now(), ENDED);
+        drop(journal);
+        feeder.join().unwrap();
+        let words = words.lock().unwrap();
+        words.clone()
+    }
+
+    #[test]
+    fn what_the_queue_refuses_is_kept_and_offered_again() {
+        let (journal, source) = journal(1);
+        journal.note(log("one"));
+        journal.offer();
+        journal.note(log("two"));
+        journal.offer();
+        journal.note(log("three"));
+        journal.offer();
+        assert_eq!(received(journal, source), ["one", "two", "three", "ended"]);
+    }
+
+    #[test]
+    fn a_large_payload_passes_while_there_is_room() {
+        let (journal, source) = journal(8);
+        journal.note(payload("body", 32 << 20));
+        journal.note(payload("body", 1));
+        let bytes = 32 << 20;
+        let expected = [format!("body {bytes}"), "body 1".into(), "ended".into()];
+        assert_eq!(received(journal, source), expected);
+    }
+
+    #[test]
+    fn payloads_and_previews_are_shed_first_and_cut_rather_than_holed() {
+        let (journal, source) = journal(1);
+        journal.note(payload("body", 1));
+        journal.offer();
+        journal.note(log("kept"));
+        journal.note(produced());
+        journal.note(payload("body", 2));
+        journal.note(payload("other", MOST_PAYLOAD));
+        journal.note(payload("body", 3));
+        journal.note(payload("headers", 4));
+        let shed = MOST_PAYLOAD + 2 + 3;
+        let confession = format!(
+            "4 events with {shed} bytes of payload were left out, because the observers could not keep up"
+        );
+        let expected = ["body 1", "kept", "headers 4", &confession, "ended"];
+        assert_eq!(received(journal, source), expected);
+    }
+
+    #[test]
+    fn a_journal_that_nobody_reads_is_bounded() {
+        let (journal, source) = journal(0);
+        for _ in 0..5_000 {
+            journal.note(produced());
+            journal.note(log("chatter"));
+            let value = 1.into();
+            journal.note(EventKind::Fact { name: "n", value });
+            journal.offer();
+            let pages = journal.pages();
+            assert!(pages.events.len() <= MOST_EVENTS);
+            assert!(pages.events.capacity() <= 4 * MOST_EVENTS);
+        }
+        let received = received(journal, source);
+        assert!(received.len() < MOST_EVENTS + 2);
+        assert!(received.contains(&"n Int(1)".to_owned()));
+        assert_eq!(received.last().unwrap(), "ended");
+    }
+
+    #[test]
+    fn after_the_end_nothing_is_heard() {
+        let (journal, source) = journal(8);
+        journal.close(Timestamp::now(), ENDED);
+        journal.note(log("late"));
+        journal.offer();
+        journal.close(Timestamp::now(), ENDED);
+        assert_eq!(received(journal, source), ["ended"]);
+    }
+
+    #[test]
+    fn observers_that_are_gone_are_no_reason_to_wait() {
+        let (journal, source) = journal(0);
+        drop(source);
+        journal.note(log("unheard"));
+        journal.offer();
+        journal.close(Timestamp::now(), ENDED);
+        assert!(journal.pages().events.is_empty());
     }
 }

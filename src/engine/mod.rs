@@ -8,11 +8,14 @@
 //! | [`registry`] | the tasks and resources that plans are proved against |
 //! | [`workflow`] | a workflow file as written |
 //! | [`proof`] | what makes a workflow a plan, and the sentences when it does not |
+//! | [`binding`] | which output gives which input |
+//! | [`order`] | who can run before whom |
 //! | [`report`] | gathers those sentences |
 //! | [`plan`] | a workflow proved: [`Plan`] |
 //! | [`info`] | a plan as plain data |
 //! | [`run`] | one execution: [`Run`] |
 //! | [`scheduler`] | what runs when |
+//! | [`counters`] | what each step still waits for |
 //! | [`slot`] | where values lie between giver and taker |
 //! | [`attempt`] | one attempt of a step: panics caught, time limit kept |
 //! | [`retry`] | when a failed step is tried again |
@@ -24,12 +27,15 @@
 //! | [`error`] | how a task fails |
 
 mod attempt;
+mod binding;
+mod counters;
 pub mod cx;
 pub mod error;
 pub mod event;
 pub mod flow;
 pub mod info;
 mod journal;
+mod order;
 pub mod plan;
 pub mod port;
 mod proof;

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use super::event::{EventBatch, Observer};
 
@@ -95,34 +95,59 @@ impl EventSink {
 
 impl EventSource {
     /// Feeds `observers` until the queue is closed and empty, or every [`EventSink`] is gone, then lets them finish. Blocks: give it a thread.
+    ///
+    /// It looks into the queue from time to time instead of waiting at it: to wake a waiting thread costs a run a
+    /// system call for each batch, more than all its other bookkeeping.
     pub fn feed(self, observers: &mut [Box<dyn Observer>]) {
-        const PAUSE: Duration = Duration::from_millis(10);
-        const LONGEST_BUSY: Duration = Duration::from_millis(20);
-        let mut last_idle = std::time::Instant::now();
+        const BUSY_PAUSE: Duration = Duration::from_millis(1);
+        const IDLE_PAUSE: Duration = Duration::from_millis(10);
+        let mut last_idle = Instant::now();
         loop {
-            match self.receiver.recv_timeout(PAUSE) {
-                Ok(batch) => {
-                    self.gauge.depth.fetch_sub(1, Ordering::Relaxed);
-                    for observer in observers.iter_mut() {
-                        observer.observe(&batch);
-                    }
-                    if last_idle.elapsed() < LONGEST_BUSY {
-                        continue;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) if self.gauge.is_closed.load(Ordering::Acquire) => {
-                    break;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            // Read before the queue: what came before the close is then seen.
+            let is_closed = self.gauge.is_closed.load(Ordering::Acquire);
+            let drained = self.drain(observers, last_idle + 2 * IDLE_PAUSE);
+            if last_idle.elapsed() >= IDLE_PAUSE {
+                observers.iter_mut().for_each(|observer| observer.idle());
+                last_idle = Instant::now();
             }
-            for observer in observers.iter_mut() {
-                observer.idle();
+            match drained {
+                Drained::Gone => break,
+                Drained::Nothing if is_closed => break,
+                Drained::Nothing => std::thread::park_timeout(IDLE_PAUSE),
+                Drained::Some => std::thread::park_timeout(BUSY_PAUSE),
+                Drained::NotAll => {}
             }
-            last_idle = std::time::Instant::now();
         }
-        for observer in observers.iter_mut() {
-            observer.finish();
+        observers.iter_mut().for_each(|observer| observer.finish());
+    }
+
+    /// Feeds what is in the queue, no longer than `until`.
+    fn drain(&self, observers: &mut [Box<dyn Observer>], until: Instant) -> Drained {
+        let mut drained = Drained::Nothing;
+        loop {
+            let batch = match self.receiver.try_recv() {
+                Ok(batch) => batch,
+                Err(TryRecvError::Empty) => return drained,
+                Err(TryRecvError::Disconnected) => return Drained::Gone,
+            };
+            self.gauge.depth.fetch_sub(1, Ordering::Relaxed);
+            for observer in observers.iter_mut() {
+                observer.observe(&batch);
+            }
+            if Instant::now() >= until {
+                return Drained::NotAll;
+            }
+            drained = Drained::Some;
         }
     }
+}
+
+/// What a look into the queue found.
+enum Drained {
+    Nothing,
+    Some,
+    /// There may be more; other duties come first.
+    NotAll,
+    /// Nobody can send any more.
+    Gone,
 }

@@ -42,11 +42,12 @@ fn settings<T: Task>(with: &Value) -> Result<T, String> {
     let read = |with| serde_path_to_error::deserialize::<&Value, T>(with);
     read(with).or_else(|error| {
         let is_empty = with.as_object().is_some_and(serde_json::Map::is_empty);
-        let unit = is_empty.then(|| read(&Value::Null).ok()).flatten();
-        unit.ok_or_else(|| match error.path().to_string().as_str() {
-            "." => format!("`with`: {}", error.inner()),
-            path => format!("`with.{path}`: {}", error.inner()),
-        })
+        match (read(&Value::Null), error.path().to_string().as_str()) {
+            (Ok(unit), _) if is_empty => Ok(unit),
+            (Ok(_), _) => Err("remove `with`, for it has none".to_owned()),
+            (Err(_), ".") => Err(format!("correct `with`: {}", error.inner())),
+            (Err(_), path) => Err(format!("correct `with.{path}`: {}", error.inner())),
+        }
     })
 }
 

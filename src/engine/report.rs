@@ -50,7 +50,7 @@ pub(super) fn suggestion<'a>(written: &str, known: impl IntoIterator<Item = &'a 
         Some(name) if distance(written, name) <= 1 + name.len() / 3 => {
             format!("write `{name}` if that is what was meant")
         }
-        Some(_) => format!("known are {}", listed(&known)),
+        Some(_) => format!("the known ones are {}", listed(&known)),
         None => "there are none".to_owned(),
     }
 }
@@ -107,7 +107,7 @@ mod tests {
         );
         assert_eq!(
             suggestion("frequency", known),
-            "known are `needs` and `after`"
+            "the known ones are `needs` and `after`"
         );
     }
 }

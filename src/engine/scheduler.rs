@@ -13,12 +13,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::attempt::{Outcome, Work};
+use super::counters::{Counters, Verdict};
 use super::cx::{Cx, Reporter};
 use super::error::TaskError;
-use super::event::{EventKind, RunStart, State, StepIndex};
+use super::event::{EventKind, RunStart, State, StepIndex, Timestamp};
 use super::flow::FlowEnd;
 use super::journal::Journal;
-use super::plan::{Graph, Taker};
+use super::plan::Graph;
 use super::port::AnyArtifact;
 use super::queue::EventSink;
 use super::run::RunFailure;
@@ -28,10 +29,14 @@ use super::slot::{Given, Held, Intake, Output, Slot, Source, TailEnd};
 pub(super) struct Scheduler {
     graph: Arc<Graph>,
     reporter: Reporter,
-    queue: Queue,
+    counters: Counters,
     slots: Vec<Slot>,
+    /// Attempts that were not polled yet. Most are ready at the first poll and spare the bookkeeping of `working`.
+    begun: VecDeque<Work>,
     /// Attempts at work, pauses before a retry, flows under way.
     working: FuturesUnordered<Work>,
+    /// When the latest outcome was known; the time of everything that follows from it.
+    now: Timestamp,
     /// The first failure that the run does not survive.
     failure: Option<RunFailure>,
     /// Why there will be no reply.
@@ -40,27 +45,6 @@ pub(super) struct Scheduler {
     was_cancelled: bool,
     is_over: bool,
 }
-
-/// The steps' counters and those whose counter is at zero.
-struct Queue {
-    steps: Vec<StepRun>,
-    ready: VecDeque<StepIndex>,
-}
-
-#[derive(Clone)]
-struct StepRun {
-    state: State,
-    attempt: u16,
-    /// Slots to be filled and steps to end before it may start.
-    waits_for: u16,
-    /// Flows it gave that have not ended.
-    flows: u8,
-    /// How its flows ended, the worst of them.
-    verdict: Verdict,
-}
-
-/// How a step ended.
-type Verdict = Result<(), (State, Arc<TaskError>)>;
 
 impl Scheduler {
     pub(super) fn new(
@@ -73,19 +57,22 @@ impl Scheduler {
         let capacity = 8 + 4 * graph.steps.len();
         let journal = Journal::new(Arc::clone(&start), graph.info.reply, sink, capacity);
         let plan = Arc::clone(&graph.info);
-        journal.note(EventKind::Started { start, plan });
-        let mut queue = Queue::new(graph.steps.len());
+        let now = Timestamp::now();
+        journal.note_at(now, EventKind::Started { start, plan });
+        let mut counters = Counters::new(graph.steps.len());
         for (step, planned) in (0..).zip(&graph.steps) {
-            queue.add(step, planned.waits_for);
+            counters.add(step, planned.waits_for);
         }
         let slots = graph.takers.iter().map(|takers| Slot::new(takers.len()));
         let mut slots: Vec<_> = slots.collect();
         slots[graph.reply] = Slot::new(1);
         let mut scheduler = Self {
             reporter: Reporter::of_run(Arc::new(journal)),
-            queue,
+            counters,
             slots,
+            begun: VecDeque::with_capacity(graph.steps.len().min(16)),
             working: FuturesUnordered::new(),
+            now,
             failure: None,
             reply_failure: None,
             was_cancelled: false,
@@ -105,6 +92,7 @@ impl Scheduler {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<R, RunFailure>> {
+        self.now = Timestamp::now();
         loop {
             if let Some(reply) = self.slots[self.graph.reply].take_owned() {
                 self.note(EventKind::Replied);
@@ -134,36 +122,51 @@ impl Scheduler {
 
     /// Runs until nothing is left to run, and gives the run's final state.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<State> {
+        self.now = Timestamp::now();
         while ready!(self.poll_next(cx)) {}
         Poll::Ready(self.end())
     }
 
     /// Waits for the next outcome and draws its consequences. False when nothing is left to wait for.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        while let Some(step) = self.queue.ready.pop_front() {
+        while let Some(step) = self.counters.ready.pop_front() {
             self.begin(step);
         }
-        match self.working.poll_next_unpin(cx) {
-            Poll::Ready(Some((step, outcome))) => {
-                self.conclude(step, outcome);
-                Poll::Ready(true)
-            }
-            Poll::Ready(None) => Poll::Ready(false),
-            Poll::Pending => {
-                self.reporter.flush();
-                Poll::Pending
-            }
+        let polled = match self.poll_begun(cx) {
+            Some(outcome) => Poll::Ready(Some(outcome)),
+            None => self.working.poll_next_unpin(cx),
+        };
+        let Poll::Ready(outcome) = polled else {
+            self.reporter.flush();
+            return Poll::Pending;
+        };
+        self.now = Timestamp::now();
+        let is_any_left = outcome.is_some();
+        if let Some((step, outcome)) = outcome {
+            self.conclude(step, outcome);
         }
+        Poll::Ready(is_any_left)
+    }
+
+    /// Polls what has begun until something is ready.
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Option<(StepIndex, Outcome)> {
+        while let Some(mut work) = self.begun.pop_front() {
+            if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
+                return Some(outcome);
+            }
+            self.working.push(work);
+        }
+        None
     }
 
     fn begin(&mut self, step: StepIndex) {
         let planned = &self.graph.steps[usize::from(step)];
-        let run = &mut self.queue.steps[usize::from(step)];
+        let run = &mut self.counters.steps[usize::from(step)];
         run.attempt = run.attempt.saturating_add(1);
         let cx = Cx::new(self.reporter.of_step(step), run.attempt);
         let intake = Intake::new(&planned.sources, &mut self.slots);
         let work = Arc::clone(&planned.task).attempt(intake, cx, planned.timeout);
-        self.working.push(work);
+        self.begun.push_back(work);
         self.enter(step, State::Running, None);
     }
 
@@ -171,7 +174,7 @@ impl Scheduler {
         match outcome {
             Outcome::Gave(given) => self.collect(step, given),
             Outcome::Broke(state, error) => self.retry_or_fail(step, state, error),
-            Outcome::Rested => self.queue.ready.push_back(step),
+            Outcome::Rested => self.counters.ready.push_back(step),
             Outcome::FlowEnded(slot, end) => self.flow_ended(step, slot, end),
         }
     }
@@ -185,14 +188,14 @@ impl Scheduler {
                 Output::Shared(value) => self.share(Some(step), slot, value),
                 Output::Owned(value) => self.fill(slot, Held::Owned(value)),
                 Output::Tail(flow) => {
-                    self.queue.steps[usize::from(step)].flows += 1;
+                    self.counters.steps[usize::from(step)].flows += 1;
                     self.working.push(Box::pin(async move {
                         (step, Outcome::FlowEnded(slot, flow.await))
                     }));
                 }
             }
         }
-        if self.queue.steps[usize::from(step)].flows == 0 {
+        if self.counters.steps[usize::from(step)].flows == 0 {
             self.settle(step, Ok(()), 0..0);
         }
     }
@@ -204,7 +207,7 @@ impl Scheduler {
     }
 
     fn flow_ended(&mut self, step: StepIndex, slot: usize, end: TailEnd) {
-        let run = &mut self.queue.steps[usize::from(step)];
+        let run = &mut self.counters.steps[usize::from(step)];
         run.flows -= 1;
         let how = end.as_ref().map(|(_, how)| how);
         match how.unwrap_or(&FlowEnd::Dropped) {
@@ -229,7 +232,7 @@ impl Scheduler {
                 self.lose(&cause, slot..slot + 1, &[]);
             }
         }
-        let run = &mut self.queue.steps[usize::from(step)];
+        let run = &mut self.counters.steps[usize::from(step)];
         if run.flows == 0 {
             let verdict = std::mem::replace(&mut run.verdict, Ok(()));
             self.settle(step, verdict, 0..0);
@@ -238,7 +241,7 @@ impl Scheduler {
 
     fn retry_or_fail(&mut self, step: StepIndex, state: State, error: TaskError) {
         let planned = &self.graph.steps[usize::from(step)];
-        let attempt = self.queue.steps[usize::from(step)].attempt;
+        let attempt = self.counters.steps[usize::from(step)].attempt;
         let retry = planned.retry.as_ref().filter(|_| error.retryable);
         let Some(pause) = retry.and_then(|retry| retry.pause(attempt, error.retry_after)) else {
             let slots = planned.slots.clone();
@@ -249,7 +252,7 @@ impl Scheduler {
             tokio::time::sleep(pause).await;
             (step, Outcome::Rested)
         }));
-        self.queue.steps[usize::from(step)].state = State::Retrying;
+        self.counters.steps[usize::from(step)].state = State::Retrying;
         self.note(EventKind::Step {
             step,
             state: State::Retrying,
@@ -261,16 +264,16 @@ impl Scheduler {
 
     /// Gives a step that ran its final state. `lost` are the slots that it leaves empty.
     fn settle(&mut self, step: StepIndex, verdict: Verdict, lost: Range<usize>) {
-        let graph = Arc::clone(&self.graph);
-        let planned = &graph.steps[usize::from(step)];
         let Err((state, error)) = verdict else {
             self.enter(step, State::Completed, None);
-            return self.let_go(&planned.followers);
+            return self.let_go(step);
         };
         self.enter(step, state, Some(error.to_string()));
         let failure = self.failure_of(step, state, error);
+        let graph = Arc::clone(&self.graph);
+        let planned = &graph.steps[usize::from(step)];
         if planned.optional {
-            self.let_go(&planned.followers);
+            self.let_go(step);
             return self.lose(&failure, lost, &[]);
         }
         if state == State::Cancelled {
@@ -285,11 +288,11 @@ impl Scheduler {
     fn lose(&mut self, cause: &RunFailure, slots: Range<usize>, followers: &[StepIndex]) {
         let graph = Arc::clone(&self.graph);
         let mut doomed = followers.to_vec();
-        slots.for_each(|slot| self.queue.miss(&graph.takers[slot], &mut doomed));
+        slots.for_each(|slot| self.counters.miss(&graph.takers[slot], &mut doomed));
         let mut next = 0;
         while let Some(&step) = doomed.get(next) {
             next += 1;
-            if self.queue.steps[usize::from(step)].state.is_final() {
+            if self.counters.steps[usize::from(step)].state.is_final() {
                 continue;
             }
             let because = format!("step `{}` {}", cause.step, cause.state.name());
@@ -297,14 +300,14 @@ impl Scheduler {
             self.release_inputs(step);
             let planned = &graph.steps[usize::from(step)];
             let slots = planned.slots.clone();
-            slots.for_each(|slot| self.queue.miss(&graph.takers[slot], &mut doomed));
+            slots.for_each(|slot| self.counters.miss(&graph.takers[slot], &mut doomed));
             if planned.optional {
-                self.let_go(&planned.followers);
+                self.let_go(step);
             } else {
                 doomed.extend(&planned.followers);
             }
         }
-        let reply = self.queue.steps[usize::from(graph.info.reply)].state;
+        let reply = self.counters.steps[usize::from(graph.info.reply)].state;
         if reply.is_final() && reply != State::Completed && self.reply_failure.is_none() {
             self.reply_failure = Some(cause.clone());
         }
@@ -314,13 +317,14 @@ impl Scheduler {
     fn fill(&mut self, slot: usize, value: Held) {
         self.slots[slot].fill(value);
         for taker in &self.graph.takers[slot] {
-            self.queue.arrived(taker.step);
+            self.counters.arrived(taker.step);
         }
     }
 
-    fn let_go(&mut self, followers: &[StepIndex]) {
-        for follower in followers {
-            self.queue.arrived(*follower);
+    /// Tells those that come `after` a step that it has ended.
+    fn let_go(&mut self, step: StepIndex) {
+        for follower in &self.graph.steps[usize::from(step)].followers {
+            self.counters.arrived(*follower);
         }
     }
 
@@ -334,7 +338,7 @@ impl Scheduler {
 
     /// Changes a step's state and says so.
     fn enter(&mut self, step: StepIndex, state: State, message: Option<String>) {
-        let run = &mut self.queue.steps[usize::from(step)];
+        let run = &mut self.counters.steps[usize::from(step)];
         run.state = state;
         let attempt = run.attempt;
         self.note(EventKind::Step {
@@ -352,22 +356,22 @@ impl Scheduler {
     }
 
     fn note(&self, kind: EventKind) {
-        self.reporter.journal().note(kind);
+        self.reporter.journal().note_at(self.now, kind);
     }
 
     /// Ends a run in which nothing is left to do.
     fn end(&mut self) -> State {
         let failure = self.failure.as_ref().or(self.reply_failure.as_ref());
         let state = match failure {
+            Some(failure) if failure.state == State::Cancelled => State::Cancelled,
             Some(_) => State::Failed,
             None if self.was_cancelled => State::Cancelled,
             None => State::Completed,
         };
         let error = failure.map(|failure| failure.to_string().into());
         self.is_over = true;
-        self.reporter
-            .journal()
-            .close(EventKind::Ended { state, error });
+        let ended = EventKind::Ended { state, error };
+        self.reporter.journal().close(self.now, ended);
         state
     }
 }
@@ -378,56 +382,16 @@ impl Drop for Scheduler {
         if self.is_over {
             return;
         }
+        self.begun.clear();
         self.working.clear();
         self.slots.clear();
-        for step in (0..).take(self.queue.steps.len()) {
-            if !self.queue.steps[usize::from(step)].state.is_final() {
+        self.now = Timestamp::now();
+        for step in (0..).take(self.counters.steps.len()) {
+            if !self.counters.steps[usize::from(step)].state.is_final() {
                 self.was_cancelled = true;
                 self.enter(step, State::Cancelled, None);
             }
         }
         self.end();
-    }
-}
-
-impl Queue {
-    fn new(capacity: usize) -> Self {
-        Self {
-            steps: Vec::with_capacity(capacity),
-            ready: VecDeque::with_capacity(capacity),
-        }
-    }
-
-    fn add(&mut self, step: StepIndex, waits_for: u16) {
-        self.steps.push(StepRun {
-            state: State::Pending,
-            attempt: 0,
-            waits_for,
-            flows: 0,
-            verdict: Ok(()),
-        });
-        if waits_for == 0 {
-            self.ready.push_back(step);
-        }
-    }
-
-    /// Something that `step` waits for has come.
-    fn arrived(&mut self, step: StepIndex) {
-        let run = &mut self.steps[usize::from(step)];
-        run.waits_for -= 1;
-        if run.waits_for == 0 && run.state == State::Pending {
-            self.ready.push_back(step);
-        }
-    }
-
-    /// Something will never come: its takers go on without it or are `doomed`.
-    fn miss(&mut self, takers: &[Taker], doomed: &mut Vec<StepIndex>) {
-        for taker in takers {
-            if taker.may_miss {
-                self.arrived(taker.step);
-            } else {
-                doomed.push(taker.step);
-            }
-        }
     }
 }

@@ -1,13 +1,15 @@
 //! A workflow file as written: TOML with every value of the right form.
 //!
-//! Unknown keys and wrong forms are faults; whether the graph makes sense is not this file's to know.
+//! Each value is read by itself, so that each wrong one is a fault of its own. Whether the graph makes sense is not
+//! this file's to know.
 
 use std::ops::Range;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::report::{Report, suggestion};
 use super::retry::{Backoff, Retry};
@@ -15,19 +17,35 @@ use super::retry::{Backoff, Retry};
 /// A place in the file's text.
 pub(super) type Span = Range<usize>;
 
-const KEYS: [&str; 5] = ["name", "about", "route", "reply", "steps"];
-const STEP_KEYS: [&str; 7] = [
-    "task", "needs", "after", "with", "timeout", "retry", "optional",
+/// The keys of a table, each with a right value.
+type Keys = &'static [(&'static str, &'static str)];
+
+const KEYS: Keys = &[
+    ("name", "\"messages\""),
+    ("about", "\"What it does\""),
+    ("route", "\"POST /v1/messages\""),
+    ("reply", "\"convert_response\""),
+    ("steps", "{ validate = {} }"),
 ];
-const RETRY_KEYS: [&str; 6] = [
-    "attempts",
-    "backoff",
-    "base",
-    "max",
-    "jitter",
-    "honour_retry_after",
+const STEP_KEYS: Keys = &[
+    ("task", "\"validate\""),
+    ("needs", "[\"validate\"]"),
+    ("after", "[\"validate\"]"),
+    ("with", "{ setting = \"value\" }"),
+    ("timeout", "\"60s\""),
+    ("retry", "{ attempts = 3 }"),
+    ("optional", "true"),
+];
+const RETRY_KEYS: Keys = &[
+    ("attempts", "3"),
+    ("backoff", "\"exponential\""),
+    ("base", "\"250ms\""),
+    ("max", "\"8s\""),
+    ("jitter", "true"),
+    ("honour_retry_after", "true"),
 ];
 
+#[derive(Default)]
 pub(super) struct Workflow {
     pub(super) name: String,
     pub(super) about: String,
@@ -38,7 +56,8 @@ pub(super) struct Workflow {
 }
 
 /// A name and where it stands.
-#[derive(Clone)]
+#[derive(Clone, Deserialize)]
+#[serde(from = "Spanned<String>")]
 pub(super) struct Name {
     pub(super) text: String,
     pub(super) span: Span,
@@ -58,43 +77,33 @@ pub(super) struct StepDraft {
 
 /// Reads the file. What cannot be read is reported, and left out or replaced by its default.
 pub(super) fn read(text: &str, report: &mut Report<'_>) -> Workflow {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let span = error.span().unwrap_or_default();
-        let message = error.message().replace('\n', ", ");
-        report.add(&span, format!("this is not TOML: {message}"));
-    }
-    let place = Spanned::new(document.span(), document.get_ref());
-    let mut table = Table::new("the workflow", &place, &KEYS, report);
-    let name = table.get("name", "a text", text_of);
-    let about = table.get("about", "a text", text_of);
-    let route = table.get(
-        "route",
-        "a method and a path, such as \"POST /v1/messages\"",
-        route_of,
-    );
-    let reply = table.get("reply", "the name of a step", text_of);
-    let steps = table.get("steps", "a table of steps", DeValue::as_table);
-    for (key, example) in [
-        ("name", "messages"),
-        ("reply", "the step that gives the reply"),
-    ] {
-        if !document.get_ref().contains_key(key) {
-            table.fault(format!(
-                "the workflow has no `{key}`: write {key} = \"{example}\""
-            ));
+    // What the parser finds after its first error is mostly a consequence of it.
+    let document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let message = error.message().replace('\n', ", ");
+            let span = error.span().unwrap_or_default();
+            report.add(&span, format!("this is not TOML: {message}"));
+            return Workflow::default();
         }
-    }
-    let text_of = |name: Option<(&str, Span)>| name.map(|(text, _)| text.to_owned());
+    };
+    let entries = Spanned::new(0..0, document.get_ref());
+    let mut table = Table::new("the workflow", &entries, KEYS, report);
+    table.demand("name");
+    table.demand("reply");
+    let name: Option<String> = table.get("name");
+    let about = table.get("about");
+    let route = table.get("route").map(|Route(route)| route);
+    let reply = table.get("reply");
+    let steps = table
+        .table("steps")
+        .map(|steps| read_steps(steps.get_ref(), report));
     Workflow {
-        name: text_of(name).unwrap_or_default(),
-        about: text_of(about).unwrap_or_else(|| leading_comment(text)),
-        route: text_of(route),
-        reply: reply.map(|(text, span)| Name {
-            text: text.to_owned(),
-            span,
-        }),
-        steps: steps.map_or_else(Vec::new, |(steps, _)| read_steps(steps, report)),
+        name: name.unwrap_or_default(),
+        about: about.unwrap_or_else(|| leading_comment(text)),
+        route,
+        reply,
+        steps: steps.unwrap_or_default(),
     }
 }
 
@@ -105,105 +114,73 @@ fn leading_comment(text: &str) -> String {
 }
 
 fn read_steps(steps: &DeTable<'_>, report: &mut Report<'_>) -> Vec<StepDraft> {
+    let mut in_order: Vec<_> = steps.iter().collect();
+    in_order.sort_by_key(|(name, _)| name.span().start);
     let mut drafts = Vec::new();
-    for (name, value) in in_order(steps) {
-        let whose = format!("step `{}`", name.get_ref());
+    for (key, value) in in_order {
+        let (text, span) = (key.get_ref().to_string(), key.span());
+        let whose = format!("step `{text}`");
         let Some(entries) = value.get_ref().as_table() else {
-            let is = value.get_ref().type_str();
-            report.add(&name.span(), format!("{whose} must be a table, not {is}"));
+            report.add(
+                &span,
+                format!("{whose} is not a table: write [steps.{text}] above its keys"),
+            );
             continue;
         };
-        let name = Name {
-            text: name.get_ref().to_string(),
-            span: name.span(),
-        };
-        drafts.push(read_step(&whose, name, entries, report));
+        let entries = Spanned::new(span.clone(), entries);
+        let table = Table::new(&whose, &entries, STEP_KEYS, report);
+        drafts.push(read_step(Name { text, span }, table));
     }
     drafts
 }
 
-fn read_step(whose: &str, name: Name, entries: &DeTable<'_>, report: &mut Report<'_>) -> StepDraft {
-    let place = Spanned::new(name.span.clone(), entries);
-    let mut table = Table::new(whose, &place, &STEP_KEYS, report);
-    let task = table.get("task", "the name of a task", text_of);
-    let with = table.get("with", "a table of settings", |v| {
-        v.as_table().map(|_| json_of(v))
-    });
-    let timeout = table.get("timeout", DURATION, duration_of);
-    let optional = table.get("optional", "true or false", DeValue::as_bool);
-    let retry = table.get(
-        "retry",
-        "a table such as { attempts = 3 }",
-        DeValue::as_table,
-    );
-    if let Some((Duration::ZERO, span)) = &timeout {
-        table.report.add(
-            span,
-            format!("{whose} has no time at all: give `timeout` more than zero"),
-        );
+fn read_step(name: Name, mut table: Table<'_, '_, '_>) -> StepDraft {
+    let with = table.table("with").map(|with| with.span());
+    let timeout = table.get("timeout").map(|Time(timeout)| timeout);
+    if timeout == Some(Duration::ZERO) {
+        table.report("has no time at all: give `timeout` more than zero");
     }
-    let (with, with_span) =
-        with.unwrap_or_else(|| (Value::Object(serde_json::Map::new()), name.span.clone()));
-    let task = task.map_or_else(
-        || name.clone(),
-        |(text, span)| Name {
-            text: text.to_owned(),
-            span,
-        },
-    );
+    let empty = || Value::Object(serde_json::Map::new());
     StepDraft {
+        task: table.get("task").unwrap_or_else(|| name.clone()),
         needs: table.names("needs"),
         after: table.names("after"),
-        retry: retry.map(|(retry, span)| read_retry(whose, &Spanned::new(span, retry), report)),
-        timeout: timeout.map(|(timeout, _)| timeout),
-        optional: optional.is_some_and(|(optional, _)| optional),
-        task,
-        with,
-        with_span,
+        with: with
+            .as_ref()
+            .and_then(|_| table.get("with"))
+            .unwrap_or_else(empty),
+        with_span: with.unwrap_or_else(|| name.span.clone()),
+        timeout,
+        optional: table.get("optional").unwrap_or(false),
+        retry: table.table("retry").map(|entries| {
+            let whose = format!("`retry` of {}", table.whose);
+            read_retry(Table::new(&whose, &entries, RETRY_KEYS, table.report))
+        }),
         name,
     }
 }
 
-fn read_retry(whose: &str, entries: &Spanned<&DeTable<'_>>, report: &mut Report<'_>) -> Retry {
-    let whose = format!("`retry` of {whose}");
-    let mut table = Table::new(&whose, entries, &RETRY_KEYS, report);
-    let attempts = table.get("attempts", "a whole number of at least 1", |value| {
-        let number = value.as_integer()?;
-        let number = u16::from_str_radix(number.as_str(), number.radix()).ok()?;
-        (number > 0).then_some(number)
-    });
-    let backoff = table.get(
-        "backoff",
-        "\"exponential\" or \"constant\"",
-        |value| match value.as_str()? {
-            "exponential" => Some(Backoff::Exponential),
-            "constant" => Some(Backoff::Constant),
-            _ => None,
-        },
-    );
-    let base = table.get("base", DURATION, duration_of);
-    let max = table.get("max", DURATION, duration_of);
-    let jitter = table.get("jitter", "true or false", DeValue::as_bool);
-    let honour_retry_after = table.get("honour_retry_after", "true or false", DeValue::as_bool);
-    if !entries.get_ref().contains_key("attempts") {
-        table.fault(format!(
-            "{whose} does not say how often: write attempts = 3"
-        ));
+fn read_retry(mut table: Table<'_, '_, '_>) -> Retry {
+    table.demand("attempts");
+    let attempts = table.get("attempts").unwrap_or(1);
+    if attempts == 0 {
+        table.report("allows no attempt at all: give `attempts` at least 1, the first included");
     }
-    let retry = Retry {
-        attempts: attempts.map_or(1, |(attempts, _)| attempts),
-        backoff: backoff.map_or(Backoff::Exponential, |(backoff, _)| backoff),
-        base: base.map_or(Duration::from_millis(250), |(base, _)| base),
-        max: max.map_or(Duration::from_secs(8), |(max, _)| max),
-        jitter: jitter.is_none_or(|(jitter, _)| jitter),
-        honour_retry_after: honour_retry_after.is_none_or(|(honour, _)| honour),
-    };
-    if retry.max < retry.base {
-        table.fault(format!(
-            "{whose} begins with a longer pause than it allows: give a `base` up to `max`"
-        ));
+    let Time(base) = table
+        .get("base")
+        .unwrap_or(Time(Duration::from_millis(250)));
+    let Time(max) = table.get("max").unwrap_or(Time(Duration::from_secs(8)));
+    if max < base {
+        table.report("begins with a longer pause than it allows: give a `base` up to `max`");
     }
-    retry
+    Retry {
+        attempts,
+        backoff: table.get("backoff").unwrap_or(Backoff::Exponential),
+        base,
+        max,
+        jitter: table.get("jitter").unwrap_or(true),
+        honour_retry_after: table.get("honour_retry_after").unwrap_or(true),
+    }
 }
 
 /// A table of the file while it is read.
@@ -211,155 +188,145 @@ struct Table<'a, 'r, 'f> {
     whose: &'a str,
     entries: &'a DeTable<'a>,
     span: Span,
+    keys: Keys,
     report: &'r mut Report<'f>,
 }
 
 impl<'a, 'r, 'f> Table<'a, 'r, 'f> {
-    /// Begins to read; keys that are not `known` are faults.
+    /// Begins to read; other keys than `keys` are faults.
     fn new(
         whose: &'a str,
         entries: &Spanned<&'a DeTable<'a>>,
-        known: &[&str],
+        keys: Keys,
         report: &'r mut Report<'f>,
     ) -> Self {
-        let span = entries.span();
-        let entries = *entries.get_ref();
-        for key in entries.keys() {
+        let known = || keys.iter().map(|(key, _)| *key);
+        for key in entries.get_ref().keys() {
             let written = key.get_ref();
-            if !known.contains(&written.as_ref()) {
-                let cure = suggestion(written, known.iter().copied());
-                report.add(
-                    &key.span(),
-                    format!("{whose} has the unknown key `{written}`: {cure}"),
-                );
+            if known().all(|known| known != written) {
+                let cure = suggestion(written, known());
+                let wrong = format!("{whose} has the unknown key `{written}`: {cure}");
+                report.add(&key.span(), wrong);
             }
         }
         Self {
             whose,
-            entries,
-            span,
+            span: entries.span(),
+            entries: entries.get_ref(),
+            keys,
             report,
         }
     }
 
-    /// Reads the value of `key`, which has to be of a certain `form`.
-    fn get<T>(
-        &mut self,
-        key: &str,
-        form: &str,
-        read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
-    ) -> Option<(T, Span)> {
-        let value = self.entries.get(key)?;
-        let span = value.span();
-        if let Some(read) = read(value.get_ref()) {
-            return Some((read, span));
+    /// Reports that `key` is missing or empty, if it is.
+    fn demand(&mut self, key: &str) {
+        let value = self.entries.get(key);
+        if value.is_none_or(|value| value.get_ref().as_str() == Some("")) {
+            let cure = self.example(key);
+            self.report(&format!("has no `{key}`: {cure}"));
         }
+    }
+
+    /// Reports that something is wrong with the whole table.
+    fn report(&mut self, wrong: &str) {
         let whose = self.whose;
-        self.report.add(
-            &span,
-            format!("{whose} has a `{key}` of the wrong form: write {form}"),
-        );
-        None
+        self.report.add(&self.span, format!("{whose} {wrong}"));
+    }
+
+    /// Reads the value of `key`, if it is there and of the right form.
+    fn get<T: Deserialize<'a>>(&mut self, key: &str) -> Option<T> {
+        let value = self.entries.get(key)?;
+        let read = T::deserialize(ValueDeserializer::from(value.clone()));
+        read.inspect_err(|_| self.report_form(key, value)).ok()
+    }
+
+    /// The table under `key`, if it is there and is one.
+    fn table(&mut self, key: &str) -> Option<Spanned<&'a DeTable<'a>>> {
+        let value = self.entries.get(key)?;
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.report_form(key, value);
+        }
+        Some(Spanned::new(value.span(), table?))
     }
 
     /// Reads a list of step names, none of which may stand there twice.
     fn names(&mut self, key: &str) -> Vec<Name> {
-        let array = self.get(
-            key,
-            "a list of step names, such as [\"validate\"]",
-            |value| {
-                let array = value.as_array()?;
-                array
-                    .iter()
-                    .all(|item| item.get_ref().is_str())
-                    .then_some(array)
-            },
-        );
         let mut names: Vec<Name> = Vec::new();
-        for item in array.iter().flat_map(|(array, _)| array.iter()) {
-            let text = item.get_ref().as_str().unwrap_or_default();
-            if names.iter().any(|name| name.text == text) {
-                let whose = self.whose;
-                self.report.add(
-                    &item.span(),
-                    format!("{whose} names `{text}` twice in `{key}`: once is enough"),
+        for name in self.get::<Vec<Name>>(key).unwrap_or_default() {
+            let whose = self.whose;
+            if names.iter().any(|earlier| earlier.text == name.text) {
+                let twice = format!(
+                    "{whose} names `{}` twice in `{key}`: once is enough",
+                    name.text
                 );
+                self.report.add(&name.span, twice);
             } else {
-                names.push(Name {
-                    text: text.to_owned(),
-                    span: item.span(),
-                });
+                names.push(name);
             }
         }
         names
     }
 
-    fn fault(&mut self, sentence: String) {
-        self.report.add(&self.span, sentence);
+    fn report_form(&mut self, key: &str, value: &Spanned<DeValue<'_>>) {
+        let (whose, cure) = (self.whose, self.example(key));
+        let wrong = format!("{whose} says `{key}` in a way that cannot be read: {cure}");
+        self.report.add(&value.span(), wrong);
+    }
+
+    fn example(&self, key: &str) -> String {
+        let right = self.keys.iter().find(|(known, _)| *known == key);
+        let right = right.map_or("…", |(_, right)| right);
+        format!("write {key} = {right} or the like")
     }
 }
 
-const DURATION: &str = "a time such as \"250ms\", \"8s\" or \"2m\"";
-
-fn duration_of(value: &DeValue<'_>) -> Option<Duration> {
-    let text = value.as_str()?;
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let number: u64 = digits.parse().ok()?;
-    match unit.trim_start() {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        "h" => number.checked_mul(3600).map(Duration::from_secs),
-        _ => None,
+impl From<Spanned<String>> for Name {
+    fn from(name: Spanned<String>) -> Self {
+        let span = name.span();
+        let text = name.into_inner();
+        Self { text, span }
     }
 }
 
-fn text_of<'a>(value: &'a DeValue<'_>) -> Option<&'a str> {
-    value.as_str().filter(|text| !text.is_empty())
+/// A time such as `"250ms"`.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Time(Duration);
+
+impl TryFrom<String> for Time {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        const FORM: &str = "not a whole number and its unit";
+        let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+        let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| FORM)?;
+        let millis_each = match unit.trim_start() {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(FORM),
+        };
+        let millis = number.checked_mul(millis_each).ok_or(FORM)?;
+        Ok(Self(Duration::from_millis(millis)))
+    }
 }
 
-fn route_of<'a>(value: &'a DeValue<'_>) -> Option<&'a str> {
-    let text = value.as_str()?;
-    let (method, path) = text.split_once(' ')?;
-    let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
-    (is_method && path.starts_with('/') && !path.contains(char::is_whitespace)).then_some(text)
-}
+/// A method and a path.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Route(String);
 
-/// The table's entries as the file orders them.
-fn in_order<'a>(
-    table: &'a DeTable<'a>,
-) -> Vec<(
-    &'a Spanned<std::borrow::Cow<'a, str>>,
-    &'a Spanned<DeValue<'a>>,
-)> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    entries
-}
+impl TryFrom<String> for Route {
+    type Error = &'static str;
 
-/// A TOML value as JSON, keys in the order of the file. What JSON cannot say becomes a text.
-fn json_of(value: &DeValue<'_>) -> Value {
-    match value {
-        DeValue::String(text) => Value::from(text.as_ref()),
-        DeValue::Integer(number) => {
-            let (digits, radix) = (number.as_str(), number.radix());
-            let signed = i64::from_str_radix(digits, radix).map(Value::from);
-            let number = signed.or_else(|_| u64::from_str_radix(digits, radix).map(Value::from));
-            number.unwrap_or_else(|_| Value::from(digits))
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let (method, path) = text.split_once(' ').unwrap_or_default();
+        let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
+        if is_method && path.starts_with('/') && !path.contains(char::is_whitespace) {
+            return Ok(Self(text));
         }
-        DeValue::Float(number) => {
-            let parsed = number.as_str().parse().ok();
-            let parsed = parsed.and_then(serde_json::Number::from_f64);
-            parsed.map_or_else(|| Value::from(number.as_str()), Value::Number)
-        }
-        DeValue::Boolean(flag) => Value::from(*flag),
-        DeValue::Datetime(time) => Value::from(time.to_string()),
-        DeValue::Array(items) => items.iter().map(|item| json_of(item.get_ref())).collect(),
-        DeValue::Table(table) => {
-            let entries = in_order(table).into_iter();
-            let entries =
-                entries.map(|(key, value)| (key.get_ref().to_string(), json_of(value.get_ref())));
-            Value::Object(entries.collect())
-        }
+        Err("not a method and a path")
     }
 }

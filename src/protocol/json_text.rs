@@ -7,6 +7,7 @@
 //! This file must not know what the text says.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use memchr::{memchr, memmem};
 use serde_json::value::RawValue;
@@ -185,7 +186,7 @@ impl Mender {
         let surrogate = unit_of_start(escape).filter(|unit| is_high(*unit) || is_low(*unit));
         match (self.high.take(), surrogate) {
             (Some(high), Some(low)) if is_low(low) => {
-                mended.push_str(&format!("\\u{high:04x}"));
+                let _ = write!(mended, "\\u{high:04x}");
                 mended.push_str(escape);
             }
             (None, Some(high)) if is_high(high) => self.high = Some(high),

@@ -49,10 +49,12 @@ impl Reader {
                 self.skip_newline = false;
                 *input = input.strip_prefix(b"\n").unwrap_or(input);
             }
-            if self.after_first_line && self.line.is_empty() && !self.has_data {
-                if let Some(data) = whole_event(input) {
-                    return Ok(Some(data));
-                }
+            if self.after_first_line
+                && self.line.is_empty()
+                && !self.has_data
+                && let Some(data) = whole_event(input)
+            {
+                return Ok(Some(data));
             }
             let Some(end) = memchr2(b'\n', b'\r', input) else {
                 extend(&mut self.line, input)?;

@@ -37,6 +37,7 @@ pub fn all(routes: &mut ServiceConfig) {
         // what the Messages API has besides, refused with a sentence
         .service(web::scope("/v1").default_service(web::to(not_here)))
         // the run API and the pages
+        .configure(dashboard::api::routes)
         .configure(dashboard::routes);
 }
 

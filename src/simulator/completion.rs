@@ -5,9 +5,10 @@
 use serde_json::{Value, json};
 
 use super::catalogue::Family;
-use super::conversation::{Conversation, tokens};
+use super::conversation::Conversation;
 use super::dialect::{self, Thought};
-use super::script::{Finish, ToolIds, Turn, Usage};
+use super::script::{Finish, ToolIds, Turn};
+use super::usage;
 
 /// Sizes of the pieces in which text and arguments come, in characters, over and over.
 const SIZES: [usize; 6] = [4, 11, 3, 17, 8, 6];
@@ -15,9 +16,7 @@ const MOST_CHUNKS: usize = 100_000;
 
 /// A turn as it will be said to one request.
 pub(super) struct Completion {
-    pub(super) id: String,
-    created: u64,
-    model: &'static str,
+    pub(super) frame: Frame,
     family: Family,
     thought: Thought,
     text: String,
@@ -27,6 +26,35 @@ pub(super) struct Completion {
     annotations: Vec<Value>,
     finish: Finish,
     usage: Value,
+}
+
+/// What every chunk of an answer has in common.
+#[derive(Clone)]
+pub(super) struct Frame {
+    pub(super) id: String,
+    created: u64,
+    model: &'static str,
+}
+
+impl Frame {
+    /// A chunk around a delta.
+    pub(super) fn chunk(&self, delta: &Value) -> Value {
+        json!({
+            "id": self.id, "object": "chat.completion.chunk", "created": self.created,
+            "model": self.model, "provider": "Simulated",
+            "choices": [{
+                "index": 0, "delta": delta, "logprobs": null,
+                "finish_reason": null, "native_finish_reason": null,
+            }],
+        })
+    }
+}
+
+/// A chunk to come. Text stays text until it is sent, because an answer may have 100,000 pieces of it.
+enum Part {
+    Text(String),
+    Delta(Value),
+    Chunk(Value),
 }
 
 struct Call {
@@ -65,11 +93,13 @@ impl Completion {
                 .iter()
                 .map(|call| call.arguments.len() + 12)
                 .sum::<usize>();
-        let usage = used(turn, conversation, output, cached);
+        let used = usage::used(turn, conversation, output, cached);
         Self {
-            id: format!("gen-{created}-{}", dialect::name(20)),
-            created,
-            model: conversation.model.canonical,
+            frame: Frame {
+                id: format!("gen-{created}-{}", dialect::name(20)),
+                created,
+                model: conversation.model.canonical,
+            },
             family,
             thought,
             text,
@@ -78,24 +108,27 @@ impl Completion {
             refusal: turn.refusal.clone(),
             annotations: turn.citations.iter().map(annotation).collect(),
             finish,
-            usage: priced(&usage, conversation, turn.citations.len()),
+            usage: usage::priced(&used, conversation, turn.citations.len()),
         }
     }
 
     /// The chunks, the terminal one twice.
-    pub(super) fn chunks(&self) -> Vec<Value> {
-        let mut chunks: Vec<Value> = self
-            .deltas()
-            .into_iter()
-            .map(|delta| self.chunk(&delta))
-            .collect();
-        let mut last = self.chunk(&json!({ "role": "assistant", "content": "" }));
+    pub(super) fn into_chunks(self) -> impl ExactSizeIterator<Item = Value> {
+        let mut last = self
+            .frame
+            .chunk(&json!({ "role": "assistant", "content": "" }));
         last["choices"][0]["finish_reason"] = dialect::finish_reason(self.finish).into();
         last["choices"][0]["native_finish_reason"] = self.native().into();
-        chunks.push(last.clone());
+        let mut parts = self.parts();
+        parts.push(Part::Chunk(last.clone()));
         last["usage"] = self.usage.clone();
-        chunks.push(last);
-        chunks
+        parts.push(Part::Chunk(last));
+        let frame = self.frame;
+        parts.into_iter().map(move |part| match part {
+            Part::Text(text) => frame.chunk(&json!({ "role": "assistant", "content": text })),
+            Part::Delta(delta) => frame.chunk(&delta),
+            Part::Chunk(chunk) => chunk,
+        })
     }
 
     /// The answer to a request that does not stream.
@@ -122,8 +155,8 @@ impl Completion {
             message["tool_calls"] = calls.collect();
         }
         json!({
-            "id": self.id, "object": "chat.completion", "created": self.created,
-            "model": self.model, "provider": "Simulated", "system_fingerprint": null,
+            "id": self.frame.id, "object": "chat.completion", "created": self.frame.created,
+            "model": self.frame.model, "provider": "Simulated", "system_fingerprint": null,
             "choices": [{
                 "index": 0, "logprobs": null,
                 "finish_reason": dialect::finish_reason(self.finish),
@@ -134,45 +167,44 @@ impl Completion {
         })
     }
 
-    /// A chunk around a delta.
-    pub(super) fn chunk(&self, delta: &Value) -> Value {
-        json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": self.created,
-            "model": self.model, "provider": "Simulated",
-            "choices": [{
-                "index": 0, "delta": delta, "logprobs": null,
-                "finish_reason": null, "native_finish_reason": null,
-            }],
-        })
-    }
-
     fn native(&self) -> &'static str {
         dialect::native_finish_reason(self.family, self.finish)
     }
 
-    fn deltas(&self) -> Vec<Value> {
-        let mut deltas = Vec::new();
+    fn parts(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
         for words in pieces(&self.thought.words) {
             let details: Vec<Value> = self.thought.piece(words).into_iter().collect();
-            deltas.push(json!({
+            parts.push(Part::Delta(json!({
                 "role": "assistant", "content": "", "reasoning": words, "reasoning_details": details,
-            }));
+            })));
         }
-        deltas.extend(self.thought.seals.iter().map(seal));
-        for text in pieces(&self.text) {
-            deltas.push(json!({ "role": "assistant", "content": text }));
-        }
+        let sealed = |details: &[Value]| {
+            details
+                .iter()
+                .map(seal)
+                .map(Part::Delta)
+                .collect::<Vec<_>>()
+        };
+        parts.extend(sealed(&self.thought.seals));
+        parts.extend(
+            pieces(&self.text)
+                .into_iter()
+                .map(|text| Part::Text(text.to_owned())),
+        );
         for text in pieces(self.refusal.as_deref().unwrap_or_default()) {
-            deltas.push(json!({ "role": "assistant", "content": "", "refusal": text }));
+            parts.push(Part::Delta(
+                json!({ "role": "assistant", "content": "", "refusal": text }),
+            ));
         }
         if !self.annotations.is_empty() {
-            deltas.push(
-                json!({ "role": "assistant", "content": "", "annotations": self.annotations }),
-            );
+            let delta =
+                json!({ "role": "assistant", "content": "", "annotations": self.annotations });
+            parts.push(Part::Delta(delta));
         }
-        deltas.extend(self.call_deltas());
-        deltas.extend(self.thought.late.iter().map(seal));
-        deltas
+        parts.extend(self.call_deltas().into_iter().map(Part::Delta));
+        parts.extend(sealed(&self.thought.late));
+        parts
     }
 
     fn call_deltas(&self) -> Vec<Value> {
@@ -314,73 +346,6 @@ fn within_limits(text: &str, conversation: &Conversation<'_>) -> (String, Option
             )
         }
     }
-}
-
-fn used(turn: &Turn, conversation: &Conversation<'_>, output: usize, cached: u64) -> Usage {
-    let reasoning = if conversation.reasons() {
-        tokens(turn.think.len())
-    } else {
-        0
-    };
-    let prompt = conversation.prompt_tokens();
-    let cached = cached.min(prompt);
-    let marks_cache =
-        conversation.model.family == Family::Claude && has_cache_mark(conversation.body);
-    let estimated = Usage {
-        prompt,
-        cached,
-        written: if marks_cache { prompt - cached } else { 0 },
-        completion: tokens(output).max(1) + reasoning,
-        reasoning,
-    };
-    turn.usage.unwrap_or(estimated)
-}
-
-fn has_cache_mark(value: &Value) -> bool {
-    match value {
-        Value::Array(elements) => elements.iter().any(has_cache_mark),
-        Value::Object(fields) => {
-            fields.contains_key("cache_control") || fields.values().any(has_cache_mark)
-        }
-        _ => false,
-    }
-}
-
-fn priced(usage: &Usage, conversation: &Conversation<'_>, searches: usize) -> Value {
-    let [input, output, read, write] = conversation.model.prices.map(|price| price / 1e6);
-    let plain = usage.prompt.saturating_sub(usage.cached + usage.written);
-    let prompt_cost =
-        dollars(plain, input) + dollars(usage.cached, read) + dollars(usage.written, write);
-    let output_cost = dollars(usage.completion, output);
-    let mut json = json!({
-        "prompt_tokens": usage.prompt,
-        "completion_tokens": usage.completion,
-        "total_tokens": usage.prompt + usage.completion,
-        "cost": prompt_cost + output_cost,
-        "is_byok": false,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cached, "cache_write_tokens": usage.written,
-            "audio_tokens": 0, "video_tokens": 0,
-        },
-        "cost_details": {
-            "upstream_inference_cost": null,
-            "upstream_inference_prompt_cost": prompt_cost,
-            "upstream_inference_completions_cost": output_cost,
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": usage.reasoning, "image_tokens": 0, "audio_tokens": 0,
-        },
-    });
-    if searches > 0 {
-        json["server_tool_use_details"] =
-            json!({ "web_search_requests": 1, "tool_calls_executed": 1 });
-    }
-    json
-}
-
-fn dollars(tokens: u64, price: f64) -> f64 {
-    let exact = u32::try_from(tokens).unwrap_or(u32::MAX);
-    f64::from(exact) * price
 }
 
 /// Cuts a text into pieces as a tokenizer might.

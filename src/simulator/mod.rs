@@ -32,6 +32,7 @@ mod state;
 mod stories;
 mod stream;
 mod strict;
+mod usage;
 
 #[cfg(test)]
 mod tests;

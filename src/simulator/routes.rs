@@ -128,7 +128,9 @@ async fn chat(request: HttpRequest, bytes: web::Bytes, state: web::Data<State>) 
             headers,
             body,
         }) => raw(watch, status, &headers, body),
-        Some(Answer::Sse { pieces, end }) => streamed(watch, "gen-scripted", pieces, end),
+        Some(Answer::Sse { pieces, end }) => {
+            streamed(watch, "gen-scripted", pieces.into_iter(), end)
+        }
         Some(Answer::Hang) => std::future::pending().await,
         Some(Answer::Reset) => torn(&request, watch).await,
         Some(Answer::Turn(turn)) => {
@@ -180,8 +182,9 @@ async fn play(
     let completion = Completion::new(&turn, conversation, now(), cached);
     let tempo = tempo(state, conversation, &turn);
     if conversation.streams() {
-        let (pieces, end) = stream::pieces(&completion, tempo, breaks.as_ref());
-        return streamed(watch, &completion.id, pieces, end);
+        let id = completion.frame.id.clone();
+        let (pieces, end) = stream::pieces(completion, tempo, breaks.as_ref());
+        return streamed(watch, &id, pieces, end);
     }
     rt::time::sleep(tempo.first).await;
     whole(watch, &completion, breaks.as_ref())
@@ -210,7 +213,7 @@ fn whole(watch: Watch, completion: &Completion, breaks: Option<&Break>) -> HttpR
         ),
         None => {
             let mut response = HttpResponse::Ok();
-            response.insert_header(("x-generation-id", completion.id.as_str()));
+            response.insert_header(("x-generation-id", completion.frame.id.as_str()));
             sent(watch, &mut response, completion.whole().to_string())
         }
     }
@@ -297,7 +300,12 @@ fn sent(mut watch: Watch, response: &mut HttpResponseBuilder, body: String) -> H
     response
 }
 
-fn streamed(watch: Watch, id: &str, pieces: Vec<Piece>, end: End) -> HttpResponse {
+fn streamed(
+    watch: Watch,
+    id: &str,
+    pieces: impl Iterator<Item = Piece> + 'static,
+    end: End,
+) -> HttpResponse {
     watch.answered(200);
     HttpResponse::Ok()
         .insert_header(("content-type", "text/event-stream"))

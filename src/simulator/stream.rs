@@ -10,7 +10,7 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use serde_json::{Value, json};
 
-use super::completion::Completion;
+use super::completion::{Completion, Frame};
 use super::refusal::error_type;
 use super::script::{Break, BreakKind, End, Piece};
 use super::seen::Watch;
@@ -30,38 +30,41 @@ pub(super) struct Tempo {
 
 /// The pieces of a completion, broken off where `breaks` says so.
 pub(super) fn pieces(
-    completion: &Completion,
+    completion: Completion,
     tempo: Tempo,
     breaks: Option<&Break>,
-) -> (Vec<Piece>, End) {
-    let mut pieces = waiting(tempo);
-    let chunks = completion.chunks();
-    let until = breaks.map_or(chunks.len(), |breaks| breaks.after.min(chunks.len()));
-    for (index, chunk) in chunks.iter().take(until).enumerate() {
+) -> (impl Iterator<Item = Piece> + use<>, End) {
+    let frame = completion.frame.clone();
+    let chunks = completion.into_chunks();
+    let until = breaks.map_or(usize::MAX, |breaks| breaks.after);
+    let spoken = chunks.take(until).enumerate().map(move |(index, chunk)| {
         let pause = if index == 0 {
             remaining_wait(tempo)
         } else {
             tempo.pace
         };
-        pieces.push(piece(pause, data(chunk)));
-    }
-    let Some(breaks) = breaks else {
-        pieces.push(piece(Duration::ZERO, DONE.to_owned()));
-        return (pieces, End::Clean);
+        piece(pause, data(&chunk))
+    });
+    let last_chunk = breaks.and_then(|breaks| last_words(&frame, breaks));
+    let last = last_chunk.map(|chunk| piece(tempo.pace, data(&chunk)));
+    let end = match breaks.map(|breaks| breaks.kind) {
+        None
+        | Some(
+            BreakKind::Error | BreakKind::BareError | BreakKind::FinishError | BreakKind::Close,
+        ) => End::Clean,
+        Some(BreakKind::Cut) => End::Cut,
+        Some(BreakKind::Hang) => End::Hang,
     };
-    if let Some(last) = last_words(completion, breaks) {
-        pieces.push(piece(tempo.pace, data(&last)));
-    }
-    let end = match breaks.kind {
-        BreakKind::Error | BreakKind::BareError | BreakKind::FinishError => {
-            pieces.push(piece(Duration::ZERO, DONE.to_owned()));
-            End::Clean
-        }
-        BreakKind::Close => End::Clean,
-        BreakKind::Cut => End::Cut,
-        BreakKind::Hang => End::Hang,
-    };
-    (pieces, end)
+    let is_done = breaks.is_none() || last.is_some();
+    let done = is_done.then(|| piece(Duration::ZERO, DONE.to_owned()));
+    (
+        waiting(tempo)
+            .into_iter()
+            .chain(spoken)
+            .chain(last)
+            .chain(done),
+        end,
+    )
 }
 
 /// The comments that come while the model has not begun.
@@ -82,13 +85,13 @@ fn remaining_wait(tempo: Tempo) -> Duration {
     tempo.first / tempo.comments.max(1)
 }
 
-fn last_words(completion: &Completion, breaks: &Break) -> Option<Value> {
+fn last_words(frame: &Frame, breaks: &Break) -> Option<Value> {
     let error = json!({
         "code": breaks.code,
         "message": breaks.message,
         "metadata": { "error_type": error_type(breaks.code), "provider_code": "simulated" },
     });
-    let mut chunk = completion.chunk(&json!({ "content": "" }));
+    let mut chunk = frame.chunk(&json!({ "content": "" }));
     chunk["choices"][0]["finish_reason"] = "error".into();
     match breaks.kind {
         BreakKind::Error => {
@@ -123,11 +126,11 @@ pub(super) struct Broken;
 
 /// Sends the pieces one by one; dropped early, it leaves word in the log.
 pub(super) fn body(
-    pieces: Vec<Piece>,
+    pieces: impl Iterator<Item = Piece>,
     end: End,
     watch: Watch,
 ) -> impl Stream<Item = Result<Bytes, Broken>> {
-    let state = (pieces.into_iter(), watch, false);
+    let state = (pieces, watch, false);
     unfold(
         state,
         move |(mut pieces, mut watch, is_broken)| async move {

@@ -10,6 +10,7 @@
 //! | [`open_run`] | one run while its events come in |
 //! | [`payload`] | the large texts of a run, cut into blocks |
 //! | [`cut`] | where a request body is cut, so that its parts repeat from turn to turn |
+//! | [`recent`] | the bodies seen last, so that what they repeat costs a comparison |
 //! | [`block`] | texts kept once, by their hash |
 //! | [`preview`] | an artifact's text, capped |
 //! | [`journal`] | what happened in a run, as bytes |
@@ -29,6 +30,7 @@ pub mod model;
 pub(crate) mod open_run;
 pub(crate) mod payload;
 pub(crate) mod preview;
+pub(crate) mod recent;
 pub mod recorder;
 pub mod settings;
 pub mod sqlite;

@@ -8,10 +8,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::batch::{Change, RunRow, RunWrite};
-use super::block::{Intake, Minute};
+use super::block::{BlockHash, Intake, Minute};
 use super::journal::{self, Entry, Piece};
 use super::payload::{OpenPayload, Out};
 use super::preview;
+use super::recent::RecentBodies;
 use super::stats::{RecorderStats, add};
 use crate::engine::{
     AnyArtifact, Event, EventKind, FactValue, Level, PlanInfo, RunStart, State, StepIndex,
@@ -20,6 +21,9 @@ use crate::engine::{
 
 /// A preview up to this length stands in the journal; a longer one is likely to come again and becomes a block.
 const SMALL_PREVIEW: usize = 2 << 10;
+
+/// What a short run writes into its journal, about.
+const USUAL_JOURNAL: usize = 1 << 10;
 
 /// What is left out when the recorder is behind; each level includes the ones before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +42,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) intake: &'a mut Intake,
     pub(crate) stats: &'a RecorderStats,
     pub(crate) scratch: &'a mut Vec<u8>,
-    pub(crate) cuts: &'a mut Vec<usize>,
+    pub(crate) recent: &'a mut RecentBodies,
     pub(crate) shedding: Shedding,
     pub(crate) preview_bytes: usize,
     pub(crate) payloads: bool,
@@ -90,7 +94,7 @@ impl OpenRun {
                 bytes: 0,
                 facts: Vec::new(),
             },
-            journal: Vec::new(),
+            journal: Vec::with_capacity(USUAL_JOURNAL),
             parts: 0,
             payloads: Vec::new(),
             streaming_steps: Vec::new(),
@@ -168,7 +172,13 @@ impl OpenRun {
                 self.mark(Change::Progress);
                 return Urgency::Now;
             }
-            EventKind::Step { .. } | EventKind::Log { .. } => {
+            EventKind::Step { step, state, .. } => {
+                self.write_down(event);
+                let change = self.flow_has_passed(*step, *state);
+                self.mark(change);
+                return Urgency::Now;
+            }
+            EventKind::Log { .. } => {
                 self.write_down(event);
                 self.mark(Change::Progress);
                 return Urgency::Now;
@@ -188,6 +198,16 @@ impl OpenRun {
         }
         self.mark(Change::Whole);
         Urgency::Now
+    }
+
+    /// A step that gave a flow is over when the flow has passed; what follows the reply may last longer.
+    fn flow_has_passed(&mut self, step: StepIndex, state: State) -> Change {
+        let has_passed = self.row.streaming && step == self.row.plan.reply && state.is_final();
+        if !has_passed {
+            return Change::Progress;
+        }
+        self.row.streaming = false;
+        Change::Whole
     }
 
     fn write_down(&mut self, event: &Event) {
@@ -266,7 +286,8 @@ impl OpenRun {
         } else {
             let text = desk.scratch.as_slice();
             let used = Minute::of(self.row.seen);
-            let hash = desk.intake.put(text, used, || Bytes::copy_from_slice(text));
+            let hash = BlockHash::of(text);
+            desk.intake.put(hash, used, || Bytes::copy_from_slice(text));
             Piece::Block(hash, text.len() as u64)
         };
         let entry = Entry::Preview {
@@ -295,7 +316,7 @@ impl OpenRun {
             base: self.row.start.at,
             used: Minute::of(self.row.seen),
             intake: desk.intake,
-            cuts: desk.cuts,
+            recent: desk.recent,
         };
         if is_shed {
             self.payloads[index].shed(piece, &mut out);
@@ -312,7 +333,7 @@ impl OpenRun {
             base: self.row.start.at,
             used: Minute::of(self.row.seen.max(at)),
             intake: desk.intake,
-            cuts: desk.cuts,
+            recent: desk.recent,
         };
         for payload in &mut self.payloads {
             payload.close(&mut out);

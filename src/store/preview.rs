@@ -27,13 +27,19 @@ struct Capped<'a> {
 
 impl io::Write for Capped<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.room == 0 && !bytes.is_empty() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    // The serialiser writes a few bytes at a time; the loop of the default costs as much as the work.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let taken = bytes.get(..self.room).unwrap_or(bytes);
         self.out.extend_from_slice(taken);
         self.room -= taken.len();
-        Ok(taken.len())
+        if taken.len() < bytes.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -12,6 +12,7 @@ use super::batch::{Batch, Change, Keep, Sink};
 use super::block::Intake;
 use super::live::Live;
 use super::open_run::{Desk, OpenRun, Shedding, Urgency};
+use super::recent::RecentBodies;
 use super::settings::Settings;
 use super::stats::{RecorderStats, add};
 use crate::engine::{EventBatch, EventKind, Observer, PlanInfo, RunId, Timestamp};
@@ -48,7 +49,7 @@ pub struct Recorder {
     known_plans: HashSet<String>,
     intake: Intake,
     scratch: Vec<u8>,
-    cuts: Vec<usize>,
+    recent: RecentBodies,
     retry_at: Option<Instant>,
     next_tidy: Instant,
 }
@@ -81,7 +82,7 @@ impl Recorder {
             known_plans: HashSet::new(),
             intake: Intake::default(),
             scratch: Vec::new(),
-            cuts: Vec::new(),
+            recent: RecentBodies::default(),
             retry_at: None,
             next_tidy: Instant::now() + TIDY_AGAIN,
         }
@@ -149,7 +150,7 @@ impl Recorder {
             intake: &mut self.intake,
             stats: &self.stats,
             scratch: &mut self.scratch,
-            cuts: &mut self.cuts,
+            recent: &mut self.recent,
             shedding,
             preview_bytes: self.settings.preview_bytes,
             payloads: self.settings.payloads,
@@ -211,7 +212,8 @@ impl Recorder {
         }
     }
 
-    fn write(&mut self, now: Instant) {
+    /// Writes what was gathered, however little.
+    pub(crate) fn write(&mut self, now: Instant) {
         if self.dirty.is_empty() {
             return;
         }

@@ -5,23 +5,21 @@
 //! its spans and a line in the log at most once a minute.
 //! This file must not know what a run is.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter,
     SpanProcessor,
 };
-use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 
+use super::collector;
+pub use super::collector::Settings;
 use super::probe::Probe;
 use super::transport::{LastFailure, Transport};
 
@@ -29,41 +27,6 @@ use super::transport::{LastFailure, Transport};
 const BETWEEN_COMPLAINTS: Duration = Duration::from_mins(1);
 /// Spans in one request to the collector.
 const MOST_SPANS_A_REQUEST: usize = 512;
-
-/// Where spans go, and how many may wait.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The collector, without `/v1/traces` (`OTEL_EXPORTER_OTLP_ENDPOINT`).
-    pub endpoint: String,
-    /// Sent with every request (`OTEL_EXPORTER_OTLP_HEADERS`).
-    pub headers: Vec<(String, SecretString)>,
-    /// The longest time that one request may take (`OTEL_EXPORTER_OTLP_TIMEOUT`).
-    pub timeout: Duration,
-    /// `service.name` (`OTEL_SERVICE_NAME`); without it the one among [`Settings::resource`], and else `dagway`.
-    pub service_name: Option<String>,
-    /// What else is known of the process (`OTEL_RESOURCE_ATTRIBUTES`).
-    pub resource: Vec<(String, String)>,
-    /// Spans that may wait for export.
-    pub queue: usize,
-    /// The longest time a span waits for others to go with it.
-    pub delay: Duration,
-}
-
-impl Settings {
-    /// The settings for a collector at `endpoint`, with everything else as it is by default.
-    #[must_use]
-    pub fn new(endpoint: impl Into<String>) -> Self {
-        Self {
-            endpoint: endpoint.into(),
-            headers: Vec::new(),
-            timeout: Duration::from_secs(10),
-            service_name: None,
-            resource: Vec::new(),
-            queue: 8192,
-            delay: Duration::from_secs(1),
-        }
-    }
-}
 
 /// Why spans cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -139,8 +102,8 @@ impl SpanExport {
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_http_client(transport)
-            .with_endpoint(traces_url(&settings.endpoint)?)
-            .with_headers(headers(&settings.headers)?)
+            .with_endpoint(collector::traces_url(&settings.endpoint)?)
+            .with_headers(collector::headers(&settings.headers)?)
             .with_timeout(settings.timeout)
             .build()?;
         Ok(Self::through(exporter, settings, last_failure))
@@ -163,7 +126,7 @@ impl SpanExport {
             .with_scheduled_delay(settings.delay)
             .build();
         let mut processor = BatchSpanProcessor::new(exporter, config);
-        let resource = resource(settings);
+        let resource = collector::resource(settings);
         processor.set_resource(&resource);
         let gate = Arc::new(Gate {
             processor,
@@ -179,16 +142,10 @@ impl SpanExport {
         Self { gate, provider }
     }
 
-    /// Hands over the spans of one trace: all of them or, when there is no room, none.
-    pub(super) fn send(&self, spans: &mut Vec<SpanData>) -> bool {
-        let is_admitted = self.gate.admit(spans.len());
-        if is_admitted {
-            for span in spans.drain(..) {
-                self.gate.processor.on_end(span);
-            }
-        }
-        spans.clear();
-        is_admitted
+    /// Takes places for the spans of one trace: for all of them or, when there is no room, for none.
+    pub(super) fn admit(&self, spans: usize) -> Option<Admission<'_>> {
+        let gate = &*self.gate;
+        gate.admit(spans).then(|| Admission { gate, left: spans })
     }
 
     /// For the spans of background work, which `tracing` opens.
@@ -248,6 +205,32 @@ impl SpanExport {
     }
 }
 
+/// Places in the queue that have been taken for one trace.
+#[derive(Debug)]
+pub(super) struct Admission<'a> {
+    gate: &'a Gate,
+    left: usize,
+}
+
+impl Admission<'_> {
+    /// Hands over the next span; one that has no place is left out.
+    pub(super) fn send(&mut self, span: SpanData) {
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            self.gate.processor.on_end(span);
+        }
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        self.gate
+            .counts
+            .waiting
+            .fetch_sub(self.left, Ordering::AcqRel);
+    }
+}
+
 impl Gate {
     /// Makes room for `spans`, or counts them as dropped. What is admitted the processor's queue has room for:
     /// places are taken here before the spans enter it, and given back after they have left it.
@@ -264,20 +247,12 @@ impl Gate {
     fn complain(&self) {
         let dropped = self.counts.dropped.load(Ordering::Relaxed);
         let failed = self.counts.failed.load(Ordering::Relaxed);
-        let mut complaint = self
+        let due = self
             .complaint
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_too_soon = complaint
-            .last
-            .is_some_and(|last| last.elapsed() < BETWEEN_COMPLAINTS);
-        if dropped + failed == complaint.lost_then || is_too_soon {
-            return;
-        }
-        let lost = dropped + failed - complaint.lost_then;
-        complaint.last = Some(Instant::now());
-        complaint.lost_then = dropped + failed;
-        drop(complaint);
+            .unwrap_or_else(PoisonError::into_inner)
+            .due(dropped + failed, Instant::now());
+        let Some(lost) = due else { return };
         let reason = self.last_failure.get();
         tracing::warn!(
             spans.lost = lost,
@@ -286,6 +261,22 @@ impl Gate {
             error = reason.as_deref().unwrap_or("too many spans at once"),
             "spans were lost on their way to the OTLP collector; runs are not affected"
         );
+    }
+}
+
+impl Complaint {
+    /// How many spans were lost since the last complaint, when it is time for another.
+    fn due(&mut self, lost: u64, now: Instant) -> Option<u64> {
+        let is_too_soon = self
+            .last
+            .is_some_and(|last| now.duration_since(last) < BETWEEN_COMPLAINTS);
+        if lost == self.lost_then || is_too_soon {
+            return None;
+        }
+        let since = lost - self.lost_then;
+        self.last = Some(now);
+        self.lost_then = lost;
+        Some(since)
     }
 }
 
@@ -352,49 +343,20 @@ fn add(counter: &AtomicU64, spans: usize) {
     counter.fetch_add(u64::try_from(spans).unwrap_or(0), Ordering::Relaxed);
 }
 
-fn traces_url(endpoint: &str) -> Result<String, Error> {
-    let fault = || Error::Endpoint(endpoint.to_owned());
-    let url = reqwest::Url::parse(endpoint).map_err(|_| fault())?;
-    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
-    if !is_http {
-        return Err(fault());
-    }
-    Ok(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Checks the headers, because the exporter leaves out in silence what it cannot send.
-fn headers(pairs: &[(String, SecretString)]) -> Result<HashMap<String, String>, Error> {
-    let mut headers = HashMap::new();
-    for (name, value) in pairs {
-        let is_name = reqwest::header::HeaderName::try_from(name).is_ok();
-        let is_value = reqwest::header::HeaderValue::try_from(value.expose_secret()).is_ok();
-        if !is_name || !is_value {
-            return Err(Error::Header(name.clone()));
-        }
-        headers.insert(name.clone(), value.expose_secret().to_owned());
+    #[test]
+    fn a_loss_is_told_at_once_and_the_next_one_a_minute_later() {
+        let mut complaint = Complaint::default();
+        let now = Instant::now();
+        let later = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(complaint.due(0, now), None);
+        assert_eq!(complaint.due(5, now), Some(5));
+        assert_eq!(complaint.due(9, later(59)), None);
+        assert_eq!(complaint.due(12, later(60)), Some(7));
+        assert_eq!(complaint.due(12, later(600)), None);
+        assert_eq!(complaint.due(13, later(601)), Some(1));
     }
-    Ok(headers)
-}
-
-fn resource(settings: &Settings) -> Resource {
-    let given = settings
-        .resource
-        .iter()
-        .map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
-    let mut builder = Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.name", "dagway"),
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        ])
-        .with_attributes(
-            TelemetryResourceDetector
-                .detect()
-                .iter()
-                .map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
-        )
-        .with_attributes(given);
-    if let Some(name) = &settings.service_name {
-        builder = builder.with_service_name(name.clone());
-    }
-    builder.build()
 }

@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 
 use opentelemetry::trace::TracerProvider;
 use tracing::{Level, Metadata, Span, Subscriber, error_span};
-use tracing_subscriber::filter::{EnvFilter, FilterFn, ParseError};
+use tracing_subscriber::filter::{Directive, EnvFilter, FilterFn, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -92,14 +92,27 @@ where
             filter: filter.to_owned(),
             source,
         })?;
+    // One filter for all: a filter on each layer would cost every entering of a run's span.
+    let env_filter = match export {
+        Some(_) => env_filter.add_directive(background_directive()),
+        None => env_filter,
+    };
     let lines = fmt::layer().with_writer(writer);
     let lines = match format {
         Format::Pretty => lines.compact().with_ansi(is_terminal).boxed(),
         Format::Auto | Format::Json => lines.event_format(JsonLines).fmt_fields(JsonLines).boxed(),
     };
     Ok(Registry::default()
-        .with(lines.with_filter(env_filter))
+        .with(env_filter)
+        .with(lines)
         .with(export.map(background)))
+}
+
+/// Lets the spans of background work pass a filter that is stricter than they are.
+fn background_directive() -> Directive {
+    format!("{BACKGROUND}=info")
+        .parse()
+        .expect("a target and a level make a directive")
 }
 
 /// Hands spans of background work to the export, with what was logged inside them.
@@ -220,7 +233,7 @@ mod tests {
     #[test]
     fn a_number_that_json_lacks_is_null() {
         let text = written(Format::Json, "info", || {
-            info!(ratio = f64::NAN, big = u128::MAX, "odd")
+            info!(ratio = f64::NAN, big = u128::MAX, "odd");
         });
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["ratio"], serde_json::Value::Null);
@@ -250,13 +263,13 @@ mod tests {
         };
         let runtime = tokio::runtime::Handle::current();
         let export = SpanExport::start(&settings, reqwest::Client::new(), runtime).unwrap();
-        let log = subscriber(Format::Json, "info", Some(&export), io::sink, false).unwrap();
+        let log = subscriber(Format::Json, "warn", Some(&export), io::sink, false).unwrap();
         tracing::subscriber::with_default(log, || {
             run_span("0199a1b2", "req_1").in_scope(|| info!("in a run"));
             info_span!(target: "hyper::client", "connect").in_scope(|| {});
             info_span!(target: BACKGROUND, "refresh_catalogue", models = 3).in_scope(|| {
-                info!(target: "dagway::upstream", "fetched");
-                info!(target: "hyper::client", "left out");
+                warn!(target: "dagway::upstream", "fetched late");
+                warn!(target: "hyper::client", "left out");
             });
         });
         let received = collector
@@ -268,6 +281,6 @@ mod tests {
         };
         assert_eq!(span.name, "refresh_catalogue");
         let events: Vec<_> = span.events.iter().map(|event| &event.name).collect();
-        assert_eq!(events, ["fetched"]);
+        assert_eq!(events, ["fetched late"]);
     }
 }

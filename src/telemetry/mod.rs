@@ -3,14 +3,21 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`logging`] | the process's log |
-//! | [`export`] | the way out for spans: OTLP over HTTP, bounded |
-//! | [`spans`] | a trace for each run |
+//! | [`json_lines`] | a log line as JSON |
+//! | [`record`] | what is remembered of a run under way, bounded |
+//! | [`spans`] | sends a trace for each run |
+//! | [`span_data`] | a finished run as a trace |
+//! | [`export`] | the way out for spans, bounded |
+//! | [`collector`] | where they go, and who sends them |
+//! | [`transport`] | carries them over the process's HTTP client |
 //! | [`metrics`] | the figures for Prometheus, and their text |
 //! | [`metrics_observer`] | adds each run to the figures |
 //! | [`probe`] | figures that others keep |
+//! | [`process`] | figures of the process itself |
 //!
 //! It knows the engine's events and the names of facts, nothing else of the crate.
 
+mod collector;
 pub mod export;
 #[cfg(test)]
 mod fixture;

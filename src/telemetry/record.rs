@@ -35,6 +35,7 @@ pub(super) struct RunRecord {
     pub(super) steps: Vec<StepRecord>,
     /// The last value of each name, in order of first statement.
     pub(super) facts: Vec<(&'static str, FactValue)>,
+    facts_seen: u64,
     pub(super) notes: Vec<Note>,
     pub(super) notes_dropped: u32,
 }
@@ -167,6 +168,7 @@ impl RunRecord {
             plan: Arc::clone(plan),
             steps: vec![NOT_BEGUN; plan.steps.len()],
             facts: Vec::with_capacity(24),
+            facts_seen: 0,
             notes: Vec::new(),
             notes_dropped: 0,
         }
@@ -299,9 +301,19 @@ impl RunRecord {
         }
     }
 
+    /// Most facts are stated once: a bit for each name seen, by a hash that may collide, spares them the search.
     fn state_fact(&mut self, name: &'static str, value: &FactValue) {
         let value = value.clone();
-        match self.facts.iter_mut().find(|(stated, _)| *stated == name) {
+        let hash = name.bytes().rev().take(8).fold(name.len(), |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(usize::from(byte))
+        });
+        let bit = 1_u64 << (hash % 64);
+        let may_be_stated = self.facts_seen & bit != 0;
+        self.facts_seen |= bit;
+        let slot = may_be_stated
+            .then(|| self.facts.iter_mut().find(|(stated, _)| *stated == name))
+            .flatten();
+        match slot {
             Some(slot) => slot.1 = value,
             None => self.facts.push((name, value)),
         }
@@ -334,4 +346,78 @@ pub(super) const fn error_type(state: State) -> &'static str {
 pub(super) fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LONGEST_TEXT))
         .unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{self, CALL, Story};
+    use super::*;
+
+    fn ended(story: Story) -> RunRecord {
+        let mut open = OpenRuns::new(1, Detail::Notes);
+        let Folded::Ended(run) = open.fold(&story.batch(), |_| true) else {
+            panic!("the story ends")
+        };
+        run.0
+    }
+
+    #[test]
+    fn what_a_run_says_is_bounded() {
+        let mut story = Story::new(&fixture::plan());
+        for _ in 0..1_000 {
+            story.log(1, Some(CALL), Level::Warn, &"é".repeat(10_000));
+        }
+        story.fault(2, CALL, State::Failed, &"x".repeat(10_000));
+        story.end(3, State::Failed, None);
+        let record = ended(story);
+
+        assert_eq!(record.notes.len(), MOST_NOTES);
+        assert_eq!(record.notes_dropped, 1_000 - 64);
+        let NoteKind::Log { line, .. } = &record.notes[0].what else {
+            panic!("it is a line")
+        };
+        assert_eq!(line.len(), LONGEST_TEXT);
+        let error = record.steps[usize::from(CALL)].error.as_deref();
+        assert_eq!(error.map(str::len), Some(LONGEST_TEXT));
+    }
+
+    #[test]
+    fn the_last_value_of_a_fact_wins() {
+        const NAMES: [&str; 8] = ["a", "b", "ab", "ba", "gen_ai.a", "gen_ai.b", "", "é"];
+        let mut story = Story::new(&fixture::plan());
+        for value in 0..3_i64 {
+            for name in NAMES {
+                story.fact(name, value);
+            }
+        }
+        story.end(1, State::Completed, None);
+        let record = ended(story);
+        assert_eq!(record.facts.len(), NAMES.len());
+        assert!(NAMES.iter().all(|name| record.count(name) == Some(2)));
+    }
+
+    #[test]
+    fn events_that_fit_nowhere_are_passed_over() {
+        let mut story = Story::new(&fixture::plan());
+        story.step(1, 999, State::Running, 1);
+        let (step, pieces, bytes) = (999, 1, 1);
+        let progress = EventKind::Progress {
+            step,
+            pieces,
+            bytes,
+        };
+        story.push(2, progress);
+        story.log(3, Some(999), Level::Error, "from nowhere");
+        story.end(4, State::Completed, None);
+        let late = story.events.split_off(1);
+        let mut open = OpenRuns::new(1, Detail::Notes);
+        let run = story.run;
+        let unknown = EventBatch { run, events: late };
+        let folded = open.fold(&unknown, |_| true);
+        assert!(matches!(folded, Folded::Open), "it was never seen to begin");
+        open.fold(&story.batch(), |_| true);
+        let folded = open.fold(&unknown, |_| true);
+        assert!(matches!(folded, Folded::Ended(_)));
+        assert_eq!(open.len(), 0);
+    }
 }

@@ -18,31 +18,8 @@ use super::record::{
     Ending, LONGEST_TEXT, Note, NoteKind, RunRecord, StepRecord, cut, error_type, is_error,
 };
 use crate::engine::trace::{call_span_id, root_span_id, step_span_id};
-use crate::engine::{Carries, FactValue, Level, State, StepIndex, Timestamp};
+use crate::engine::{Carries, FactValue, Level, State, StepIndex, StepInfo, Timestamp};
 use crate::facts;
-
-/// The facts that the model's span carries.
-const CALL_FACTS: [&str; 19] = [
-    facts::PROVIDER,
-    facts::MODEL_SENT,
-    facts::MAX_TOKENS,
-    facts::STREAM,
-    facts::SESSION,
-    facts::AGENT,
-    facts::RESPONSE_ID,
-    facts::MODEL_USED,
-    facts::FINISH_REASON,
-    facts::FIRST_TOKEN,
-    facts::INPUT_TOKENS,
-    facts::CACHE_READ_TOKENS,
-    facts::CACHE_WRITE_TOKENS,
-    facts::OUTPUT_TOKENS,
-    facts::REASONING_TOKENS,
-    facts::PROVIDER_BEHIND,
-    facts::COST_USD,
-    facts::SERVER_ADDRESS,
-    facts::SERVER_PORT,
-];
 
 /// Makes traces of records.
 #[derive(Debug)]
@@ -80,20 +57,31 @@ impl TraceMaker {
         Self { scope, call_task }
     }
 
-    /// Appends the spans of a finished run to `spans`, the root first.
-    pub(super) fn make(&self, record: &RunRecord, ending: &Ending, spans: &mut Vec<SpanData>) {
+    /// How many spans [`TraceMaker::make`] will make of a run.
+    pub(super) fn count(&self, record: &RunRecord) -> usize {
+        let ran = record.plan.steps.iter().zip(&record.steps);
+        let of_step = |(info, step): (&StepInfo, &StepRecord)| match step.started {
+            Some(_) if info.task == self.call_task => 2,
+            Some(_) => 1,
+            None => 0,
+        };
+        1 + ran.map(of_step).sum::<usize>()
+    }
+
+    /// Gives the spans of a finished run to `take`, the root first.
+    pub(super) fn make(&self, record: &RunRecord, ending: &Ending, mut take: impl FnMut(SpanData)) {
         let trace = Trace {
             maker: self,
             record,
             ending,
         };
-        spans.push(trace.root());
-        for (index, step) in (0..).zip(&record.steps) {
+        take(trace.root());
+        let steps = record.plan.steps.iter().zip(&record.steps);
+        for (index, (info, step)) in (0..).zip(steps) {
             let Some(from) = step.started else { continue };
-            spans.push(trace.step(index, step, from));
-            let info = record.plan.steps.get(usize::from(index));
-            if info.is_some_and(|info| info.task == self.call_task) {
-                spans.push(trace.call(index, step, from));
+            take(trace.step(index, info, step, from));
+            if info.task == self.call_task {
+                take(trace.call(index, step, from));
             }
         }
     }
@@ -138,14 +126,16 @@ impl Trace<'_> {
         root
     }
 
-    fn step(&self, index: StepIndex, step: &StepRecord, from: Timestamp) -> SpanData {
+    fn step(
+        &self,
+        index: StepIndex,
+        info: &StepInfo,
+        step: &StepRecord,
+        from: Timestamp,
+    ) -> SpanData {
         let Self { record, ending, .. } = self;
-        let info = record.plan.steps.get(usize::from(index));
-        let (name, task) = info.map_or_else(Default::default, |info| {
-            (info.name.clone(), info.task.clone())
-        });
         let mut attributes = Vec::with_capacity(4);
-        attributes.push(KeyValue::new("dagway.task", task));
+        attributes.push(KeyValue::new("dagway.task", info.task.clone()));
         attributes.push(KeyValue::new("dagway.attempts", i64::from(step.attempts)));
         attributes.push(KeyValue::new("dagway.state", step.state.name()));
         if is_error(step.state) {
@@ -155,7 +145,7 @@ impl Trace<'_> {
             id: step_span_id(record.start.id, index),
             parent: SpanId::from_bytes(root_span_id(record.start.id)),
             kind: SpanKind::Internal,
-            name: name.into(),
+            name: info.name.clone().into(),
             from,
             to: step.ended.unwrap_or(ending.at),
             attributes,
@@ -167,11 +157,10 @@ impl Trace<'_> {
     fn call(&self, index: StepIndex, step: &StepRecord, from: Timestamp) -> SpanData {
         let Self { record, ending, .. } = self;
         let failed = record.failure_of_call(index);
-        let mut attributes = Vec::with_capacity(CALL_FACTS.len() + 3);
+        let mut attributes = Vec::with_capacity(record.facts.len() + 3);
         attributes.push(KeyValue::new("gen_ai.operation.name", "chat"));
-        for name in CALL_FACTS {
-            attributes.extend(record.fact(name).map(|value| attribute(name, value)));
-        }
+        let stated = record.facts.iter().filter(|(name, _)| is_of_call(name));
+        attributes.extend(stated.map(|(name, value)| attribute(name, value)));
         if let Some(answered) = record.fact(facts::UPSTREAM_STATUS) {
             attributes.push(attribute(facts::STATUS, answered));
         }
@@ -261,6 +250,13 @@ impl Trace<'_> {
             instrumentation_scope: self.maker.scope.clone(),
         }
     }
+}
+
+/// Whether a fact tells of the call of the model rather than of the run around it.
+fn is_of_call(name: &str) -> bool {
+    name.starts_with("gen_ai.")
+        || name.starts_with("server.")
+        || matches!(name, facts::PROVIDER_BEHIND | facts::COST_USD)
 }
 
 fn event(note: &Note) -> Event {

@@ -7,11 +7,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use opentelemetry_sdk::trace::SpanData;
-
 use super::export::SpanExport;
 use super::probe::Probe;
-use super::record::{Detail, Folded, OpenRuns};
+use super::record::{Detail, Ending, Folded, OpenRuns, RunRecord};
 use super::span_data::TraceMaker;
 use crate::engine::{EventBatch, Observer};
 
@@ -26,7 +24,6 @@ pub struct SpanObserver {
     open: OpenRuns,
     maker: TraceMaker,
     export: SpanExport,
-    spans: Vec<SpanData>,
     untraced: Arc<AtomicU64>,
 }
 
@@ -42,7 +39,6 @@ impl SpanObserver {
             open: OpenRuns::new(most_open, Detail::Notes),
             maker: TraceMaker::new(call_task.into()),
             export,
-            spans: Vec::new(),
             untraced: Arc::default(),
         }
     }
@@ -57,6 +53,15 @@ impl SpanObserver {
             move || untraced.load(Ordering::Relaxed),
         )
     }
+
+    /// Sends the run's trace, unless there is no room for it; then its spans are not even made.
+    fn send(&self, record: &RunRecord, ending: &Ending) -> bool {
+        let Some(mut places) = self.export.admit(self.maker.count(record)) else {
+            return false;
+        };
+        self.maker.make(record, ending, |span| places.send(span));
+        true
+    }
 }
 
 impl Observer for SpanObserver {
@@ -66,8 +71,7 @@ impl Observer for SpanObserver {
             Folded::Shed => false,
             Folded::Ended(run) => {
                 let (record, ending) = &*run;
-                self.maker.make(record, ending, &mut self.spans);
-                self.export.send(&mut self.spans)
+                self.send(record, ending)
             }
         };
         if !is_sent {

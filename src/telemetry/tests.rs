@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 
 use super::export::{Error, Settings, SpanExport};
 use super::fixture::{self, START, Story};
-use super::otlp::{Answer, Collector, attribute};
+use super::otlp::{Answer, Collector};
 use super::probe::Probe;
 use super::spans::{CALL_TASK, SpanObserver};
 use crate::engine::trace::{call_span_id, root_span_id, step_span_id};
@@ -18,7 +20,7 @@ use crate::facts;
 
 /// Root, nine steps, the call.
 const SPANS_A_RUN: usize = 11;
-const AMPLE: Duration = Duration::from_secs(20);
+const AMPLE: Duration = Duration::from_secs(60);
 
 fn settings(endpoint: &str) -> Settings {
     Settings {
@@ -111,6 +113,26 @@ fn attributes(span: &Span) -> String {
     lines
 }
 
+/// The value of an attribute as a test would write it: `text`, `1`, `0.5`, `true`, `["a","b"]`.
+fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
+    let found = attributes.iter().find(|attribute| attribute.key == key)?;
+    written(found.value.as_ref()?)
+}
+
+fn written(value: &AnyValue) -> Option<String> {
+    Some(match value.value.as_ref()? {
+        Value::StringValue(text) => text.clone(),
+        Value::BoolValue(bool) => bool.to_string(),
+        Value::IntValue(int) => int.to_string(),
+        Value::DoubleValue(double) => double.to_string(),
+        Value::ArrayValue(array) => {
+            let items: Vec<_> = array.values.iter().filter_map(written).collect();
+            format!("{items:?}")
+        }
+        _ => return None,
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_becomes_one_trace() {
     let run = RunId::now();
@@ -162,13 +184,14 @@ async fn a_trace_carries_what_the_conventions_name() {
     assert_eq!(
         attributes(chat),
         "gen_ai.operation.name = chat\n\
-         gen_ai.provider.name = openrouter\n\
          gen_ai.request.model = anthropic/claude-sonnet-4.5\n\
-         gen_ai.request.max_tokens = 32000\n\
-         gen_ai.request.stream = true\n\
-         gen_ai.conversation.id = a7f0c2de-session\n\
-         gen_ai.response.id = gen-1762\n\
          gen_ai.response.model = anthropic/claude-4.5-sonnet-20250929\n\
+         gen_ai.conversation.id = a7f0c2de-session\n\
+         gen_ai.request.stream = true\n\
+         gen_ai.request.max_tokens = 32000\n\
+         gen_ai.provider.name = openrouter\n\
+         openrouter.provider = Anthropic\n\
+         gen_ai.response.id = gen-1762\n\
          gen_ai.response.finish_reasons = [\"tool_use\"]\n\
          gen_ai.response.time_to_first_chunk = 0.42\n\
          gen_ai.usage.input_tokens = 20100\n\
@@ -176,7 +199,6 @@ async fn a_trace_carries_what_the_conventions_name() {
          gen_ai.usage.cache_creation.input_tokens = 2000\n\
          gen_ai.usage.output_tokens = 321\n\
          gen_ai.usage.reasoning.output_tokens = 100\n\
-         openrouter.provider = Anthropic\n\
          dagway.cost_usd = 0.0187\n\
          server.address = openrouter.ai\n\
          server.port = 443\n\
@@ -454,6 +476,7 @@ async fn a_slow_collector_gets_whole_traces_later() {
     collector.answer(Answer::Silence);
     let export = export(&Settings {
         queue: 2_000,
+        timeout: Duration::from_secs(600),
         ..settings(collector.endpoint())
     });
     let probes = ten_thousand_runs(&export, 2_000);

@@ -54,6 +54,24 @@ pub enum ConfigError {
     Http(#[from] reqwest::Error),
 }
 
+/// Begins an HTTP client as all of Dagway's are: TLS by rustls with ring, the web's root certificates compiled in, so that
+/// an image without certificates works; no redirects, because a key must not follow them.
+///
+/// # Errors
+/// When the root certificates cannot be read, which a test would have shown.
+pub fn http() -> reqwest::Result<reqwest::ClientBuilder> {
+    // The first one wins; a second call finds the same provider installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    let roots = roots
+        .map(|der| reqwest::Certificate::from_der(der))
+        .collect::<Result<Vec<_>, _>>()?;
+    let builder = reqwest::Client::builder().tls_certs_only(roots);
+    Ok(builder
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none()))
+}
+
 /// A client for one upstream. Cheap to share; all connections are pooled.
 #[derive(Debug)]
 pub struct Client {
@@ -91,17 +109,10 @@ impl Client {
                 source,
             })
         };
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-        let roots = roots
-            .map(|der| reqwest::Certificate::from_der(der))
-            .collect::<Result<Vec<_>, _>>()?;
-        let http = reqwest::Client::builder()
-            .tls_certs_only(roots)
-            .tcp_nodelay(true)
+        let http = http()?
             .connect_timeout(config.connect_timeout)
             .pool_max_idle_per_host(512)
             .pool_idle_timeout(Duration::from_secs(60))
-            .redirect(reqwest::redirect::Policy::none())
             .no_gzip()
             .build()?;
         Ok(Self {

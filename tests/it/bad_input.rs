@@ -67,7 +67,7 @@ fn a_bad_body_is_a_400_that_names_the_place() {
         (with("tools", json!({})), "tools"),
         (
             with("tool_choice", json!({ "type": "sometimes" })),
-            "tool_choice.type",
+            "tool_choice",
         ),
         (
             with("thinking", json!({ "type": "enabled" })),

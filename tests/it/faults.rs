@@ -226,7 +226,7 @@ fn a_client_that_hangs_up_in_mid_stream_frees_the_upstream_and_is_accounted() {
         })
         .await;
         let run = app.ended_run(&run).await;
-        assert_eq!(run["state"], "Cancelled");
+        assert_eq!(run["state"], "Cancelled", "{run}");
         let log_usage = run["steps"]
             .as_array()
             .unwrap()

@@ -166,9 +166,9 @@ fn a_kill_loses_no_run_and_the_open_ones_are_shown_as_crashed() {
         let simulator = Simulator::start(simulator::Settings::immediate())
             .await
             .unwrap();
-        let http = reqwest::Client::builder()
+        let http = dagway::upstream::client::http()
+            .unwrap()
             .no_proxy()
-            .tls_certs_only([])
             .build()
             .unwrap();
         let mut server = Server::start(folder.path(), &simulator.base_url());
@@ -232,9 +232,9 @@ fn a_signal_lets_the_stream_in_progress_end() {
         let simulator = Simulator::start(simulator::Settings::immediate())
             .await
             .unwrap();
-        let http = reqwest::Client::builder()
+        let http = dagway::upstream::client::http()
+            .unwrap()
             .no_proxy()
-            .tls_certs_only([])
             .build()
             .unwrap();
         let mut server = Server::start(folder.path(), &simulator.base_url());

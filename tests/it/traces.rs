@@ -4,7 +4,7 @@ use dagway::simulator::{Script, Turn};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
-use crate::support::otlp::Collector;
+use crate::support::otlp::{Answer, Collector};
 use crate::support::{TestApp, ask, block_on, read};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -100,10 +100,7 @@ fn a_run_is_one_trace_below_its_caller() {
             );
         }
         assert!(attribute(call, "gen_ai.usage.input_tokens").contains("IntValue"));
-        assert!(
-            attribute(root, "request.id").contains(got.header("request-id"))
-                || attribute(root, "dagway.request.id").contains(got.header("request-id"))
-        );
+        assert!(attribute(root, "dagway.request.id").contains(got.header("request-id")));
         let sent = app
             .simulator
             .requests()
@@ -152,6 +149,27 @@ fn a_collector_that_is_down_costs_requests_nothing() {
             let got = app.messages(&ask("hello")).await;
             assert_eq!(got.status, 200);
             assert_eq!(app.ended_run(&got.run()).await["state"], "Completed");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_collector_that_is_silent_or_refuses_costs_requests_nothing() {
+    block_on(async {
+        let collector = Collector::start();
+        let endpoint = collector.endpoint().to_owned();
+        let app = TestApp::start_with(|settings| settings.telemetry.endpoint = endpoint).await;
+        let mut exports = 0;
+        for answer in [Answer::Silence, Answer::Refuse(400)] {
+            collector.answer(answer);
+            let got = app.messages(&ask("hello")).await;
+            assert_eq!(got.status, 200);
+            assert_eq!(app.ended_run(&got.run()).await["state"], "Completed");
+            exports = collector
+                .wait_until(|seen| seen.requests > exports)
+                .await
+                .requests;
         }
         app.stop().await;
     });

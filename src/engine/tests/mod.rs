@@ -1,6 +1,6 @@
 //! What the tests of the engine share: a run with its events, and tasks that do as their settings say.
 
-//mod faults;
+mod faults;
 mod flows;
 mod random_graphs;
 mod running;

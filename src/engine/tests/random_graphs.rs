@@ -63,11 +63,13 @@ impl<const C: usize> Taken for Own<Token<C>> {
 #[derive(Default)]
 struct Handed(Mutex<Vec<(usize, [Option<usize>; 4])>>);
 
+type Ports<A, B, C, T> = fn() -> (A, B, C, T);
+
 #[derive(Deserialize)]
 #[serde(transparent, bound = "")]
 struct Node<A, B, C, T, const COLOUR: usize>(
     Behaviour,
-    #[serde(skip)] PhantomData<fn() -> (A, B, C, T)>,
+    #[serde(skip)] PhantomData<Ports<A, B, C, T>>,
 );
 
 impl<A: Taken, B: Taken, C: Taken, T: Taken, const COLOUR: usize> Task

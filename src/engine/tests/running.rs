@@ -351,7 +351,7 @@ async fn what_a_task_and_the_server_say_is_heard() {
 
 #[tokio::test]
 async fn events_are_offered_whenever_the_run_sleeps() {
-    let rig = Rig::of("[steps.answer]\nwith = { yields = 1 }");
+    let rig = Rig::of("[steps.answer]\nwith = { yields = 3 }");
     let mut run = rig.start();
     {
         let mut waiting = pin!(run.reply());

@@ -216,6 +216,7 @@ impl From<InvalidRequest> for ApiError {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 fn as_seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => serializer.serialize_some(&time.as_secs_f64()),

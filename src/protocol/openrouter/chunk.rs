@@ -191,12 +191,12 @@ pub struct UrlCitation<'a> {
     /// Its address.
     #[serde(borrow, default)]
     pub url: Text<'a>,
-    /// Its title.
+    /// Its title: raw, because titles and excerpts are cut anywhere, even inside a character.
     #[serde(borrow, default)]
-    pub title: Text<'a>,
+    pub title: Option<&'a RawValue>,
     /// What it says.
     #[serde(borrow, default)]
-    pub content: Text<'a>,
+    pub content: Option<&'a RawValue>,
 }
 
 /// A part of a content list.

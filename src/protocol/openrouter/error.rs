@@ -5,15 +5,13 @@
 //! on "prompt is too long", and lowers `max_tokens` on "input length and `max_tokens` exceed context limit".
 //! This file must not know how often a request was tried.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use super::overflow;
+use super::reason::{code_of, error_of_body, message_of, status_of};
+use super::wait::Wait;
+use super::{hints, overflow};
 use crate::protocol::anthropic::error::{ApiError, ErrorKind};
 
-/// Claude Code fails at once when told to wait longer, and the JavaScript SDK sleeps for whatever it is told.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What is shown of a body that is not JSON.
 const LONGEST_QUOTE: usize = 300;
 
@@ -142,22 +140,6 @@ pub fn rejects_reasoning(message: &str) -> bool {
     signature || message.contains("invalid_encrypted_content")
 }
 
-/// The error object of a body: OpenRouter's, OpenAI's, Anthropic's, or a list around one (Google).
-fn error_of_body(body: &Value) -> Option<&Value> {
-    let body = body
-        .as_array()
-        .and_then(|list| list.first())
-        .unwrap_or(body);
-    match body.get("error") {
-        Some(Value::Null) | None => {
-            let says_something = body.get("message").or_else(|| body.get("detail"));
-            let is_completion = body.get("choices").is_some();
-            (says_something.is_some() && !is_completion).then_some(body)
-        }
-        Some(error) => Some(error),
-    }
-}
-
 /// What is known of an error before it is judged.
 struct Facts<'e> {
     status: u16,
@@ -184,8 +166,6 @@ fn from_value(http_status: u16, headers: Headers<'_>, error: &Value) -> Upstream
 }
 
 fn judged(facts: &Facts<'_>) -> UpstreamError {
-    let error = facts.error;
-    let available = error["availability"]["retryable"].as_bool();
     let said = match facts.provider {
         Some(provider) => format!("[{provider}] {}", facts.message),
         None => facts.message.clone(),
@@ -193,11 +173,14 @@ fn judged(facts: &Facts<'_>) -> UpstreamError {
     let overflow = matches!(facts.status, 400 | 404 | 413 | 422)
         .then(|| overflow::reworded(&facts.code, &facts.message, &said))
         .flatten();
-    let (api, retryable) = match overflow {
+    let wait = Wait::read(facts.headers, facts.error, &facts.message);
+    let (api, by_status) = match overflow {
         Some(message) => (ApiError::invalid_request(message), false),
-        None => by_status(facts, said),
+        None => by_status(facts, said, &wait),
     };
-    let retryable = available.unwrap_or(retryable) && api.should_retry != Some(false);
+    let by_upstream = facts.error["availability"]["retryable"].as_bool();
+    let is_over_for_today = wait.is_daily() && api.kind == ErrorKind::RateLimit;
+    let retryable = by_upstream.unwrap_or(by_status) && !wait.is_hopeless() && !is_over_for_today;
     UpstreamError {
         rejects_reasoning: rejects_reasoning(&api.message),
         api: api.retry(retryable),
@@ -207,92 +190,34 @@ fn judged(facts: &Facts<'_>) -> UpstreamError {
     }
 }
 
-/// The table of the translation: kind, status, and whether trying again may help.
-fn by_status(facts: &Facts<'_>, said: String) -> (ApiError, bool) {
+/// The table of the translation: the error, and whether trying again may help.
+fn by_status(facts: &Facts<'_>, said: String, wait: &Wait) -> (ApiError, bool) {
     let error = facts.error;
     match facts.status {
+        401 if facts.provider.is_some() => (ApiError::authentication(said), false),
         401 => {
             let message = format!("the upstream refused Dagway's API key: {said}");
             (ApiError::authentication(message), false)
         }
-        402 if is_in_flight(error) => (limited(facts, said), true),
-        402 => (ApiError::billing(said + &billing_hints(error)), false),
-        403 => (ApiError::permission(said + &permission_hints(error)), false),
+        402 if is_in_flight(error) => (wait.onto(ApiError::rate_limit(said, None)), true),
+        402 => (ApiError::billing(said + &hints::billing(error)), false),
+        403 => (
+            ApiError::permission(said + &hints::permission(error)),
+            false,
+        ),
         404 | 405 => (
-            ApiError::not_found(said + &availability_hints(error)),
+            ApiError::not_found(said + &hints::availability(error)),
             false,
         ),
         408 | 504 | 524 => (ApiError::timeout(said), true),
-        413 => {
-            let api = ApiError::new(ErrorKind::RequestTooLarge, said);
-            (api, false)
-        }
-        429 => (limited(facts, said), true),
-        502 if is_of_provider(facts) => (waiting(facts, ApiError::overloaded(said)), true),
-        503 | 529 => (waiting(facts, ApiError::overloaded(said)), true),
+        413 => (ApiError::new(ErrorKind::RequestTooLarge, said), false),
+        429 => (wait.onto(ApiError::rate_limit(said, None)), true),
+        502 if is_of_provider(facts) => (wait.onto(ApiError::overloaded(said)), true),
+        503 | 529 => (wait.onto(ApiError::overloaded(said)), true),
         500 => (ApiError::api(said), true),
         400..=499 => (ApiError::invalid_request(said), false),
-        _ => (waiting(facts, ApiError::bad_gateway(said)), true),
+        _ => (wait.onto(ApiError::bad_gateway(said)), true),
     }
-}
-
-/// A 429: waits that are longer than a client should sleep are said in words.
-fn limited(facts: &Facts<'_>, said: String) -> ApiError {
-    if is_daily(&facts.message) {
-        let resets = facts
-            .headers
-            .rate_limit_reset
-            .or_else(|| facts.error["metadata"]["headers"]["X-RateLimit-Reset"].as_str())
-            .and_then(time_of)
-            .map(|time| format!("; resets {time}"))
-            .unwrap_or_default();
-        let message = format!("request limit reached (daily{resets}): {said}");
-        return ApiError::rate_limit(message, None).retry(false);
-    }
-    waiting(facts, ApiError::rate_limit(said, None))
-}
-
-fn waiting(facts: &Facts<'_>, mut api: ApiError) -> ApiError {
-    let Some(wait) = wait_of(facts) else {
-        return api;
-    };
-    api.retry_after = Some(wait.min(LONGEST_WAIT));
-    if wait <= LONGEST_WAIT {
-        return api;
-    }
-    api.message
-        .push_str(&format!(" (try again in {})", in_words(wait)));
-    api.retry(false)
-}
-
-fn wait_of(facts: &Facts<'_>) -> Option<Duration> {
-    let of_header = facts
-        .headers
-        .retry_after
-        .and_then(|value| value.trim().parse::<f64>().ok());
-    let seconds = of_header
-        .or_else(|| facts.error["availability"]["retry_after"].as_f64())
-        .or_else(|| facts.error["metadata"]["retry_after"].as_f64())?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-fn in_words(wait: Duration) -> String {
-    match wait.as_secs() {
-        seconds @ ..120 => format!("{seconds} seconds"),
-        seconds @ ..7200 => format!("{} minutes", seconds.div_ceil(60)),
-        seconds => format!("{} hours", seconds.div_ceil(3600)),
-    }
-}
-
-fn time_of(milliseconds: &str) -> Option<String> {
-    let milliseconds = milliseconds.trim().parse().ok()?;
-    let time = jiff::Timestamp::from_millisecond(milliseconds).ok()?;
-    Some(time.strftime("%Y-%m-%d %H:%M UTC").to_string())
-}
-
-fn is_daily(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    message.contains("per-day") || message.contains("per day") || message.contains("daily")
 }
 
 fn is_in_flight(error: &Value) -> bool {
@@ -306,175 +231,6 @@ fn is_in_flight(error: &Value) -> bool {
 
 fn is_of_provider(facts: &Facts<'_>) -> bool {
     facts.provider.is_some() || facts.code.starts_with("provider_")
-}
-
-fn billing_hints(error: &Value) -> String {
-    let metadata = &error["metadata"];
-    let mut hints = String::new();
-    for (name, value) in [
-        ("limit", &metadata["limit_source"]),
-        ("hint", &metadata["remedy_hint"]),
-    ] {
-        if let Some(value) = value.as_str() {
-            hints.push_str(&format!(" ({name}: {value})"));
-        }
-    }
-    hints.push_str(" — credits: https://openrouter.ai/settings/credits");
-    hints
-}
-
-fn permission_hints(error: &Value) -> String {
-    let metadata = &error["metadata"];
-    hints([
-        ("reasons", &metadata["reasons"]),
-        ("patterns", &metadata["patterns"]),
-        ("limit", &metadata["limit_source"]),
-        ("resets at", &metadata["resets_at"]),
-    ])
-}
-
-fn availability_hints(error: &Value) -> String {
-    let availability = &error["availability"];
-    hints([
-        ("reason", &availability["code"]),
-        ("excluded by", &availability["excluded_by"]),
-        ("available instead", &availability["fallback_models"]),
-    ])
-}
-
-fn hints<const N: usize>(facts: [(&str, &Value); N]) -> String {
-    let mut hints = String::new();
-    for (name, value) in facts {
-        let words = match value {
-            Value::String(word) => word.clone(),
-            Value::Array(words) => words
-                .iter()
-                .filter_map(Value::as_str)
-                .collect::<Vec<_>>()
-                .join(", "),
-            _ => continue,
-        };
-        if !words.is_empty() {
-            hints.push_str(&format!(" ({name}: {words})"));
-        }
-    }
-    hints
-}
-
-/// The upstream's word for the error.
-fn code_of(error: &Value) -> String {
-    let words = [
-        &error["metadata"]["error_type"],
-        &error["error_type"],
-        &error["availability"]["code"],
-        &error["code"],
-        &error["type"],
-    ];
-    let word = words.into_iter().find_map(Value::as_str);
-    match word {
-        Some(word) => word.to_owned(),
-        None => error["code"]
-            .as_u64()
-            .map_or_else(|| "error".to_owned(), |code| code.to_string()),
-    }
-}
-
-/// The status that an error means. Inside a 200 its own code counts, or its word.
-fn status_of(http_status: u16, error: &Value, word: &str) -> u16 {
-    if word == "provider_overloaded" || word == "overloaded_error" {
-        return 529;
-    }
-    if (400..600).contains(&http_status) {
-        return http_status;
-    }
-    let code = &error["code"];
-    let number = code
-        .as_u64()
-        .or_else(|| code.as_str().and_then(|code| code.parse().ok()));
-    if let Some(number) = number.and_then(|number| u16::try_from(number).ok())
-        && (400..600).contains(&number)
-    {
-        return number;
-    }
-    status_of_word(word)
-}
-
-fn status_of_word(word: &str) -> u16 {
-    match word {
-        "authentication" | "authentication_error" | "invalid_api_key" => 401,
-        "payment_required" | "insufficient_quota" | "billing_error" => 402,
-        "permission_denied" | "permission_error" | "region_restricted" => 403,
-        "not_found"
-        | "image_not_found"
-        | "not_found_error"
-        | "model_not_found"
-        | "no_endpoints"
-        | "model_deprecated"
-        | "model_unavailable_upstream"
-        | "privacy_restricted"
-        | "constraint_filtered"
-        | "free_variant_ended" => 404,
-        "payload_too_large" | "request_too_large" => 413,
-        "rate_limit_exceeded" | "rate_limit_error" | "capacity_exhausted" => 429,
-        "timeout" | "timeout_error" => 504,
-        "temporarily_unavailable" => 503,
-        "provider_unavailable" => 502,
-        "server" | "unmapped" | "server_error" | "api_error" | "internal_error" => 500,
-        "invalid_request"
-        | "invalid_request_error"
-        | "invalid_prompt"
-        | "refusal"
-        | "context_length_exceeded"
-        | "max_tokens_exceeded"
-        | "token_limit_exceeded"
-        | "string_too_long"
-        | "content_policy_violation"
-        | "wrong_endpoint"
-        | "unprocessable"
-        | "precondition_failed" => 400,
-        word if word.contains("image") => 400,
-        _ => 502,
-    }
-}
-
-/// What went wrong, in the words of whoever knows best: the deepest message that the provider sent.
-fn message_of(error: &Value, status: u16) -> String {
-    let metadata = &error["metadata"];
-    let of_previous = metadata["previous_errors"]
-        .as_array()
-        .and_then(|errors| errors.last())
-        .and_then(|previous| deepest(&previous["raw"], 0));
-    let of_provider = deepest(&metadata["raw"], 0).or(of_previous);
-    let of_error = || deepest(error, 0);
-    of_provider
-        .or_else(of_error)
-        .unwrap_or_else(|| format!("the upstream answered with status {status} and no reason"))
-}
-
-/// The deepest message in a value that may be a JSON text in a JSON text.
-fn deepest(value: &Value, depth: usize) -> Option<String> {
-    if depth > 8 {
-        return None;
-    }
-    match value {
-        Value::String(text) if text.trim().is_empty() => None,
-        Value::String(text) => match serde_json::from_str::<Value>(text) {
-            Ok(inner) if inner.is_object() || inner.is_array() => deepest(&inner, depth + 1),
-            _ => Some(quoted(text)),
-        },
-        Value::Array(list) => list.iter().find_map(|inner| deepest(inner, depth + 1)),
-        Value::Object(fields) => ["error", "message", "detail", "msg", "error_message"]
-            .into_iter()
-            .filter_map(|field| fields.get(field))
-            .find_map(|inner| deepest(inner, depth + 1)),
-        _ => None,
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let text = text.trim();
-    let end = text.floor_char_boundary(4 * LONGEST_QUOTE);
-    text.get(..end).unwrap_or(text).to_owned()
 }
 
 /// An answer without an error object: a web page, plain text, nothing, or JSON of another kind.
@@ -514,4 +270,319 @@ fn without_error(
         error.api.should_retry = Some(false);
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use serde_json::json;
+
+    fn answered(status: u16, error: Value) -> UpstreamError {
+        let mut body = json!({"user_id": "u"});
+        body["error"] = error;
+        let body = body.to_string();
+        from_answer(
+            status,
+            "application/json",
+            Headers::default(),
+            body.as_bytes(),
+        )
+    }
+
+    fn limited_with(headers: Headers<'_>, error: Value) -> UpstreamError {
+        let mut body = json!({});
+        body["error"] = error;
+        let body = body.to_string();
+        from_answer(429, "application/json", headers, body.as_bytes())
+    }
+
+    #[test]
+    fn every_status_has_its_kind() {
+        let rows = [
+            (400, 400, ErrorKind::InvalidRequest, false),
+            (401, 401, ErrorKind::Authentication, false),
+            (402, 402, ErrorKind::Billing, false),
+            (403, 403, ErrorKind::Permission, false),
+            (404, 404, ErrorKind::NotFound, false),
+            (405, 404, ErrorKind::NotFound, false),
+            (408, 504, ErrorKind::Timeout, true),
+            (412, 400, ErrorKind::InvalidRequest, false),
+            (413, 413, ErrorKind::RequestTooLarge, false),
+            (422, 400, ErrorKind::InvalidRequest, false),
+            (429, 429, ErrorKind::RateLimit, true),
+            (500, 500, ErrorKind::Api, true),
+            (502, 502, ErrorKind::Api, true),
+            (503, 529, ErrorKind::Overloaded, true),
+            (504, 504, ErrorKind::Timeout, true),
+            (524, 504, ErrorKind::Timeout, true),
+            (529, 529, ErrorKind::Overloaded, true),
+            (599, 502, ErrorKind::Api, true),
+        ];
+        for (status, expected, kind, retryable) in rows {
+            let error = answered(status, json!({"code": status, "message": "m"}));
+            assert_eq!(
+                (error.api.status, error.api.kind),
+                (expected, kind),
+                "{status}"
+            );
+            assert_eq!(error.retryable, retryable, "{status}");
+            assert_eq!(error.api.should_retry, Some(retryable), "{status}");
+            assert_eq!(error.code, status.to_string());
+        }
+    }
+
+    #[test]
+    fn the_deepest_message_is_told_with_its_provider() {
+        let raw = json!({"error": {"message": json!({"error": {"message": "tools.3: bad schema"}}).to_string()}}).to_string();
+        let error = answered(
+            400,
+            json!({"code": 400, "message": "Provider returned error", "metadata": {"raw": raw, "provider_name": "Groq"}}),
+        );
+        assert_eq!(error.api.message, "[Groq] tools.3: bad schema");
+        assert_eq!(error.provider.as_deref(), Some("Groq"));
+        let plain = answered(
+            502,
+            json!({"message": "x", "metadata": {"raw": "upstream died", "provider_name": "Z"}}),
+        );
+        assert_eq!(plain.api.message, "[Z] upstream died");
+        assert_eq!(plain.api.status, 529);
+        let list = from_answer(
+            400,
+            "",
+            Headers::default(),
+            br#"[{"error":{"message":"as Google says"}}]"#,
+        );
+        assert_eq!(list.api.message, "as Google says");
+        let previous = answered(
+            502,
+            json!({"message": "x", "metadata": {"previous_errors": [{"raw": "{\"message\":\"deep\"}"}]}}),
+        );
+        assert_eq!(previous.api.message, "deep");
+    }
+
+    #[test]
+    fn a_prompt_that_does_not_fit_is_said_in_claude_codes_words() {
+        let message = "This endpoint's maximum context length is 1000 tokens. However, you requested about 2000 tokens (1900 of text input, 100 in the output).";
+        let error = answered(400, json!({"code": 400, "message": message}));
+        assert!(
+            error
+                .api
+                .message
+                .starts_with("prompt is too long: 1900 tokens > 1000 maximum")
+        );
+        assert_eq!((error.api.status, error.retryable), (400, false));
+        let large = answered(
+            413,
+            json!({"message": "Input is too long for requested model."}),
+        );
+        assert_eq!(
+            (large.api.status, large.api.kind),
+            (400, ErrorKind::InvalidRequest)
+        );
+        let coded = answered(
+            200,
+            json!({"code": "context_length_exceeded", "message": "no"}),
+        );
+        assert_eq!(coded.api.message, "prompt is too long (no)");
+    }
+
+    #[test]
+    fn a_200_is_judged_by_its_code_or_its_word() {
+        let rows = [
+            (json!({"code": 401, "message": "m"}), 401),
+            (json!({"code": "429", "message": "m"}), 429),
+            (json!({"code": "server_error", "message": "m"}), 500),
+            (
+                json!({"metadata": {"error_type": "provider_overloaded"}, "message": "m"}),
+                529,
+            ),
+            (
+                json!({"code": 503, "metadata": {"error_type": "provider_overloaded"}}),
+                529,
+            ),
+            (json!({"metadata": {"error_type": "image_too_large"}}), 400),
+            (
+                json!({"availability": {"code": "no_endpoints"}, "message": "m"}),
+                404,
+            ),
+            (json!({"type": "overloaded_error", "message": "m"}), 529),
+            (json!("words"), 502),
+            (json!({"code": 7}), 502),
+        ];
+        for (error, status) in rows {
+            assert_eq!(answered(200, error.clone()).api.status, status, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_exhausted_budget_in_flight_is_a_limit_and_other_debts_are_not() {
+        let in_flight = answered(
+            402,
+            json!({"code": 402, "message": "m", "metadata": {"reason": "in_flight_budget_exhausted"}}),
+        );
+        assert_eq!((in_flight.api.status, in_flight.retryable), (429, true));
+        let debt = answered(
+            402,
+            json!({"code": 402, "message": "m", "metadata": {"limit_source": "openrouter_key_limit", "remedy_hint": "raise it"}}),
+        );
+        assert_eq!((debt.api.status, debt.retryable), (402, false));
+        assert!(
+            debt.api.message.contains("openrouter_key_limit")
+                && debt.api.message.contains("raise it")
+        );
+        assert!(
+            debt.api
+                .message
+                .contains("https://openrouter.ai/settings/credits")
+        );
+    }
+
+    #[test]
+    fn waits_are_passed_on_when_short_and_said_in_words_when_long() {
+        let error = json!({"code": 429, "message": "slow down"});
+        let after = |seconds| Headers {
+            retry_after: Some(seconds),
+            rate_limit_reset: None,
+        };
+        let short = limited_with(after("7"), error.clone());
+        assert_eq!(short.api.retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(short.api.should_retry, Some(true));
+        let long = limited_with(after("3000"), error.clone());
+        assert_eq!(long.api.retry_after, Some(Duration::from_secs(60)));
+        assert_eq!(
+            (long.api.should_retry, long.retryable),
+            (Some(false), false)
+        );
+        assert_eq!(long.api.message, "slow down (try again in 50 minutes)");
+        for odd in ["-1", "soon", "1e400", ""] {
+            assert_eq!(
+                limited_with(after(odd), error.clone()).api.retry_after,
+                None,
+                "{odd}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_daily_quota_of_free_models_is_not_worth_a_retry() {
+        let headers = Headers {
+            retry_after: None,
+            rate_limit_reset: Some("1786233600000"),
+        };
+        let error = limited_with(
+            headers,
+            json!({"code": 429, "message": "Rate limit exceeded: free-models-per-day. Add 10 credits"}),
+        );
+        assert_eq!(
+            (error.api.status, error.retryable, error.api.should_retry),
+            (429, false, Some(false))
+        );
+        assert!(
+            error
+                .api
+                .message
+                .starts_with("request limit reached (daily; resets 2026-08-09 00:00 UTC): ")
+        );
+    }
+
+    #[test]
+    fn the_upstreams_own_word_on_retries_wins() {
+        let never = answered(
+            429,
+            json!({"code": 429, "message": "m", "availability": {"retryable": false}}),
+        );
+        assert_eq!(
+            (never.retryable, never.api.should_retry),
+            (false, Some(false))
+        );
+        let hints = answered(
+            404,
+            json!({"code": 404, "message": "no endpoints", "availability": {"code": "constraint_filtered", "retryable": true,
+                   "excluded_by": ["max_price"], "fallback_models": ["a/b", "c/d"]}}),
+        );
+        assert!(hints.retryable);
+        let said = "no endpoints (reason: constraint_filtered) (excluded by: max_price) (available instead: a/b, c/d)";
+        assert_eq!(hints.api.message, said);
+    }
+
+    #[test]
+    fn a_moderated_request_is_told_why() {
+        let error = answered(
+            403,
+            json!({"code": 403, "message": "flagged", "metadata": {"reasons": ["violence", "x"]}}),
+        );
+        assert_eq!(error.api.message, "flagged (reasons: violence, x)");
+    }
+
+    #[test]
+    fn web_pages_and_silence_hint_at_the_base_url() {
+        let page = from_answer(
+            200,
+            "text/html; charset=utf-8",
+            Headers::default(),
+            b"<!DOCTYPE html>",
+        );
+        assert_eq!((page.api.status, page.retryable), (502, false));
+        assert!(page.api.message.contains("web page") && page.api.message.contains("base URL"));
+        let missing = from_answer(404, "text/html", Headers::default(), b"<html>");
+        assert_eq!(missing.api.status, 404);
+        assert!(missing.api.message.contains("base URL"));
+        let edge = from_answer(
+            502,
+            "text/html",
+            Headers::default(),
+            b"<html>cloudflare</html>",
+        );
+        assert_eq!((edge.api.status, edge.retryable), (502, true));
+        let silence = from_answer(500, "", Headers::default(), b"");
+        assert_eq!(
+            silence.api.message,
+            "the upstream answered with status 500 and nothing else"
+        );
+        let long = from_answer(
+            400,
+            "text/plain",
+            Headers::default(),
+            "ä".repeat(5000).as_bytes(),
+        );
+        assert!(long.api.message.len() < 500);
+    }
+
+    #[test]
+    fn reasoning_that_a_provider_refuses_is_recognized() {
+        for message in [
+            "messages.1.content.0: Invalid `signature` in `thinking` block",
+            "Corrupted thought signature.",
+        ] {
+            let error = answered(400, json!({"code": 400, "message": message}));
+            assert!(error.rejects_reasoning && error.api.message.contains(message));
+        }
+        assert!(!answered(400, json!({"message": "invalid tool schema"})).rejects_reasoning);
+    }
+
+    #[test]
+    fn other_servers_errors_are_read_too() {
+        let bare = from_answer(
+            400,
+            "",
+            Headers::default(),
+            br#"{"object":"error","message":"vLLM says no","code":400}"#,
+        );
+        assert_eq!(bare.api.message, "vLLM says no");
+        let detail = from_answer(
+            422,
+            "",
+            Headers::default(),
+            br#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
+        );
+        assert_eq!(detail.api.message, "field required");
+        let unreachable = UpstreamError::unreachable("openrouter.ai", "connection refused");
+        assert_eq!((unreachable.api.status, unreachable.retryable), (502, true));
+        assert_eq!(
+            unreachable.to_string(),
+            "cannot reach openrouter.ai: connection refused"
+        );
+    }
 }

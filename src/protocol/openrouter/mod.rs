@@ -3,5 +3,8 @@
 pub mod catalogue;
 pub mod chunk;
 pub mod error;
+mod hints;
 mod overflow;
 mod pricing;
+mod reason;
+mod wait;

@@ -140,10 +140,9 @@ mod tests {
     use super::*;
 
     fn plain(message: &str) -> Option<String> {
-        reworded("", message, message).map(|text| {
-            let end = text.find(" (").unwrap_or(text.len());
-            text[..end].to_owned()
-        })
+        let reworded = reworded("", message, message)?;
+        let end = reworded.find(" (").unwrap_or(reworded.len());
+        reworded.get(..end).map(str::to_owned)
     }
 
     #[test]

@@ -2,25 +2,24 @@
 //!
 //! Anthropic's history can carry a thinking text and an opaque `signature`; OpenRouter wants its `reasoning_details`
 //! back unmodified. Dagway therefore writes them into the signature it gives out,
-//! `dgw1.` + base64url(zlib(JSON)), and unpacks them when the client sends the block back. Text that the client sees
-//! in the block is not packed a second time; its length and checksum are, so that a shortened text is noticed.
+//! `dgw1.` + base64url(CRC-32, length, LZ4(JSON)), and unpacks them when the client sends the block back, which it does
+//! in every later turn. (LZ4 and not zlib, whose tables cost more to set up than all the rest of a short reply.)
+//! Text that the client sees in the block is not packed a second time; its length and checksum are, so that a
+//! shortened text is noticed.
 //! A genuine Claude signature is never wrapped when the block shows exactly the signed text.
 //! What comes back was written by a client and is hostile: inflating is bounded, and garbage is [`Unpacked::Foreign`].
 //! This file must not know how details are merged from a stream nor how they are attached to a request.
 
-use std::io::{Read, Write};
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use flate2::Compression;
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
 /// How every signature of ours begins; the digit is the version of what follows.
 const PREFIX: &str = "dgw1.";
 /// What an envelope may inflate to.
-const LONGEST_INFLATED: u64 = 16 << 20;
+const LONGEST_INFLATED: usize = 16 << 20;
+/// Bytes before the compressed JSON: its checksum and its length.
+const HEAD: usize = 8;
 /// The shortest text that is believed to be a signature of Anthropic's (real ones have hundreds of characters).
 const SHORTEST_NATIVE: usize = 16;
 
@@ -153,12 +152,13 @@ impl Envelope {
     #[must_use]
     pub fn pack(&self) -> String {
         let json = serde_json::to_vec(self).expect("strings and numbers serialize");
-        let mut encoder = ZlibEncoder::new(Vec::with_capacity(json.len()), Compression::fast());
-        encoder.write_all(&json).expect("a vector takes every byte");
-        let zlib = encoder.finish().expect("a vector takes every byte");
-        let mut signature = String::with_capacity(PREFIX.len() + zlib.len() * 4 / 3 + 3);
+        let mut packed = Vec::with_capacity(HEAD + json.len());
+        packed.extend_from_slice(&checksum(&json).to_le_bytes());
+        packed.extend_from_slice(&(json.len() as u32).to_le_bytes());
+        packed.extend_from_slice(&lz4_flex::block::compress(&json));
+        let mut signature = String::with_capacity(PREFIX.len() + packed.len() * 4 / 3 + 3);
         signature.push_str(PREFIX);
-        URL_SAFE_NO_PAD.encode_string(zlib, &mut signature);
+        URL_SAFE_NO_PAD.encode_string(packed, &mut signature);
         signature
     }
 
@@ -231,17 +231,25 @@ pub fn unpack(signature: &str) -> Unpacked {
     }
 }
 
-fn opened(packed: &str) -> Option<Envelope> {
-    let zlib = URL_SAFE_NO_PAD.decode(packed).ok()?;
-    let mut json = Vec::new();
-    ZlibDecoder::new(zlib.as_slice())
-        .take(LONGEST_INFLATED + 1)
-        .read_to_end(&mut json)
-        .ok()?;
-    if json.len() as u64 > LONGEST_INFLATED {
+fn opened(signature: &str) -> Option<Envelope> {
+    let packed = URL_SAFE_NO_PAD.decode(signature).ok()?;
+    let (sum, rest) = packed.split_first_chunk()?;
+    let (length, compressed) = rest.split_first_chunk()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > LONGEST_INFLATED {
+        return None;
+    }
+    let json = lz4_flex::block::decompress(compressed, length).ok()?;
+    if json.len() != length || checksum(&json) != u32::from_le_bytes(*sum) {
         return None;
     }
     serde_json::from_slice(&json).ok()
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }
 
 /// Base64 and no mere number: at least one proxy signs with the time of day.
@@ -384,15 +392,31 @@ mod tests {
 
     #[test]
     fn a_bomb_does_not_go_off() {
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(b"{\"m\":\"").unwrap();
-        for _ in 0..20 {
-            encoder.write_all(&vec![b'a'; 1 << 20]).unwrap();
+        let bomb_of = |length: usize, claimed: usize| {
+            let json = format!("{{\"m\":\"{}\"}}", "a".repeat(length)).into_bytes();
+            let mut packed = checksum(&json).to_le_bytes().to_vec();
+            packed.extend_from_slice(&(claimed as u32).to_le_bytes());
+            packed.extend_from_slice(&lz4_flex::block::compress(&json));
+            format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(packed))
+        };
+        let bomb = bomb_of(LONGEST_INFLATED, LONGEST_INFLATED + 8);
+        assert!(bomb.len() < LONGEST_INFLATED / 100);
+        assert_eq!(unpack(&bomb), Unpacked::Foreign);
+        assert_eq!(unpack(&bomb_of(LONGEST_INFLATED, 100)), Unpacked::Foreign);
+        assert_eq!(unpack(&bomb_of(10, LONGEST_INFLATED)), Unpacked::Foreign);
+        assert!(matches!(unpack(&bomb_of(10, 18)), Unpacked::Details(_)));
+    }
+
+    #[test]
+    fn a_damaged_envelope_is_foreign() {
+        let packed = Envelope::new("openai/gpt-5", "", String::new(), vec![encrypted()]).pack();
+        for at in PREFIX.len()..packed.len() {
+            let mut damaged = packed.clone().into_bytes();
+            damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+            let damaged = String::from_utf8(damaged).unwrap();
+            assert_ne!(damaged, packed);
+            assert_eq!(unpack(&damaged), Unpacked::Foreign, "damaged at {at}");
         }
-        encoder.write_all(b"\"}").unwrap();
-        let bomb = URL_SAFE_NO_PAD.encode(encoder.finish().unwrap());
-        assert!(bomb.len() < 40_000);
-        assert_eq!(unpack(&format!("{PREFIX}{bomb}")), Unpacked::Foreign);
     }
 
     proptest! {

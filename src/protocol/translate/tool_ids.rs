@@ -23,10 +23,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 const PREFIX: &str = "dgw_";
 /// Followed by a number, `_` and base64url of an id that goes back exactly.
 const EXACT: &str = "dgw_x";
-/// Followed by a number, `_` and a plain id that was used before; goes back as it stands.
+/// Followed by a number, `_` and the beginning of a plain id that was used before; goes back as it stands.
 const REPEATED: &str = "dgw_u";
 /// Longer ids are replaced; no upstream writes such.
 const LONGEST: usize = 512;
+/// What is kept of a message's id and of a repeated id, because some upstreams take no more than 40 characters back.
+const KEPT: usize = 24;
 
 /// The ids of one conversation, and how the ids of a new message join them.
 #[derive(Clone, Debug, Default)]
@@ -42,9 +44,14 @@ impl ToolIds {
     #[must_use]
     pub fn new(used: Vec<String>, message_id: &str) -> Self {
         let seed = message_id.strip_prefix("msg_").unwrap_or(message_id);
+        let seed: String = seed.chars().filter(|c| is_plain_char(*c)).collect();
+        // The end of an id is its random part.
+        let end = seed
+            .get(seed.len().saturating_sub(KEPT)..)
+            .unwrap_or_default();
         Self {
             used,
-            seed: seed.chars().filter(|c| is_plain_char(*c)).collect(),
+            seed: end.to_owned(),
             made: 0,
         }
     }
@@ -72,7 +79,8 @@ impl ToolIds {
             if !self.is_used(upstream) {
                 return upstream.to_owned();
             }
-            return self.numbered(REPEATED, upstream, 1);
+            let beginning = upstream.get(..KEPT).unwrap_or(upstream);
+            return self.numbered(REPEATED, beginning, 1);
         }
         self.numbered(EXACT, &URL_SAFE_NO_PAD.encode(upstream), 0)
     }
@@ -170,6 +178,17 @@ mod tests {
         let mut conversation = ids(&["toolu_01Ab_0"]);
         assert_eq!(conversation.outward(""), "toolu_01Ab_1");
         assert_eq!(conversation.outward(""), "toolu_01Ab_2");
+    }
+
+    #[test]
+    fn what_is_made_up_is_short_enough_to_go_back() {
+        let mut conversation =
+            ToolIds::new(vec!["a".repeat(40)], &format!("msg_{}", "0f".repeat(16)));
+        for upstream in ["a".repeat(40), String::new(), "a".repeat(600)] {
+            let id = conversation.outward(&upstream);
+            assert!(id.len() <= 40, "{id}");
+            assert_eq!(decode(&id), id);
+        }
     }
 
     #[test]

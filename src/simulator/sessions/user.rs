@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use uuid::Uuid;
+use uuid::Builder;
 
 use super::client::{Client, Error, Identity, Message};
 use super::lanes::Errand;
@@ -25,7 +25,9 @@ pub(super) struct User<'a> {
 impl<'a> User<'a> {
     /// A user with a session of their own.
     pub(super) fn new(client: &'a Client, pace: Pace) -> Self {
-        let session = Uuid::now_v7().to_string();
+        // A random id, as coding agents take it: ids that begin with the time look alike in a list.
+        let random = fastrand::u128(..).to_be_bytes();
+        let session = Builder::from_random_bytes(random).into_uuid().to_string();
         Self {
             client,
             pace,

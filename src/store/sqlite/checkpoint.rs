@@ -43,12 +43,12 @@ impl Checkpointer {
 
     /// Called by the writer after a commit, which stands whatever happens here.
     pub(super) fn committed(&self, writer: &Connection) {
-        if let Err(error) = self.look(writer) {
+        if let Err(error) = self.look(writer, TOO_LONG) {
             tracing::warn!(%error, "the log of the run store could not be moved; it is tried again");
         }
     }
 
-    fn look(&self, writer: &Connection) -> rusqlite::Result<()> {
+    fn look(&self, writer: &Connection, too_long: i64) -> rusqlite::Result<()> {
         let log = Log::checkpoint(writer, "NOOP")?;
         if log.pages - log.moved >= WORTH_IT
             && let Some(wake) = &self.wake
@@ -56,7 +56,7 @@ impl Checkpointer {
             // When it is at work already, it will be woken after a later commit.
             let _ = wake.try_send(());
         }
-        if log.pages >= TOO_LONG {
+        if log.pages >= too_long {
             // It must not wait for a reader: then it comes to nothing and is tried again.
             writer.busy_timeout(Duration::ZERO)?;
             let restarted = Log::checkpoint(writer, "RESTART");
@@ -104,5 +104,70 @@ impl Log {
                 moved: row.get(2)?,
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::store::sqlite::open::connect;
+
+    /// A database with so many pages in its log.
+    fn with_log(pages: i64) -> (tempfile::TempDir, Connection, Checkpointer) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("test.db");
+        let writer = connect(&file).unwrap();
+        writer.execute("CREATE TABLE t (a)", []).unwrap();
+        while Log::checkpoint(&writer, "NOOP").unwrap().pages < pages {
+            write(&writer);
+        }
+        let checkpointer = Checkpointer::start(&file).unwrap();
+        (folder, writer, checkpointer)
+    }
+
+    fn write(writer: &Connection) {
+        writer
+            .execute("INSERT INTO t VALUES (zeroblob(100000))", [])
+            .unwrap();
+    }
+
+    #[test]
+    fn a_log_that_is_worth_it_is_moved_beside_the_writer() {
+        let (_folder, writer, checkpointer) = with_log(WORTH_IT);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            checkpointer.committed(&writer);
+            let log = Log::checkpoint(&writer, "NOOP").unwrap();
+            if log.moved == log.pages {
+                break;
+            }
+            assert!(Instant::now() < deadline, "it was never moved: {log:?}");
+        }
+        write(&writer);
+        let log = Log::checkpoint(&writer, "NOOP").unwrap();
+        assert!(log.pages < WORTH_IT, "it did not start over: {log:?}");
+    }
+
+    #[test]
+    fn the_writer_shortens_a_log_that_is_too_long_but_never_waits_for_a_reader() {
+        let (folder, writer, checkpointer) = with_log(100);
+        let reader = Connection::open(folder.path().join("test.db")).unwrap();
+        let reading = reader.unchecked_transaction().unwrap();
+        let count = "SELECT count(*) FROM t";
+        let _: i64 = reading.query_row(count, [], |row| row.get(0)).unwrap();
+        write(&writer);
+        let begun = Instant::now();
+        checkpointer.look(&writer, 50).unwrap();
+        assert!(begun.elapsed() < BUSY_TIMEOUT / 2);
+        write(&writer);
+        assert!(Log::checkpoint(&writer, "NOOP").unwrap().pages > 100);
+
+        drop(reading);
+        checkpointer.look(&writer, 50).unwrap();
+        write(&writer);
+        let log = Log::checkpoint(&writer, "NOOP").unwrap();
+        assert!(log.pages < 50, "{log:?}");
     }
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`open`](mod@open) | takes the folder, opens the database, marks what a dead process left behind |
 //! | [`migrate`] | brings a database to the present schema |
-//! | [`write`] | writes batches |
+//! | [`write`](mod@write) | writes batches |
 //! | [`checkpoint`] | moves the log into the database, beside the writer |
 //! | [`tidy`] | deletes what is too old or too much |
 //! | [`readers`] | connections that only read, each read with a deadline |

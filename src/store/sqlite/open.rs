@@ -36,7 +36,7 @@ pub struct Opened {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder cannot be made or written.
-    #[error("the data folder {} cannot be used: {source}; make it writable for this user or choose another folder", .folder.display())]
+    #[error("the data folder {} cannot be used: {source}; make it writable for this user or choose another one (DAGWAY_DATA)", .folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -44,13 +44,13 @@ pub enum OpenError {
         source: io::Error,
     },
     /// Another process records into the folder.
-    #[error("another Dagway records into {} already; stop it or choose another data folder for this one", .folder.display())]
+    #[error("another Dagway records into {} already; stop it or choose another data folder for this one (DAGWAY_DATA)", .folder.display())]
     Locked {
         /// The folder.
         folder: PathBuf,
     },
     /// The database was written by a later version.
-    #[error("the run store {} has schema {found}, and this Dagway knows {known}; use the newer Dagway that wrote it or choose another data folder", .file.display())]
+    #[error("the run store {} has schema {found}, and this Dagway knows {known}; use the newer Dagway that wrote it or choose another data folder (DAGWAY_DATA)", .file.display())]
     Newer {
         /// The database.
         file: PathBuf,
@@ -60,7 +60,7 @@ pub enum OpenError {
         known: u32,
     },
     /// The database is not ours.
-    #[error("{} belongs to another program; choose another data folder", .file.display())]
+    #[error("{} belongs to another program; choose another data folder (DAGWAY_DATA)", .file.display())]
     Foreign {
         /// The database.
         file: PathBuf,
@@ -148,7 +148,8 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn connect(file: &Path) -> rusqlite::Result<Connection> {
+/// A connection that writes.
+pub(super) fn connect(file: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Before the first table is made: it cannot be changed later.

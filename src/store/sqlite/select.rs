@@ -1,5 +1,6 @@
 //! A filter as SQL, and a row as a run.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use rusqlite::types::Value;
@@ -19,23 +20,19 @@ pub(super) fn page(
     after: Option<RunId>,
     limit: u16,
 ) -> Result<RunPage, Error> {
-    let conditions = Conditions::of(filter, after);
-    let sql = format!(
-        "SELECT {COLUMNS} FROM runs{} ORDER BY id DESC LIMIT {}",
-        conditions.clause(),
-        u32::from(limit) + 1
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(conditions.values))?;
-    let mut runs = Vec::with_capacity(usize::from(limit));
-    let mut has_more = false;
-    while let Some(row) = rows.next()? {
-        has_more = runs.len() == usize::from(limit);
-        if has_more {
-            break;
+    let limit = usize::from(limit);
+    let mut runs = Vec::new();
+    for conditions in Conditions::lists(filter, after) {
+        let sql = conditions.list(limit + 1);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(conditions.values))?;
+        while let Some(row) = rows.next()? {
+            runs.push(summary(row)?);
         }
-        runs.push(summary(row)?);
     }
+    runs.sort_unstable_by_key(|run| Reverse(run.id));
+    let has_more = runs.len() > limit;
+    runs.truncate(limit);
     let next = runs.last().filter(|_| has_more).map(|last| last.id);
     Ok(RunPage { runs, next })
 }
@@ -99,22 +96,49 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// What `filter` says, among the runs older than `after`.
+    /// What `filter` says of runs older than `after`, as lists to be merged, each of which one index gives in order.
+    ///
+    /// Without statistics SQLite does not know which index narrows most, and sorts what it gets by another one;
+    /// a `+` before a column keeps it from using that column's index.
+    fn lists(filter: &RunFilter, after: Option<RunId>) -> Vec<Self> {
+        let is_one_list = filter.session.is_some() || filter.states.is_empty();
+        let mut lists = Vec::new();
+        if is_one_list {
+            let mut list = Self::of(filter, after);
+            if !filter.states.is_empty() {
+                let marks = vec!["?"; filter.states.len()].join(", ");
+                let names = filter.states.iter().map(|state| text(state.name()));
+                list.add(&format!("+state IN ({marks})"), names);
+            }
+            lists.push(list);
+            return lists;
+        }
+        let is_wanted = |state: &State| filter.states.contains(state);
+        for state in State::ALL.into_iter().filter(is_wanted) {
+            let mut list = Self::of(filter, after);
+            list.add("state = ?", [text(state.name())]);
+            lists.push(list);
+        }
+        lists
+    }
+
+    /// All that `filter` says except for the states.
     fn of(filter: &RunFilter, after: Option<RunId>) -> Self {
         let mut all = Self::default();
         if let Some(after) = after {
             all.add("id < ?", [blob(after)]);
         }
-        if !filter.states.is_empty() {
-            let marks = vec!["?"; filter.states.len()].join(", ");
-            let names = filter.states.iter().map(|state| text(state.name()));
-            all.add(&format!("state IN ({marks})"), names);
-        }
-        if let Some(workflow) = &filter.workflow {
-            all.add("workflow = ?", [text(workflow)]);
-        }
         if let Some(session) = &filter.session {
             all.add("session = ?", [text(session)]);
+        }
+        if let Some(workflow) = &filter.workflow {
+            let is_narrowest = filter.session.is_none() && filter.states.is_empty();
+            let column = if is_narrowest {
+                "workflow"
+            } else {
+                "+workflow"
+            };
+            all.add(&format!("{column} = ?"), [text(workflow)]);
         }
         if let Some(model) = &filter.model {
             all.add("models LIKE ? ESCAPE '\\'", [containing(model)]);
@@ -165,6 +189,12 @@ impl Conditions {
         self.values.extend(values);
     }
 
+    /// The newest `limit` runs that satisfy them.
+    fn list(&self, limit: usize) -> String {
+        let clause = self.clause();
+        format!("SELECT {COLUMNS} FROM runs{clause} ORDER BY id DESC LIMIT {limit}")
+    }
+
     /// The `WHERE` clause; empty when everything is let through.
     pub(super) fn clause(&self) -> String {
         if self.conditions.is_empty() {
@@ -211,4 +241,67 @@ fn containing(words: &str) -> Value {
     }
     pattern.push('%');
     Value::from(pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::migrate::{MIGRATIONS, migrate};
+
+    fn plan(filter: &RunFilter) -> String {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &MIGRATIONS).unwrap();
+        let mut plan = String::new();
+        for list in Conditions::lists(filter, Some(RunId::now())) {
+            let sql = format!("EXPLAIN QUERY PLAN {}", list.list(50));
+            let mut statement = connection.prepare(&sql).unwrap();
+            let mut rows = statement.query(params_from_iter(list.values)).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                plan += &row.get::<_, String>(3).unwrap();
+                plan.push('\n');
+            }
+        }
+        plan
+    }
+
+    #[test]
+    fn every_list_comes_from_the_narrowest_index_and_is_never_sorted() {
+        let some = |text: &str| Some(text.to_owned());
+        let any = RunFilter::default();
+        let since = RunFilter {
+            since: Some(Timestamp::now()),
+            ..any.clone()
+        };
+        let workflow = RunFilter {
+            workflow: some("messages"),
+            ..since.clone()
+        };
+        let states = RunFilter {
+            states: vec![State::Failed, State::TimedOut, State::Failed],
+            ..workflow.clone()
+        };
+        let session = RunFilter {
+            session: some("session"),
+            ..states.clone()
+        };
+        let search = RunFilter {
+            search: some("words"),
+            model: some("opus"),
+            ..any.clone()
+        };
+        let cases = [
+            (any, "sqlite_autoindex_runs_1 (id<?)"),
+            (since, "sqlite_autoindex_runs_1 (id>? AND id<?)"),
+            (workflow, "runs_by_workflow (workflow=? AND id>? AND id<?)"),
+            (states, "runs_by_state (state=? AND id>? AND id<?)"),
+            (session, "runs_by_session (session=? AND id>? AND id<?)"),
+            (search, "sqlite_autoindex_runs_1 (id<?)"),
+        ];
+        for (filter, index) in cases {
+            let plan = plan(&filter);
+            let lists = if index.contains("by_state") { 2 } else { 1 };
+            let expected = format!("SEARCH runs USING INDEX {index}\n").repeat(lists);
+            assert_eq!(plan, expected, "{filter:?}");
+        }
+    }
 }

@@ -179,13 +179,13 @@ async fn a_database_that_refuses_for_a_while_gets_everything_in_the_end() {
 fn a_database_that_refuses_for_ever_does_not_take_all_memory() {
     let (sink, mut recorder) = counting();
     sink.with(|ledger| ledger.refuse = usize::MAX);
-    for number in 0..25_000 {
+    for number in 0..21_000 {
         let mut script = Script::new(T0 + number, &plan()).ended(State::Completed);
         recorder.observe(&script.batch());
     }
     recorder.finish();
     let lost = recorder.stats().lost_runs.load(Ordering::Relaxed);
-    assert_eq!(lost, 25_000);
+    assert_eq!(lost, 21_000);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What is too old or too much goes, the oldest first, and takes nothing along that somebody still needs.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -31,7 +31,7 @@ fn record(opened: &mut Opened, at: i64, own: &str) -> RunId {
         .step(0, State::Completed)
         .ended(State::Completed);
     opened.recorder.observe(&script.batch());
-    opened.recorder.finish();
+    opened.recorder.write(Instant::now());
     script.id
 }
 
@@ -64,7 +64,7 @@ async fn old_runs_go_and_take_only_their_own_blocks_along() {
     let open_run = {
         let mut script = Script::new(T0 + MINUTE, &plan());
         opened.recorder.observe(&script.batch());
-        opened.recorder.finish();
+        opened.recorder.write(Instant::now());
         script.id
     };
     assert_eq!(rows(folder.path(), "blocks"), 3);

@@ -86,9 +86,16 @@ async fn a_run_is_seen_while_it_is_open(store: &dyn Store, recorder: &mut dyn Ob
     .await;
     assert!(seen.steps[2].streaming);
 
+    script = script.step(2, State::Completed).step(3, State::Running);
+    recorder.observe(&script.batch());
+    eventually(recorder, || async {
+        let run = store.run(id).await.unwrap()?;
+        let has_passed = !run.summary.streaming && run.summary.ended.is_none();
+        has_passed.then_some(())
+    })
+    .await;
+
     script = script
-        .step(2, State::Completed)
-        .step(3, State::Running)
         .fact(facts::INPUT_TOKENS, 1200_i64)
         .fact(facts::OUTPUT_TOKENS, 80_i64)
         .fact(facts::COST_USD, 0.25)

@@ -5,7 +5,7 @@
 //! This file must not know how chunks are read.
 
 use super::calls::{Call, Calls, Ended, Finished};
-use super::stop::{self, Ending, Finish};
+use super::stop::{self, Ending, Finish, StopScanner};
 use super::translator::{Outcome, Translator, origin};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event::MessageEnd;
@@ -25,7 +25,7 @@ impl Translator {
             Ok((finished, reason))
         });
         match judged {
-            Ok((finished, reason)) => self.write_rest(finished.calls, reason, out),
+            Ok((finished, reason)) => self.write_rest(&finished.calls, reason, out),
             Err(error) => self.fail(error, out),
         }
     }
@@ -86,14 +86,12 @@ impl Translator {
     }
 
     fn holds_text(&self) -> bool {
-        self.scanner
-            .as_ref()
-            .is_some_and(|scanner| scanner.holds_text())
+        self.scanner.as_ref().is_some_and(StopScanner::holds_text)
     }
 
     /// Writes what is left: thinking, text, searches, late reasoning, tools, the end.
-    fn write_rest(&mut self, calls: Vec<Call>, reason: StopReason, out: &mut Vec<u8>) {
-        let ids = self.outward_ids(&calls);
+    fn write_rest(&mut self, calls: &[Call], reason: StopReason, out: &mut Vec<u8>) {
+        let ids = self.outward_ids(calls);
         self.close_open_block(out);
         if !self.blocks.any() && calls.is_empty() {
             let refusal = std::mem::take(&mut self.heard.refusal);

@@ -13,18 +13,27 @@
 //! A broken stream ends in `event: error` with its block left open, because Claude Code runs every tool block that
 //! was closed. And finishing happens once, because upstreams send the last chunk twice.
 
+#[cfg(test)]
+mod behaviour;
 mod blocks;
 mod calls;
+mod deltas;
 mod details;
 mod ending;
 mod fold;
 #[cfg(test)]
 mod grammar;
 mod peek;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod script;
 mod searches;
 mod stop;
 mod summary;
 mod thinking;
+#[cfg(test)]
+mod transcripts;
 mod translator;
 mod usage;
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! This file must not know when blocks are written.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::protocol::json_text;
 use crate::protocol::openrouter::chunk::{ReasoningPiece, UrlCitation};
@@ -66,11 +67,18 @@ impl Searches {
         let Some(url) = citation.url.filled() else {
             return;
         };
-        let hit = Hit {
-            url: url.to_owned(),
-            title: citation.title.filled().unwrap_or(url).to_owned(),
-            content: citation.content.as_str().to_owned(),
+        let plain = |json: Option<&RawValue>| {
+            let escaped = json.and_then(json_text::body).unwrap_or_default();
+            json_text::unescape(escaped).into_owned()
         };
+        let mut hit = Hit {
+            url: url.to_owned(),
+            title: plain(citation.title),
+            content: plain(citation.content),
+        };
+        if hit.title.is_empty() {
+            url.clone_into(&mut hit.title);
+        }
         if self.hits.len() < MOST && !self.hits.contains(&hit) {
             self.hits.push(hit);
         }

@@ -1,29 +1,24 @@
-//! The state machine: one chunk in, zero or more Anthropic events out.
+//! The state machine: bytes in, Anthropic events out.
 //!
-//! Inside one chunk the order is thinking, text, tools, whatever order the upstream wrote the fields in.
-//! This file must not know how an answer is brought to its end.
+//! This file must not know what a delta holds nor how an answer is brought to its end.
 
 use super::blocks::Blocks;
 use super::calls::Calls;
 use super::searches::Searches;
 use super::stop::{Finish, StopScanner};
 use super::summary::Summary;
-use super::thinking::{Display, Thinking, text_of};
+use super::thinking::{Display, Thinking};
 use super::usage::{self, Figures};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event;
 use crate::protocol::anthropic::message::StopReason;
-use crate::protocol::json_text::{self, Mender};
-use crate::protocol::openrouter::chunk::{
-    self, Annotation, CallPiece, Choice, Chunk, Delta, Image, NotAChunk, ReasoningPiece,
-};
+use crate::protocol::json_text::Mender;
+use crate::protocol::openrouter::chunk::{Choice, Chunk, NotAChunk};
 use crate::protocol::openrouter::error;
 use crate::protocol::sse::Reader;
 use crate::protocol::translate::tool_ids::ToolIds;
 use crate::protocol::translate::tool_names::ToolNames;
 
-/// What is kept of a refusal's text.
-const LONGEST_REFUSAL: usize = 1 << 20;
 /// How many notes an answer can have.
 const MOST_NOTES: usize = 20;
 
@@ -61,7 +56,7 @@ pub struct Translator {
     reader: Reader,
     pub(super) blocks: Blocks,
     pub(super) thinking: Thinking,
-    mender: Mender,
+    pub(super) mender: Mender,
     pub(super) scanner: Option<StopScanner>,
     pub(super) calls: Calls,
     pub(super) tool_ids: ToolIds,
@@ -318,148 +313,6 @@ impl Translator {
         if self.is_finishing() && self.heard.figures.is_some() {
             self.finish(out);
         }
-    }
-
-    fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Result<(), NotAChunk> {
-        self.reasoning(delta, out)?;
-        if self.settings.web_search {
-            chunk::for_each(delta.annotations, |annotation: Annotation<'_>| {
-                if let Some(citation) = &annotation.url_citation {
-                    self.searches.add(citation);
-                }
-            })?;
-        }
-        let content = chunk::escaped_text(delta.content);
-        if !content.is_empty() {
-            self.content(&content, out);
-        }
-        if let Some(refusal) = delta.refusal.and_then(json_text::body)
-            && self.heard.refusal.len() + refusal.len() <= LONGEST_REFUSAL
-        {
-            self.heard.refusal.push_str(refusal);
-        }
-        self.tool_calls(delta, out)?;
-        chunk::for_each(delta.images, |image: Image<'_>| self.image(&image, out))
-    }
-
-    fn reasoning(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Result<(), NotAChunk> {
-        chunk::for_each(delta.reasoning_details, |piece: ReasoningPiece<'_>| {
-            if piece.kind.as_str() == "reasoning.server_tool_call" {
-                self.searches.note_call(&piece);
-                return;
-            }
-            if !text_of(&piece).is_empty() {
-                self.make_way_for_thinking(out);
-            }
-            let model = origin(&self.settings.target_model, self.heard.model.as_deref());
-            self.thinking.piece(&piece, model, &mut self.blocks, out);
-        })?;
-        if !self.thinking.uses_strings() {
-            return Ok(());
-        }
-        let string = [delta.reasoning, delta.reasoning_content]
-            .into_iter()
-            .filter_map(|string| string.and_then(json_text::body))
-            .find(|string| !string.is_empty());
-        if let Some(string) = string {
-            self.make_way_for_thinking(out);
-            self.thinking.string(string, &mut self.blocks, out);
-        }
-        Ok(())
-    }
-
-    fn make_way_for_thinking(&mut self, out: &mut Vec<u8>) {
-        if self.thinking.is_asked() && self.blocks.is_text() {
-            self.close_text(out);
-        }
-    }
-
-    fn content(&mut self, escaped: &str, out: &mut Vec<u8>) {
-        let mended = self.mender.mend(escaped);
-        let Some(scanner) = &mut self.scanner else {
-            return self.say(&mended, out);
-        };
-        let scanned = scanner.scan(&json_text::unescape(&mended));
-        self.say(&json_text::escaped(&scanned.text), out);
-        if let Some(sequence) = scanned.met {
-            self.finish_at_sequence(&sequence, out);
-        }
-    }
-
-    /// Shows text, after what belongs before it.
-    pub(super) fn say(&mut self, escaped: &str, out: &mut Vec<u8>) {
-        if escaped.is_empty() {
-            return;
-        }
-        if !self.blocks.is_text() {
-            self.make_way_for_text(out);
-        }
-        self.blocks.text(out, escaped);
-    }
-
-    fn make_way_for_text(&mut self, out: &mut Vec<u8>) {
-        let model = origin(&self.settings.target_model, self.heard.model.as_deref());
-        self.thinking.close(model, &mut self.blocks, out);
-        if self.thinking.is_asked() {
-            self.thinking.send_unsent(model, &mut self.blocks, out);
-        }
-        if self.searches.announce(0) {
-            self.write_search(out);
-        }
-    }
-
-    /// Gives out what of the text was held back.
-    pub(super) fn flush_text(&mut self, out: &mut Vec<u8>) {
-        let mut rest = self.mender.finish().unwrap_or_default().to_owned();
-        if let Some(scanner) = &mut self.scanner {
-            rest.insert_str(0, &json_text::escaped(&scanner.finish()));
-        }
-        self.say(&rest, out);
-    }
-
-    /// Closes the open text with its citations.
-    pub(super) fn close_text(&mut self, out: &mut Vec<u8>) {
-        self.flush_text(out);
-        if self.blocks.is_text() {
-            for citation in self.searches.uncited() {
-                self.blocks.citation(out, &citation);
-            }
-            self.blocks.close_text(out);
-        }
-    }
-
-    fn tool_calls(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Result<(), NotAChunk> {
-        if self.is_done() {
-            return Ok(());
-        }
-        let mut refused = None;
-        chunk::for_each(delta.tool_calls, |piece: CallPiece<'_>| {
-            if refused.is_none() {
-                refused = self.calls.push(&piece).err();
-            }
-        })?;
-        if let Some(error) = refused {
-            self.fail(error, out);
-        }
-        Ok(())
-    }
-
-    /// Anthropic's answers carry no images: a link is shown, or a remark.
-    fn image(&mut self, image: &Image<'_>, out: &mut Vec<u8>) {
-        if self.is_done() {
-            return;
-        }
-        let url = image
-            .image_url
-            .as_ref()
-            .map_or("", |image| image.url.as_str());
-        let remark = if url.starts_with("https://") {
-            format!("\n![image]({url})\n")
-        } else {
-            self.note("an image that the model drew was left out");
-            "\n[The model drew an image, which cannot be shown here.]\n".to_owned()
-        };
-        self.say(&json_text::escaped(&remark), out);
     }
 }
 

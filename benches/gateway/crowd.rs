@@ -1,0 +1,149 @@
+//! A fresh process: how soon it is ready, what it needs idle, and what a thousand open streams add to that.
+//!
+//! Memory is measured in a process that has done nothing else yet, because an allocator that has once held much does
+//! not give it back, and later loads would look free.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tokio::task::JoinSet;
+
+use crate::bodies::Size;
+use crate::connection::Connection;
+use crate::load::Crew;
+use crate::process::Process;
+use crate::scenario::{Extent, SHORT_STREAM};
+use crate::target::Target;
+use crate::upstream::{Flow, Reply, Upstream};
+
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Streams that are all open at the same time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowd {
+    pub(crate) size: Size,
+    pub(crate) streams: usize,
+    pub(crate) chunks: u32,
+    pub(crate) gap: Duration,
+}
+
+/// What was seen of a fresh process. Directly to the upstream there is no process and no memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fresh {
+    pub(crate) ready_ms: Option<f64>,
+    /// Bytes.
+    pub(crate) idle: Option<f64>,
+    /// Bytes a stream, at the highest while nine tenths or more were open.
+    pub(crate) per_stream: Option<f64>,
+    /// The highest resident memory, in bytes.
+    pub(crate) peak: Option<f64>,
+    pub(crate) completed: usize,
+    pub(crate) failures: usize,
+    pub(crate) first_failure: Option<String>,
+    /// The most streams that were open at once.
+    pub(crate) open_at_once: usize,
+    /// From the first request to the last answer's end.
+    pub(crate) seconds: f64,
+    /// Microseconds of processor time a chunk, the opening of the streams included.
+    pub(crate) cpu_per_chunk: Option<f64>,
+}
+
+impl Crowd {
+    pub(crate) fn all(extent: Extent, streams: usize) -> Vec<Self> {
+        let crowd = |size, chunks| Self {
+            size,
+            streams,
+            chunks,
+            gap: Duration::from_millis(250),
+        };
+        match extent {
+            Extent::Quick => vec![crowd(Size::Small, 8)],
+            Extent::Full => vec![crowd(Size::Small, 40), crowd(Size::Turn, 40)],
+        }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        format!("streams-at-once/{}/{}", self.size.name(), self.streams)
+    }
+
+    /// Measures a process that has just become ready.
+    pub(crate) async fn run(
+        &self,
+        target: Target,
+        process: Option<&Process>,
+        upstream: &Upstream,
+    ) -> Result<Fresh> {
+        let mut fresh = Fresh {
+            ready_ms: process.map(|process| process.ready_after().as_secs_f64() * 1e3),
+            ..Fresh::default()
+        };
+        if let Some(meter) = target.meter {
+            meter.settled_since(&meter.read()).await;
+            fresh.idle = Some(meter.resident() as f64);
+        }
+        upstream.answer_with(SHORT_STREAM);
+        // What the first request of all makes the process set up belongs to no stream.
+        drop(Crew::warm(target, self.size, true, 1).await?);
+        upstream.answer_with(Reply::Stream {
+            chunks: self.chunks,
+            flow: Flow::Paced(self.gap),
+        });
+        self.open_all(target, &mut fresh).await?;
+        Ok(fresh)
+    }
+
+    async fn open_all(&self, target: Target, fresh: &mut Fresh) -> Result<()> {
+        let before = target
+            .meter
+            .map(|meter| (meter, meter.read(), meter.resident()));
+        let open = Arc::new(AtomicUsize::new(0));
+        let started = Instant::now();
+        let mut streams = JoinSet::new();
+        let request = target.request(self.size, true);
+        for _ in 0..self.streams {
+            let (open, request) = (Arc::clone(&open), request.clone());
+            streams.spawn(async move {
+                let mut connection = Connection::open(target, request, true).await?;
+                let ended = connection
+                    .ask(Instant::now(), || _ = open.fetch_add(1, Ordering::Relaxed))
+                    .await;
+                open.fetch_sub(1, Ordering::Relaxed);
+                ended
+            });
+        }
+        let mut per_stream: Option<f64> = None;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        while !streams.is_empty() {
+            tokio::select! {
+                Some(ended) = streams.join_next() => match ended? {
+                    Ok(_) => fresh.completed += 1,
+                    Err(error) => {
+                        fresh.failures += 1;
+                        fresh.first_failure.get_or_insert_with(|| format!("{error:#}"));
+                    }
+                },
+                _ = look.tick() => {
+                    let now = open.load(Ordering::Relaxed);
+                    // A stream that fails before its first token counts down without having counted up.
+                    fresh.open_at_once = fresh.open_at_once.max(if now > self.streams { 0 } else { now });
+                    let is_crowded = now <= self.streams && now * 10 >= self.streams * 9;
+                    if let Some((meter, _, resident)) = before.as_ref().filter(|_| is_crowded) {
+                        let added = meter.resident().saturating_sub(*resident) as f64 / now as f64;
+                        per_stream = Some(per_stream.map_or(added, |highest| highest.max(added)));
+                    }
+                }
+            }
+        }
+        fresh.seconds = started.elapsed().as_secs_f64();
+        if let Some((meter, usage, _)) = before {
+            let spent = meter.settled_since(&usage).await;
+            let chunks = self.streams as f64 * f64::from(self.chunks);
+            fresh.cpu_per_chunk = Some(spent.total.as_secs_f64() * 1e6 / chunks);
+            fresh.per_stream = per_stream;
+            fresh.peak = Some(meter.peak() as f64);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Dagway as its users run it: the release binary, recording on, traces exported.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::process::{Process, wait_until_answers};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dagway");
+const ANNOUNCEMENT: &str = "listening on http://";
+const LONGEST_START: Duration = Duration::from_secs(10);
+
+/// Starts it before `upstream`, exporting to `sink`, and waits until `/health` answers.
+pub(crate) async fn start(
+    upstream: SocketAddr,
+    sink: SocketAddr,
+    workers: usize,
+) -> Result<Process> {
+    let folder = TempDir::with_prefix("dagway-bench-")?;
+    let mut command = Command::new(PROGRAM);
+    // Nothing of the user's own settings may change what is measured.
+    command
+        .env_clear()
+        .env("HOME", folder.path())
+        .env("DAGWAY_DATA", folder.path().join("data"))
+        .env("DAGWAY_LISTEN", "127.0.0.1:0")
+        .env("DAGWAY_LOG_FILTER", "warn")
+        .env("DAGWAY_SERVER_WORKERS", workers.to_string())
+        .env("OPENROUTER_API_KEY", "sk-or-bench")
+        .env("OPENROUTER_BASE_URL", format!("http://{upstream}/api/v1"))
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{sink}"))
+        .stdout(Stdio::piped());
+    let mut process = Process::spawn("dagway", &mut command, folder)?;
+    let announced = announcements(&mut process)?;
+    let address =
+        tokio::task::spawn_blocking(move || announced.recv_timeout(LONGEST_START)).await?;
+    let address = address.with_context(|| {
+        format!(
+            "dagway did not say where it listens; it said: {}",
+            process.complaints()
+        )
+    })?;
+    wait_until_answers(&mut process, address, "/health", LONGEST_START).await?;
+    Ok(process)
+}
+
+/// Reads what the process says, to the end so that it never blocks on a full pipe, and picks out where it listens.
+fn announcements(process: &mut Process) -> Result<Receiver<SocketAddr>> {
+    let output = process.take_output().context("the output is piped")?;
+    let (tell, told) = sync_channel(1);
+    let read = move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let address = line
+                .trim()
+                .strip_prefix(ANNOUNCEMENT)
+                .and_then(|rest| rest.trim_end_matches('/').parse().ok());
+            if let Some(address) = address {
+                // Nobody listens any more once the wait is over.
+                let _ = tell.try_send(address);
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("dagway-output".to_owned())
+        .spawn(read)?;
+    Ok(told)
+}

@@ -1,0 +1,237 @@
+//! The targets that the project set itself, and whether this run reached them.
+//!
+//! A miss is printed, never an exit code: this is a benchmark, and machines differ.
+
+use std::io::{self, Write};
+
+use crate::crowd::Fresh;
+use crate::report::{KILOBYTE, MEGABYTE, added, collect};
+use crate::rig::{Results, Rounds};
+use crate::scenario::Sample;
+use crate::stats::{least, median};
+use crate::target::Way;
+
+/// One target with what was measured.
+#[derive(Debug)]
+pub(crate) struct Goal {
+    pub(crate) what: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) limit: Limit,
+    /// The median of the rounds; nothing when the load was left out.
+    pub(crate) measured: Option<f64>,
+    /// The best round.
+    pub(crate) best: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Goal {
+    /// Whether it was reached, when it was measured.
+    pub(crate) fn is_reached(&self) -> Option<bool> {
+        let measured = self.measured?;
+        Some(match self.limit {
+            Limit::AtMost(limit) => measured <= limit,
+            Limit::AtLeast(limit) => measured >= limit,
+        })
+    }
+}
+
+/// All targets, in the order in which they were set.
+pub(crate) fn all(results: &Results) -> Vec<Goal> {
+    let mut goals = requests(results);
+    goals.extend(streams(results));
+    goals.extend(footprint(results));
+    goals
+}
+
+fn requests(results: &Results) -> Vec<Goal> {
+    let (small, turn) = ("closed/1kb/1", "closed/96kb/1");
+    let added_p50 = |load| change(results, load, |sample| Some(sample.p50));
+    let cpu = |load| of(results, load, |sample| sample.cpu);
+    let share = share_of_nginx(results, "closed/1kb/16");
+    vec![
+        at_most(
+            45.0,
+            "µs",
+            "added p50, 1 KB, 1 connection",
+            &added_p50(small),
+        ),
+        at_most(
+            3.2,
+            "×",
+            "… as a multiple of nginx's",
+            &times_nginx(results, small),
+        ),
+        at_most(
+            200.0,
+            "µs",
+            "added p50, 96 KB, 1 connection",
+            &added_p50(turn),
+        ),
+        at_most(60.0, "µs", "CPU a request, 1 KB, 1 connection", &cpu(small)),
+        at_most(
+            250.0,
+            "µs",
+            "CPU a request, 96 KB, 1 connection",
+            &cpu(turn),
+        ),
+        at_least(40.0, "%", "req/s of nginx's, 1 KB, 16 connections", &share),
+    ]
+}
+
+fn streams(results: &Results) -> Vec<Goal> {
+    let later = |load| -> Vec<f64> {
+        let later = change(results, load, |sample| sample.first_token);
+        later.into_iter().map(|micros| micros / 1e3).collect()
+    };
+    let chunk = |load| of(results, load, |sample| sample.cpu_per_chunk);
+    vec![
+        at_most(
+            0.4,
+            "ms",
+            "first token later, 1 KB",
+            &later("first-token/1kb/3x1"),
+        ),
+        at_most(
+            0.7,
+            "ms",
+            "first token later, 96 KB",
+            &later("first-token/96kb/3x1"),
+        ),
+        at_most(
+            8.0,
+            "µs",
+            "CPU a chunk, all at once",
+            &chunk("stream-at-once/1kb/200x16"),
+        ),
+        at_most(
+            8.0,
+            "µs",
+            "CPU a chunk, one by one",
+            &chunk("stream-one-by-one/1kb/200x16"),
+        ),
+        at_most(
+            8.0,
+            "µs",
+            "CPU a chunk, 5 ms apart",
+            &chunk("stream-paced/1kb/150x32"),
+        ),
+    ]
+}
+
+fn footprint(results: &Results) -> Vec<Goal> {
+    let per_stream = fresh(results, |fresh| Some(fresh.per_stream? / KILOBYTE));
+    let idle = fresh(results, |fresh| Some(fresh.idle? / MEGABYTE));
+    vec![
+        at_most(50.0, "KB", "memory an open stream", &per_stream),
+        at_most(25.0, "MB", "memory idle", &idle),
+        at_most(
+            100.0,
+            "ms",
+            "ready after",
+            &fresh(results, |fresh| fresh.ready_ms),
+        ),
+    ]
+}
+
+/// Prints them.
+pub(crate) fn print(goals: &[Goal]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "targets{:>46}{:>12}{:>14}",
+        "measured", "best", "limit"
+    )?;
+    for goal in goals {
+        let word = match goal.is_reached() {
+            Some(true) => "reached",
+            Some(false) => "missed",
+            None => "not run",
+        };
+        let value = |value: Option<f64>| {
+            value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"))
+        };
+        let limit = match goal.limit {
+            Limit::AtMost(limit) => format!("≤ {limit} {}", goal.unit),
+            Limit::AtLeast(limit) => format!("≥ {limit} {}", goal.unit),
+        };
+        writeln!(
+            out,
+            "  {:<39}{:>12}{:>12}{limit:>14}  {word}",
+            goal.what,
+            value(goal.measured),
+            value(goal.best)
+        )?;
+    }
+    Ok(())
+}
+
+fn at_most(limit: f64, unit: &'static str, what: &'static str, rounds: &[f64]) -> Goal {
+    Goal {
+        what,
+        unit,
+        limit: Limit::AtMost(limit),
+        measured: median(rounds.iter().copied()),
+        best: least(rounds.iter().copied()),
+    }
+}
+
+fn at_least(limit: f64, unit: &'static str, what: &'static str, rounds: &[f64]) -> Goal {
+    Goal {
+        what,
+        unit,
+        limit: Limit::AtLeast(limit),
+        measured: median(rounds.iter().copied()),
+        best: least(rounds.iter().map(|value| -value)).map(|value| -value),
+    }
+}
+
+fn load<'a>(results: &'a Results, name: &str) -> Option<&'a Rounds<Sample>> {
+    results.loads.iter().find(|rounds| rounds.name == name)
+}
+
+fn of(results: &Results, name: &str, figure: fn(&Sample) -> Option<f64>) -> Vec<f64> {
+    load(results, name)
+        .map(|rounds| collect(rounds.of(Way::Dagway), figure))
+        .unwrap_or_default()
+}
+
+fn change(results: &Results, name: &str, figure: fn(&Sample) -> Option<f64>) -> Vec<f64> {
+    load(results, name)
+        .map(|rounds| added(rounds, Way::Dagway, figure))
+        .unwrap_or_default()
+}
+
+fn times_nginx(results: &Results, name: &str) -> Vec<f64> {
+    let Some(rounds) = load(results, name) else {
+        return Vec::new();
+    };
+    let dagway = added(rounds, Way::Dagway, |sample| Some(sample.p50));
+    // A single round of nginx's can come out near nothing; its median is a sound divisor.
+    let nginx =
+        median(added(rounds, Way::Nginx, |sample| Some(sample.p50))).filter(|nginx| *nginx > 0.0);
+    nginx
+        .map(|nginx| dagway.into_iter().map(|dagway| dagway / nginx).collect())
+        .unwrap_or_default()
+}
+
+fn share_of_nginx(results: &Results, name: &str) -> Vec<f64> {
+    let Some(rounds) = load(results, name) else {
+        return Vec::new();
+    };
+    let pairs = rounds.of(Way::Dagway).iter().zip(rounds.of(Way::Nginx));
+    pairs
+        .map(|(dagway, nginx)| 100.0 * dagway.per_second / nginx.per_second)
+        .collect()
+}
+
+fn fresh(results: &Results, figure: fn(&Fresh) -> Option<f64>) -> Vec<f64> {
+    let first = results.crowds.first();
+    first
+        .map(|rounds| rounds.of(Way::Dagway).iter().filter_map(figure).collect())
+        .unwrap_or_default()
+}

@@ -1,0 +1,36 @@
+//! The command line of the rig.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::target::Way;
+
+/// Measures Dagway against nginx and against no proxy at all, in one run and in turns.
+#[derive(Debug, Parser)]
+#[command(name = "cargo bench --bench gateway --", version = None::<&str>)]
+pub(crate) struct Options {
+    /// Short rounds and fewer loads: about a minute.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only loads whose name contains this; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// Leave a target out.
+    #[arg(long, value_name = "TARGET", value_parser = way)]
+    pub(crate) without: Vec<Way>,
+    /// Worker threads of Dagway and worker processes of nginx; one per core, at most two, when not given.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Also write every round's figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Given by `cargo bench`; without it nothing is measured.
+    #[arg(long, hide = true)]
+    pub(crate) bench: bool,
+}
+
+fn way(name: &str) -> Result<Way, String> {
+    let known = Way::ALL.into_iter().find(|way| way.name() == name);
+    known.ok_or_else(|| format!("`{name}` is no target; these are: direct, nginx, dagway"))
+}

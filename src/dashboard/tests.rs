@@ -1,0 +1,481 @@
+//! The pages and the run API as a browser gets them, over a store in memory.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::{App, test, web};
+
+use super::fixture::{self, FakeStore};
+use super::page::POLICY;
+use crate::store::RunDetail;
+
+struct Answer {
+    status: StatusCode,
+    headers: actix_web::http::header::HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+async fn get_from(runs: Vec<RunDetail>, path: &str) -> Answer {
+    let (dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(runs)));
+    let app = App::new()
+        .app_data(web::Data::new(dashboard))
+        .configure(super::routes)
+        .configure(super::api::routes)
+        .default_service(web::to(super::not_found));
+    let app = test::init_service(app).await;
+    let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+    let status = response.status();
+    let headers = response.headers().clone();
+    let body = test::read_body(response).await;
+    Answer {
+        status,
+        headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
+}
+
+async fn get(path: &str) -> Answer {
+    get_from(fixture::all_runs(), path).await
+}
+
+fn page_of(run: &RunDetail) -> String {
+    format!("/runs/{}", run.summary.id)
+}
+
+/// Every page in every mood.
+fn pages() -> Vec<String> {
+    let mut pages: Vec<String> = [
+        "/",
+        "/runs",
+        "/runs?state=Failed&q=x",
+        "/workflows",
+        "/workflows/messages",
+    ]
+    .map(str::to_owned)
+    .into();
+    for run in fixture::all_runs() {
+        pages.push(page_of(&run));
+        pages.push(format!("{}?payload=got&scale=linear", page_of(&run)));
+        pages.push(format!("{}?payload=answered", page_of(&run)));
+    }
+    pages
+}
+
+/// The open tags of a page, as written.
+fn tags(html: &str) -> Vec<&str> {
+    html.split('<')
+        .skip(1)
+        .filter(|piece| piece.starts_with(|c: char| c.is_ascii_alphabetic()))
+        .filter_map(|piece| piece.split('>').next())
+        .collect()
+}
+
+#[actix_web::test]
+async fn pages_are_well_formed_and_have_nothing_inline() {
+    for path in pages() {
+        let answer = get(&path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(answer.header("content-security-policy"), POLICY);
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+
+        let mut ids = HashSet::new();
+        for tag in tags(&answer.body) {
+            // Every other piece between quotes is an attribute's value.
+            let names: String = tag.split('"').step_by(2).collect();
+            for inline in [" style=", " on"] {
+                assert!(!names.contains(inline), "{path}: <{names}>");
+            }
+            assert!(
+                !tag.starts_with("script") || tag.contains("src=\"/assets/"),
+                "{path}: <{tag}>"
+            );
+            if let Some(id) = tag.split(" id=\"").nth(1) {
+                let id = id.split('"').next().unwrap();
+                assert!(ids.insert(id.to_owned()), "{path} has #{id} twice");
+            }
+        }
+        for name in [
+            "a", "bdi", "div", "details", "dl", "li", "ol", "p", "section", "span", "svg", "table",
+            "td", "tr",
+        ] {
+            let open = tags(&answer.body)
+                .iter()
+                .filter(|tag| tag.split([' ', '\n']).next() == Some(name))
+                .count();
+            let closed = answer.body.matches(&format!("</{name}>")).count();
+            assert_eq!(open, closed, "{path}: <{name}>");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn hostile_text_is_escaped_everywhere() {
+    let hostile = fixture::hostile_run();
+    for path in [
+        "/runs".to_owned(),
+        page_of(&hostile),
+        format!("{}?payload=got", page_of(&hostile)),
+    ] {
+        let answer = get(&path).await;
+        assert!(answer.body.contains("&#60;script&#62;alert(1)"), "{path}");
+        assert!(!answer.body.contains("<script>"), "{path}");
+        assert!(!answer.body.contains("<img"), "{path}");
+        assert!(!answer.body.contains("<hx-partial"), "{path}");
+    }
+    let echoed = [
+        "/runs?q=%22%3E%3Cscript%3E",
+        "/runs?state=%3Cscript%3E",
+        "/runs/%3Cscript%3E",
+        "/nowhere/%3Cscript%3E",
+    ];
+    for path in echoed {
+        let answer = get(path).await;
+        assert!(!answer.body.contains("<script>"), "{path}");
+        assert_eq!(answer.header("content-security-policy"), POLICY, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn secrets_in_headers_are_shown_nowhere() {
+    let run = fixture::completed_run();
+    let id = run.summary.id;
+    for side in ["asked", "sent", "answered", "got"] {
+        let page = get(&format!("/runs/{id}?payload={side}")).await;
+        assert!(!page.body.contains("sk-leaked"), "{side}");
+    }
+    for name in crate::facts::payload::ALL {
+        for path in [
+            format!("/runs/{id}/payloads/{name}"),
+            format!("/api/runs/{id}/payloads/{name}"),
+        ] {
+            let raw = get(&path).await;
+            assert_eq!(raw.status, StatusCode::OK, "{path}");
+            assert!(!raw.body.contains("sk-leaked"), "{path}");
+            assert_eq!(raw.header("x-content-type-options"), "nosniff", "{path}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_payload_is_never_a_page() {
+    let id = fixture::completed_run().summary.id;
+    let json = get(&format!("/runs/{id}/payloads/client.request")).await;
+    assert_eq!(json.header("content-type"), "application/json");
+    let events = get(&format!("/runs/{id}/payloads/client.response")).await;
+    assert_eq!(events.header("content-type"), "text/plain; charset=utf-8");
+}
+
+#[actix_web::test]
+async fn what_does_not_exist_is_said_with_a_page() {
+    let nobody = crate::engine::RunId::now();
+    for (path, status) in [
+        ("/runs/nope".to_owned(), 404),
+        (format!("/runs/{nobody}"), 404),
+        ("/workflows/nope".to_owned(), 404),
+        ("/nowhere".to_owned(), 404),
+        (
+            format!("{}/payloads/nope", page_of(&fixture::completed_run())),
+            404,
+        ),
+        (
+            format!("{}?step=nope", page_of(&fixture::completed_run())),
+            400,
+        ),
+        (
+            format!("{}?payload=nope", page_of(&fixture::completed_run())),
+            400,
+        ),
+        ("/runs?state=done".to_owned(), 400),
+        ("/live/runs?limit=0".to_owned(), 400),
+    ] {
+        let answer = get(&path).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+        assert!(answer.body.contains("<h1>"), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn an_empty_list_says_how_to_begin() {
+    let first = get_from(Vec::new(), "/").await;
+    assert!(
+        first
+            .body
+            .contains("ANTHROPIC_BASE_URL=http://127.0.0.1:4000 claude")
+    );
+    let filtered = get("/runs?q=nothing-like-it").await;
+    assert!(filtered.body.contains("No run matches"));
+}
+
+#[actix_web::test]
+async fn older_runs_are_a_page_away() {
+    let first = get("/runs?limit=2").await;
+    assert_eq!(first.body.matches("<tr id=").count(), 2);
+    let older = first
+        .body
+        .split("href=\"/runs?limit=2&#38;after=")
+        .nth(1)
+        .unwrap();
+    let after = older.split('"').next().unwrap();
+    let second = get(&format!("/runs?limit=2&after={after}")).await;
+    assert_eq!(second.body.matches("<tr id=").count(), 2);
+    assert!(second.body.contains("data-paged"));
+    let retried = fixture::retried_run().summary.id;
+    assert!(second.body.contains(&format!("<tr id=\"run-{retried}\"")));
+}
+
+#[actix_web::test]
+async fn a_banner_stands_on_every_page() {
+    let (mut dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(Vec::new())));
+    dashboard.notice = Some("Simulated upstream: no real model answers".to_owned());
+    let app = App::new()
+        .app_data(web::Data::new(dashboard))
+        .configure(super::routes);
+    let app = test::init_service(app).await;
+    for path in ["/", "/workflows", "/runs/nope"] {
+        let request = test::TestRequest::get().uri(path).to_request();
+        let body = test::call_and_read_body(&app, request).await;
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(
+            body.contains("Simulated upstream: no real model answers"),
+            "{path}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn pages_are_compressed_and_streams_are_not() {
+    let (dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(fixture::all_runs())));
+    let app = App::new()
+        .app_data(web::Data::new(dashboard))
+        .configure(super::routes);
+    let app = test::init_service(app).await;
+    for (path, encoding) in [("/runs", Some("gzip")), ("/live/runs", None)] {
+        let request = test::TestRequest::get()
+            .uri(path)
+            .insert_header(("accept-encoding", "gzip"))
+            .to_request();
+        let response = test::call_service(&app, request).await;
+        let found = response.headers().get("content-encoding");
+        assert_eq!(
+            found.map(|value| value.to_str().unwrap()),
+            encoding,
+            "{path}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn assets_are_cached_for_ever_by_their_hash() {
+    let style = get(&super::assets::url("app.css")).await;
+    assert_eq!(style.status, StatusCode::OK);
+    assert_eq!(
+        style.header("cache-control"),
+        "public, max-age=31536000, immutable"
+    );
+    assert_eq!(get("/assets/app.css").await.status, StatusCode::NOT_FOUND);
+}
+
+#[actix_web::test]
+async fn the_api_lists_runs_page_by_page() {
+    let first = get("/api/runs?limit=2").await.json();
+    assert_eq!(first["runs"].as_array().unwrap().len(), 2);
+    let next = first["next"].as_str().unwrap();
+    let second = get(&format!("/api/runs?limit=200&after={next}"))
+        .await
+        .json();
+    assert_eq!(second["runs"].as_array().unwrap().len(), 3);
+    assert!(second["next"].is_null());
+    let mut failed = get("/api/runs?state=Failed&model=claude-sonnet-4-5")
+        .await
+        .json();
+    assert_eq!(failed["runs"][0]["facts"]["dagway.overhead_us"], 241);
+    failed["runs"][0]["facts"] = "elsewhere".into();
+    insta::assert_json_snapshot!(failed["runs"][0], @r#"
+    {
+      "id": "01a2026b-8aa0-705a-805a-5a5a5a5a0003",
+      "state": "Failed",
+      "streaming": false,
+      "workflow": "messages",
+      "plan": "5f1d0c2a9be84e7716a3c0ffee5eed01",
+      "request_id": "req_0003c0ffee5eed01",
+      "trace_id": "0af7651916cd43dd8448eb211c80319c",
+      "started": "2026-11-22T08:42:12.000000Z",
+      "replied": null,
+      "ended": "2026-11-22T08:42:12.241310Z",
+      "duration_ms": 241.31,
+      "error": "the upstream answered 402: this request needs more credits, or fewer max_tokens; add credits at https://openrouter.ai/settings/credits",
+      "pieces": 0,
+      "bytes": 0,
+      "facts": "elsewhere"
+    }
+    "#);
+}
+
+#[actix_web::test]
+async fn the_api_shows_a_run_whole() {
+    let id = fixture::retried_run().summary.id;
+    let run = get(&format!("/api/runs/{id}")).await.json();
+    let members: Vec<&str> = run
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(members, ["run", "steps", "logs", "request", "payloads"]);
+    insta::assert_json_snapshot!(run["steps"][fixture::CALL_UPSTREAM], @r#"
+    {
+      "name": "call_upstream",
+      "task": "call_upstream",
+      "state": "Completed",
+      "streaming": false,
+      "started": "2026-11-22T08:47:12.000196Z",
+      "ended": "2026-11-22T08:47:16.099600Z",
+      "duration_ms": 4099.404,
+      "attempts": 3,
+      "error": "the upstream answered 503: no provider is available",
+      "history": [
+        {
+          "at": "2026-11-22T08:47:12.000000Z",
+          "state": "Pending",
+          "attempt": 0,
+          "message": null,
+          "retry_in_ms": null
+        },
+        {
+          "at": "2026-11-22T08:47:12.000196Z",
+          "state": "Running",
+          "attempt": 1,
+          "message": null,
+          "retry_in_ms": null
+        },
+        {
+          "at": "2026-11-22T08:47:12.182000Z",
+          "state": "Retrying",
+          "attempt": 1,
+          "message": "the upstream answered 429: rate limit exceeded, try again in 1 s",
+          "retry_in_ms": 1000.0
+        },
+        {
+          "at": "2026-11-22T08:47:13.184000Z",
+          "state": "Running",
+          "attempt": 2,
+          "message": null,
+          "retry_in_ms": null
+        },
+        {
+          "at": "2026-11-22T08:47:13.402000Z",
+          "state": "Retrying",
+          "attempt": 2,
+          "message": "the upstream answered 503: no provider is available",
+          "retry_in_ms": 512.0
+        },
+        {
+          "at": "2026-11-22T08:47:13.915000Z",
+          "state": "Running",
+          "attempt": 3,
+          "message": null,
+          "retry_in_ms": null
+        },
+        {
+          "at": "2026-11-22T08:47:16.099600Z",
+          "state": "Completed",
+          "attempt": 3,
+          "message": null,
+          "retry_in_ms": null
+        }
+      ],
+      "outputs": []
+    }
+    "#);
+    insta::assert_json_snapshot!(run["logs"][0], @r#"
+    {
+      "at": "2026-11-22T08:47:12.000072Z",
+      "level": "info",
+      "step": "map_model",
+      "message": "claude-sonnet-4-5 is anthropic/claude-sonnet-4.5 upstream"
+    }
+    "#);
+    insta::assert_json_snapshot!(run["payloads"][0], @r#"
+    {
+      "name": "client.request",
+      "bytes": 480,
+      "gone": false
+    }
+    "#);
+}
+
+#[actix_web::test]
+async fn the_api_shows_workflows() {
+    let workflows = get("/api/workflows").await.json();
+    let messages = &workflows["workflows"][1];
+    assert_eq!(messages["name"], "messages");
+    insta::assert_json_snapshot!(messages["steps"][fixture::CALL_UPSTREAM], @r#"
+    {
+      "name": "call_upstream",
+      "task": "call_upstream",
+      "about": "Sends the request and waits for the first byte",
+      "with": {},
+      "optional": false,
+      "timeout_ms": 60000.0,
+      "retry": {
+        "attempts": 3,
+        "backoff": "exponential",
+        "base_ms": 250.0,
+        "max_ms": 8000.0,
+        "jitter": true,
+        "honour_retry_after": true
+      },
+      "takes": [
+        "UpstreamRequest"
+      ],
+      "gives": [
+        "UpstreamReply"
+      ]
+    }
+    "#);
+    insta::assert_json_snapshot!(messages["edges"][0], @r#"
+    {
+      "from": "request",
+      "to": "validate",
+      "kind": "shared",
+      "artifact": "ClientRequest"
+    }
+    "#);
+}
+
+#[actix_web::test]
+async fn the_api_answers_errors_as_sentences() {
+    let wrong = get("/api/runs?limit=many").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    insta::assert_json_snapshot!(wrong.json(), @r#"
+    {
+      "error": {
+        "message": "limit: `many` does not do; give a whole number from 1 to 200"
+      }
+    }
+    "#);
+    let missing = get("/api/runs/nope").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    insta::assert_json_snapshot!(missing.json(), @r#"
+    {
+      "error": {
+        "message": "nope is not the id of a run."
+      }
+    }
+    "#);
+}

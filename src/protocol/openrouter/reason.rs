@@ -1,0 +1,142 @@
+//! What an error object of the upstream says: its word, its status, its deepest message.
+//!
+//! OpenRouter, Anthropic, Google and vLLM each wrap errors in another way, and OpenRouter wraps those of the
+//! others once more, as JSON text inside JSON text.
+//! This file must not know what follows from it.
+
+use serde_json::Value;
+
+/// What is shown of a message that is no JSON.
+const LONGEST: usize = 1200;
+
+/// The error object of a body: one of OpenRouter's or Anthropic's, of other servers, or a list around one (Google).
+pub(super) fn error_of_body(body: &Value) -> Option<&Value> {
+    let body = body
+        .as_array()
+        .and_then(|list| list.first())
+        .unwrap_or(body);
+    match body.get("error") {
+        Some(Value::Null) | None => {
+            let says_something = body.get("message").or_else(|| body.get("detail"));
+            let is_completion = body.get("choices").is_some();
+            (says_something.is_some() && !is_completion).then_some(body)
+        }
+        Some(error) => Some(error),
+    }
+}
+
+/// The upstream's word for the error.
+pub(super) fn code_of(error: &Value) -> String {
+    let words = [
+        &error["metadata"]["error_type"],
+        &error["error_type"],
+        &error["availability"]["code"],
+        &error["code"],
+        &error["type"],
+    ];
+    let word = words.into_iter().find_map(Value::as_str);
+    match word {
+        Some(word) => word.to_owned(),
+        None => error["code"]
+            .as_u64()
+            .map_or_else(|| "error".to_owned(), |code| code.to_string()),
+    }
+}
+
+/// The status that an error means. Inside a 200 its own code counts, or its word.
+pub(super) fn status_of(http_status: u16, error: &Value, word: &str) -> u16 {
+    if word == "provider_overloaded" || word == "overloaded_error" {
+        return 529;
+    }
+    if (400..600).contains(&http_status) {
+        return http_status;
+    }
+    let code = &error["code"];
+    let number = code
+        .as_u64()
+        .or_else(|| code.as_str().and_then(|code| code.parse().ok()));
+    if let Some(number) = number.and_then(|number| u16::try_from(number).ok())
+        && (400..600).contains(&number)
+    {
+        return number;
+    }
+    status_of_word(word)
+}
+
+fn status_of_word(word: &str) -> u16 {
+    match word {
+        "authentication" | "authentication_error" | "invalid_api_key" => 401,
+        "payment_required" | "insufficient_quota" | "billing_error" => 402,
+        "permission_denied" | "permission_error" | "region_restricted" => 403,
+        "not_found"
+        | "image_not_found"
+        | "not_found_error"
+        | "model_not_found"
+        | "no_endpoints"
+        | "model_deprecated"
+        | "model_unavailable_upstream"
+        | "privacy_restricted"
+        | "constraint_filtered"
+        | "free_variant_ended" => 404,
+        "payload_too_large" | "request_too_large" => 413,
+        "rate_limit_exceeded" | "rate_limit_error" | "capacity_exhausted" => 429,
+        "timeout" | "timeout_error" => 504,
+        "temporarily_unavailable" => 503,
+        "provider_unavailable" => 502,
+        "server" | "unmapped" | "server_error" | "api_error" | "internal_error" => 500,
+        "invalid_request"
+        | "invalid_request_error"
+        | "invalid_prompt"
+        | "refusal"
+        | "context_length_exceeded"
+        | "max_tokens_exceeded"
+        | "token_limit_exceeded"
+        | "string_too_long"
+        | "content_policy_violation"
+        | "wrong_endpoint"
+        | "unprocessable"
+        | "precondition_failed" => 400,
+        word if word.contains("image") => 400,
+        _ => 502,
+    }
+}
+
+/// What went wrong, in the words of whoever knows best: the deepest message that the provider sent.
+pub(super) fn message_of(error: &Value, status: u16) -> String {
+    let metadata = &error["metadata"];
+    let of_previous = metadata["previous_errors"]
+        .as_array()
+        .and_then(|errors| errors.last())
+        .and_then(|previous| deepest(&previous["raw"], 0));
+    let of_provider = deepest(&metadata["raw"], 0).or(of_previous);
+    let of_error = || deepest(error, 0);
+    of_provider
+        .or_else(of_error)
+        .unwrap_or_else(|| format!("the upstream answered with status {status} and no reason"))
+}
+
+/// The deepest message in a value that may be a JSON text in a JSON text.
+fn deepest(value: &Value, depth: usize) -> Option<String> {
+    if depth > 8 {
+        return None;
+    }
+    match value {
+        Value::String(text) if text.trim().is_empty() => None,
+        Value::String(text) => match serde_json::from_str::<Value>(text) {
+            Ok(inner) if inner.is_object() || inner.is_array() => deepest(&inner, depth + 1),
+            _ => Some(quoted(text)),
+        },
+        Value::Array(list) => list.iter().find_map(|inner| deepest(inner, depth + 1)),
+        Value::Object(fields) => ["error", "message", "detail", "msg", "error_message"]
+            .into_iter()
+            .filter_map(|field| fields.get(field))
+            .find_map(|inner| deepest(inner, depth + 1)),
+        _ => None,
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let text = text.trim();
+    let end = text.floor_char_boundary(LONGEST);
+    text.get(..end).unwrap_or(text).to_owned()
+}

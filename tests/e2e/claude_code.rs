@@ -1,0 +1,456 @@
+//! The real Claude Code CLI works through Dagway: its answers, its tools, its mishaps, its ways to name a model.
+
+use dagway::simulator::Seen;
+use serde_json::{Value, json};
+
+use crate::support::{Claude, Stage, Told};
+
+/// A picture of one pixel.
+const PIXEL: &[u8] = &[
+    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R', 0, 0, 0,
+    1, 0, 0, 0, 1, 8, 6, 0, 0, 0, 0x1f, 0x15, 0xc4, 0x89, 0, 0, 0, 0x0d, b'I', b'D', b'A', b'T',
+    0x78, 0x9c, 0x63, 0xf8, 0xcf, 0xc0, 0xf0, 0x1f, 0, 5, 0, 1, 0xff, 0x89, 0x99, 0x3d, 0x1d, 0, 0,
+    0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
+];
+
+fn bash(command: &str) -> Value {
+    json!({ "tool": "Bash", "args": { "command": command, "description": "A step of the test" } })
+}
+
+/// The messages of a role that a request carries.
+fn of_role<'a>(seen: &'a Seen, role: &str) -> Vec<&'a Value> {
+    let messages = seen.body["messages"]
+        .as_array()
+        .expect("a request has messages");
+    messages
+        .iter()
+        .filter(|message| message["role"] == role)
+        .collect()
+}
+
+/// Every request was taken, and every run completed.
+async fn all_went_well(stage: &Stage, requests: usize) -> Vec<Value> {
+    let seen = stage.completions();
+    let refused: Vec<&Option<String>> = seen
+        .iter()
+        .map(|seen| &seen.refused)
+        .filter(|text| text.is_some())
+        .collect();
+    assert_eq!(
+        refused,
+        Vec::<&Option<String>>::new(),
+        "the simulator refused requests"
+    );
+    assert_eq!(
+        seen.len(),
+        requests,
+        "so many requests reached the upstream"
+    );
+    let runs = stage.runs(requests).await;
+    let states: Vec<&str> = runs
+        .iter()
+        .filter_map(|run| run["state"].as_str())
+        .collect();
+    assert_eq!(states, vec!["Completed"; requests]);
+    runs
+}
+
+#[tokio::test]
+async fn a_plain_answer_arrives_and_its_run_has_the_figures() {
+    let stage = Stage::start().await;
+    let told = Claude::new(&stage)
+        .ask(&json!([{ "think": "Easy.", "text": "Forty-two, äöü €😀." }]))
+        .await;
+    assert_eq!(told.answer(), "Forty-two, äöü €😀.");
+    let runs = all_went_well(&stage, 1).await;
+    let facts = &runs[0]["facts"];
+    assert_eq!(facts["dagway.model.asked"], "claude-opus-5-5");
+    assert_eq!(facts["gen_ai.request.model"], "anthropic/claude-opus-5.5");
+    assert_eq!(facts["gen_ai.conversation.id"], told.result()["session_id"]);
+    assert!(
+        facts["gen_ai.usage.input_tokens"]
+            .as_i64()
+            .is_some_and(|tokens| tokens > 1_000),
+        "{facts:#}"
+    );
+    assert!(
+        facts["dagway.cost_usd"]
+            .as_f64()
+            .is_some_and(|cost| cost > 0.0),
+        "{facts:#}"
+    );
+    let usage = &told.result()["usage"];
+    assert!(
+        usage["output_tokens"]
+            .as_u64()
+            .is_some_and(|tokens| tokens > 0),
+        "{usage:#}"
+    );
+
+    let seen = stage.completions();
+    let body = seen[0].body.to_string();
+    assert!(
+        !body.contains("x-anthropic-billing-header"),
+        "the billing line goes no further"
+    );
+    assert!(
+        !body.contains("DeferredToolPlaceholder"),
+        "the placeholder is no tool"
+    );
+    assert!(
+        seen[0].body["session_id"].is_string(),
+        "the session keeps its host"
+    );
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn tools_change_real_files_and_their_results_come_back() {
+    let stage = Stage::start().await;
+    let claude = Claude::new(&stage);
+    claude.write("existing.txt", "alpha\nbeta\n");
+    let told = claude
+        .ask(&json!([
+            bash("echo from-bash > bash.txt && echo said-$((40 + 2))"),
+            { "tool": "Write", "args": { "file_path": claude.file("new.txt"), "content": "line one\n\"quoted\" \\ back\n" } },
+            { "tool": "Read", "args": { "file_path": claude.file("existing.txt") } },
+            { "tool": "Edit", "args": { "file_path": claude.file("existing.txt"), "old_string": "beta", "new_string": "gamma" } },
+            { "text": "All done." },
+        ]))
+        .await;
+    assert_eq!(told.answer(), "All done.");
+    told.no_tool_failed();
+    assert_eq!(claude.read("bash.txt"), "from-bash\n");
+    assert_eq!(claude.read("new.txt"), "line one\n\"quoted\" \\ back\n");
+    assert_eq!(claude.read("existing.txt"), "alpha\ngamma\n");
+    all_went_well(&stage, 5).await;
+    let seen = stage.completions();
+    let results = of_role(&seen[4], "tool");
+    assert_eq!(results.len(), 4);
+    assert!(
+        results[0]["content"].to_string().contains("said-42"),
+        "{}",
+        results[0]
+    );
+    assert!(
+        results[2]["content"].to_string().contains("alpha"),
+        "{}",
+        results[2]
+    );
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn glob_and_grep_find_what_is_there() {
+    let stage = Stage::start().await;
+    let claude = Claude::new(&stage).with(&["--tools", "Bash,Read,Glob,Grep"]);
+    claude.write("needle.rs", "fn the_needle() {}\n");
+    claude.write("hay.txt", "nothing here\n");
+    let told = claude
+        .ask(&json!([
+            { "tool": "Glob", "args": { "pattern": "*.rs" } },
+            { "tool": "Grep", "args": { "pattern": "the_needle" } },
+            { "text": "Found." },
+        ]))
+        .await;
+    assert_eq!(told.answer(), "Found.");
+    told.no_tool_failed();
+    all_went_well(&stage, 3).await;
+    let seen = stage.completions();
+    for result in of_role(&seen[2], "tool") {
+        let text = result["content"].to_string();
+        assert!(
+            text.contains("needle.rs") && !text.contains("hay.txt"),
+            "{text}"
+        );
+    }
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn parallel_calls_whose_arguments_interleave_are_kept_apart() {
+    let stage = Stage::start().await;
+    let claude = Claude::new(&stage);
+    let write = |name: &str, text: &str| json!({ "name": "Write", "args": { "file_path": claude.file(name), "content": text.repeat(20) } });
+    let tools = json!([
+        write("a.txt", "first line\n"),
+        write("b.txt", "second line\n"),
+        write("c.txt", "third line\n")
+    ]);
+    let told = claude
+        .ask(&json!([
+            { "text": "Three at once.", "tools": tools, "interleave": true },
+            { "text": "Written." },
+        ]))
+        .await;
+    assert_eq!(told.answer(), "Written.");
+    told.no_tool_failed();
+    assert_eq!(claude.read("a.txt"), "first line\n".repeat(20));
+    assert_eq!(claude.read("b.txt"), "second line\n".repeat(20));
+    assert_eq!(claude.read("c.txt"), "third line\n".repeat(20));
+    all_went_well(&stage, 2).await;
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn ids_that_repeat_from_turn_to_turn_lose_no_result() {
+    let stage = Stage::start().await;
+    let claude = Claude::new(&stage).with(&["--model", "openai/gpt-5"]);
+    let turn = |word: &str| {
+        let tools = json!([
+            { "name": "Bash", "args": { "command": format!("echo {word}-left"), "description": "Left" } },
+            { "name": "Bash", "args": { "command": format!("echo {word}-right"), "description": "Right" } },
+        ]);
+        json!({ "tools": tools, "ids": "repeat" })
+    };
+    let told = claude
+        .ask(&json!([turn("one"), turn("two"), turn("three"), { "text": "Counted." }]))
+        .await;
+    assert_eq!(told.answer(), "Counted.");
+    told.no_tool_failed();
+    all_went_well(&stage, 4).await;
+    let seen = stage.completions();
+    let results: Vec<String> = of_role(&seen[3], "tool")
+        .iter()
+        .map(|message| message["content"].to_string())
+        .collect();
+    let expected = [
+        "one-left",
+        "one-right",
+        "two-left",
+        "two-right",
+        "three-left",
+        "three-right",
+    ];
+    assert_eq!(results.len(), expected.len(), "{results:?}");
+    for (result, word) in results.iter().zip(expected) {
+        assert!(result.contains(word), "{word} in {results:?}");
+    }
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn a_sub_agent_has_a_conversation_of_its_own() {
+    let stage = Stage::start().await;
+    let claude = Claude::new(&stage);
+    let errand =
+        json!({ "turns": [bash("echo agent > agent.txt"), { "text": "The agent reports." }] });
+    let args = json!({
+        "description": "An errand", "prompt": format!("Run an errand. SIM[{errand}]"),
+        "subagent_type": "general-purpose", "run_in_background": false,
+    });
+    let told = claude
+        .ask(&json!([{ "tool": "Agent", "args": args }, { "text": "The agent is back." }]))
+        .await;
+    assert_eq!(told.answer(), "The agent is back.");
+    assert_eq!(claude.read("agent.txt"), "agent\n");
+    let runs = all_went_well(&stage, 4).await;
+    let agents = runs
+        .iter()
+        .filter(|run| run["facts"]["gen_ai.agent.id"].is_string())
+        .count();
+    assert_eq!(agents, 2, "two of the runs are the agent's");
+    let seen = stage.completions();
+    assert!(
+        of_role(&seen[3], "tool")[0]["content"]
+            .to_string()
+            .contains("The agent reports.")
+    );
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn a_picture_that_a_tool_reads_reaches_the_model() {
+    let stage = Stage::start().await;
+    let claude = Claude::new(&stage);
+    claude.write("pixel.png", PIXEL);
+    let told = claude
+        .ask(&json!([
+            { "tool": "Read", "args": { "file_path": claude.file("pixel.png") } },
+            { "text": "One pixel." },
+        ]))
+        .await;
+    assert_eq!(told.answer(), "One pixel.");
+    told.no_tool_failed();
+    all_went_well(&stage, 2).await;
+    let body = stage.completions()[1].body.to_string();
+    assert!(
+        body.contains("data:image/png;base64,"),
+        "the picture is in the request"
+    );
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn thinking_comes_back_as_it_was_given() {
+    for (model, kind) in [
+        ("claude-opus-5-5", "signature"),
+        ("claude-sonnet-4-5", "signature"),
+        ("openai/gpt-5", "data"),
+        ("google/gemini-3-pro", "data"),
+        ("deepseek/deepseek-v4", "text"),
+        ("moonshotai/kimi-k3", "text"),
+    ] {
+        let stage = Stage::start().await;
+        let claude = Claude::new(&stage).with(&["--model", model]);
+        let mut first = bash("echo one");
+        first["think"] = "First I look.".into();
+        let mut second = bash("echo two");
+        second["think"] = "Then I look again.".into();
+        let told = claude
+            .ask(&json!([first, second, { "think": "Enough.", "text": "Seen." }]))
+            .await;
+        assert_eq!(told.answer(), "Seen.", "{model}");
+        all_went_well(&stage, 3).await;
+        // The simulator refuses whatever was changed, so presence is all that is left to prove.
+        let seen = stage.completions();
+        let asked = of_role(&seen[2], "assistant");
+        assert_eq!(asked.len(), 2, "{model}");
+        for message in asked {
+            let details = message["reasoning_details"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let is_there = details.iter().any(|detail| detail.get(kind).is_some());
+            let has_words = kind == "text" && message["reasoning"].is_string();
+            assert!(is_there || has_words, "{model}: {message:#}");
+        }
+        stage.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_waited_out_without_the_client_knowing() {
+    let stage = Stage::start().await;
+    let fail = json!({ "status": 429, "times": 1, "retry_after": 1 });
+    let told = Claude::new(&stage)
+        .ask(&json!([{ "fail": fail, "text": "Patience." }]))
+        .await;
+    assert_eq!(told.answer(), "Patience.");
+    assert!(
+        told.events
+            .iter()
+            .all(|event| event["subtype"] != "api_retry"),
+        "the client had to retry"
+    );
+    let statuses: Vec<Option<u16>> = stage.completions().iter().map(|seen| seen.status).collect();
+    assert_eq!(statuses, [Some(429), Some(200)]);
+    let runs = stage.runs(1).await;
+    assert_eq!((runs.len(), &runs[0]["state"]), (1, &json!("Completed")));
+    let run = stage
+        .get(&format!(
+            "/api/runs/{}",
+            runs[0]["id"].as_str().expect("an id")
+        ))
+        .await;
+    let steps = run["steps"].as_array().expect("a run has steps");
+    let upstream = steps
+        .iter()
+        .find(|step| step.to_string().contains("call_upstream"));
+    assert_eq!(
+        upstream.expect("a step calls the upstream")["attempts"],
+        2,
+        "{run:#}"
+    );
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn an_error_in_mid_stream_is_said_and_the_answer_comes_in_the_end() {
+    let stage = Stage::start().await;
+    let cut =
+        json!({ "after": 4, "kind": "error", "code": 502, "message": "Provider disconnected" });
+    let told = Claude::new(&stage)
+        .ask(&json!([{ "text": "A sentence that is torn in the middle.", "break": cut }]))
+        .await;
+    assert_eq!(told.answer(), "A sentence that is torn in the middle.");
+    let runs = stage.runs(2).await;
+    let states: Vec<&Value> = runs.iter().map(|run| &run["state"]).collect();
+    assert_eq!(states, ["Failed", "Completed"]);
+    let error = runs[0]["error"].as_str().unwrap_or_default();
+    assert!(error.contains("Provider disconnected"), "{error}");
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn ctrl_c_in_mid_stream_frees_the_upstream_and_cancels_the_run() {
+    let stage = Stage::start().await;
+    let claude = Claude::new(&stage);
+    let endless = json!([{ "text": "On and on. ", "chunks": 100_000, "pause_ms": 20 }]);
+    let program = claude.start(&endless);
+    stage
+        .until("the answer streams", |stage| {
+            stage
+                .completions()
+                .iter()
+                .any(|seen| seen.status == Some(200))
+        })
+        .await;
+    streaming(&stage).await;
+    program.interrupt().await;
+    let told = Told::from(program.end(std::time::Duration::from_secs(30)).await);
+    assert!(
+        !told
+            .events
+            .iter()
+            .any(|event| event["result"] == "On and on. ")
+    );
+    stage
+        .until("the upstream is freed", |stage| {
+            stage.completions()[0].hung_up
+        })
+        .await;
+    let runs = stage.runs(1).await;
+    assert_eq!(runs[0]["state"], "Cancelled", "{:#}", runs[0]);
+    assert!(
+        runs[0]["facts"]["gen_ai.usage.output_tokens"]
+            .as_i64()
+            .is_some(),
+        "what was seen is counted: {:#}",
+        runs[0]
+    );
+    stage.close().await;
+}
+
+/// Waits until pieces of the first run's answer have passed.
+async fn streaming(stage: &Stage) {
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        loop {
+            let page = stage.get("/api/runs").await;
+            let run = &page["runs"][0];
+            if run["streaming"] == true && run["pieces"].as_u64().unwrap_or(0) > 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    waited.await.expect("the run shows that it streams");
+}
+
+#[tokio::test]
+async fn every_way_to_name_a_model_reaches_that_model() {
+    for (asked, sent) in [
+        ("sonnet", "anthropic/claude-sonnet-5.5"),
+        ("haiku", "anthropic/claude-haiku-5.5"),
+        ("claude-sonnet-4-5", "anthropic/claude-sonnet-4.5"),
+        ("claude-opus-4-6", "anthropic/claude-opus-4.6"),
+        ("claude-3-5-haiku-20241022", "anthropic/claude-3.5-haiku"),
+        ("anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-4.5"),
+        ("claude-sonnet-5-5[1m]", "anthropic/claude-sonnet-5.5"),
+        ("openai/gpt-5", "openai/gpt-5"),
+        ("qwen/qwen3.5-coder", "qwen/qwen3.5-coder"),
+    ] {
+        let stage = Stage::start().await;
+        let claude = Claude::new(&stage).with(&["--model", asked]);
+        let told = claude
+            .ask(&json!([bash("echo named > named.txt"), { "text": "Named." }]))
+            .await;
+        assert_eq!(told.answer(), "Named.", "{asked}");
+        assert_eq!(claude.read("named.txt"), "named\n", "{asked}");
+        all_went_well(&stage, 2).await;
+        for seen in stage.completions() {
+            assert_eq!(seen.body["model"], sent, "{asked}");
+        }
+        stage.close().await;
+    }
+}

@@ -1,0 +1,15 @@
+//! End-to-end tests: the real `dagway` binary between the simulated OpenRouter and real counterparts.
+//!
+//! The counterparts are the Claude Code CLI, Anthropic's SDKs for Python and TypeScript, and a real browser.
+//! `tests/run` installs them; a missing one fails its tests with a sentence, because a skipped test proves nothing.
+//! Each test has a Dagway, a simulator, and folders of its own, on ports that the system chooses.
+//! The modules say `cfg(test)`, because that is how lints recognise what may panic and print.
+
+#[cfg(test)]
+mod browser;
+#[cfg(test)]
+mod claude_code;
+#[cfg(test)]
+mod sdks;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,208 @@
+// A walk through the dashboard with a real browser.
+// Arguments: the base URL, the path of Chromium, a folder for pictures. Ends with status 1 and a sentence on a fault.
+import { chromium } from "playwright-core";
+
+const [base, executablePath, pictures] = process.argv.slice(2);
+const patience = 20_000;
+const faults = [];
+
+function check(holds, what) {
+  if (!holds) throw new Error(what);
+}
+
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+
+/** Opens a context whose console, page errors and CSP violations count as faults. */
+async function open(options) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  context.setDefaultTimeout(patience);
+  const page = await context.newPage();
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) faults.push(`console ${message.type()}: ${message.text()} (${page.url()})`);
+  });
+  page.on("pageerror", (error) => faults.push(`page error: ${error} (${page.url()})`));
+  page.on("response", (response) => {
+    if (response.status() >= 400) faults.push(`status ${response.status()} for ${response.url()}`);
+  });
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (url.protocol.startsWith("http") && url.origin !== base) faults.push(`a request leaves the machine: ${request.url()}`);
+  });
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) =>
+      console.error(`CSP violation: ${event.violatedDirective} ${event.blockedURI}`));
+  });
+  return page;
+}
+
+async function picture(page, name) {
+  await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true });
+}
+
+async function noOverflow(page, where) {
+  const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+  check(content <= window, `${where} is ${content} px wide in a window of ${window}`);
+}
+
+/** Asks for a message and reads it whole; the answer's run. */
+async function ask(session, turn, options = {}) {
+  const response = await fetch(`${base}/v1/messages`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-api-key": "dummy", "x-claude-code-session-id": session },
+    body: JSON.stringify({
+      model: "claude-sonnet-5-5", max_tokens: 4000, stream: true, thinking: { type: "adaptive" },
+      messages: [{ role: "user", content: `SIM[${JSON.stringify({ turns: [turn] })}]` }], ...options,
+    }),
+  });
+  return { run: response.headers.get("x-dagway-run"), ended: response.text() };
+}
+
+const rows = (page) => page.locator("#rows tr, tbody tr").filter({ has: page.locator('a[href^="/runs/"]') });
+
+async function liveRows() {
+  const page = await open();
+  await page.goto(`${base}/runs`);
+  await rows(page).first().waitFor();
+  const { run, ended } = await ask("walk-live", { text: "It goes on. ", chunks: 150, pause_ms: 20 });
+  const row = page.locator("tr").filter({ has: page.locator(`a[href^="/runs/${run}"]`) });
+  await row.waitFor();
+  await row.getByText(/running|streaming/i).first().waitFor();
+  await picture(page, "runs-live");
+  await ended;
+  await row.getByText(/completed/i).first().waitFor();
+  check(page.url() === `${base}/runs`, "the list changed without being loaded again");
+  await picture(page, "runs");
+  await noOverflow(page, "the list");
+  await page.context().close();
+}
+
+async function filters() {
+  const page = await open();
+  await page.goto(`${base}/runs`);
+  await page.locator('input[name="model"]').fill("gemini");
+  await page.locator('form button[type="submit"]').first().click();
+  await page.waitForURL(/model=gemini/);
+  const texts = await rows(page).allInnerTexts();
+  check(texts.length > 0 && texts.every((text) => text.includes("gemini")), `the filter by model shows ${JSON.stringify(texts)}`);
+  await page.goto(`${base}/runs?state=failed`);
+  const failed = await rows(page).allInnerTexts();
+  check(failed.length > 0 && failed.every((text) => /failed/i.test(text)), `the filter by state shows ${JSON.stringify(failed)}`);
+  await picture(page, "runs-failed");
+  await page.goto(`${base}/runs?q=there-is-no-such-run`);
+  check((await rows(page).count()) === 0, "a search for nothing finds nothing");
+  await page.context().close();
+}
+
+async function paging() {
+  const page = await open();
+  const seen = new Set();
+  await page.goto(`${base}/runs?limit=10`);
+  for (;;) {
+    const links = await rows(page).locator('a[href^="/runs/"]').evaluateAll((anchors) => anchors.map((anchor) => anchor.getAttribute("href")));
+    for (const link of new Set(links)) {
+      check(!seen.has(link), `${link} is on two pages`);
+      seen.add(link);
+    }
+    const older = page.locator('a[rel="next"]');
+    if ((await older.count()) === 0) break;
+    await older.click();
+    await page.waitForURL((url) => !seen.has(url.href));
+    await rows(page).first().waitFor();
+    seen.add(page.url());
+    check(seen.size < 500, "the pages end");
+  }
+  const total = (await (await fetch(`${base}/api/runs?limit=200`)).json()).runs.length;
+  const paged = [...seen].filter((link) => link.startsWith("/runs/")).length;
+  check(paged === total, `${paged} runs on the pages, ${total} in the run API`);
+  await page.context().close();
+}
+
+async function runPage(options, name) {
+  const { run, ended } = await ask("walk-run", { think: "Let me see.", text: "<script>alert(1)</script> & <b>bold</b>" });
+  await ended;
+  const page = await open(options);
+  await page.goto(`${base}/runs/${run}`);
+  await page.getByRole("heading", { name: /claude-sonnet-5-5/ }).first().waitFor();
+  for (const step of ["validate", "map_model", "call_upstream", "convert_response"]) {
+    await page.getByText(step).first().waitFor({ state: "attached" });
+  }
+  check((await page.locator("svg a, svg.graph").count()) > 0, "the graph is drawn");
+  check((await page.getByRole("heading", { name: "Timeline" }).count()) > 0, "the timeline is there");
+  await picture(page, `run-${name}`);
+  await noOverflow(page, `the run page (${name})`);
+  await page.locator("svg a").first().click();
+  await page.waitForURL((url) => url.href !== `${base}/runs/${run}`);
+  await picture(page, `step-${name}`);
+  const tabs = page.locator('nav[aria-label="Payloads"] a');
+  const count = await tabs.count();
+  check(count >= 4, `${count} payloads can be chosen`);
+  for (let index = 0; index < count; index += 1) {
+    const before = page.url();
+    await tabs.nth(index).click();
+    await page.locator('nav[aria-label="Payloads"] a').nth(index).and(page.locator('[aria-current="true"]')).waitFor();
+    check(index === 0 || page.url() !== before, "each payload has an address");
+  }
+  const text = await page.locator("main").innerText();
+  check(!text.includes("sk-or-test"), "the key is nowhere on the page");
+  await picture(page, `payload-${name}`);
+  await noOverflow(page, `the payloads (${name})`);
+  await page.context().close();
+}
+
+async function failedRun() {
+  const page = await open();
+  const { runs } = await (await fetch(`${base}/api/runs?state=failed`)).json();
+  check(runs.length > 0, "a run has failed");
+  await page.goto(`${base}/runs/${runs[0].id}`);
+  await page.getByRole("alert").first().waitFor();
+  await picture(page, "run-failed");
+  await page.context().close();
+}
+
+async function workflows() {
+  const page = await open();
+  await page.goto(`${base}/workflows`);
+  await page.getByRole("heading", { name: "Workflows" }).waitFor();
+  check((await page.locator("svg.graph").count()) >= 2, "each workflow is drawn");
+  await picture(page, "workflows");
+  await noOverflow(page, "the workflows");
+  await page.context().close();
+}
+
+async function smallAndDark() {
+  const small = { viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true };
+  await runPage(small, "390-dark");
+  await runPage({ colorScheme: "dark" }, "dark");
+  const page = await open(small);
+  for (const [path, name] of [["/runs", "runs"], ["/workflows", "workflows"]]) {
+    await page.goto(`${base}${path}`);
+    await page.locator("main").waitFor();
+    await noOverflow(page, `${path} at 390 px`);
+    await picture(page, `${name}-390-dark`);
+  }
+  const [ground, ink] = await page.evaluate(() => {
+    const style = getComputedStyle(document.body);
+    return [style.backgroundColor, style.color];
+  });
+  const light = (colour) => (colour.match(/[\d.]+/g) ?? []).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
+  check(light(ground) < light(ink), `dark mode has a dark ground: ${ground} under ${ink}`);
+  await page.context().close();
+}
+
+let status = 0;
+for (const step of [liveRows, filters, paging, () => runPage({}, "light"), failedRun, workflows, smallAndDark]) {
+  try {
+    await step();
+    console.log("ok:", step.name || "runPage");
+  } catch (error) {
+    console.error(`FAILED: ${step.name || "runPage"}: ${error.message}`);
+    status = 1;
+  }
+}
+await browser.close();
+for (const fault of new Set(faults)) {
+  console.error(`FAILED: ${fault}`);
+  status = 1;
+}
+if (status === 0) console.log("all checks passed");
+process.exit(status);

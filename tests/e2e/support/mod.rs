@@ -1,0 +1,9 @@
+//! What every end-to-end test stands on.
+
+mod claude;
+mod program;
+mod stage;
+
+pub(crate) use claude::{Claude, Told};
+pub(crate) use program::{Ended, Program, in_this_folder, needed};
+pub(crate) use stage::Stage;
