@@ -126,7 +126,7 @@ impl<'a> Cursor<'a> {
             return Err(self.mismatch("Input should be a valid string"));
         }
         let start = self.scan.at + 1;
-        self.scan.skip_string()?;
+        self.step(Scanner::skip_string)?;
         Ok(RawStr::checked(self.scan.slice(start, self.scan.at - 1)))
     }
 
@@ -201,7 +201,7 @@ impl<'a> Cursor<'a> {
 
     /// Steps over any value, checking it.
     pub(super) fn skip(&mut self) -> Parsed<()> {
-        self.scan.skip()
+        self.step(Scanner::skip)
     }
 
     /// Proves that nothing but white space is left.
@@ -250,9 +250,9 @@ impl<'a> Cursor<'a> {
     fn key(&mut self) -> Parsed<Cow<'a, str>> {
         self.scan.space();
         let start = self.scan.at + 1;
-        self.scan.skip_key_string()?;
+        self.step(Scanner::skip_key_string)?;
         let key = RawStr::checked(self.scan.slice(start, self.scan.at - 1)).decode();
-        self.scan.skip_colon()?;
+        self.step(Scanner::skip_colon)?;
         Ok(key)
     }
 
@@ -261,8 +261,16 @@ impl<'a> Cursor<'a> {
             return Err(self.mismatch(wanted));
         }
         let start = self.scan.at;
-        self.scan.skip_number()?;
+        self.step(Scanner::skip_number)?;
         Ok(self.scan.slice(start, self.scan.at))
+    }
+
+    #[inline]
+    fn step(
+        &mut self,
+        step: impl FnOnce(&mut Scanner<'a>) -> Result<(), &'static str>,
+    ) -> Parsed<()> {
+        step(&mut self.scan).map_err(|what| self.scan.syntax(what))
     }
 
     /// A value of another kind than was asked for, unless it is no value at all.

@@ -8,7 +8,19 @@ use super::invalid::InvalidRequest;
 /// How deep values may be nested; the bits of [`Nesting`].
 pub(super) const DEEPEST: u32 = 128;
 
-type Parsed<T> = Result<T, InvalidRequest>;
+/// What may stand behind a backslash alone; a table, because comparing one by one is guessed wrong too often.
+const ESCAPES: [bool; 256] = {
+    let mut escapes = [false; 256];
+    let mut letters: &[u8] = b"\"\\/bfnrt";
+    while let [letter, rest @ ..] = letters {
+        escapes[*letter as usize] = true;
+        letters = rest;
+    }
+    escapes
+};
+
+/// A step, or what is wrong where it stopped. Faults are two words here, as steps are taken thousands of times.
+type Scanned<T = ()> = Result<T, &'static str>;
 
 /// A place in a JSON text.
 pub(super) struct Scanner<'a> {
@@ -30,7 +42,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Steps over any value, checking it.
-    pub(super) fn skip(&mut self) -> Parsed<()> {
+    pub(super) fn skip(&mut self) -> Scanned {
         let mut nesting = Nesting::default();
         loop {
             self.space();
@@ -74,29 +86,29 @@ impl<'a> Scanner<'a> {
             .expect("the cursor stops at ASCII bytes, which begin characters")
     }
 
-    fn skip_key(&mut self) -> Parsed<()> {
+    fn skip_key(&mut self) -> Scanned {
         self.skip_key_string()?;
         self.skip_colon()
     }
 
-    pub(super) fn skip_key_string(&mut self) -> Parsed<()> {
+    pub(super) fn skip_key_string(&mut self) -> Scanned {
         if self.byte() == Some(b'"') {
             self.skip_string()
         } else {
-            Err(self.syntax("expected a key in double quotes"))
+            Err("expected a key in double quotes")
         }
     }
 
-    pub(super) fn skip_colon(&mut self) -> Parsed<()> {
+    pub(super) fn skip_colon(&mut self) -> Scanned {
         self.space();
         if self.byte() != Some(b':') {
-            return Err(self.syntax("expected `:`"));
+            return Err("expected `:`");
         }
         self.at += 1;
         Ok(())
     }
 
-    pub(super) fn skip_string(&mut self) -> Parsed<()> {
+    pub(super) fn skip_string(&mut self) -> Scanned {
         self.at += 1;
         loop {
             self.at = end_of_plain(self.text.as_bytes(), self.at);
@@ -107,30 +119,30 @@ impl<'a> Scanner<'a> {
                 }
                 Some(b'\\') => self.skip_escape()?,
                 Some(_) => {
-                    return Err(self.syntax("a control character in a string is not escaped"));
+                    return Err("a control character in a string is not escaped");
                 }
-                None => return Err(self.syntax("a string does not end")),
+                None => return Err("a string does not end"),
             }
         }
     }
 
-    fn skip_escape(&mut self) -> Parsed<()> {
-        let bytes = self.text.as_bytes();
-        match bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u')
-                if bytes
-                    .get(self.at + 2..self.at + 6)
-                    .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) =>
-            {
-                self.at += 6;
-            }
-            _ => return Err(self.syntax("an escape in a string is not one of JSON's")),
+    fn skip_escape(&mut self) -> Scanned {
+        let escaped = self.text.as_bytes().get(self.at + 1).copied();
+        let escaped = escaped.unwrap_or_default();
+        if ESCAPES[usize::from(escaped)] {
+            self.at += 2;
+            return Ok(());
         }
+        let digits = self.text.as_bytes().get(self.at + 2..self.at + 6);
+        let is_hex = digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        if escaped != b'u' || !is_hex {
+            return Err("an escape in a string is not one of JSON's");
+        }
+        self.at += 6;
         Ok(())
     }
 
-    pub(super) fn skip_number(&mut self) -> Parsed<()> {
+    pub(super) fn skip_number(&mut self) -> Scanned {
         if self.byte() == Some(b'-') {
             self.at += 1;
         }
@@ -152,18 +164,18 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn skip_digits(&mut self) -> Parsed<()> {
+    fn skip_digits(&mut self) -> Scanned {
         let start = self.at;
         while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
         if self.at == start {
-            return Err(self.syntax("a number lacks a digit"));
+            return Err("a number lacks a digit");
         }
         Ok(())
     }
 
-    fn skip_word(&mut self) -> Parsed<()> {
+    fn skip_word(&mut self) -> Scanned {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         for word in ["true", "false", "null"] {
             if rest.starts_with(word.as_bytes()) {
@@ -171,11 +183,11 @@ impl<'a> Scanner<'a> {
                 return Ok(());
             }
         }
-        Err(self.syntax("expected a value"))
+        Err("expected a value")
     }
 
     /// Enters an object or array; an object's first key is read. Says whether a value follows inside it.
-    fn enter(&mut self, nesting: &mut Nesting, object: bool) -> Parsed<bool> {
+    fn enter(&mut self, nesting: &mut Nesting, object: bool) -> Scanned<bool> {
         self.at += 1;
         self.space();
         let end = if object { b'}' } else { b']' };
@@ -184,7 +196,7 @@ impl<'a> Scanner<'a> {
             return Ok(false);
         }
         if nesting.depth + self.depth >= DEEPEST {
-            return Err(self.syntax("it is nested more than 128 deep"));
+            return Err("it is nested more than 128 deep");
         }
         nesting.push(object);
         if object {
@@ -194,7 +206,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes on after a value: closes what ends here, up to the next value. Says whether the outermost one has ended.
-    fn leave(&mut self, nesting: &mut Nesting) -> Parsed<bool> {
+    fn leave(&mut self, nesting: &mut Nesting) -> Scanned<bool> {
         while let Some(in_object) = nesting.top() {
             self.space();
             match (self.byte(), in_object) {
@@ -212,8 +224,8 @@ impl<'a> Scanner<'a> {
                     self.at += 1;
                     nesting.pop();
                 }
-                (_, true) => return Err(self.syntax("expected `,` or `}`")),
-                (_, false) => return Err(self.syntax("expected `,` or `]`")),
+                (_, true) => return Err("expected `,` or `}`"),
+                (_, false) => return Err("expected `,` or `]`"),
             }
         }
         Ok(true)
@@ -255,28 +267,51 @@ impl Nesting {
 
 /// Finds the first byte from `at` on that means something inside a string: a quote, a backslash, a control character.
 #[inline]
-fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
+fn end_of_plain(bytes: &[u8], at: usize) -> usize {
+    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let (blocks, rest) = bytes.get(at..).unwrap_or_default().as_chunks::<16>();
+    let mut end = at;
+    for block in blocks {
+        // No early exit, so that the compiler compares all sixteen at once.
+        if block
+            .iter()
+            .fold(false, |any, &byte| any | is_special(byte))
+        {
+            return end + first_special(block);
+        }
+        end += block.len();
+    }
+    let special = rest.iter().position(|&byte| is_special(byte));
+    end + special.unwrap_or(rest.len())
+}
+
+/// Finds the first such byte of a block that has one.
+#[inline]
+fn first_special(block: &[u8; 16]) -> usize {
+    let halves = block.as_chunks::<8>().0;
+    let hits = halves
+        .iter()
+        .map(|half| specials(u64::from_le_bytes(*half)));
+    let mut before = 0;
+    for hits in hits {
+        if hits != 0 {
+            return before + hits.trailing_zeros() as usize / 8;
+        }
+        before += 8;
+    }
+    before
+}
+
+/// Sets the highest bit of the first special byte of eight, and perhaps of some behind it.
+#[inline]
+fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*eight);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        // A byte below n borrows into its highest bit when n is taken from it; false hits lie only behind true ones.
-        let hits = (word.wrapping_sub(ONES * 0x20) & !word
-            | quote.wrapping_sub(ONES) & !quote
-            | backslash.wrapping_sub(ONES) & !backslash)
-            & HIGHS;
-        if hits != 0 {
-            return at + hits.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while bytes
-        .get(at)
-        .is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-    {
-        at += 1;
-    }
-    at
+    let quote = word ^ (ONES * u64::from(b'"'));
+    let backslash = word ^ (ONES * u64::from(b'\\'));
+    // A byte below n borrows into its highest bit when n is taken from it, and at worst from its neighbour.
+    (word.wrapping_sub(ONES * 0x20) & !word
+        | quote.wrapping_sub(ONES) & !quote
+        | backslash.wrapping_sub(ONES) & !backslash)
+        & HIGHS
 }
