@@ -92,19 +92,19 @@ impl App {
     ///
     /// # Errors
     /// A sentence with the cure. Nothing is left running.
-    pub async fn start(settings: Settings, manner: Manner) -> Result<Self, StartError> {
+    pub fn start(settings: &Settings, manner: Manner) -> Result<Self, StartError> {
         let export = observers::export(&settings.telemetry)?;
         if manner.log {
             start_log(&settings.log, export.as_ref())?;
         }
-        let client = Arc::new(upstream_client(&settings)?);
+        let client = Arc::new(upstream_client(settings)?);
         let models = Arc::new(Models::default());
         let plans = plans::compile(
-            &settings,
-            &plans::resources(&settings, Arc::clone(&client), Arc::clone(&models)),
+            settings,
+            &plans::resources(settings, Arc::clone(&client), Arc::clone(&models)),
         )?;
-        let server = bind(&settings)?;
-        let opened = store::open(store_settings(&settings))?;
+        let server = bind(settings)?;
+        let opened = store::open(store_settings(settings))?;
         if opened.crashed > 0 {
             tracing::warn!(
                 runs = opened.crashed,
@@ -139,7 +139,7 @@ impl App {
             version: env!("CARGO_PKG_VERSION"),
         };
         let background = keep_models_fresh(&gateway, settings.upstream.catalogue_refresh);
-        let (address, server, served) = serve(server, &settings, &gateway, dashboard)?;
+        let (address, server, served) = serve(server, settings, &gateway, dashboard)?;
         tracing::info!(server.address = %address, upstream = gateway.client.host(), "Dagway serves");
         Ok(Self {
             address,
@@ -309,6 +309,7 @@ fn guard_of(settings: &Settings) -> Guard {
         client_keys: server.client_keys.iter().map(secret).collect(),
         password: (!server.dashboard_password.is_empty())
             .then(|| secret(&server.dashboard_password)),
-        allowed_hosts: server.is_loopback().then(|| server.allowed_hosts.clone()),
+        allowed_hosts: (server.is_loopback() || !server.allowed_hosts.is_empty())
+            .then(|| server.allowed_hosts.clone()),
     }
 }

@@ -109,12 +109,31 @@ pub(super) fn export(settings: &settings::Telemetry) -> Result<Option<SpanExport
         .map_err(|error| fails(Box::new(error)))
 }
 
-/// `name=value` pairs separated by commas, as OpenTelemetry's variables have them.
+/// `name=value` pairs separated by commas, values percent-encoded, as OpenTelemetry's variables have them.
 fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
     text.split(',').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        Some((name.trim().to_owned(), value.trim().to_owned()))
+        Some((name.trim().to_owned(), percent_decoded(value.trim())))
     })
+}
+
+/// Decodes `%20` and its like; what is no such code stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|_| first == b'%');
+        let code = code.and_then(|code| Some((digit(code[0])?, digit(code[1])?)));
+        let (byte, taken) = code.map_or((first, 0), |(high, low)| (high << 4 | low, 2));
+        bytes.push(byte);
+        rest = &after[taken..];
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn digit(character: u8) -> Option<u8> {
+    let value = char::from(character).to_digit(16)?;
+    u8::try_from(value).ok()
 }
 
 fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
@@ -164,4 +183,26 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
             |stats| &stats.last_commit_us,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_pairs_are_percent_decoded() {
+        let text = "authorization=Basic%20YTpi%3D%3d, deployment.place = K%C3%B6ln ,odd=100%,half=%4,no=%zz%41,none";
+        let pairs: Vec<_> = pairs(text).collect();
+        let expected = [
+            ("authorization", "Basic YTpi=="),
+            ("deployment.place", "Köln"),
+            ("odd", "100%"),
+            ("half", "%4"),
+            ("no", "%zzA"),
+        ];
+        assert_eq!(
+            pairs,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+    }
 }

@@ -38,7 +38,7 @@ pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure
             ));
         }
         // The terminal belongs to Claude Code, so there is no log: what happens is on the dashboard.
-        Some(App::start(settings, Manner::default()).await?)
+        Some(App::start(&settings, Manner::default())?)
     };
     let url = app
         .as_ref()

@@ -29,22 +29,22 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
     settings.upstream.api_key = Secret::new("sk-or-simulated");
     settings.store.folder = settings.store.folder.join("demo");
     let app = App::start(
-        settings,
+        &settings,
         Manner {
             notice: Some(NOTICE.to_owned()),
             log: true,
         },
-    )
-    .await?;
+    )?;
     serve::greet(&app);
     say("  SIMULATED    the models are simulated: nothing leaves this machine, nothing is charged");
     let url = app.url();
+    let key = settings.server.client_keys.first().map(Secret::expose);
     let rounds = args.rounds;
     let traffic = async move {
         let mut round = 0;
         while rounds.is_none_or(|rounds| round < rounds) {
             round += 1;
-            match sessions::drive(&url, pace).await {
+            match sessions::drive(&url, key, pace).await {
                 Ok(report) => say(format!("round {round}: {report}")),
                 Err(error) => say(format!(
                     "round {round}: the simulated client gave up: {error}"

@@ -19,13 +19,12 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
         ));
     }
     let app = App::start(
-        settings,
+        &settings,
         Manner {
             notice: None,
             log: true,
         },
-    )
-    .await?;
+    )?;
     greet(&app);
     app.until_signal().await;
     Ok(())

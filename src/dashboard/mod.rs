@@ -7,7 +7,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`routes`] | the table of routes |
+//! | [`mod@routes`] | the table of routes |
 //! | `page` | what all pages share: shell, headers, error pages |
 //! | `runs`, `run`, `workflows` | one page each |
 //! | `run_head`, `picture`, `bars`, `panel`, `payloads` | one part of a run's page each |

@@ -21,7 +21,7 @@ pub struct Guard {
     pub client_keys: Vec<SecretString>,
     /// The password of dashboard, run API and metrics; none when empty.
     pub password: Option<SecretString>,
-    /// Host names under which a server on loopback may be addressed, besides the loopback ones; `None`: do not look.
+    /// Host names under which the server may be addressed, besides the loopback ones; `None`: do not look.
     pub allowed_hosts: Option<Vec<String>>,
 }
 

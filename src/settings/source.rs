@@ -232,13 +232,34 @@ impl Settings {
     /// # Errors
     /// The first thing that is wrong, with its cure.
     pub fn check(&self) -> Result<(), Error> {
-        let invalid = |key: &str, message: String| {
-            Err(Error::Invalid {
-                origin: "settings".to_owned(),
-                key: key.to_owned(),
-                message,
-            })
-        };
+        self.check_server()?;
+        let provider = &self.models.provider;
+        let is_object =
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(provider).is_ok();
+        if !provider.is_empty() && !is_object {
+            return invalid(
+                "models.provider",
+                format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"),
+            );
+        }
+        let url = &self.upstream.base_url;
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            return invalid(
+                "upstream.base_url",
+                format!("`{url}` is no http or https URL, such as https://openrouter.ai/api/v1"),
+            );
+        }
+        let folder: &PathBuf = &self.workflows.folder;
+        if !folder.as_os_str().is_empty() && !folder.is_dir() {
+            return invalid(
+                "workflows.folder",
+                format!("there is no folder {}", folder.display()),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_server(&self) -> Result<(), Error> {
         let server = &self.server;
         let exposed =
             "everybody who reaches this address could spend your credit and read your prompts";
@@ -272,31 +293,16 @@ impl Settings {
                 format!("{} is not between 1 and 1024", server.body_limit_mb),
             );
         }
-        let provider = &self.models.provider;
-        let is_object =
-            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(provider).is_ok();
-        if !provider.is_empty() && !is_object {
-            return invalid(
-                "models.provider",
-                format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"),
-            );
-        }
-        let url = &self.upstream.base_url;
-        if !(url.starts_with("http://") || url.starts_with("https://")) {
-            return invalid(
-                "upstream.base_url",
-                format!("`{url}` is no http or https URL, such as https://openrouter.ai/api/v1"),
-            );
-        }
-        let folder: &PathBuf = &self.workflows.folder;
-        if !folder.as_os_str().is_empty() && !folder.is_dir() {
-            return invalid(
-                "workflows.folder",
-                format!("there is no folder {}", folder.display()),
-            );
-        }
         Ok(())
     }
+}
+
+fn invalid(key: &str, message: String) -> Result<(), Error> {
+    Err(Error::Invalid {
+        origin: "settings".to_owned(),
+        key: key.to_owned(),
+        message,
+    })
 }
 
 /// Levenshtein distance, for suggestions.

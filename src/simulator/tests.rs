@@ -521,7 +521,7 @@ async fn a_gateway_that_is_not_there_is_an_error() {
     let address = wire.simulator.base_url();
     wire.simulator.stop().await;
     assert!(
-        sessions::drive(&address, sessions::Pace::Fast)
+        sessions::drive(&address, None, sessions::Pace::Fast)
             .await
             .is_err()
     );

@@ -71,7 +71,7 @@ impl Task for Validate {
         })
         .map_err(TaskError::client)?;
         let parsed: &Request<'_> = request.get();
-        let from_body = || parsed.session_id().map(|session| session.into_owned());
+        let from_body = || parsed.session_id().map(std::borrow::Cow::into_owned);
         let session = input.session.clone().or_else(from_body);
         cx.fact(facts::MODEL_ASKED, parsed.model.as_ref());
         cx.fact(facts::STREAM, parsed.stream);

@@ -1,7 +1,7 @@
 //! One pooled HTTP client for one upstream.
 //!
 //! URLs and headers that never change are made once. Keys are marked sensitive, so that they print nowhere.
-//! TCP_NODELAY is on: without it, small requests wait 40 ms for an acknowledgement.
+//! `TCP_NODELAY` is on: without it, small requests wait 40 ms for an acknowledgement.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ async fn a_browser_sees_runs_live_and_every_page_whole() {
         "playwright-core",
         &[in_this_folder("node_modules/playwright-core")],
     );
-    let report = sessions::drive(&stage.url, Pace::Fast)
+    let report = sessions::drive(&stage.url, None, Pace::Fast)
         .await
         .expect("dagway can be reached");
     assert_eq!(report.faults, Vec::<String>::new());

@@ -50,7 +50,7 @@ async fn the_typescript_sdk_finds_the_api_it_was_made_for() {
 #[tokio::test]
 async fn a_round_of_the_demo_has_no_fault() {
     let stage = Stage::start().await;
-    let report = sessions::drive(&stage.url, Pace::Fast)
+    let report = sessions::drive(&stage.url, None, Pace::Fast)
         .await
         .expect("dagway can be reached");
     assert_eq!(report.faults, Vec::<String>::new());

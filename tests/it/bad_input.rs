@@ -12,36 +12,76 @@ use crate::support::{DEADLINE, TestApp, ask, block_on};
 
 #[test]
 fn a_bad_body_is_a_400_that_names_the_place() {
+    block_on(async {
+        let app = TestApp::start().await;
+        for (body, path) in bad_bodies().into_iter().chain(bad_blocks()) {
+            let got = app.messages(&body).await;
+            assert_eq!(got.status, 400, "{path}: {}", got.body);
+            let error = got.json();
+            assert_eq!(error["type"], "error");
+            assert_eq!(error["error"]["type"], "invalid_request_error");
+            let message = error["error"]["message"].as_str().unwrap();
+            assert!(message.starts_with(path), "expected {path} in: {message}");
+            assert_eq!(error["request_id"], got.header("request-id"));
+            let run = app.ended_run(&got.run()).await;
+            assert_eq!(run["state"], "Failed", "a refused request is a run too");
+        }
+        app.stop().await;
+    });
+}
+
+/// Requests of which one field is wrong, and its path.
+fn bad_bodies() -> Vec<(Value, &'static str)> {
     let user = json!({ "role": "user", "content": "hi" });
-    let with = |key: &str, value: Value| {
-        let mut body = ask("hi");
-        body[key] = value;
-        body
-    };
     let without = |key: &str| {
         let mut body = ask("hi");
         body.as_object_mut().unwrap().remove(key);
         body
     };
-    let content =
-        |content: Value| with("messages", json!([{ "role": "user", "content": content }]));
-    let cases = [
+    vec![
         (without("model"), "model"),
         (without("max_tokens"), "max_tokens"),
         (without("messages"), "messages"),
-        (with("model", json!(7)), "model"),
-        (with("max_tokens", json!("many")), "max_tokens"),
-        (with("max_tokens", json!(-1)), "max_tokens"),
-        (with("messages", json!([])), "messages"),
-        (with("messages", json!("hi")), "messages"),
+        (asking_with("model", json!(7)), "model"),
+        (asking_with("max_tokens", json!("many")), "max_tokens"),
+        (asking_with("max_tokens", json!(-1)), "max_tokens"),
+        (asking_with("messages", json!([])), "messages"),
+        (asking_with("messages", json!("hi")), "messages"),
         (
-            with("messages", json!([{ "role": "wizard", "content": "hi" }])),
+            asking_with("messages", json!([{ "role": "wizard", "content": "hi" }])),
             "messages.0.role",
         ),
         (
-            with("messages", json!([user, { "role": "assistant" }])),
+            asking_with("messages", json!([user, { "role": "assistant" }])),
             "messages.1.content",
         ),
+        (asking_with("stream", json!("yes")), "stream"),
+        (asking_with("system", json!(1)), "system"),
+        (
+            asking_with("tools", json!([{ "input_schema": { "type": "object" } }])),
+            "tools.0.name",
+        ),
+        (asking_with("tools", json!({})), "tools"),
+        (
+            asking_with("tool_choice", json!({ "type": "sometimes" })),
+            "tool_choice",
+        ),
+        (
+            asking_with("thinking", json!({ "type": "enabled" })),
+            "thinking.budget_tokens",
+        ),
+        (
+            asking_with("stop_sequences", json!("stop")),
+            "stop_sequences",
+        ),
+    ]
+}
+
+/// Requests of which one content block is wrong, and its path.
+fn bad_blocks() -> Vec<(Value, &'static str)> {
+    let content =
+        |content: Value| asking_with("messages", json!([{ "role": "user", "content": content }]));
+    vec![
         (
             content(json!([{ "type": "text" }])),
             "messages.0.content.0.text",
@@ -58,39 +98,13 @@ fn a_bad_body_is_a_400_that_names_the_place() {
             content(json!([{ "type": "image", "source": { "type": "file", "file_id": "f" } }])),
             "messages.0.content.0.source",
         ),
-        (with("stream", json!("yes")), "stream"),
-        (with("system", json!(1)), "system"),
-        (
-            with("tools", json!([{ "input_schema": { "type": "object" } }])),
-            "tools.0.name",
-        ),
-        (with("tools", json!({})), "tools"),
-        (
-            with("tool_choice", json!({ "type": "sometimes" })),
-            "tool_choice",
-        ),
-        (
-            with("thinking", json!({ "type": "enabled" })),
-            "thinking.budget_tokens",
-        ),
-        (with("stop_sequences", json!("stop")), "stop_sequences"),
-    ];
-    block_on(async {
-        let app = TestApp::start().await;
-        for (body, path) in cases {
-            let got = app.messages(&body).await;
-            assert_eq!(got.status, 400, "{path}: {}", got.body);
-            let error = got.json();
-            assert_eq!(error["type"], "error");
-            assert_eq!(error["error"]["type"], "invalid_request_error");
-            let message = error["error"]["message"].as_str().unwrap();
-            assert!(message.starts_with(path), "expected {path} in: {message}");
-            assert_eq!(error["request_id"], got.header("request-id"));
-            let run = app.ended_run(&got.run()).await;
-            assert_eq!(run["state"], "Failed", "a refused request is a run too");
-        }
-        app.stop().await;
-    });
+    ]
+}
+
+fn asking_with(key: &str, value: Value) -> Value {
+    let mut body = ask("hi");
+    body[key] = value;
+    body
 }
 
 #[test]
@@ -198,6 +212,53 @@ fn wild_bodies_never_break_the_server() {
     });
 }
 
+/// Places of `conversation` where something may be wrong.
+const PLACES: [&str; 16] = [
+    "/model",
+    "/max_tokens",
+    "/stream",
+    "/messages",
+    "/messages/0",
+    "/messages/0/role",
+    "/messages/0/content",
+    "/messages/1/content/0",
+    "/messages/1/content/1",
+    "/messages/2/content/0",
+    "/messages/2/content/0/content",
+    "/system",
+    "/tools",
+    "/tools/0",
+    "/thinking",
+    "/metadata",
+];
+
+/// Keys of content blocks and messages.
+const KEYS: [&str; 10] = [
+    "type",
+    "text",
+    "role",
+    "content",
+    "id",
+    "name",
+    "input",
+    "source",
+    "tool_use_id",
+    "x",
+];
+
+/// Values that mean something in some place.
+const WORDS: [&str; 9] = [
+    "user",
+    "assistant",
+    "system",
+    "text",
+    "tool_use",
+    "tool_result",
+    "thinking",
+    "auto",
+    "opus",
+];
+
 /// Bodies that are nearly right: a valid request with one or two places replaced.
 fn wild_body() -> impl Strategy<Value = Vec<u8>> {
     let leaf = prop_oneof![
@@ -206,32 +267,10 @@ fn wild_body() -> impl Strategy<Value = Vec<u8>> {
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         ".{0,12}".prop_map(Value::from),
-        prop::sample::select(vec![
-            "user",
-            "assistant",
-            "system",
-            "text",
-            "tool_use",
-            "tool_result",
-            "thinking",
-            "auto",
-            "opus"
-        ])
-        .prop_map(Value::from),
+        prop::sample::select(&WORDS[..]).prop_map(Value::from),
     ];
     let value = leaf.prop_recursive(4, 32, 4, |inner| {
-        let key = prop::sample::select(vec![
-            "type",
-            "text",
-            "role",
-            "content",
-            "id",
-            "name",
-            "input",
-            "source",
-            "tool_use_id",
-            "x",
-        ]);
+        let key = prop::sample::select(&KEYS[..]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::vec((key, inner), 0..5).prop_map(|pairs| pairs
@@ -241,44 +280,38 @@ fn wild_body() -> impl Strategy<Value = Vec<u8>> {
                 .into()),
         ]
     });
-    let place = prop::sample::select(vec![
-        "/model",
-        "/max_tokens",
-        "/stream",
-        "/messages",
-        "/messages/0",
-        "/messages/0/role",
-        "/messages/0/content",
-        "/messages/1/content/0",
-        "/messages/1/content/1",
-        "/messages/2/content/0",
-        "/messages/2/content/0/content",
-        "/system",
-        "/tools",
-        "/tools/0",
-        "/thinking",
-        "/metadata",
-    ]);
-    (prop::collection::vec((place, value), 1..3), any::<prop::sample::Index>(), any::<bool>()).prop_map(|(changes, cut, is_cut)| {
-        let mut body = ask("hello");
-        body["system"] = json!([{ "type": "text", "text": "be kind" }]);
-        body["tools"] = json!([{ "name": "Bash", "input_schema": { "type": "object" } }]);
-        body["thinking"] = json!({ "type": "adaptive" });
-        body["metadata"] = json!({ "user_id": "u" });
-        body["messages"] = json!([
-            { "role": "user", "content": "hello" },
-            { "role": "assistant", "content": [{ "type": "text", "text": "calling" }, { "type": "tool_use", "id": "t1", "name": "Bash", "input": {} }] },
-            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t1", "content": "done" }] },
-        ]);
-        for (place, value) in changes {
-            if let Some(slot) = body.pointer_mut(place) {
-                *slot = value;
+    let place = prop::sample::select(&PLACES[..]);
+    (
+        prop::collection::vec((place, value), 1..3),
+        any::<prop::sample::Index>(),
+        any::<bool>(),
+    )
+        .prop_map(|(changes, cut, is_cut)| {
+            let mut body = conversation();
+            for (place, value) in changes {
+                if let Some(slot) = body.pointer_mut(place) {
+                    *slot = value;
+                }
             }
-        }
-        let mut bytes = body.to_string().into_bytes();
-        if is_cut {
-            bytes.truncate(cut.index(bytes.len()));
-        }
-        bytes
-    })
+            let mut bytes = body.to_string().into_bytes();
+            if is_cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            bytes
+        })
+}
+
+/// A request with a place for everything.
+fn conversation() -> Value {
+    let mut body = ask("hello");
+    body["system"] = json!([{ "type": "text", "text": "be kind" }]);
+    body["tools"] = json!([{ "name": "Bash", "input_schema": { "type": "object" } }]);
+    body["thinking"] = json!({ "type": "adaptive" });
+    body["metadata"] = json!({ "user_id": "u" });
+    body["messages"] = json!([
+        { "role": "user", "content": "hello" },
+        { "role": "assistant", "content": [{ "type": "text", "text": "calling" }, { "type": "tool_use", "id": "t1", "name": "Bash", "input": {} }] },
+        { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t1", "content": "done" }] },
+    ]);
+    body
 }

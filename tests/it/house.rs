@@ -124,7 +124,7 @@ fn used_modules(text: &str) -> BTreeSet<String> {
         .filter(|line| !line.trim_start().starts_with("//"));
     let code = code.collect::<Vec<_>>().join("\n");
     for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
+        let rest = code.get(at + "crate::".len()..).unwrap_or_default();
         match rest.strip_prefix('{') {
             Some(group) => used.extend(group_heads(group)),
             None => used.extend(head(rest)),

@@ -1,11 +1,21 @@
 //! Dagway whole, on real sockets, against the simulated OpenRouter. One binary, so that it links once.
+//! The modules say `cfg(test)`, because that is how lints recognise what may panic and print.
 
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod house;
+#[cfg(test)]
 mod messages;
+#[cfg(test)]
 mod program;
+#[cfg(test)]
 mod runs;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod surface;
+#[cfg(test)]
 mod traces;

@@ -3,7 +3,7 @@
 use dagway::simulator::{Script, Turn};
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, ask, ask_whole, block_on};
+use crate::support::{STEPS, TestApp, ask, ask_whole, block_on};
 
 #[test]
 fn a_run_is_recorded_whole() {
@@ -41,17 +41,7 @@ fn a_run_is_recorded_whole() {
             .iter()
             .map(|step| step["name"].as_str().unwrap())
             .collect();
-        for step in [
-            "validate",
-            "map_model",
-            "convert_messages",
-            "convert_tools",
-            "build_request",
-            "call_upstream",
-            "convert_response",
-            "price_usage",
-            "log_usage",
-        ] {
+        for step in STEPS {
             assert!(names.contains(&step), "{names:?}");
         }
         assert!(

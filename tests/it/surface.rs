@@ -1,6 +1,7 @@
 //! What else the server answers: counts, models, greetings, health, metrics, keys, hosts.
 
 use dagway::settings::Secret;
+use dagway::simulator::sessions::{self, Pace};
 use serde_json::json;
 
 use crate::support::{TestApp, ask, block_on, read};
@@ -104,7 +105,7 @@ fn greetings_health_and_metrics_answer() {
 fn readiness_says_that_the_upstream_is_gone() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
-            settings.upstream.base_url = "http://127.0.0.1:9/api/v1".to_owned()
+            settings.upstream.base_url = "http://127.0.0.1:9/api/v1".to_owned();
         })
         .await;
         let ready = app.get("/health/ready").await;
@@ -186,6 +187,47 @@ fn keys_password_and_host_are_checked() {
             .get(app.url("/health"))
             .header("host", "evil.example");
         assert_eq!(read(rebound.send().await.unwrap()).await.status, 403);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn named_hosts_are_checked_on_open_addresses_too() {
+    block_on(async {
+        for (names, strangers_status) in [(vec![], 200), (vec!["gateway.example".to_owned()], 403)] {
+            let app = TestApp::start_with(|settings| {
+                settings.server.listen = "0.0.0.0:0".parse().unwrap();
+                settings.server.client_keys = vec![Secret::new("client-key")];
+                settings.server.dashboard_password = Secret::new("open sesame");
+                settings.server.allowed_hosts = names;
+            })
+            .await;
+            for (host, status) in [
+                ("localhost:4000", 200),
+                ("gateway.example", 200),
+                ("evil.example", strangers_status),
+            ] {
+                let asked = app.http.get(app.url("/health")).header("host", host);
+                let got = read(asked.send().await.unwrap()).await;
+                assert_eq!(got.status, status, "{host}: {}", got.body);
+            }
+            app.stop().await;
+        }
+    });
+}
+
+#[test]
+fn simulated_sessions_present_a_key_where_one_is_demanded() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.client_keys = vec![Secret::new("client-key")];
+        })
+        .await;
+        let report = sessions::drive(app.app.url().as_str(), Some("client-key"), Pace::Fast)
+            .await
+            .unwrap();
+        let runs = app.get("/api/runs?limit=200").await.json();
+        assert!(!runs["runs"].as_array().unwrap().is_empty(), "{report}");
         app.stop().await;
     });
 }

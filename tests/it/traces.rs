@@ -5,10 +5,19 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 use crate::support::otlp::{Answer, Collector};
-use crate::support::{TestApp, ask, block_on, read};
+use crate::support::{STEPS, TestApp, ask, block_on, read};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
+
+/// What the span of an upstream call says, among other things.
+const CALL_ATTRIBUTES: [(&str, &str); 5] = [
+    ("gen_ai.operation.name", "chat"),
+    ("gen_ai.provider.name", "openrouter"),
+    ("gen_ai.request.model", "anthropic/claude-sonnet-5.5"),
+    ("gen_ai.response.finish_reasons", "end_turn"),
+    ("server.address", "127.0.0.1"),
+];
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -64,17 +73,7 @@ fn a_run_is_one_trace_below_its_caller() {
             (hex(&root.trace_id), hex(&root.parent_span_id)),
             (TRACE.to_owned(), CALLER.to_owned())
         );
-        for step in [
-            "validate",
-            "map_model",
-            "convert_messages",
-            "convert_tools",
-            "build_request",
-            "call_upstream",
-            "convert_response",
-            "price_usage",
-            "log_usage",
-        ] {
+        for step in STEPS {
             let span = named(step);
             assert_eq!(hex(&span.parent_span_id), hex(&root.span_id), "{step}");
             assert_eq!(span.kind(), SpanKind::Internal, "{step}");
@@ -86,13 +85,7 @@ fn a_run_is_one_trace_below_its_caller() {
             hex(&call.parent_span_id),
             hex(&named("call_upstream").span_id)
         );
-        for (name, value) in [
-            ("gen_ai.operation.name", "chat"),
-            ("gen_ai.provider.name", "openrouter"),
-            ("gen_ai.request.model", "anthropic/claude-sonnet-5.5"),
-            ("gen_ai.response.finish_reasons", "end_turn"),
-            ("server.address", "127.0.0.1"),
-        ] {
+        for (name, value) in CALL_ATTRIBUTES {
             assert!(
                 attribute(call, name).contains(value),
                 "{name}: {}",
@@ -142,7 +135,7 @@ fn a_failed_run_is_a_failed_trace() {
 fn a_collector_that_is_down_costs_requests_nothing() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
-            settings.telemetry.endpoint = "http://127.0.0.1:9".to_owned()
+            settings.telemetry.endpoint = "http://127.0.0.1:9".to_owned();
         })
         .await;
         for _ in 0..20 {

@@ -65,10 +65,11 @@ pub(super) struct Identity {
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
+    key: String,
 }
 
 impl Client {
-    pub(super) fn new(base_url: &str) -> Result<Self, Error> {
+    pub(super) fn new(base_url: &str, key: Option<&str>) -> Result<Self, Error> {
         // A gateway on the loopback speaks plain HTTP; a TLS stack without roots says so to any other.
         let tls = rustls::ClientConfig::builder_with_provider(
             rustls::crypto::ring::default_provider().into(),
@@ -85,6 +86,7 @@ impl Client {
         Ok(Self {
             http,
             base: base_url.trim_end_matches('/').to_owned(),
+            key: key.unwrap_or("simulated").to_owned(),
         })
     }
 
@@ -152,7 +154,7 @@ impl Client {
         let call = self
             .http
             .post(format!("{}{path}", self.base))
-            .header("authorization", "Bearer simulated")
+            .bearer_auth(&self.key)
             .header("anthropic-version", "2023-06-01")
             .header(
                 "anthropic-beta",

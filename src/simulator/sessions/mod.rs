@@ -42,12 +42,13 @@ impl Pace {
     }
 }
 
-/// Leads one round of conversations through the gateway at `base_url`, several at a time, and ends.
+/// Leads one round of conversations through the gateway at `base_url`, several at a time, and ends. `key` is for a
+/// gateway that demands one.
 ///
 /// # Errors
 /// When the gateway cannot be reached at all. What goes wrong in single conversations is in the report.
-pub async fn drive(base_url: &str, pace: Pace) -> Result<Report, Error> {
-    let client = client::Client::new(base_url)?;
+pub async fn drive(base_url: &str, key: Option<&str>, pace: Pace) -> Result<Report, Error> {
+    let client = client::Client::new(base_url, key)?;
     client.reach().await?;
     Ok(lanes::all(&client, pace).await)
 }

@@ -19,6 +19,19 @@ pub(crate) fn block_on<T>(test: impl Future<Output = T>) -> T {
     actix_web::rt::System::new().block_on(test)
 }
 
+/// The steps of the workflow `messages`.
+pub(crate) const STEPS: [&str; 9] = [
+    "validate",
+    "map_model",
+    "convert_messages",
+    "convert_tools",
+    "build_request",
+    "call_upstream",
+    "convert_response",
+    "price_usage",
+    "log_usage",
+];
+
 /// A Dagway and its upstream.
 pub(crate) struct TestApp {
     pub(crate) app: App,
@@ -109,9 +122,7 @@ impl TestApp {
         settings.upstream.api_key = Secret::new("sk-or-test");
         settings.store.folder = folder.path().to_owned();
         change(&mut settings);
-        let app = App::start(settings, Manner::default())
-            .await
-            .expect("the app starts");
+        let app = App::start(&settings, Manner::default()).expect("the app starts");
         let http = dagway::upstream::client::http()
             .unwrap()
             .no_proxy()

@@ -15,8 +15,9 @@ const HIDDEN: &str = "[REDACTED]";
 /// What was given back so far, and how much could not be.
 #[derive(Default)]
 pub(super) struct Thoughts {
-    /// Ids of details: some providers answer a repeated one with a masked error 500.
-    seen: HashSet<String>,
+    /// Types and ids of details: some providers answer a repeated one with a masked error 500. An id alone says too
+    /// little, because the summary and the encrypted text of one thought share it.
+    seen: HashSet<(String, String)>,
     /// Thoughts that this model cannot read.
     pub(super) dropped: usize,
 }
@@ -167,7 +168,7 @@ impl Thoughts {
                 continue;
             }
             if let Some(id) = &detail.id {
-                self.seen.insert(id.clone());
+                self.seen.insert((detail.kind.clone(), id.clone()));
             }
             out.value(detail);
         }
@@ -177,7 +178,10 @@ impl Thoughts {
         let hidden = [&detail.data, &detail.text, &detail.summary]
             .into_iter()
             .any(|content| content.as_deref() == Some(HIDDEN));
-        let repeated = detail.id.as_ref().is_some_and(|id| self.seen.contains(id));
+        let repeated = detail
+            .id
+            .as_ref()
+            .is_some_and(|id| self.seen.contains(&(detail.kind.clone(), id.clone())));
         // Both vendors refuse a thought that they did not sign.
         let unsigned = detail.kind == "reasoning.text"
             && detail.signature.is_none()

@@ -589,6 +589,21 @@ fn p26_an_envelope_gives_its_details_back() {
 }
 
 #[test]
+fn p25_details_of_two_kinds_may_share_an_id() {
+    let kinds = ["reasoning.summary", "reasoning.encrypted"];
+    let details = kinds.map(|kind| detail(kind, "openai-responses-v1", Some("rs_1")));
+    let block = packed(GPT, "", details.to_vec());
+    let sent = to(thought(&block), GPT);
+    let sent = sent[1]["reasoning_details"].as_array().unwrap();
+    let sent: Vec<_> = sent
+        .iter()
+        .map(|detail| (&detail["type"], &detail["id"]))
+        .collect();
+    let rs_1 = json!("rs_1");
+    assert_eq!(sent, kinds.map(|kind| (json!(kind), rs_1.clone())).iter().map(|(kind, id)| (kind, id)).collect::<Vec<_>>());
+}
+
+#[test]
 fn p25_the_same_detail_goes_back_once() {
     let block = packed(
         GPT,
