@@ -277,6 +277,7 @@ fn serve(
         workers => workers,
     };
     let server = HttpServer::new(move || {
+        gateway.client.warm_up();
         ActixApp::new()
             .app_data(gateway.clone())
             .app_data(dashboard.clone())

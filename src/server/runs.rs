@@ -18,6 +18,7 @@ use crate::engine::{Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::tasks::{ClientReply, ClientRequest, Content};
+use crate::upstream::headers::to_json;
 
 /// The longest pause in the middle of a request body.
 const BODY_PAUSE: Duration = Duration::from_secs(30);
@@ -240,23 +241,11 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// Headers as the JSON object in which they are kept, secrets redacted.
+/// Headers as they are kept, secrets redacted.
 fn shown(headers: &HeaderMap) -> Bytes {
-    const SECRET: [&str; 4] = [
-        "authorization",
-        "x-api-key",
-        "cookie",
-        "proxy-authorization",
-    ];
-    let mut object = serde_json::Map::new();
-    for (name, value) in headers {
-        let is_secret = SECRET.contains(&name.as_str());
-        let text = if is_secret {
-            "[redacted]"
-        } else {
-            value.to_str().unwrap_or("[binary]")
-        };
-        object.insert(name.as_str().to_owned(), text.into());
-    }
-    Bytes::from(serde_json::Value::Object(object).to_string())
+    to_json(
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+    )
 }

@@ -67,7 +67,7 @@ impl Task for CallUpstream {
         let answer = ask(&client, &call).await.map_err(task_error)?;
         cx.payload(
             facts::payload::UPSTREAM_RESPONSE_HEADERS,
-            header_text(&answer.headers),
+            answer.headers.clone(),
         );
         let generation = answer.generation.clone();
         let content = match answer.body {
@@ -115,15 +115,6 @@ fn say_where_it_goes(cx: &Cx, client: &Client, call: &Call) {
     cx.fact(facts::SERVER_PORT, i64::from(client.port()));
     cx.payload(
         facts::payload::UPSTREAM_REQUEST_HEADERS,
-        header_text(&client.shown_headers(call)),
+        client.shown_headers(call),
     );
-}
-
-/// Headers as the JSON object in which they are kept.
-pub(super) fn header_text(headers: &[(String, String)]) -> Bytes {
-    let object: serde_json::Map<_, _> = headers
-        .iter()
-        .map(|(name, value)| (name.clone(), serde_json::Value::from(value.as_str())))
-        .collect();
-    Bytes::from(serde_json::Value::Object(object).to_string())
 }

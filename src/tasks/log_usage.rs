@@ -30,10 +30,11 @@ impl Task for LogUsage {
         }
         let usage = &summary.usage;
         tracing::info!(
-            run.id = %cx.run_id(),
-            request.id = %cx.start().request_id,
             model = summary.model_used.as_deref().unwrap_or_default(),
-            stop_reason = summary.stop_reason.map(StopReason::name).unwrap_or_default(),
+            stop_reason = summary
+                .stop_reason
+                .map(StopReason::name)
+                .unwrap_or_default(),
             input_tokens = usage.input_tokens,
             cache_read_tokens = usage.cache_read_input_tokens,
             cache_write_tokens = usage.cache_creation_input_tokens,

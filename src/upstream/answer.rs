@@ -9,6 +9,7 @@ use futures_util::Stream;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
+use super::headers;
 use crate::protocol::openrouter::error::{Headers, UpstreamError, from_answer};
 use crate::protocol::translate::reply::{Peek, peek};
 
@@ -47,7 +48,7 @@ pub struct Answer {
     /// OpenRouter's id of the generation, for support and accounting.
     pub generation: Option<String>,
     /// The headers, for showing.
-    pub headers: Vec<(String, String)>,
+    pub headers: Bytes,
     /// What follows.
     pub body: Body,
 }
@@ -74,7 +75,12 @@ impl Answer {
     ) -> Result<Self, UpstreamError> {
         let status = response.status();
         let head = head_of(status.as_u16(), response.headers());
-        let headers = shown(response.headers());
+        let headers = headers::to_json(
+            response
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_bytes())),
+        );
         let generation = text(response.headers(), "x-generation-id");
         let content_type = head.content_type.clone();
         let mut flow = ByteFlow {
@@ -229,17 +235,4 @@ fn head_of(status: u16, headers: &HeaderMap) -> AnswerHead {
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
-    let show = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
-        let is_secret = name.as_str() == "set-cookie";
-        let text = if is_secret {
-            "[redacted]"
-        } else {
-            value.to_str().unwrap_or("[binary]")
-        };
-        (name.as_str().to_owned(), text.to_owned())
-    };
-    headers.iter().map(show).collect()
 }

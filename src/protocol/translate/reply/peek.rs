@@ -3,7 +3,7 @@
 //! The upstream says 200 before it knows whether it can answer; what fails at once comes as the first data line.
 //! This file must not know what is done about it.
 
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::stop::Finish;
 use crate::protocol::openrouter::chunk::Chunk;
@@ -41,7 +41,7 @@ pub fn peek(bytes: &[u8]) -> Peek {
 
 /// The body is no event stream but an object.
 fn peek_json(bytes: &[u8]) -> Peek {
-    match serde_json::from_slice::<Value>(bytes) {
+    match serde_json::from_slice::<IgnoredAny>(bytes) {
         Ok(_) => judged(bytes),
         Err(cut) if cut.is_eof() => Peek::More,
         Err(_) => Peek::Fine,
