@@ -64,7 +64,10 @@ impl Task for CallUpstream {
             say_where_it_goes(cx, &client, &call);
         }
         let sent = Instant::now();
-        let answer = ask(&client, &call).await.map_err(task_error)?;
+        let answer = ask(&client, &call)
+            .await
+            .map_err(|error| task_error(cx, error))?;
+        cx.fact(facts::UPSTREAM_STATUS, 200_i64);
         cx.payload(
             facts::payload::UPSTREAM_RESPONSE_HEADERS,
             answer.headers.clone(),
@@ -72,7 +75,9 @@ impl Task for CallUpstream {
         let generation = answer.generation.clone();
         let content = match answer.body {
             Body::Stream(flow) => UpstreamContent::Stream(flow),
-            Body::Whole(flow) => UpstreamContent::Whole(whole(flow).await.map_err(task_error)?),
+            Body::Whole(flow) => {
+                UpstreamContent::Whole(whole(flow).await.map_err(|error| task_error(cx, error))?)
+            }
         };
         Ok(Own(UpstreamAnswer {
             content,
@@ -98,7 +103,10 @@ async fn whole(flow: ByteFlow) -> Result<Bytes, UpstreamError> {
     }
 }
 
-fn task_error(error: UpstreamError) -> TaskError {
+fn task_error(cx: &Cx, error: UpstreamError) -> TaskError {
+    if let Some(status) = error.status {
+        cx.fact(facts::UPSTREAM_STATUS, i64::from(status));
+    }
     let retry_after = error.api.retry_after;
     let retryable = error.retryable;
     let failed = TaskError::upstream(error);

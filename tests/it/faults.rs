@@ -67,7 +67,9 @@ fn attempts_end_and_the_last_error_is_told() {
         assert_eq!(got.status, 529, "{}", got.body);
         assert_eq!(got.json()["error"]["type"], "overloaded_error");
         assert!(got.body.contains("busy 3"));
-        assert_eq!(app.ended_run(&got.run()).await["state"], "Failed");
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["state"], "Failed");
+        assert_eq!(run["facts"]["dagway.upstream.status_code"], 503);
         app.stop().await;
     });
 }

@@ -29,6 +29,7 @@ fn a_run_is_recorded_whole() {
         assert_eq!(facts["gen_ai.request.model"], "anthropic/claude-sonnet-5.5");
         assert_eq!(facts["gen_ai.conversation.id"], "session-7");
         assert_eq!(facts["gen_ai.agent.id"], "agent-3");
+        assert_eq!(facts["dagway.upstream.status_code"], 200);
         assert!(
             facts["gen_ai.usage.input_tokens"].as_i64().unwrap() > 0,
             "{facts}"

@@ -194,7 +194,8 @@ fn keys_password_and_host_are_checked() {
 #[test]
 fn named_hosts_are_checked_on_open_addresses_too() {
     block_on(async {
-        for (names, strangers_status) in [(vec![], 200), (vec!["gateway.example".to_owned()], 403)] {
+        for (names, strangers_status) in [(vec![], 200), (vec!["gateway.example".to_owned()], 403)]
+        {
             let app = TestApp::start_with(|settings| {
                 settings.server.listen = "0.0.0.0:0".parse().unwrap();
                 settings.server.client_keys = vec![Secret::new("client-key")];
@@ -223,11 +224,13 @@ fn simulated_sessions_present_a_key_where_one_is_demanded() {
             settings.server.client_keys = vec![Secret::new("client-key")];
         })
         .await;
-        let report = sessions::drive(app.app.url().as_str(), Some("client-key"), Pace::Fast)
+        let report = sessions::drive(&app.app.url(), Some("client-key"), Pace::Fast)
             .await
             .unwrap();
         let runs = app.get("/api/runs?limit=200").await.json();
         assert!(!runs["runs"].as_array().unwrap().is_empty(), "{report}");
+        assert_eq!(report.faults, Vec::<String>::new());
+        assert!(report.answers > 0, "{report}");
         app.stop().await;
     });
 }

@@ -30,6 +30,8 @@ pub struct Headers<'a> {
 pub struct UpstreamError {
     /// What the client is told.
     pub api: ApiError,
+    /// The status of the answer, if one came: 200 when the error came in the midst of a stream.
+    pub status: Option<u16>,
     /// Whether another attempt may help.
     pub retryable: bool,
     /// The upstream's word for it, such as `rate_limit_exceeded`, or the status.
@@ -68,6 +70,7 @@ impl UpstreamError {
     fn of_transport(api: ApiError, code: &str) -> Self {
         Self {
             api: api.retry(true),
+            status: None,
             retryable: true,
             code: code.to_owned(),
             provider: None,
@@ -121,6 +124,7 @@ pub fn from_finish(native: &str) -> UpstreamError {
             "the provider ended its answer with an error: {reason}"
         ))
         .retry(true),
+        status: Some(200),
         retryable: true,
         code: reason.to_owned(),
         provider: None,
@@ -142,6 +146,7 @@ pub fn rejects_reasoning(message: &str) -> bool {
 
 /// What is known of an error before it is judged.
 struct Facts<'e> {
+    answered: u16,
     status: u16,
     code: String,
     provider: Option<&'e str>,
@@ -155,6 +160,7 @@ fn from_value(http_status: u16, headers: Headers<'_>, error: &Value) -> Upstream
     let code = code_of(error);
     let status = status_of(http_status, error, &code);
     let facts = Facts {
+        answered: http_status,
         status,
         provider: metadata["provider_name"].as_str(),
         message: message_of(error, status),
@@ -184,6 +190,7 @@ fn judged(facts: &Facts<'_>) -> UpstreamError {
     UpstreamError {
         rejects_reasoning: rejects_reasoning(&api.message),
         api: api.retry(retryable),
+        status: Some(facts.answered),
         retryable,
         code: facts.code.clone(),
         provider: facts.provider.map(str::to_owned),
@@ -257,6 +264,7 @@ fn without_error(
         message.push_str("; is its base URL right? OpenRouter's ends in /api/v1");
     }
     let facts = Facts {
+        answered: status,
         status: if status < 400 { 502 } else { status },
         code: status.to_string(),
         provider: None,
