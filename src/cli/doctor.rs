@@ -122,7 +122,13 @@ fn store(settings: &Settings) -> Finding {
     let folder = &settings.store.folder;
     let shown = folder.display();
     let probe = folder.join(".dagway-doctor");
-    let written = std::fs::create_dir_all(folder)
+    // As private as the store itself would make it.
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let written = builder
+        .recursive(true)
+        .create(folder)
         .and_then(|()| std::fs::write(&probe, b""))
         .and_then(|()| std::fs::remove_file(&probe));
     match written {

@@ -96,6 +96,29 @@ fn workflows_are_checked_and_shown() {
 }
 
 #[test]
+fn the_doctor_names_what_is_wrong_and_leaves_a_private_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(dagway(folder.path())
+        .env("OPENROUTER_BASE_URL", "http://127.0.0.1:9/api/v1")
+        .env("DAGWAY_LISTEN", "127.0.0.1:0")
+        .arg("doctor"));
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "FAIL  key",
+        "FAIL  upstream",
+        "ok    port",
+        "ok    store",
+        "FAIL  claude",
+    ] {
+        assert!(said.contains(line), "no {line} in: {said}");
+    }
+    let data = std::fs::metadata(folder.path().join("data")).unwrap();
+    assert_eq!(data.permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
 fn every_setting_is_printed() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(dagway(folder.path()).arg("settings"));

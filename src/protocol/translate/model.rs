@@ -152,7 +152,7 @@ fn unknown(
         format!(
             "`{asked}` is no model that Dagway knows{hint}. Ask for an alias, for a Claude model such as \
              `claude-sonnet-4-5`, or for an id of the catalogue such as `vendor/model`, or give `{name}` a meaning \
-             under `aliases` of the step `map_model`"
+             under `[models.aliases]` in the settings"
         ),
     )
 }
