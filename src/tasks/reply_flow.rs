@@ -22,9 +22,11 @@ use crate::upstream::{ByteFlow, answer::broken};
 /// A piece handed to the socket is not grown beyond this while more is ready.
 const FULL_PIECE: usize = 16 << 10;
 /// Texts for the record are handed over in pieces of about this size, so that an open stream holds little.
-const RECORD_PIECE: usize = 8 << 10;
+const RECORD_PIECE: usize = 2 << 10;
 /// How long the usage may come after the finish; some upstreams never send it.
 const USAGE_WAIT: Duration = Duration::from_secs(2);
+/// Chunks that follow one another this fast come from one burst.
+const RUSH: Duration = Duration::from_micros(200);
 /// How often the run is told how much has passed.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 
@@ -51,6 +53,9 @@ pub struct ReplyFlow {
     answered: Record,
     given: Record,
     sent: Instant,
+    /// The upstream's chunks follow one another faster than they are worth a system call each.
+    is_rushing: bool,
+    has_waited: bool,
     last_byte: Instant,
     last_data: Instant,
     last_progress: Instant,
@@ -108,6 +113,8 @@ impl ReplyFlow {
                 held: Vec::new(),
             },
             sent,
+            is_rushing: false,
+            has_waited: false,
             last_byte: now,
             last_data: now,
             last_progress: now,
@@ -149,6 +156,7 @@ impl ReplyFlow {
 
     fn note_arrival(&mut self) {
         let now = Instant::now();
+        self.is_rushing = now.duration_since(self.last_byte) < RUSH;
         self.last_byte = now;
         let data_lines = self.translator.chunks();
         if data_lines != self.data_lines {
@@ -203,6 +211,15 @@ impl ReplyFlow {
             .reset(tokio::time::Instant::from_std(until));
     }
 
+    /// Whether to let the connection's task run once more before a piece goes out: it hands over one chunk at a time,
+    /// so a burst would become as many writes as it has chunks. Never waits for time to pass, and never twice in vain.
+    fn is_worth_waiting(&mut self, has_ended: bool, before: usize) -> bool {
+        let has_grown = self.out.len() > before;
+        let may_grow = !has_ended && self.upstream.is_some() && self.out.len() < FULL_PIECE;
+        self.has_waited = self.is_rushing && may_grow && (has_grown || !self.has_waited);
+        self.has_waited
+    }
+
     /// The next piece for the client.
     fn piece(&mut self) -> Bytes {
         let piece = Bytes::from(std::mem::take(&mut self.out));
@@ -241,12 +258,17 @@ impl Stream for ReplyFlow {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        let before = this.out.len();
         let has_ended = this.pull(cx);
         if this.out.is_empty() && has_ended {
             this.close();
             return Poll::Ready(None);
         }
         if this.out.is_empty() && !this.bear_silence(cx) {
+            return Poll::Pending;
+        }
+        if this.is_worth_waiting(has_ended, before) {
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         Poll::Ready(Some(Ok(this.piece())))
