@@ -1,9 +1,10 @@
 //! `dagway code`: Claude Code through Dagway, in one command.
 
 use std::net::SocketAddr;
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::claude;
 use super::{Failure, say_error};
@@ -46,14 +47,17 @@ pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure
     say_error(&format!(
         "Claude Code through {url}; watch the runs at {url}/"
     ));
-    let status = Command::new(program)
+    let child = Command::new(program)
         .args(arguments)
         .env("ANTHROPIC_BASE_URL", &url)
         .env("ANTHROPIC_AUTH_TOKEN", key)
         .env_remove("ANTHROPIC_API_KEY")
-        .status();
-    // Ctrl-C reaches both; it is Claude Code's to act on.
-    let status = ignoring_interrupts(status).await;
+        .kill_on_drop(true)
+        .spawn();
+    let status = match child {
+        Ok(child) => outcome(child).await,
+        Err(error) => Err(error),
+    };
     if let Some(app) = app {
         app.stop().await;
     }
@@ -66,11 +70,14 @@ pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure
     }
 }
 
-async fn ignoring_interrupts<T>(work: impl Future<Output = T>) -> T {
-    let mut work = std::pin::pin!(work);
+/// Waits for Claude Code to end. Ctrl-C reaches both and is Claude Code's to act on; SIGTERM ends both.
+async fn outcome(mut child: Child) -> std::io::Result<ExitStatus> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
-            done = &mut work => return done,
+            status = child.wait() => return status,
+            _ = terminate.recv() => child.start_kill()?,
             _ = tokio::signal::ctrl_c() => {}
         }
     }
