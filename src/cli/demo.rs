@@ -35,7 +35,7 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
             log: true,
         },
     )?;
-    serve::greet(&app);
+    serve::greet(&app, &settings);
     say("  SIMULATED    the models are simulated: nothing leaves this machine, nothing is charged");
     let url = app.url();
     let key = settings.server.client_keys.first().map(Secret::expose);

@@ -25,17 +25,23 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
             log: true,
         },
     )?;
-    greet(&app);
+    greet(&app, &settings);
     app.until_signal().await;
     Ok(())
 }
 
 /// Says where everything is. The line that begins with `listening on` is for scripts.
-pub(super) fn greet(app: &App) {
+pub(super) fn greet(app: &App, settings: &Settings) {
     let url = app.url();
+    // Keys are secrets, and standard output is often a log.
+    let token = if settings.server.client_keys.is_empty() {
+        "dagway"
+    } else {
+        "(one of DAGWAY_CLIENT_KEYS)"
+    };
     say(format!("Dagway {}", env!("CARGO_PKG_VERSION")));
     say(format!(
-        "  Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN=dagway claude"
+        "  Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} claude"
     ));
     say(format!("  Dashboard    {url}/"));
     say(format!("listening on {url}"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dagway::simulator::{Answer, End, Piece, Script, Turn};
+use dagway::simulator::{Answer, End, Piece, Script, Seen, Turn};
 use futures_util::StreamExt;
 use serde_json::json;
 
@@ -253,14 +253,18 @@ fn a_client_that_hangs_up_before_the_answer_cancels_the_run() {
             .post(app.url("/v1/messages"))
             .body(ask("hello").to_string())
             .send();
-        let gave_up = tokio::time::timeout(Duration::from_millis(300), asking).await;
-        assert!(gave_up.is_err(), "the upstream is silent");
+        let completions = |seen: &Seen| seen.path.ends_with("completions");
+        tokio::select! {
+            _ = asking => panic!("the upstream is silent"),
+            () = eventually("the upstream is asked", || {
+                app.simulator.requests().iter().any(completions)
+            }) => {}
+        }
         eventually("the upstream is freed", || {
             app.simulator.requests().iter().any(|seen| seen.hung_up)
         })
         .await;
-        let runs = app.get("/api/runs").await.json();
-        let id = runs["runs"][0]["id"].as_str().unwrap().to_owned();
+        let id = app.only_run().await;
         let run = app.ended_run(&id).await;
         assert_eq!(run["state"], "Cancelled", "{run}");
         app.stop().await;
@@ -342,8 +346,7 @@ fn many_streams_pass_at_once() {
             ]);
             let pieces = pieces.collect();
             let marker = format!("stream {number}.");
-            let is_mine =
-                move |seen: &dagway::simulator::Seen| seen.body.to_string().contains(&marker);
+            let is_mine = move |seen: &Seen| seen.body.to_string().contains(&marker);
             app.script(Script::new().when(
                 is_mine,
                 Answer::Sse {

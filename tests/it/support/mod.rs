@@ -203,6 +203,19 @@ impl TestApp {
         panic!("run {id} did not become what it should; last seen: {last}");
     }
 
+    /// The id of the only run there is, once it is listed.
+    pub(crate) async fn only_run(&self) -> String {
+        let since = Instant::now();
+        while since.elapsed() < DEADLINE {
+            let page = self.get("/api/runs").await.json();
+            if let Some(id) = page["runs"][0]["id"].as_str() {
+                return id.to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no run was listed");
+    }
+
     /// Ends everything, in order.
     pub(crate) async fn stop(self) {
         self.app.stop().await;
