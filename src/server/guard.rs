@@ -1,8 +1,12 @@
 //! Who may come in: the Host header on loopback, client keys, the dashboard's password. And request ids on every answer.
 
+use std::time::Instant;
+
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 use base64::Engine;
@@ -44,20 +48,32 @@ pub async fn check<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let since = Instant::now();
     let refusal = request
         .app_data::<web::Data<Guard>>()
         .and_then(|guard| guard.refuse(&request));
-    if let Some(refusal) = refusal {
-        return Ok(request.into_response(refusal).map_into_right_body());
-    }
-    let mut response = next.call(request).await?;
-    let name = HeaderName::from_static("request-id");
-    if !response.headers().contains_key(&name)
+    let mut response = match refusal {
+        Some(refusal) => request.into_response(refusal).map_into_right_body(),
+        None => next.call(request).await?.map_into_left_body(),
+    };
+    complete(response.headers_mut(), since);
+    Ok(response)
+}
+
+/// Adds what every answer has and this one has not. An answer of a run knows better: it leaves the upstream's time out.
+fn complete(headers: &mut HeaderMap, since: Instant) {
+    let id = HeaderName::from_static("request-id");
+    if !headers.contains_key(&id)
         && let Ok(value) = HeaderValue::from_str(&request_id())
     {
-        response.headers_mut().insert(name, value);
+        headers.insert(id, value);
     }
-    Ok(response.map_into_left_body())
+    let overhead = HeaderName::from_static("x-dagway-overhead-us");
+    if !headers.contains_key(&overhead)
+        && let Ok(value) = HeaderValue::from_str(&since.elapsed().as_micros().to_string())
+    {
+        headers.insert(overhead, value);
+    }
 }
 
 impl Guard {

@@ -86,7 +86,9 @@ fn greetings_health_and_metrics_answer() {
         for path in ["/", "/api/hello"] {
             let response = app.http.head(app.url(path)).send().await.unwrap();
             assert_eq!(response.status(), 200, "{path}");
-            assert!(response.headers().contains_key("request-id"));
+            for name in ["request-id", "x-dagway-overhead-us"] {
+                assert!(response.headers().contains_key(name), "{path}: {name}");
+            }
         }
         assert_eq!(app.get("/health").await.json()["status"], "ok");
         let ready = app.get("/health/ready").await;
