@@ -15,6 +15,7 @@ use super::map_model::{Aliases, MappedModel};
 use super::validate::ValidRequest;
 use crate::engine::{Artifact, Cx, Level, Res, Task, TaskError};
 use crate::facts;
+use crate::protocol::translate::betas::carried;
 use crate::protocol::translate::model::resolve;
 use crate::protocol::translate::{Routing, build_request};
 
@@ -105,7 +106,10 @@ impl Task for BuildRequest {
             bytes,
             stream: request.stream,
             notes,
-            betas: None,
+            betas: valid
+                .betas
+                .as_deref()
+                .and_then(|betas| carried(betas, model.target.family)),
             built: Instant::now(),
         })
     }

@@ -22,7 +22,7 @@ pub struct ClientRequest {
     pub agent: Option<String>,
     /// `user-agent`.
     pub user_agent: Option<String>,
-    /// `anthropic-beta`, all values joined by commas.
+    /// `anthropic-beta`, a list with commas.
     pub betas: Option<String>,
     /// When the body was in.
     #[serde(skip)]

@@ -69,6 +69,33 @@ fn a_run_is_recorded_whole() {
 }
 
 #[test]
+fn betas_that_the_upstream_understands_go_on_to_claude_alone() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let sent = async |model: &str| {
+            let mut body = ask("hello");
+            body["model"] = model.into();
+            let betas = "claude-code-20250219,interleaved-thinking-2025-05-14";
+            let request = app.http.post(app.url("/v1/messages"));
+            let request = request.header("anthropic-beta", betas);
+            let got =
+                crate::support::read(request.body(body.to_string()).send().await.unwrap()).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            let seen = app.simulator.requests();
+            let seen = seen.iter().rfind(|seen| seen.path.ends_with("completions"));
+            seen.unwrap().header("x-anthropic-beta").map(str::to_owned)
+        };
+        let to_claude = sent("claude-sonnet-5-5").await;
+        assert_eq!(
+            to_claude.as_deref(),
+            Some("interleaved-thinking-2025-05-14")
+        );
+        assert_eq!(sent("openai/gpt-5").await, None);
+        app.stop().await;
+    });
+}
+
+#[test]
 fn the_four_bodies_are_kept_byte_for_byte() {
     block_on(async {
         let app = TestApp::start().await;

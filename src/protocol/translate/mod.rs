@@ -1,5 +1,6 @@
 //! Anthropic Messages into OpenRouter chat completions, and back.
 
+pub mod betas;
 pub mod build;
 pub mod envelope;
 pub mod messages;
