@@ -49,7 +49,7 @@ async fn detail(dashboard: web::Data<Dashboard>, id: web::Path<String>) -> HttpR
 
 async fn read(dashboard: &Dashboard, id: &str) -> Result<Value, Failure> {
     let id = run::parse_id(id)?;
-    let run = run::find(dashboard.store.as_ref(), id).await?;
+    let run = run::find_soon(dashboard, id).await?;
     Ok(run_json(&run, Timestamp::now()))
 }
 

@@ -2,8 +2,12 @@
 //!
 //! It must not know how the parts reach an open page.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
 
 use super::filter::encode_pairs;
 use super::page::{Failure, Shell, answer, part, query_pairs};
@@ -12,6 +16,9 @@ use super::{Dashboard, bars, format, panel, payloads, picture, run_head, state};
 use crate::engine::{RunId, State, StepIndex, Timestamp};
 use crate::facts;
 use crate::store::{RunDetail, RunSummary, Store};
+
+/// How long after its acceptance a run may not be recorded yet: the recorder needs 40 ms, a busy machine more.
+const NEWS_WITHIN: Duration = Duration::from_secs(2);
 
 #[derive(Template)]
 #[template(path = "run.html")]
@@ -51,7 +58,7 @@ pub(super) async fn page(
 
 async fn show(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Result<Page, Failure> {
     let view = View::parse(&query_pairs(request)?)?;
-    let run = find(dashboard.store.as_ref(), parse_id(id)?).await?;
+    let run = find_soon(dashboard, parse_id(id)?).await?;
     let parts = parts(dashboard.store.as_ref(), &run, &view, Timestamp::now()).await?;
     let summary = &run.summary;
     let id = summary.id;
@@ -78,6 +85,29 @@ pub(super) fn parse_id(text: &str) -> Result<RunId, Failure> {
         let text = format::ellipsis(text, 60);
         Failure::Missing(format!("{text} is not the id of a run."))
     })
+}
+
+/// The run of an id; of a run that was accepted a moment ago, waits until it is recorded.
+///
+/// An answer names its run before the run's first row is written: who follows the name at once must find it.
+pub(super) async fn find_soon(dashboard: &Dashboard, id: RunId) -> Result<RunDetail, Failure> {
+    let mut changes = (dashboard.changes)();
+    let recorded = async {
+        loop {
+            match find(dashboard.store.as_ref(), id).await {
+                Err(Failure::Missing(_))
+                    if !matches!(changes.recv().await, Err(RecvError::Closed)) => {}
+                found => return found,
+            }
+        }
+    };
+    if Timestamp::now().since(id.accepted()) > NEWS_WITHIN {
+        return find(dashboard.store.as_ref(), id).await;
+    }
+    match timeout(NEWS_WITHIN, recorded).await {
+        Ok(found) => found,
+        Err(_) => find(dashboard.store.as_ref(), id).await,
+    }
 }
 
 /// The run of an id.
@@ -277,6 +307,43 @@ fn log(run: &RunDetail) -> String {
 mod tests {
     use super::*;
     use crate::dashboard::fixture;
+
+    #[tokio::test]
+    async fn a_run_that_was_just_accepted_is_waited_for() {
+        let mut run = fixture::completed_run();
+        run.summary.id = RunId::now();
+        let id = run.summary.id;
+        let store = std::sync::Arc::new(fixture::FakeStore::new(Vec::new()));
+        let (dashboard, changes) = fixture::dashboard(store.clone());
+        let recording = async {
+            // The first news is of another run.
+            for runs in [vec![fixture::failed_run()], vec![run]] {
+                while changes.receiver_count() == 0 {
+                    tokio::task::yield_now().await;
+                }
+                let ids: Vec<RunId> = runs.iter().map(|run| run.summary.id).collect();
+                store.runs.lock().unwrap().extend(runs);
+                changes
+                    .send(crate::store::Changed { runs: ids.into() })
+                    .unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let (found, ()) = tokio::join!(find_soon(&dashboard, id), recording);
+        assert_eq!(found.unwrap().summary.id, id);
+    }
+
+    #[tokio::test]
+    async fn an_old_run_that_is_gone_is_missing_at_once() {
+        let gone = fixture::completed_run().summary.id;
+        assert!(Timestamp::now().since(gone.accepted()) > NEWS_WITHIN);
+        let store = std::sync::Arc::new(fixture::FakeStore::new(Vec::new()));
+        let (dashboard, _changes) = fixture::dashboard(store);
+        assert!(matches!(
+            find_soon(&dashboard, gone).await,
+            Err(Failure::Missing(_))
+        ));
+    }
 
     #[test]
     fn the_failed_step_is_shown_first() {

@@ -43,6 +43,16 @@ impl RunId {
         self.0.as_bytes()
     }
 
+    /// When the run was accepted, to the millisecond; the epoch for an id of another making.
+    #[must_use]
+    pub fn accepted(&self) -> Timestamp {
+        let millis = self.0.get_timestamp().map_or(0, |moment| {
+            let (seconds, nanos) = moment.to_unix();
+            seconds * 1_000 + u64::from(nanos / 1_000_000)
+        });
+        Timestamp(i64::try_from(millis * 1_000).unwrap_or(i64::MAX))
+    }
+
     /// The id as 32 hex digits, for where hyphens would be noise.
     #[must_use]
     pub fn simple(&self) -> impl std::fmt::Display {
