@@ -182,7 +182,7 @@ async fn address(stdout: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {
 fn log_of(folder: &Path) -> String {
     let text = std::fs::read_to_string(folder.join("dagway.log")).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines.split_at(lines.len().saturating_sub(40)).1.join("\n")
+    lines.split_at(lines.len().saturating_sub(12)).1.join("\n")
 }
 
 fn plain_client() -> reqwest::Client {
