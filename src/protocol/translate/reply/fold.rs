@@ -43,17 +43,29 @@ pub fn whole(settings: ReplySettings, body: &[u8]) -> (Result<Vec<u8>, ApiError>
 }
 
 #[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    #[serde(borrow, default)]
-    message: Option<Start<'a>>,
-    #[serde(borrow, default)]
-    content_block: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
+struct MessageStart<'a> {
+    #[serde(borrow)]
+    message: Start<'a>,
+}
+
+#[derive(Deserialize)]
+struct BlockStart<'a> {
+    #[serde(borrow)]
+    content_block: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct BlockDelta<'a> {
+    #[serde(borrow)]
+    delta: Delta<'a>,
+}
+
+#[derive(Deserialize)]
+struct MessageDelta<'a> {
+    #[serde(borrow)]
+    delta: Stop<'a>,
+    #[serde(borrow)]
+    usage: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -76,8 +88,12 @@ struct Delta<'a> {
     partial_json: Option<&'a RawValue>,
     #[serde(borrow, default)]
     citation: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    stop_reason: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Stop<'a> {
+    #[serde(borrow)]
+    stop_reason: &'a RawValue,
     #[serde(borrow, default)]
     stop_sequence: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -108,28 +124,34 @@ fn folded(events: &[u8]) -> Option<Vec<u8>> {
     let mut start = "";
     let mut growing = Growing::default();
     let mut has_blocks = false;
-    for frame in std::str::from_utf8(events).ok()?.split_terminator("\n\n") {
-        let (_, data) = frame.split_once("\ndata: ")?;
-        let event: Event<'_> = serde_json::from_str(data).ok()?;
-        let delta = event.delta.unwrap_or_default();
-        match event.kind {
-            "message_start" => open_message(&mut message, &event.message?),
+    let mut rest = std::str::from_utf8(events).ok()?;
+    while let Some(end) = memchr::memmem::find(rest.as_bytes(), b"\n\n") {
+        let frame = rest.get(..end)?.strip_prefix("event: ")?;
+        let (kind, data) = frame.split_once('\n')?;
+        let data = data.strip_prefix("data: ")?;
+        rest = rest.get(end + 2..)?;
+        match kind {
+            "message_start" => open_message(&mut message, &read::<MessageStart<'_>>(data)?.message),
             "content_block_start" => {
-                start = event.content_block?.get();
+                start = read::<BlockStart<'_>>(data)?.content_block.get();
                 growing = Growing::default();
             }
-            "content_block_delta" => growing.add(&delta),
+            "content_block_delta" => growing.add(&read::<BlockDelta<'_>>(data)?.delta),
             "content_block_stop" => {
                 if std::mem::replace(&mut has_blocks, true) {
                     message.push(',');
                 }
                 growing.close(&mut message, start)?;
             }
-            "message_delta" => close_message(&mut message, &delta, event.usage?)?,
+            "message_delta" => close_message(&mut message, &read(data)?)?,
             _ => {}
         }
     }
     Some(message.into_bytes())
+}
+
+fn read<'a, T: Deserialize<'a>>(data: &'a str) -> Option<T> {
+    serde_json::from_str(data).ok()
 }
 
 fn open_message(message: &mut String, start: &Start<'_>) {
@@ -140,9 +162,10 @@ fn open_message(message: &mut String, start: &Start<'_>) {
     message.push_str(",\"content\":[");
 }
 
-fn close_message(message: &mut String, delta: &Delta<'_>, usage: &RawValue) -> Option<()> {
+fn close_message(message: &mut String, end: &MessageDelta<'_>) -> Option<()> {
+    let MessageDelta { delta, usage } = end;
     message.push_str("],\"stop_reason\":");
-    message.push_str(delta.stop_reason?.get());
+    message.push_str(delta.stop_reason.get());
     message.push_str(",\"stop_sequence\":");
     message.push_str(delta.stop_sequence.map_or("null", RawValue::get));
     if let Some(details) = delta.stop_details {
@@ -172,7 +195,7 @@ impl Growing {
     }
 
     fn close(&self, message: &mut String, start: &str) -> Option<()> {
-        let block: Block<'_> = serde_json::from_str(start).ok()?;
+        let block: Block<'_> = read(start)?;
         match block.kind {
             "text" => {
                 message.push_str("{\"type\":\"text\",\"text\":\"");

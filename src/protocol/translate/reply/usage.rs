@@ -4,7 +4,7 @@
 //! subtraction every context meter and every cost is doubled.
 //! This file must not know prices.
 
-use serde_json::Value;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::anthropic::message::Usage;
@@ -21,30 +21,70 @@ pub(super) struct Figures {
     pub(super) cost_usd: Option<f64>,
 }
 
-/// Reads the upstream's `usage`; `None` when it is no object.
+/// The upstream's `usage`; what stands in a field is looked at when it is asked for.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Told<'a> {
+    #[serde(borrow)]
+    prompt_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prompt_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    completion_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    server_tool_use_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    server_tool_use: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cost: Option<&'a RawValue>,
+}
+
+/// The details of all kinds of tokens; each kind has some of them.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details<'a> {
+    #[serde(borrow)]
+    cached_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_write_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    web_search_requests: Option<&'a RawValue>,
+}
+
+/// Reads the upstream's `usage`; `None` when it is no object. A field of another type than expected counts as absent.
 #[must_use]
 pub(super) fn read(usage: &RawValue) -> Option<Figures> {
-    let usage: Value = serde_json::from_str(usage.get()).ok()?;
-    usage.as_object()?;
-    let prompt = &usage["prompt_tokens_details"];
-    let cache_read = count(&prompt["cached_tokens"]).unwrap_or(0);
-    let cache_write = count(&prompt["cache_write_tokens"]).unwrap_or(0);
-    let input = count(&usage["prompt_tokens"]).unwrap_or(0);
-    let searches = ["server_tool_use_details", "server_tool_use"]
+    let told: Told<'_> = object(usage)?;
+    let details = |field: Option<_>| field.and_then(object::<Details<'_>>).unwrap_or_default();
+    let prompt = details(told.prompt_tokens_details);
+    let cache_read = count(prompt.cached_tokens).unwrap_or(0);
+    let cache_write = count(prompt.cache_write_tokens).unwrap_or(0);
+    let input = count(told.prompt_tokens).unwrap_or(0);
+    let searches = [told.server_tool_use_details, told.server_tool_use]
         .into_iter()
-        .find_map(|field| count(&usage[field]["web_search_requests"]));
+        .find_map(|field| count(details(field).web_search_requests));
+    let thought = details(told.completion_tokens_details).reasoning_tokens;
     let figures = Figures {
         usage: Usage {
             input_tokens: input.saturating_sub(cache_read).saturating_sub(cache_write),
             cache_creation_input_tokens: cache_write,
             cache_read_input_tokens: cache_read,
-            output_tokens: count(&usage["completion_tokens"]).unwrap_or(0),
-            thinking_tokens: count(&usage["completion_tokens_details"]["reasoning_tokens"]),
+            output_tokens: count(told.completion_tokens).unwrap_or(0),
+            thinking_tokens: count(thought),
             web_search_requests: searches,
         },
-        cost_usd: usage["cost"].as_f64(),
+        cost_usd: told.cost.and_then(|cost| cost.get().parse().ok()),
     };
     Some(figures)
+}
+
+fn object<'a, T: Deserialize<'a>>(text: &'a RawValue) -> Option<T> {
+    let text = Some(text.get()).filter(|text| text.starts_with('{'))?;
+    serde_json::from_str(text).ok()
 }
 
 /// What to say of an answer whose usage never came.
@@ -57,14 +97,13 @@ pub(super) fn estimate(input_tokens: u64, output_bytes: u64) -> Usage {
     }
 }
 
-fn count(value: &Value) -> Option<u64> {
-    match value.as_u64() {
-        Some(count) => Some(count),
-        None => value
-            .as_f64()
-            .filter(|count| *count >= 0.0)
-            .map(|count| count as u64),
-    }
+/// A count, however the number is written.
+fn count(number: Option<&RawValue>) -> Option<u64> {
+    let text = number?.get();
+    text.parse().ok().or_else(|| {
+        let count = text.parse().ok().filter(|count: &f64| *count >= 0.0)?;
+        Some(count as u64)
+    })
 }
 
 #[cfg(test)]
