@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::dashboard::Dashboard;
+use crate::dashboard::{self, Dashboard};
 use crate::engine::event_queue;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
@@ -135,6 +135,7 @@ impl App {
             store,
             plans,
             changes,
+            viewers: dashboard::viewers(),
             notice: manner.notice,
             version: env!("CARGO_PKG_VERSION"),
         };

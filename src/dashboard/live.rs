@@ -6,6 +6,7 @@
 //! between the page and the stream, or while a tab was in the background.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
@@ -49,7 +50,9 @@ pub(super) async fn runs(dashboard: web::Data<Dashboard>, request: HttpRequest) 
         .and_then(|pairs| Query::parse(&pairs, Timestamp::now()).map_err(Failure::Bad));
     match query {
         Err(failure) => failed(&dashboard, &failure),
-        Ok(query) => events(ListWatch::new(dashboard, query, PACE), ListWatch::next),
+        Ok(query) => events(&dashboard.clone(), || {
+            (ListWatch::new(dashboard, query, PACE), ListWatch::next)
+        }),
     }
 }
 
@@ -64,17 +67,27 @@ pub(super) async fn run(
         .and_then(|view| Ok((parse_id(&id)?, view)));
     match asked {
         Err(failure) => failed(&dashboard, &failure),
-        Ok((id, view)) => events(RunWatch::new(dashboard, id, view, PACE), RunWatch::next),
+        Ok((id, view)) => events(&dashboard.clone(), || {
+            (RunWatch::new(dashboard, id, view, PACE), RunWatch::next)
+        }),
     }
 }
 
-/// Answers with the messages that `next` gives, until it gives none.
-fn events<W, F>(watch: W, next: impl Fn(W) -> F + 'static) -> HttpResponse
+/// Answers with the messages that `next` gives, until it gives none; if there is a place for one more viewer.
+fn events<W, N, F>(dashboard: &Dashboard, begin: impl FnOnce() -> (W, N)) -> HttpResponse
 where
     W: 'static,
+    N: Fn(W) -> F + 'static,
     F: Future<Output = Option<(Bytes, W)>> + 'static,
 {
-    let messages = stream::unfold(watch, next).map(Ok::<_, std::convert::Infallible>);
+    let Ok(place) = Arc::clone(&dashboard.viewers).try_acquire_owned() else {
+        return failed(dashboard, &Failure::Crowded);
+    };
+    let (watch, next) = begin();
+    let messages = stream::unfold(watch, next).map(move |message| {
+        let _held = &place;
+        Ok::<_, std::convert::Infallible>(message)
+    });
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("cache-control", "no-store"))
@@ -347,8 +360,6 @@ fn message(html: &str) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::dashboard::fixture::{self, FakeStore};
     use crate::engine::State;
@@ -459,6 +470,22 @@ mod tests {
         }
         let (message, _) = watch.next().await.unwrap();
         assert_eq!(text(&message).matches("<tr").count(), 1);
+    }
+
+    #[actix_web::test]
+    async fn a_page_too_many_is_told_and_a_place_is_free_when_a_page_is_closed() {
+        let (mut dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(Vec::new())));
+        dashboard.viewers = Arc::new(tokio::sync::Semaphore::new(1));
+        let dashboard = web::Data::new(dashboard);
+        let watch = || {
+            let request = actix_web::test::TestRequest::default().to_http_request();
+            runs(dashboard.clone(), request)
+        };
+        let first = watch().await;
+        assert_eq!(first.status(), 200);
+        assert_eq!(watch().await.status(), 503);
+        drop(first);
+        assert_eq!(watch().await.status(), 200);
     }
 
     #[test]

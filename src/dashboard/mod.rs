@@ -44,13 +44,22 @@ mod workflows;
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::engine::PlanInfo;
 use crate::store::{Changed, Store};
 
 pub use page::not_found;
 pub use routes::routes;
+
+/// So many pages stay live at a time; each costs the store a reading whenever something changes.
+const MOST_VIEWERS: usize = 256;
+
+/// The places for pages that stay live.
+#[must_use]
+pub fn viewers() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MOST_VIEWERS))
+}
 
 /// What the dashboard is made of. It is given to its routes as `web::Data<Dashboard>`.
 #[derive(Clone)]
@@ -61,6 +70,8 @@ pub struct Dashboard {
     pub plans: Arc<dyn Fn() -> Vec<Arc<PlanInfo>> + Send + Sync>,
     /// Gives one more ear to the news of changed runs.
     pub changes: Arc<dyn Fn() -> broadcast::Receiver<Changed> + Send + Sync>,
+    /// Each open page that stays live holds one of these; make it with [`viewers`].
+    pub viewers: Arc<Semaphore>,
     /// A sentence shown as a banner on every page, such as that no real model answers.
     pub notice: Option<String>,
     /// The version of the program.

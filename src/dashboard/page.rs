@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use askama::Template;
 
-use super::{Dashboard, assets};
+use super::{Dashboard, MOST_VIEWERS, assets};
 use crate::store;
 
 /// The policy of every page: own files alone, nothing inline, no frames.
@@ -49,6 +49,11 @@ pub(crate) enum Failure {
     /// There is no such thing.
     #[error("{0}")]
     Missing(String),
+    /// More open pages want to stay live than are served.
+    #[error(
+        "{MOST_VIEWERS} pages are watching already; close one of them, or load this one again later."
+    )]
+    Crowded,
     /// The store is not well.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -60,7 +65,7 @@ impl Failure {
         match self {
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Missing(_) => StatusCode::NOT_FOUND,
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Crowded | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -90,6 +95,7 @@ pub(crate) fn failed(dashboard: &Dashboard, failure: &Failure) -> HttpResponse {
     let title = match failure {
         Failure::Bad(_) => "This address does not work",
         Failure::Missing(_) => "Nothing is here",
+        Failure::Crowded => "Too many pages are watching",
         Failure::Store(_) => "The run store does not answer",
     };
     let status = failure.status();
