@@ -4,6 +4,7 @@
 
 mod observers;
 pub mod plans;
+pub mod upstreams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::settings::{self, LogFormat, Settings};
 use crate::store::{self, Store};
 use crate::telemetry::logging::Format;
 use crate::telemetry::{self, SpanExport};
-use crate::upstream::{self, Client, Models};
+use crate::upstream;
 use observers::Observers;
 
 /// How many batches of events may wait to be observed. A batch is some hundred bytes; its payloads are shared.
@@ -97,11 +98,10 @@ impl App {
         if manner.log {
             start_log(&settings.log, export.as_ref())?;
         }
-        let client = Arc::new(upstream_client(settings)?);
-        let models = Arc::new(Models::default());
+        let upstreams = Arc::new(upstreams::of(settings)?);
         let plans = plans::compile(
             settings,
-            &plans::resources(settings, Arc::clone(&client), Arc::clone(&models)),
+            &plans::resources(settings, Arc::clone(&upstreams)),
         )?;
         let server = bind(settings)?;
         let opened = store::open(store_settings(settings))?;
@@ -117,11 +117,11 @@ impl App {
         let (observers, metrics) = Observers::start(export, opened.recorder, (&events, source))?;
         let gateway = web::Data::new(Gateway {
             messages: ArcSwap::new(plans.messages),
+            native: ArcSwap::new(plans.native),
             count_tokens: ArcSwap::new(plans.count_tokens),
             events,
             tracker: TaskTracker::new(),
-            client,
-            models,
+            upstreams,
             store: Arc::clone(&store),
             metrics,
             body_limit: settings.server.body_limit_mb as usize * (1 << 20),
@@ -141,7 +141,12 @@ impl App {
         };
         let background = keep_models_fresh(&gateway, settings.upstream.catalogue_refresh);
         let (address, server, served) = serve(server, settings, &gateway, dashboard)?;
-        tracing::info!(server.address = %address, upstream = gateway.client.host(), "Dagway serves");
+        let hosts: Vec<&str> = gateway
+            .upstreams
+            .all()
+            .map(|one| one.client.host())
+            .collect();
+        tracing::info!(server.address = %address, upstreams = hosts.join(","), "Dagway serves");
         Ok(Self {
             address,
             server,
@@ -195,22 +200,6 @@ impl App {
     }
 }
 
-/// The client for the upstream that the settings name.
-///
-/// # Errors
-/// When they cannot be used.
-pub fn upstream_client(settings: &Settings) -> Result<Client, upstream::client::ConfigError> {
-    let upstream = &settings.upstream;
-    Client::new(&upstream::Config {
-        base_url: upstream.base_url.clone(),
-        api_key: SecretString::from(upstream.api_key.expose()),
-        referer: upstream.referer.clone(),
-        title: upstream.title.clone(),
-        connect_timeout: upstream.connect_timeout,
-        early_error_wait: upstream.early_error_wait,
-    })
-}
-
 fn start_log(settings: &settings::Log, export: Option<&SpanExport>) -> Result<(), StartError> {
     let format = match settings.format {
         LogFormat::Auto => Format::Auto,
@@ -241,11 +230,11 @@ fn bind(settings: &Settings) -> Result<std::net::TcpListener, StartError> {
 fn keep_models_fresh(gateway: &web::Data<Gateway>, every: Duration) -> CancellationToken {
     let token = CancellationToken::new();
     let stopped = token.clone();
-    let (models, client) = (Arc::clone(&gateway.models), Arc::clone(&gateway.client));
+    let upstreams = Arc::clone(&gateway.upstreams);
     gateway.tracker.spawn(async move {
         tokio::select! {
             () = stopped.cancelled() => {}
-            () = models.keep_fresh(&client, every) => {}
+            () = upstreams.keep_fresh(every) => {}
         }
     });
     token
@@ -278,7 +267,7 @@ fn serve(
         workers => workers,
     };
     let server = HttpServer::new(move || {
-        gateway.client.warm_up();
+        gateway.upstreams.all().for_each(|one| one.client.warm_up());
         ActixApp::new()
             .app_data(gateway.clone())
             .app_data(dashboard.clone())

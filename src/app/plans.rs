@@ -5,29 +5,46 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::upstream_client;
+use super::upstreams;
 use crate::engine::plan::Faults;
 use crate::engine::{Plan, PlanInfo, Resources};
 use crate::server::gateway::MessagesPlan;
 use crate::settings::Settings;
+use crate::tasks;
 use crate::tasks::build_request::ProviderWish;
 use crate::tasks::count_tokens::CountingSlots;
 use crate::tasks::reply_flow::Patience;
-use crate::tasks::{self, Aliases};
-use crate::upstream::{Client, Models};
+use crate::upstream::Upstreams;
 
-/// The routes that workflows serve, and the workflow compiled in for each.
-const BUILT_IN: [(&str, &str, &str); 2] = [
-    (
-        "POST /v1/messages",
-        "workflows/messages.toml",
-        include_str!("../../workflows/messages.toml"),
-    ),
-    (
-        "POST /v1/messages/count_tokens",
-        "workflows/count_tokens.toml",
-        include_str!("../../workflows/count_tokens.toml"),
-    ),
+/// A workflow compiled in.
+struct BuiltIn {
+    route: &'static str,
+    /// The name that a file must have to replace it, where its route has several.
+    name: Option<&'static str>,
+    file: &'static str,
+    text: &'static str,
+}
+
+/// The workflows compiled in; for the route that has a lane besides the usual one, the other lane first.
+const BUILT_IN: [BuiltIn; 3] = [
+    BuiltIn {
+        route: "POST /v1/messages",
+        name: Some("native"),
+        file: "workflows/native.toml",
+        text: include_str!("../../workflows/native.toml"),
+    },
+    BuiltIn {
+        route: "POST /v1/messages",
+        name: None,
+        file: "workflows/messages.toml",
+        text: include_str!("../../workflows/messages.toml"),
+    },
+    BuiltIn {
+        route: "POST /v1/messages/count_tokens",
+        name: None,
+        file: "workflows/count_tokens.toml",
+        text: include_str!("../../workflows/count_tokens.toml"),
+    },
 ];
 
 /// Why the workflows cannot be used.
@@ -61,8 +78,10 @@ pub enum Error {
 
 /// The plans in use.
 pub struct Plans {
-    /// For `POST /v1/messages`.
+    /// For `POST /v1/messages` in the chat lane.
     pub messages: Arc<MessagesPlan>,
+    /// For the same in the native lane.
+    pub native: Arc<MessagesPlan>,
     /// For `POST /v1/messages/count_tokens`.
     pub count_tokens: Arc<MessagesPlan>,
 }
@@ -72,12 +91,13 @@ pub struct Plans {
 /// # Errors
 /// All faults of a file at once.
 pub fn compile(settings: &Settings, resources: &Resources) -> Result<Plans, Error> {
-    let [messages, count_tokens] = sources(&settings.workflows.folder)?;
+    let [native, messages, count_tokens] = sources(&settings.workflows.folder)?;
     let plan = |(file, text): &(String, String)| {
         Plan::compile(file, text, tasks::ALL, resources).map(Arc::new)
     };
     Ok(Plans {
         messages: plan(&messages)?,
+        native: plan(&native)?,
         count_tokens: plan(&count_tokens)?,
     })
 }
@@ -87,13 +107,11 @@ pub fn compile(settings: &Settings, resources: &Resources) -> Result<Plans, Erro
 /// # Errors
 /// As [`compile`].
 pub fn describe_all(settings: &Settings) -> Result<Vec<PlanInfo>, Error> {
-    let resources = resources(
+    let plans = compile(
         settings,
-        Arc::new(upstream_client(settings)?),
-        Arc::default(),
-    );
-    let plans = compile(settings, &resources)?;
-    Ok([plans.messages, plans.count_tokens]
+        &resources(settings, Arc::new(upstreams::of(settings)?)),
+    )?;
+    Ok([plans.messages, plans.native, plans.count_tokens]
         .iter()
         .map(|plan| plan.info().as_ref().clone())
         .collect())
@@ -105,11 +123,7 @@ pub fn describe_all(settings: &Settings) -> Result<Vec<PlanInfo>, Error> {
 /// All faults of a file at once.
 pub fn describe_files(files: &[PathBuf]) -> Result<Vec<PlanInfo>, Error> {
     let settings = Settings::defaults().expect("the defaults are tested");
-    let resources = resources(
-        &settings,
-        Arc::new(upstream_client(&settings)?),
-        Arc::default(),
-    );
+    let resources = resources(&settings, Arc::new(upstreams::of(&settings)?));
     let mut infos = Vec::new();
     for path in files {
         let (file, text) = read(path)?;
@@ -120,11 +134,7 @@ pub fn describe_files(files: &[PathBuf]) -> Result<Vec<PlanInfo>, Error> {
 }
 
 /// What the process offers to tasks.
-pub(super) fn resources(
-    settings: &Settings,
-    client: Arc<Client>,
-    models: Arc<Models>,
-) -> Resources {
+pub(super) fn resources(settings: &Settings, upstreams: Arc<Upstreams>) -> Resources {
     let upstream = &settings.upstream;
     let patience = Patience {
         ping_after: settings.server.ping_after,
@@ -133,11 +143,7 @@ pub(super) fn resources(
     };
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let mut resources = Resources::default();
-    resources.insert(client);
-    resources.insert(models);
-    resources.insert(Arc::new(Aliases {
-        names: settings.models.aliases.clone(),
-    }));
+    resources.insert(upstreams);
     resources.insert(Arc::new(patience));
     resources.insert(Arc::new(ProviderWish {
         json: provider_wish(&settings.models.provider),
@@ -154,8 +160,8 @@ fn provider_wish(json: &str) -> Option<Box<serde_json::value::RawValue>> {
 }
 
 /// The file and text for each route: the user's where there is one, else ours.
-fn sources(folder: &Path) -> Result<[(String, String); 2], Error> {
-    let mut sources = BUILT_IN.map(|(_, file, text)| (file.to_owned(), text.to_owned()));
+fn sources(folder: &Path) -> Result<[(String, String); BUILT_IN.len()], Error> {
+    let mut sources = BUILT_IN.map(|ours| (ours.file.to_owned(), ours.text.to_owned()));
     if folder.as_os_str().is_empty() {
         return Ok(sources);
     }
@@ -177,15 +183,18 @@ fn sources(folder: &Path) -> Result<[(String, String); 2], Error> {
     paths.sort();
     for path in paths {
         let (file, text) = read(&path)?;
-        let route = route_of(&text);
+        let (route, name) = (word_of(&text, "route"), word_of(&text, "name"));
         // A file whose route cannot be read is a fault of its own; the plan says it best.
-        let place = BUILT_IN
-            .iter()
-            .position(|(known, ..)| route.as_deref().is_none_or(|route| route == *known));
+        let place = BUILT_IN.iter().position(|ours| {
+            let is_route = route.as_deref().is_none_or(|route| route == ours.route);
+            is_route && ours.name.is_none_or(|known| name.as_deref() == Some(known))
+        });
         match place.and_then(|place| sources.get_mut(place)) {
             Some(source) => *source = (file, text),
             None => {
-                let known = BUILT_IN.map(|(known, ..)| known).join(", ");
+                let mut known = BUILT_IN.map(|ours| ours.route).to_vec();
+                known.dedup();
+                let known = known.join(", ");
                 return Err(Error::Route {
                     file,
                     route: route.unwrap_or_default(),
@@ -197,10 +206,10 @@ fn sources(folder: &Path) -> Result<[(String, String); 2], Error> {
     Ok(sources)
 }
 
-fn route_of(text: &str) -> Option<String> {
+fn word_of(text: &str, key: &str) -> Option<String> {
     text.parse::<toml::Table>()
         .ok()?
-        .get("route")?
+        .get(key)?
         .as_str()
         .map(str::to_owned)
 }

@@ -33,7 +33,7 @@ pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure
     let app = if dagway_answers(listen).await {
         None
     } else {
-        if settings.upstream.api_key.is_empty() {
+        if settings.lacks_the_key() {
             return Err(Failure::Usage(
                 "OPENROUTER_API_KEY is not set; get a key at https://openrouter.ai/keys".to_owned(),
             ));

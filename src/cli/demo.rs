@@ -25,8 +25,7 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
             "the simulated OpenRouter could not be started: {error}"
         ))
     })?;
-    settings.upstream.base_url = simulator.base_url();
-    settings.upstream.api_key = Secret::new("sk-or-simulated");
+    settings.simulate(&simulator.base_url(), "sk-or-simulated");
     settings.store.folder = settings.store.folder.join("demo");
     let app = App::start(
         &settings,

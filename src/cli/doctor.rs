@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::claude;
 use super::{Failure, say};
 use crate::app;
-use crate::settings::Settings;
+use crate::settings::{Settings, Upstream};
+use crate::upstream::{self, Kind, Probed};
 
 /// How long the upstream has to answer.
 const UPSTREAM_WAIT: Duration = Duration::from_secs(5);
@@ -41,14 +44,14 @@ impl Finding {
 /// # Errors
 /// Exit code 1 when something is wrong.
 pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Result<(), Failure> {
-    let findings = [
-        key(settings),
-        upstream(settings).await,
+    let mut findings = vec![key(settings)];
+    findings.extend(upstreams(settings).await);
+    findings.extend([
         port(settings).await,
         store(settings),
         workflows(settings),
         claude_code(environment).await,
-    ];
+    ]);
     for finding in &findings {
         let mark = if finding.is_well { "ok  " } else { "FAIL" };
         say(format!("{mark}  {:10}  {}", finding.what, finding.detail));
@@ -61,13 +64,23 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
 }
 
 fn key(settings: &Settings) -> Finding {
-    let key = &settings.upstream.api_key;
-    if key.is_empty() {
+    let upstreams = settings.upstreams.iter();
+    let missing: Vec<&str> = upstreams
+        .clone()
+        .filter(|(_, upstream)| upstream.key_env.is_some() && upstream.key.is_empty())
+        .filter_map(|(_, upstream)| upstream.key_env.as_deref())
+        .collect();
+    if settings.lacks_the_key() {
         let cure = "OPENROUTER_API_KEY is not set; get a key at https://openrouter.ai/keys";
         return Finding::ill("key", cure);
     }
-    let is_openrouter = settings.upstream.base_url.contains("openrouter.ai");
-    if is_openrouter && !key.expose().starts_with("sk-or-") {
+    if !missing.is_empty() {
+        return Finding::ill("key", format!("{} not set", missing.join(", ")));
+    }
+    let is_strange = |upstream: &Upstream| {
+        upstream.base_url.contains("openrouter.ai") && !upstream.key.expose().starts_with("sk-or-")
+    };
+    if upstreams.clone().any(|(_, upstream)| is_strange(upstream)) {
         return Finding::ill(
             "key",
             "OPENROUTER_API_KEY does not begin with sk-or-; it may be a key of another service",
@@ -76,26 +89,34 @@ fn key(settings: &Settings) -> Finding {
     Finding::well("key", "is set")
 }
 
-async fn upstream(settings: &Settings) -> Finding {
-    let url = &settings.upstream.base_url;
-    let client = match app::upstream_client(settings) {
-        Ok(client) => client,
-        Err(error) => return Finding::ill("upstream", error.to_string()),
-    };
-    match client.get("key", UPSTREAM_WAIT).await {
-        Ok(_) => Finding::well("upstream", format!("{url} answers and takes the key")),
+async fn upstreams(settings: &Settings) -> Vec<Finding> {
+    match app::upstreams::of(settings) {
+        Ok(upstreams) => join_all(upstreams.all().map(|one| upstream(one))).await,
+        Err(error) => vec![Finding::ill("upstream", error.to_string())],
+    }
+}
+
+async fn upstream(upstream: &upstream::Upstream) -> Finding {
+    let (name, client) = (upstream.name(), &upstream.client);
+    let url = client.base_url();
+    match client.probe(UPSTREAM_WAIT).await {
+        Ok(Probed::TakesTheKey) if client.has_key() => Finding::well(
+            "upstream",
+            format!("{name}: {url} answers and takes the key"),
+        ),
+        Ok(_) => Finding::well("upstream", format!("{name}: {url} answers")),
         Err(error) if error.api.status == 401 => Finding::ill(
             "upstream",
-            format!(
-                "{url} answers but refuses the key ({error}); make a new one at https://openrouter.ai/keys"
-            ),
+            match client.kind() {
+                Kind::OpenRouter => format!(
+                    "{name}: {url} answers but refuses the key ({error}); make a new one at https://openrouter.ai/keys"
+                ),
+                _ => format!("{name}: {url} answers but refuses the key ({error})"),
+            },
         ),
-        Err(error) if error.api.status == 404 => {
-            Finding::well("upstream", format!("{url} answers (it is no OpenRouter)"))
-        }
         Err(error) => Finding::ill(
             "upstream",
-            format!("{error}; check the network, a proxy, and OPENROUTER_BASE_URL"),
+            format!("{name}: {error}; check the network, a proxy, and upstreams.{name}.base_url"),
         ),
     }
 }

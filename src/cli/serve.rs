@@ -9,9 +9,7 @@ use crate::settings::Settings;
 /// # Errors
 /// When it cannot start.
 pub async fn run(settings: Settings) -> Result<(), Failure> {
-    let has_key = !settings.upstream.api_key.is_empty();
-    let is_openrouter = settings.upstream.base_url.contains("openrouter.ai");
-    if !has_key && is_openrouter {
+    if settings.lacks_the_key() {
         return Err(Failure::Usage(
             "OPENROUTER_API_KEY is not set; get a key at https://openrouter.ai/keys and start with \
              `OPENROUTER_API_KEY=sk-or-… dagway`, or look around without one: `dagway demo`"

@@ -8,9 +8,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::{EventSink, Plan, PlanInfo};
 use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::anthropic::request::asked_model;
 use crate::store::Store;
 use crate::tasks::{ClientReply, ClientRequest};
-use crate::upstream::{Client, Models};
+use crate::upstream::{Lane, Upstreams};
 
 /// A plan that serves a route of the Messages API.
 pub type MessagesPlan = Plan<ClientRequest, ClientReply>;
@@ -22,18 +23,18 @@ const ADMISSION_PAUSE: Duration = Duration::from_millis(2);
 
 /// What the handlers share. One for the process.
 pub struct Gateway {
-    /// Serves `POST /v1/messages`.
+    /// Serves `POST /v1/messages` in the chat lane.
     pub messages: ArcSwap<MessagesPlan>,
+    /// Serves it in the native lane.
+    pub native: ArcSwap<MessagesPlan>,
     /// Serves `POST /v1/messages/count_tokens`.
     pub count_tokens: ArcSwap<MessagesPlan>,
     /// Where events go.
     pub events: EventSink,
     /// Owns what goes on after an answer.
     pub tracker: TaskTracker,
-    /// The upstream.
-    pub client: Arc<Client>,
-    /// Its models.
-    pub models: Arc<Models>,
+    /// The upstreams and their models.
+    pub upstreams: Arc<Upstreams>,
     /// The recorded runs.
     pub store: Arc<dyn Store>,
     /// Makes the text of `/metrics`.
@@ -46,10 +47,16 @@ impl Gateway {
     /// The plans in use.
     #[must_use]
     pub fn plans(&self) -> Vec<Arc<PlanInfo>> {
-        [&self.messages, &self.count_tokens]
+        [&self.messages, &self.native, &self.count_tokens]
             .iter()
             .map(|plan| Arc::clone(plan.load().info()))
             .collect()
+    }
+
+    /// The lane of a request, which its model decides.
+    #[must_use]
+    pub fn lane(&self, body: &str) -> Lane {
+        asked_model(body).map_or(Lane::Chat, |asked| self.upstreams.lane(&asked.name))
     }
 
     /// Waits until the observers have room for another run: a full queue slows requests down rather than losing a run.

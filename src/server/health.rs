@@ -3,44 +3,52 @@
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use futures_util::future::join_all;
+use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::gateway::Gateway;
+use crate::upstream::{Upstream, Upstreams};
 
 /// How long an answer about the upstream is good for: probes come often.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 /// How long the upstream may take to answer a probe.
 const PROBE_WAIT: Duration = Duration::from_secs(3);
 
-/// What the last probe of the upstream said.
+/// What the last probe of each upstream said, in their order.
 #[derive(Default)]
-pub struct Probe(Mutex<Option<(Instant, Result<(), String>)>>);
+pub struct Probe(Mutex<Option<(Instant, Vec<Result<(), String>>)>>);
 
 /// `GET /health`: the process answers.
 pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /health/ready`: the store and the upstream answer too.
+/// `GET /health/ready`: the store answers too, and an upstream: a request for a model of another can still be served.
 pub async fn ready(gateway: web::Data<Gateway>, probe: web::Data<Probe>) -> HttpResponse {
     let store = gateway
         .store
         .ready()
         .await
         .map_err(|error| error.to_string());
-    let upstream = probe.ask(&gateway).await;
-    let is_ready = store.is_ok() && upstream.is_ok();
-    let models = gateway
-        .models
-        .catalogue()
-        .map(|catalogue| catalogue.entries().len());
+    let probed = probe.ask(&gateway.upstreams).await;
+    let is_ready = store.is_ok() && probed.iter().any(Result::is_ok);
+    let upstreams: Map<String, Value> = gateway
+        .upstreams
+        .all()
+        .zip(&probed)
+        .map(|(upstream, result)| {
+            let mut shown = detail(result);
+            let models = upstream.models.catalogue();
+            shown["host"] = upstream.client.host().into();
+            shown["models"] = models.map(|known| known.entries().len()).into();
+            (upstream.name().to_owned(), shown)
+        })
+        .collect();
     let body = json!({
         "status": if is_ready { "ready" } else { "not ready" },
         "store": detail(&store),
-        "upstream": detail(&upstream),
-        "upstream_host": gateway.client.host(),
-        "models": models,
+        "upstreams": upstreams,
         "event_queue": gateway.events.depth(),
     });
     let mut response = if is_ready {
@@ -71,20 +79,24 @@ fn detail(result: &Result<(), String>) -> Value {
 }
 
 impl Probe {
-    async fn ask(&self, gateway: &Gateway) -> Result<(), String> {
+    async fn ask(&self, upstreams: &Upstreams) -> Vec<Result<(), String>> {
         let mut last = self.0.lock().await;
-        if let Some((at, result)) = last.as_ref()
+        if let Some((at, results)) = last.as_ref()
             && at.elapsed() < GOOD_FOR
         {
-            return result.clone();
+            return results.clone();
         }
-        let result = match gateway.client.get("key", PROBE_WAIT).await {
-            Ok(_) => Ok(()),
-            // An endpoint without `/key` is no OpenRouter, but it answers.
-            Err(error) if error.api.status == 404 => Ok(()),
-            Err(error) => Err(error.to_string()),
-        };
-        *last = Some((Instant::now(), result.clone()));
-        result
+        let results = join_all(upstreams.all().map(|upstream| answers(upstream))).await;
+        *last = Some((Instant::now(), results.clone()));
+        results
     }
+}
+
+async fn answers(upstream: &Upstream) -> Result<(), String> {
+    upstream
+        .client
+        .probe(PROBE_WAIT)
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
 }

@@ -33,7 +33,7 @@ pub async fn list(
             .map_err(|error| ApiError::invalid_request(format!("query: {error}")))?
             .into_inner();
         let catalogue = gateway
-            .models
+            .upstreams
             .wait(CATALOGUE_WAIT)
             .await
             .ok_or_else(no_catalogue)?;
@@ -52,7 +52,7 @@ pub async fn retrieve(id: web::Path<String>, gateway: web::Data<Gateway>) -> Htt
     let request_id = request_id();
     let model = async {
         let catalogue = gateway
-            .models
+            .upstreams
             .wait(CATALOGUE_WAIT)
             .await
             .ok_or_else(no_catalogue)?;

@@ -18,6 +18,7 @@ use crate::engine::{Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::tasks::{ClientReply, ClientRequest, Content};
+use crate::upstream::Lane;
 use crate::upstream::headers::to_json;
 
 /// The longest pause in the middle of a request body.
@@ -29,8 +30,7 @@ pub async fn messages(
     body: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    let plan = gateway.messages.load_full();
-    serve(&request, body, &gateway, &plan).await
+    serve(&request, body, &gateway, Door::Messages).await
 }
 
 /// `POST /v1/messages/count_tokens`.
@@ -39,15 +39,21 @@ pub async fn count_tokens(
     body: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    let plan = gateway.count_tokens.load_full();
-    serve(&request, body, &gateway, &plan).await
+    serve(&request, body, &gateway, Door::CountTokens).await
+}
+
+/// Which route was called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Messages,
+    CountTokens,
 }
 
 async fn serve(
     request: &HttpRequest,
     body: web::Payload,
     gateway: &Gateway,
-    plan: &Arc<MessagesPlan>,
+    door: Door,
 ) -> HttpResponse {
     let id = RunId::now();
     let request_id: Arc<str> = format!("req_{}", id.simple()).into();
@@ -58,7 +64,19 @@ async fn serve(
     if let Err(error) = gateway.admit().await {
         return errors::answer(&error, &request_id);
     }
-    let input = client_request(request.headers(), body);
+    let mut input = client_request(request.headers(), body);
+    let lane = match &input.text {
+        Some(body) if door == Door::Messages => gateway.lane(body),
+        _ => Lane::Chat,
+    };
+    let plan = match (door, lane) {
+        (Door::CountTokens, _) => gateway.count_tokens.load_full(),
+        (Door::Messages, Lane::Chat) => gateway.messages.load_full(),
+        (Door::Messages, Lane::Native) => {
+            pass_on(request, &mut input);
+            gateway.native.load_full()
+        }
+    };
     let trace = header(request.headers(), "traceparent")
         .as_deref()
         .and_then(TraceContext::parse);
@@ -70,7 +88,7 @@ async fn serve(
         trace,
     };
     let span = tracing::error_span!("run", run.id = %id, request.id = %start.request_id);
-    run(gateway, plan, (request.headers(), input), start)
+    run(gateway, &plan, (request.headers(), input), start)
         .instrument(span)
         .await
 }
@@ -233,8 +251,21 @@ fn client_request(headers: &HeaderMap, body: Vec<u8>) -> ClientRequest {
         agent: header(headers, "x-claude-code-agent-id"),
         user_agent: header(headers, "user-agent"),
         betas: header(headers, "anthropic-beta"),
+        passed_headers: Vec::new(),
+        query: None,
         received: Instant::now(),
     }
+}
+
+/// Adds what the native lane passes on besides the body.
+fn pass_on(request: &HttpRequest, input: &mut ClientRequest) {
+    let headers = request.headers().iter();
+    let anthropics = headers.filter(|(name, _)| name.as_str().starts_with("anthropic-"));
+    input.passed_headers = anthropics
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let query = request.query_string();
+    input.query = (!query.is_empty()).then(|| query.to_owned());
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -3,7 +3,9 @@
 //! A wrong setting is a sentence that says where it was written and what would be right.
 //! This module must not know what a setting is used for.
 
+mod models;
 mod source;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +15,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+pub use models::{Lane, Models, Rule};
 pub use source::{Error, read};
+pub use upstreams::{Kind, LimitField, Quirks, ReasoningField, Upstream};
 
 /// The defaults, commented: the reference of all settings.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -24,8 +28,10 @@ pub const DEFAULTS: &str = include_str!("defaults.toml");
 pub struct Settings {
     /// How clients reach Dagway.
     pub server: Server,
-    /// How Dagway reaches the models.
-    pub upstream: Upstream,
+    /// Where the models are, by name.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// How long any of them is waited for.
+    pub upstream: Waits,
     /// What model names mean.
     pub models: Models,
     /// Where the graphs come from.
@@ -63,18 +69,10 @@ pub struct Server {
     pub shutdown_grace: Duration,
 }
 
-/// `[upstream]`.
+/// `[upstream]`: how long any upstream is waited for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Upstream {
-    /// The API's base URL, such as `https://openrouter.ai/api/v1`.
-    pub base_url: String,
-    /// The key for it.
-    pub api_key: Secret,
-    /// Sent as `HTTP-Referer`.
-    pub referer: String,
-    /// Sent as `X-OpenRouter-Title`.
-    pub title: String,
+pub struct Waits {
     /// The longest wait for a connection.
     #[serde(deserialize_with = "duration")]
     pub connect_timeout: Duration,
@@ -87,19 +85,9 @@ pub struct Upstream {
     /// How long an answer is held back to see whether it begins with an error.
     #[serde(deserialize_with = "duration")]
     pub early_error_wait: Duration,
-    /// How often the catalogue is fetched.
+    /// How often the catalogues are fetched.
     #[serde(deserialize_with = "duration")]
     pub catalogue_refresh: Duration,
-}
-
-/// `[models]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Models {
-    /// OpenRouter's `provider` object as JSON, or nothing.
-    pub provider: String,
-    /// Names that people type, and the model each stands for.
-    pub aliases: BTreeMap<String, String>,
 }
 
 /// `[workflows]`.
@@ -170,6 +158,33 @@ impl Settings {
     /// Never in a released binary: the defaults are tested.
     pub fn defaults() -> Result<Self, Error> {
         read(None, &[])
+    }
+}
+
+impl Settings {
+    /// Whether the one key that is needed is missing: OpenRouter is the only upstream, and it is the real one.
+    #[must_use]
+    pub fn lacks_the_key(&self) -> bool {
+        let [openrouter] = self.upstreams.values().collect::<Vec<_>>()[..] else {
+            return false;
+        };
+        openrouter.key.is_empty() && openrouter.base_url.contains("openrouter.ai")
+    }
+
+    /// Puts a simulation in the place of every upstream.
+    pub fn simulate(&mut self, base_url: &str, key: &str) {
+        let mut simulated = self.upstreams.remove(upstreams::OPENROUTER);
+        if let Some(openrouter) = &mut simulated {
+            base_url.clone_into(&mut openrouter.base_url);
+            openrouter.key = Secret::new(key);
+        }
+        self.upstreams = simulated
+            .map(|openrouter| (upstreams::OPENROUTER.to_owned(), openrouter))
+            .into_iter()
+            .collect();
+        self.models
+            .rules
+            .retain(|rule| rule.upstream == upstreams::OPENROUTER);
     }
 }
 

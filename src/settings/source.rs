@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, Settings, default_data_folder};
+use super::upstreams::OPENROUTER;
+use super::{DEFAULTS, Kind, Lane, Rule, Secret, Settings, Upstream, default_data_folder};
 
 /// Why the settings cannot be used. Each is a sentence with its cure.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +51,7 @@ pub enum Error {
 }
 
 /// Short names of the environment, and the settings they stand for.
-const SHORT_NAMES: [(&str, &str, &str); 10] = [
-    ("OPENROUTER_API_KEY", "upstream", "api_key"),
-    ("OPENROUTER_BASE_URL", "upstream", "base_url"),
+const SHORT_NAMES: [(&str, &str, &str); 8] = [
     ("DAGWAY_LISTEN", "server", "listen"),
     ("DAGWAY_DATA", "store", "folder"),
     ("DAGWAY_CLIENT_KEYS", "server", "client_keys"),
@@ -66,6 +65,9 @@ const SHORT_NAMES: [(&str, &str, &str); 10] = [
         "resource_attributes",
     ),
 ];
+
+/// The short name for the base URL of the upstream that is built in.
+const OPENROUTER_BASE_URL: &str = "OPENROUTER_BASE_URL";
 
 /// Variables with our prefix that are not settings.
 const NOT_SETTINGS: [&str; 1] = ["DAGWAY_CONFIG"];
@@ -83,6 +85,9 @@ pub fn read(file: Option<&Path>, environment: &[(String, String)]) -> Result<Set
     let mut settings = layers.finish()?;
     if settings.store.folder.as_os_str().is_empty() {
         settings.store.folder = default_data_folder(environment);
+    }
+    for (name, upstream) in &mut settings.upstreams {
+        find_key(name, upstream, environment)?;
     }
     settings.check()?;
     Ok(settings)
@@ -125,6 +130,17 @@ impl Layers {
             if text.is_empty() || NOT_SETTINGS.contains(&name.as_str()) {
                 continue;
             }
+            if name == OPENROUTER_BASE_URL {
+                let url = Value::String(text.clone());
+                let value = Value::Table(Table::from_iter([("base_url".to_owned(), url)]));
+                self.set(
+                    &format!("the variable {name}"),
+                    "upstreams",
+                    OPENROUTER,
+                    value,
+                )?;
+                continue;
+            }
             let Some((section, key)) = setting_of(name) else {
                 continue;
             };
@@ -162,7 +178,14 @@ impl Layers {
         };
         match (entries.get_mut(key), value) {
             (Some(Value::Table(ours)), Value::Table(theirs)) => ours.extend(theirs),
+            // The first rule that fits counts, so the user's come first.
+            (Some(Value::Array(ours)), Value::Array(theirs)) if path == "models.rules" => {
+                ours.splice(0..0, theirs);
+            }
             (Some(slot), value) => *slot = value,
+            (None, value @ Value::Table(_)) if section == "upstreams" => {
+                entries.insert(key.to_owned(), value);
+            }
             (None, _) => return Err(self.unknown(origin, &path)),
         }
         self.origins.push((path, origin.to_owned()));
@@ -242,19 +265,59 @@ impl Settings {
                 format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"),
             );
         }
-        let url = &self.upstream.base_url;
-        if !(url.starts_with("http://") || url.starts_with("https://")) {
-            return invalid(
-                "upstream.base_url",
-                format!("`{url}` is no http or https URL, such as https://openrouter.ai/api/v1"),
-            );
+        for (name, upstream) in &self.upstreams {
+            let url = &upstream.base_url;
+            if !(url.starts_with("http://") || url.starts_with("https://")) {
+                return invalid(
+                    &format!("upstreams.{name}.base_url"),
+                    format!(
+                        "`{url}` is no http or https URL, such as https://openrouter.ai/api/v1"
+                    ),
+                );
+            }
         }
+        self.models
+            .rules
+            .iter()
+            .try_for_each(|rule| self.check_rule(rule))?;
         let folder: &PathBuf = &self.workflows.folder;
         if !folder.as_os_str().is_empty() && !folder.is_dir() {
             return invalid(
                 "workflows.folder",
                 format!("there is no folder {}", folder.display()),
             );
+        }
+        Ok(())
+    }
+
+    fn check_rule(&self, rule: &Rule) -> Result<(), Error> {
+        let Rule { pattern, send, .. } = rule;
+        let key = format!("models.rules (match = \"{pattern}\")");
+        let Some(upstream) = self.upstreams.get(&rule.upstream) else {
+            let known: Vec<&str> = self.upstreams.keys().map(String::as_str).collect();
+            let message = format!(
+                "there is no upstream `{}`; there are: {}",
+                rule.upstream,
+                known.join(", ")
+            );
+            return invalid(&key, message);
+        };
+        if upstream.kind == Kind::Anthropic && rule.lane == Some(Lane::Chat) {
+            let message = format!(
+                "`{}` has no chat completions, for it is of the kind \"anthropic\"; leave `lane` out",
+                rule.upstream
+            );
+            return invalid(&key, message);
+        }
+        let stars = |text: &str| text.matches('*').count();
+        if pattern.is_empty() || stars(pattern) > 1 {
+            return invalid(&key, "`match` needs a name with at most one `*`".to_owned());
+        }
+        let sent = send.as_deref().unwrap_or(pattern);
+        if sent.is_empty() || stars(sent) > stars(pattern) {
+            let message =
+                format!("`send` is `{sent}`, but it can have one `*` only if `match` has");
+            return invalid(&key, message);
         }
         Ok(())
     }
@@ -284,7 +347,7 @@ impl Settings {
                 ),
             );
         }
-        if server.client_keys.iter().any(super::Secret::is_empty) {
+        if server.client_keys.iter().any(Secret::is_empty) {
             return invalid("server.client_keys", "one of the keys is empty".to_owned());
         }
         if !(1..=1024).contains(&server.body_limit_mb) {
@@ -294,6 +357,41 @@ impl Settings {
             );
         }
         Ok(())
+    }
+}
+
+/// Finds the key of an upstream: the variable counts before the file, and that before what is written in the settings.
+fn find_key(
+    name: &str,
+    upstream: &mut Upstream,
+    environment: &[(String, String)],
+) -> Result<(), Error> {
+    let variable = upstream.key_env.as_deref().and_then(|wanted| {
+        let found = environment.iter().find(|(name, _)| name == wanted);
+        found
+            .map(|(_, key)| key.trim())
+            .filter(|key| !key.is_empty())
+    });
+    if let Some(key) = variable {
+        upstream.key = Secret::new(key);
+        return Ok(());
+    }
+    let Some(path) = &upstream.key_file else {
+        return Ok(());
+    };
+    match std::fs::read_to_string(path) {
+        Ok(key) if !key.trim().is_empty() => {
+            upstream.key = Secret::new(key.trim());
+            Ok(())
+        }
+        Ok(_) => invalid(
+            &format!("upstreams.{name}.key_file"),
+            format!("{} is empty; write the key into it", path.display()),
+        ),
+        Err(error) => invalid(
+            &format!("upstreams.{name}.key_file"),
+            format!("cannot read {}: {error}", path.display()),
+        ),
     }
 }
 
@@ -342,7 +440,9 @@ mod tests {
     fn the_defaults_are_valid_and_complete() {
         let settings = Settings::defaults().unwrap();
         assert_eq!(settings.server.listen.to_string(), "127.0.0.1:4000");
-        assert_eq!(settings.upstream.base_url, "https://openrouter.ai/api/v1");
+        let openrouter = &settings.upstreams["openrouter"];
+        assert_eq!(openrouter.base_url, "https://openrouter.ai/api/v1");
+        assert_eq!(settings.models.rules[0].lane, Some(Lane::Native));
     }
 
     #[test]
@@ -371,7 +471,7 @@ mod tests {
         insta::assert_snapshot!(fails(&[("DAGWAY_UPSTREAM_IDLE_TIMEOUT", "240")]), @"the variable DAGWAY_UPSTREAM_IDLE_TIMEOUT: the setting `upstream.idle_timeout` is wrong: `240` is not a time; write it with its unit, such as 30s");
         insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_LISTENN", "x")]), @"the variable DAGWAY_SERVER_LISTENN: there is no setting `server.listenn` (did you mean `server.listen`?); `dagway settings` lists all of them");
         insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_WORKERS", "many")]), @r#"the variable DAGWAY_SERVER_WORKERS: the setting `server.workers` is wrong: invalid type: string "many", expected usize"#);
-        insta::assert_snapshot!(fails(&[("OPENROUTER_BASE_URL", "openrouter.ai")]), @"settings: the setting `upstream.base_url` is wrong: `openrouter.ai` is no http or https URL, such as https://openrouter.ai/api/v1");
+        insta::assert_snapshot!(fails(&[("OPENROUTER_BASE_URL", "openrouter.ai")]), @"settings: the setting `upstreams.openrouter.base_url` is wrong: `openrouter.ai` is no http or https URL, such as https://openrouter.ai/api/v1");
     }
 
     #[test]
@@ -406,7 +506,102 @@ mod tests {
             &environment(&[("OPENROUTER_API_KEY", "sk-or-v1-secret")]),
         )
         .unwrap();
-        assert_eq!(settings.upstream.api_key.expose(), "sk-or-v1-secret");
+        assert_eq!(
+            settings.upstreams["openrouter"].key.expose(),
+            "sk-or-v1-secret"
+        );
         assert!(!format!("{settings:?}").contains("secret"));
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_user_adds_upstreams_and_their_rules_come_first() {
+        let key = file("  secret-of-a-file\n");
+        let text = format!(
+            "[upstreams.local]\nkind = 'openai'\nbase_url = 'http://127.0.0.1:1/v1'\nkey_file = '{}'\n\
+             quirks = {{ max_tokens = 'max_completion_tokens' }}\n\
+             [upstreams.other]\nkind = 'anthropic'\nbase_url = 'https://a.test/v1'\nkey_env = 'OTHER_KEY'\nkey = 'written'\n\
+             [upstreams.openrouter]\nheaders = {{ x-team = 'blue' }}\n\
+             [[models.rules]]\nmatch = 'local/*'\nsend = '*'\nupstream = 'local'\n",
+            key.path().display()
+        );
+        let settings = file(&text);
+        let variables = environment(&[("OTHER_KEY", "of-the-environment")]);
+        let settings = read(Some(settings.path()), &variables).unwrap();
+        let local = &settings.upstreams["local"];
+        assert_eq!(
+            (local.kind, local.key.expose()),
+            (Kind::OpenAi, "secret-of-a-file")
+        );
+        assert!(local.quirks.max_tokens.is_some() && local.quirks.reasoning.is_none());
+        assert_eq!(
+            settings.upstreams["other"].key.expose(),
+            "of-the-environment"
+        );
+        let openrouter = &settings.upstreams["openrouter"];
+        assert_eq!(
+            openrouter.base_url, "https://openrouter.ai/api/v1",
+            "the rest stays"
+        );
+        assert_eq!(openrouter.headers["x-team"], "blue");
+        let patterns: Vec<&str> = settings
+            .models
+            .rules
+            .iter()
+            .map(|rule| rule.pattern.as_str())
+            .collect();
+        assert_eq!(patterns, ["local/*", "anthropic/*"]);
+        let without_the_variable = read(Some(file(&text).path()), &[]).unwrap();
+        assert_eq!(
+            without_the_variable.upstreams["other"].key.expose(),
+            "written"
+        );
+    }
+
+    #[test]
+    fn a_wrong_upstream_or_rule_is_a_sentence_too() {
+        for (text, expected) in [
+            (
+                "[[models.rules]]\nmatch = 'x/*'\nupstream = 'nobody'\n",
+                "there is no upstream `nobody`; there are: openrouter",
+            ),
+            ("[[models.rules]]\nmatch = '*/*'\n", "at most one `*`"),
+            (
+                "[[models.rules]]\nmatch = 'x'\nsend = '*'\n",
+                "`send` is `*`",
+            ),
+            (
+                "[[models.rules]]\nmatch = 'x'\nlane = 'fast'\n",
+                "unknown variant `fast`, expected `chat` or `native`",
+            ),
+            (
+                "[upstreams.a]\nkind = 'openai'\n",
+                "missing field `base_url`",
+            ),
+            (
+                "[upstreams.a]\nkind = 'openai'\nbase_url = 'x'\n",
+                "`x` is no http or https URL",
+            ),
+            (
+                "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x'\nbase_ulr = 'x'\n",
+                "unknown field `base_ulr`",
+            ),
+            (
+                "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x'\nkey_file = '/nowhere/key'\n",
+                "cannot read /nowhere/key",
+            ),
+            (
+                "[upstreams.a]\nkind = 'anthropic'\nbase_url = 'http://x'\n[[models.rules]]\nmatch = 'x'\nupstream = 'a'\nlane = 'chat'\n",
+                "`a` has no chat completions",
+            ),
+        ] {
+            let said = read(Some(file(text).path()), &[]).unwrap_err().to_string();
+            assert!(said.contains(expected), "{text}: {said}");
+        }
     }
 }

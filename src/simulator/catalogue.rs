@@ -275,6 +275,11 @@ pub(super) fn find(name: &str) -> Option<&'static Model> {
         .find(|model| model.id == plain || model.canonical == plain)
 }
 
+/// All models.
+pub(super) fn all() -> impl Iterator<Item = &'static Model> {
+    MODELS.iter()
+}
+
 /// The catalogue as `/models` gives it.
 pub(super) fn listing() -> Value {
     let entries: Vec<Value> = MODELS.iter().map(Model::entry).collect();

@@ -18,14 +18,14 @@ const MOST_CHUNKS: usize = 100_000;
 pub(super) struct Completion {
     pub(super) frame: Frame,
     family: Family,
-    thought: Thought,
-    text: String,
-    calls: Vec<Call>,
+    pub(super) thought: Thought,
+    pub(super) text: String,
+    pub(super) calls: Vec<Call>,
     interleave: bool,
-    refusal: Option<String>,
+    pub(super) refusal: Option<String>,
     annotations: Vec<Value>,
-    finish: Finish,
-    usage: Value,
+    pub(super) finish: Finish,
+    pub(super) usage: Value,
 }
 
 /// What every chunk of an answer has in common.
@@ -33,7 +33,7 @@ pub(super) struct Completion {
 pub(super) struct Frame {
     pub(super) id: String,
     created: u64,
-    model: &'static str,
+    pub(super) model: &'static str,
 }
 
 impl Frame {
@@ -57,10 +57,11 @@ enum Part {
     Chunk(Value),
 }
 
-struct Call {
-    id: String,
-    name: String,
-    arguments: String,
+/// A call of a tool.
+pub(super) struct Call {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: String,
 }
 
 impl Completion {

@@ -20,6 +20,7 @@ mod conversation;
 mod dialect;
 mod directive;
 mod line;
+mod native;
 mod persona;
 mod refusal;
 mod routes;
@@ -42,4 +43,4 @@ pub use script::{
     Turn, Usage,
 };
 pub use seen::Seen;
-pub use server::{Settings, Simulator};
+pub use server::{Host, Settings, Simulator};

@@ -15,10 +15,12 @@ use super::completion::Completion;
 use super::conversation::Conversation;
 use super::dialect;
 use super::line::Line;
+use super::native;
 use super::persona;
 use super::refusal::{Refusal, usual_message};
 use super::script::{Answer, Break, End, Piece, Turn};
 use super::seen::{Seen, Watch};
+use super::server::Host;
 use super::state::State;
 use super::stream::{self, Tempo};
 use super::strict;
@@ -31,6 +33,7 @@ pub(super) fn all(config: &mut web::ServiceConfig) {
         .service(
             web::scope("/api/v1")
                 .route("/chat/completions", web::post().to(chat))
+                .route("/messages", web::post().to(native::messages))
                 .route("/models", web::get().to(models))
                 .route("/model/{author}/{slug}", web::get().to(model))
                 .route("/key", web::get().to(key))
@@ -41,6 +44,9 @@ pub(super) fn all(config: &mut web::ServiceConfig) {
 
 async fn models(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     let watch = noted(&request, &state, Value::Null, 0);
+    if state.settings.host == Host::Anthropic {
+        return told(watch, &native::listing());
+    }
     told(watch, &catalogue::listing())
 }
 
@@ -143,7 +149,7 @@ async fn chat(request: HttpRequest, bytes: web::Bytes, state: web::Data<State>) 
     }
 }
 
-async fn torn(request: &HttpRequest, mut watch: Watch) -> HttpResponse {
+pub(super) async fn torn(request: &HttpRequest, mut watch: Watch) -> HttpResponse {
     watch.finished();
     match request.conn_data::<Line>().map(Line::reset) {
         Some(Ok(())) => std::future::pending().await,
@@ -190,7 +196,7 @@ async fn play(
     whole(watch, &completion, breaks.as_ref())
 }
 
-fn tempo(state: &State, conversation: &Conversation<'_>, turn: &Turn) -> Tempo {
+pub(super) fn tempo(state: &State, conversation: &Conversation<'_>, turn: &Turn) -> Tempo {
     let pause = turn
         .pause_ms
         .map(|ms| Duration::from_millis(ms.min(LONGEST_PAUSE)));
@@ -219,12 +225,12 @@ fn whole(watch: Watch, completion: &Completion, breaks: Option<&Break>) -> HttpR
     }
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
 
-fn noted(request: &HttpRequest, state: &State, body: Value, bytes: usize) -> Watch {
+pub(super) fn noted(request: &HttpRequest, state: &State, body: Value, bytes: usize) -> Watch {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = request
         .headers()
@@ -279,7 +285,12 @@ fn refusal_text(refusal: &Refusal) -> String {
     raw.map_or_else(|| refusal.message.clone(), str::to_owned)
 }
 
-fn raw(watch: Watch, status: u16, headers: &[(String, String)], body: String) -> HttpResponse {
+pub(super) fn raw(
+    watch: Watch,
+    status: u16,
+    headers: &[(String, String)],
+    body: String,
+) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     for (name, value) in headers {
@@ -288,7 +299,11 @@ fn raw(watch: Watch, status: u16, headers: &[(String, String)], body: String) ->
     sent(watch, &mut response, body)
 }
 
-fn sent(mut watch: Watch, response: &mut HttpResponseBuilder, body: String) -> HttpResponse {
+pub(super) fn sent(
+    mut watch: Watch,
+    response: &mut HttpResponseBuilder,
+    body: String,
+) -> HttpResponse {
     let mut response = response.body(body);
     let headers = response.headers_mut();
     if !headers.contains_key("content-type") {
@@ -300,7 +315,7 @@ fn sent(mut watch: Watch, response: &mut HttpResponseBuilder, body: String) -> H
     response
 }
 
-fn streamed(
+pub(super) fn streamed(
     watch: Watch,
     id: &str,
     pieces: impl Iterator<Item = Piece> + 'static,

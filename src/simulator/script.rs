@@ -121,6 +121,16 @@ impl Answer {
         }
     }
 
+    /// An error as the Messages API words it.
+    #[must_use]
+    pub fn native_error(status: u16, message: &str) -> Self {
+        Self::Http {
+            status,
+            headers: Vec::new(),
+            body: super::native::events::error(status, message).to_string(),
+        }
+    }
+
     /// The same answer with a header more; only raw answers have headers of their own.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {

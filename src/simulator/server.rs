@@ -32,6 +32,18 @@ pub struct Settings {
     pub first_token: Duration,
     /// The time between two chunks.
     pub pace: Duration,
+    /// Whose Messages endpoint it has.
+    pub host: Host,
+}
+
+/// Whose Messages endpoint is simulated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Host {
+    /// OpenRouter's, with what breaks Anthropic's SDKs.
+    #[default]
+    OpenRouter,
+    /// Anthropic's own.
+    Anthropic,
 }
 
 impl Default for Settings {
@@ -49,6 +61,7 @@ impl Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             first_token: Duration::ZERO,
             pace: Duration::ZERO,
+            host: Host::OpenRouter,
         }
     }
 

@@ -1,7 +1,6 @@
 //! `build_request`: the body for the upstream, cut to what the model takes.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,13 +10,13 @@ use serde_json::value::RawValue;
 
 use super::convert_messages::ConvertedMessages;
 use super::convert_tools::ConvertedTools;
-use super::map_model::{Aliases, MappedModel};
+use super::map_model::MappedModel;
 use super::validate::ValidRequest;
 use crate::engine::{Artifact, Cx, Level, Res, Task, TaskError};
 use crate::facts;
 use crate::protocol::translate::betas::carried;
-use crate::protocol::translate::model::resolve;
 use crate::protocol::translate::{Routing, build_request};
+use crate::upstream::{Api, Upstreams};
 
 /// Puts the upstream's request together.
 #[derive(Debug, Default, Deserialize)]
@@ -43,11 +42,23 @@ pub struct UpstreamRequest {
     pub stream: bool,
     /// What could not be carried, one sentence each.
     pub notes: Vec<String>,
-    /// Anthropic betas that this model's provider understands.
-    pub betas: Option<String>,
+    /// How it is sent.
+    #[serde(skip)]
+    pub envelope: Envelope,
     /// When it was ready.
     #[serde(skip)]
     pub built: Instant,
+}
+
+/// What a request is sent with, besides its body.
+#[derive(Clone, Debug, Default)]
+pub struct Envelope {
+    /// To which endpoint.
+    pub api: Api,
+    /// Headers of its own.
+    pub headers: Vec<(String, String)>,
+    /// The client's query.
+    pub query: Option<String>,
 }
 
 impl Artifact for UpstreamRequest {
@@ -62,19 +73,19 @@ impl Task for BuildRequest {
         Arc<MappedModel>,
         Arc<ConvertedMessages>,
         Arc<ConvertedTools>,
-        Res<Aliases>,
+        Res<Upstreams>,
         Res<ProviderWish>,
     );
     type Output = UpstreamRequest;
 
     async fn run(
         &self,
-        (valid, model, messages, tools, aliases, provider): Self::Input,
+        (valid, model, messages, tools, upstreams, provider): Self::Input,
         cx: &Cx,
     ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
-        let fallbacks = fallbacks(&request.fallbacks, &aliases.names)?;
-        let sticky = sticky_key(valid.session.as_deref(), valid.agent.as_deref());
+        let fallbacks = fallbacks(&request.fallbacks, &model, &upstreams, cx)?;
+        let sticky = valid.sticky_key();
         let end_user = request.end_user();
         let routing = Routing {
             session_id: sticky.as_deref(),
@@ -106,33 +117,45 @@ impl Task for BuildRequest {
             bytes,
             stream: request.stream,
             notes,
-            betas: valid
-                .betas
-                .as_deref()
-                .and_then(|betas| carried(betas, model.target.family)),
+            envelope: Envelope {
+                headers: beta_header(&valid, &model),
+                ..Envelope::default()
+            },
             built: Instant::now(),
         })
     }
 }
 
-/// The models that the upstream may fall back to, as it knows them.
+/// The models that the upstream may fall back to, as it knows them. It can only take over from itself.
 fn fallbacks(
     asked: &[Cow<'_, str>],
-    aliases: &BTreeMap<String, String>,
+    model: &MappedModel,
+    upstreams: &Upstreams,
+    cx: &Cx,
 ) -> Result<Vec<String>, TaskError> {
-    asked
-        .iter()
-        .map(|model| resolve(model, aliases).map_err(TaskError::client))
-        .collect()
+    let mut ids = Vec::new();
+    for name in asked {
+        let route = upstreams.route(name).map_err(TaskError::client)?;
+        if Arc::ptr_eq(&route.upstream, &model.upstream) {
+            ids.push(route.id);
+        } else {
+            let (there, here) = (route.upstream.name(), model.upstream.name());
+            let note = format!(
+                "the fallback `{name}` was left out, because it is at `{there}` and not at `{here}`"
+            );
+            cx.log(Level::Warn, note);
+        }
+    }
+    Ok(ids)
 }
 
-/// OpenRouter keeps a session at one provider, so that its cache hits. A sub-agent has another prefix, hence another key.
-fn sticky_key(session: Option<&str>, agent: Option<&str>) -> Option<String> {
-    const LONGEST: usize = 256;
-    let session = session?;
-    let key = match agent {
-        Some(agent) => format!("{session}:{agent}"),
-        None => session.to_owned(),
-    };
-    (key.len() <= LONGEST).then_some(key)
+/// Anthropic betas that this model's provider understands.
+fn beta_header(valid: &ValidRequest, model: &MappedModel) -> Vec<(String, String)> {
+    let asked = valid.betas.as_deref();
+    let betas = asked.and_then(|betas| carried(betas, model.target.family));
+    betas
+        .filter(|_| model.target.dialect.extensions)
+        .map(|betas| ("x-anthropic-beta".to_owned(), betas))
+        .into_iter()
+        .collect()
 }

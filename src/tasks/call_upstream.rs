@@ -7,11 +7,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::build_request::UpstreamRequest;
-use crate::engine::{Cx, Own, Owned, Res, Task, TaskError, trace};
+use super::map_model::MappedModel;
+use crate::engine::{Cx, Own, Owned, Task, TaskError, trace};
 use crate::facts;
 use crate::protocol::openrouter::error::UpstreamError;
-use crate::protocol::translate::reply::{Peek, peek};
-use crate::upstream::{Body, ByteFlow, Call, Client};
+use crate::protocol::translate::reply::Peek;
+use crate::upstream::answer::look_at;
+use crate::upstream::{Api, Body, ByteFlow, Call, Client};
 
 /// Sends the request and returns when the answer's headers are in and it does not begin with an error.
 #[derive(Debug, Default, Deserialize)]
@@ -45,26 +47,29 @@ impl Owned for UpstreamAnswer {
 impl Task for CallUpstream {
     const NAME: &'static str = "call_upstream";
     const ABOUT: &'static str = "Asks the upstream, again where that may help";
-    type Input = (Arc<UpstreamRequest>, Res<Client>);
+    type Input = (Arc<UpstreamRequest>, Arc<MappedModel>);
     type Output = Own<UpstreamAnswer>;
 
     async fn run(
         &self,
-        (request, client): Self::Input,
+        (request, model): Self::Input,
         cx: &Cx,
     ) -> Result<Own<UpstreamAnswer>, TaskError> {
+        let client = &model.upstream.client;
         let span = trace::call_span_id(cx.run_id(), cx.step());
         let call = Call {
+            api: request.envelope.api,
             body: request.body.clone(),
             stream: request.stream,
             traceparent: Some(cx.start().trace.traceparent(span)),
-            betas: request.betas.clone(),
+            headers: request.envelope.headers.clone(),
+            query: request.envelope.query.clone(),
         };
         if cx.attempt() == 1 {
-            say_where_it_goes(cx, &client, &call);
+            say_where_it_goes(cx, client, &call);
         }
         let sent = Instant::now();
-        let answer = ask(&client, &call)
+        let answer = ask(client, &call)
             .await
             .map_err(|error| task_error(cx, error))?;
         cx.fact(facts::UPSTREAM_STATUS, 200_i64);
@@ -76,7 +81,8 @@ impl Task for CallUpstream {
         let content = match answer.body {
             Body::Stream(flow) => UpstreamContent::Stream(flow),
             Body::Whole(flow) => {
-                UpstreamContent::Whole(whole(flow).await.map_err(|error| task_error(cx, error))?)
+                let body = whole(flow, call.api).await;
+                UpstreamContent::Whole(body.map_err(|error| task_error(cx, error))?)
             }
         };
         Ok(Own(UpstreamAnswer {
@@ -95,13 +101,13 @@ async fn ask(client: &Client, call: &Call) -> Result<crate::upstream::Answer, Up
 }
 
 /// Reads a whole answer here, so that an error in a 200 can still be retried.
-async fn whole(flow: ByteFlow) -> Result<Bytes, UpstreamError> {
+async fn whole(flow: ByteFlow, api: Api) -> Result<Bytes, UpstreamError> {
     let body = flow.whole().await?;
     // Every error says so in this word; to look for it costs less than to read the body twice.
     if memchr::memmem::find(&body, b"\"error\"").is_none() {
         return Ok(body);
     }
-    match peek(&body) {
+    match look_at(&body, api) {
         Peek::Error(error) => Err(*error),
         Peek::Fine | Peek::More => Ok(body),
     }
@@ -122,7 +128,7 @@ fn task_error(cx: &Cx, error: UpstreamError) -> TaskError {
 }
 
 fn say_where_it_goes(cx: &Cx, client: &Client, call: &Call) {
-    cx.fact(facts::PROVIDER, "openrouter");
+    cx.fact(facts::PROVIDER, client.name());
     cx.fact(facts::SERVER_ADDRESS, client.host());
     cx.fact(facts::SERVER_PORT, i64::from(client.port()));
     cx.payload(

@@ -24,6 +24,12 @@ pub struct ClientRequest {
     pub user_agent: Option<String>,
     /// `anthropic-beta`, a list with commas.
     pub betas: Option<String>,
+    /// The headers that are Anthropic's own, for a lane in which they pass as they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passed_headers: Vec<(String, String)>,
+    /// The query, for the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// When the body was in.
     #[serde(skip)]
     pub received: Instant,

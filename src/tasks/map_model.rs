@@ -1,38 +1,47 @@
-//! `map_model`: which model the upstream is asked for. An unknown name is refused, never replaced.
+//! `map_model`: which model of which upstream is asked. An unknown name is refused, never replaced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::validate::ValidRequest;
 use crate::engine::{Artifact, Cx, Res, Task, TaskError};
 use crate::facts;
-use crate::protocol::translate::model::{Target, resolve};
-use crate::upstream::Models;
+use crate::protocol::translate::model::Target;
+use crate::upstream::{Lane, Upstream, Upstreams};
 
-/// Finds the upstream's name and abilities of the model asked for.
+/// Finds upstream, name and abilities of the model asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MapModel {
-    /// Names that go before those of the settings.
+    /// Names that go before those of the settings. They do not change the lane, which is chosen before a run begins.
     aliases: BTreeMap<String, String>,
 }
 
-/// The names that people type, from the settings.
-#[derive(Debug, Default)]
-pub struct Aliases {
-    /// The upstream's id for each name.
-    pub names: BTreeMap<String, String>,
-}
-
 /// The model to ask for.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct MappedModel {
     /// As the client wrote it; answers echo it, because clients key on it.
     pub asked: String,
     /// As the upstream knows it.
     pub target: Target,
+    /// Who is asked.
+    pub upstream: Arc<Upstream>,
+    /// How.
+    pub lane: Lane,
+}
+
+impl Serialize for MappedModel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut model = serializer.serialize_struct("MappedModel", 4)?;
+        model.serialize_field("asked", &self.asked)?;
+        model.serialize_field("upstream", self.upstream.name())?;
+        model.serialize_field("lane", self.lane.name())?;
+        model.serialize_field("target", &self.target)?;
+        model.end()
+    }
 }
 
 impl Artifact for MappedModel {
@@ -42,24 +51,24 @@ impl Artifact for MappedModel {
 impl Task for MapModel {
     const NAME: &'static str = "map_model";
     const ABOUT: &'static str = "Maps the model the client asked for";
-    type Input = (Arc<ValidRequest>, Res<Aliases>, Res<Models>);
+    type Input = (Arc<ValidRequest>, Res<Upstreams>);
     type Output = MappedModel;
 
     async fn run(
         &self,
-        (valid, aliases, models): Self::Input,
+        (valid, upstreams): Self::Input,
         cx: &Cx,
     ) -> Result<MappedModel, TaskError> {
         let asked = valid.request.get().model.as_ref();
-        let id = match self.aliases.get(asked) {
-            Some(id) => id.clone(),
-            None => resolve(asked, &aliases.names).map_err(TaskError::client)?,
-        };
-        let target = models.target(&id);
-        cx.fact(facts::MODEL_SENT, id);
+        let name = self.aliases.get(asked).map_or(asked, String::as_str);
+        let route = upstreams.route(name).map_err(TaskError::client)?;
+        let target = route.upstream.target(&route.id);
+        cx.fact(facts::MODEL_SENT, route.id);
         Ok(MappedModel {
             asked: asked.to_owned(),
             target,
+            upstream: route.upstream,
+            lane: route.lane,
         })
     }
 }

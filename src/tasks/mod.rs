@@ -10,16 +10,18 @@ pub mod client_request;
 pub mod convert_messages;
 pub mod convert_response;
 pub mod convert_tools;
+pub mod converter;
 pub mod count_tokens;
 pub mod log_usage;
 pub mod map_model;
+pub mod pass_through;
 pub mod price_usage;
 pub mod reply_flow;
+pub mod splice_model;
 pub mod validate;
 
 pub use client_reply::{ClientReply, Content};
 pub use client_request::ClientRequest;
-pub use map_model::Aliases;
 
 use crate::engine::TaskDef;
 
@@ -33,6 +35,8 @@ pub const ALL: &[TaskDef] = &[
     TaskDef::of::<count_tokens::CountTokens>(),
     TaskDef::of::<log_usage::LogUsage>(),
     TaskDef::of::<map_model::MapModel>(),
+    TaskDef::of::<pass_through::PassThrough>(),
     TaskDef::of::<price_usage::PriceUsage>(),
+    TaskDef::of::<splice_model::SpliceModel>(),
     TaskDef::of::<validate::Validate>(),
 ];

@@ -13,10 +13,10 @@ use futures_util::Stream;
 use tokio::time::Sleep;
 
 use super::convert_response::ReplySummary;
+use super::converter::Converter;
 use crate::engine::{FlowEnd, Reporter, TailReporter, TaskError};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
-use crate::protocol::translate::reply::Translator;
 use crate::upstream::{ByteFlow, answer::broken};
 
 /// A piece handed to the socket is not grown beyond this while more is ready.
@@ -44,7 +44,7 @@ pub struct Patience {
 /// A streamed answer on its way.
 pub struct ReplyFlow {
     upstream: Option<ByteFlow>,
-    translator: Translator,
+    translator: Converter,
     tail: Option<TailReporter<ReplySummary>>,
     reporter: Reporter,
     patience: Patience,
@@ -90,7 +90,7 @@ impl ReplyFlow {
     #[must_use]
     pub fn new(
         upstream: ByteFlow,
-        translator: Translator,
+        translator: impl Into<Converter>,
         tail: TailReporter<ReplySummary>,
         reporter: Reporter,
         (patience, sent): (Patience, Instant),
@@ -98,7 +98,7 @@ impl ReplyFlow {
         let now = Instant::now();
         Self {
             upstream: Some(upstream),
-            translator,
+            translator: translator.into(),
             tail: Some(tail),
             reporter,
             patience,

@@ -25,6 +25,8 @@ enum Endpoint {
     #[default]
     Messages,
     CountTokens,
+    /// The body passes as it is: only what has to be known of it is read.
+    Native,
 }
 
 /// A request that can be served, and the text it borrows from.
@@ -37,6 +39,21 @@ pub struct ValidRequest {
     pub agent: Option<String>,
     /// `anthropic-beta`.
     pub betas: Option<String>,
+}
+
+impl ValidRequest {
+    /// The key by which OpenRouter keeps a session at one provider, so that its cache hits. A sub-agent has another
+    /// prefix, hence another key.
+    #[must_use]
+    pub fn sticky_key(&self) -> Option<String> {
+        const LONGEST: usize = 256;
+        let session = self.session.as_deref()?;
+        let key = match &self.agent {
+            Some(agent) => format!("{session}:{agent}"),
+            None => session.to_owned(),
+        };
+        (key.len() <= LONGEST).then_some(key)
+    }
 }
 
 impl Serialize for ValidRequest {
@@ -68,6 +85,7 @@ impl Task for Validate {
         let request = Yoke::try_attach_to_cart(text, |text: &String| match self.endpoint {
             Endpoint::Messages => Request::parse(text),
             Endpoint::CountTokens => Request::parse_for_count(text),
+            Endpoint::Native => Request::parse_to_pass(text),
         })
         .map_err(TaskError::client)?;
         let parsed: &Request<'_> = request.get();

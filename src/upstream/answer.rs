@@ -9,7 +9,9 @@ use futures_util::Stream;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
+use super::client::Api;
 use super::headers;
+use crate::protocol::native;
 use crate::protocol::openrouter::error::{Headers, UpstreamError, from_answer};
 use crate::protocol::translate::reply::{Peek, peek};
 
@@ -25,6 +27,7 @@ const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 /// What an error's body is read with.
 #[derive(Clone, Debug)]
 pub struct AnswerHead {
+    api: Api,
     status: u16,
     content_type: String,
     retry_after: Option<String>,
@@ -39,12 +42,18 @@ impl AnswerHead {
             retry_after: self.retry_after.as_deref(),
             rate_limit_reset: self.rate_limit_reset.as_deref(),
         };
-        from_answer(self.status, &self.content_type, headers, body)
+        let read = match self.api {
+            Api::Chat => from_answer,
+            Api::Messages => native::from_answer,
+        };
+        read(self.status, &self.content_type, headers, body)
     }
 }
 
 /// An answer whose headers are in and whose status is a success.
 pub struct Answer {
+    /// Which endpoint gave it.
+    api: Api,
     /// OpenRouter's id of the generation, for support and accounting.
     pub generation: Option<String>,
     /// The headers, for showing.
@@ -69,12 +78,9 @@ pub struct ByteFlow {
 
 impl Answer {
     /// Sorts an answer out by status and content type; an error's body is read here.
-    pub(super) async fn read(
-        response: Response,
-        asked_for_stream: bool,
-    ) -> Result<Self, UpstreamError> {
+    pub(super) async fn read(response: Response, api: Api) -> Result<Self, UpstreamError> {
         let status = response.status();
-        let head = head_of(status.as_u16(), response.headers());
+        let head = head_of(api, status.as_u16(), response.headers());
         let headers = headers::to_json(
             response
                 .headers()
@@ -91,16 +97,16 @@ impl Answer {
             let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
             return Err(head.error(&body));
         }
-        let is_stream = content_type.starts_with("text/event-stream");
-        let body = match (is_stream, asked_for_stream) {
-            (true, _) => Body::Stream(flow),
-            (false, _) if content_type.starts_with("application/json") => Body::Whole(flow),
-            (false, _) => {
-                let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
-                return Err(head.error(&body));
-            }
+        let body = if content_type.starts_with("text/event-stream") {
+            Body::Stream(flow)
+        } else if content_type.starts_with("application/json") {
+            Body::Whole(flow)
+        } else {
+            let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
+            return Err(head.error(&body));
         };
         Ok(Self {
+            api,
             generation,
             headers,
             body,
@@ -116,7 +122,7 @@ impl Answer {
             return Ok(self);
         };
         let mut seen = BytesMut::new();
-        let looked = tokio::time::timeout(wait, flow.look(&mut seen)).await;
+        let looked = tokio::time::timeout(wait, flow.look(&mut seen, self.api)).await;
         flow.held = (!seen.is_empty()).then(|| seen.freeze());
         match looked {
             Ok(Some(error)) => Err(error),
@@ -161,14 +167,14 @@ impl ByteFlow {
     }
 
     /// Gathers into `seen` until it is known whether the stream begins with an error.
-    async fn look(&mut self, seen: &mut BytesMut) -> Option<UpstreamError> {
+    async fn look(&mut self, seen: &mut BytesMut, api: Api) -> Option<UpstreamError> {
         while let Some(piece) = self.next().await {
             match piece {
                 Ok(piece) => seen.extend_from_slice(&piece),
                 Err(error) if seen.is_empty() => return Some(broken(&error)),
                 Err(_) => return None,
             }
-            match peek(seen) {
+            match look_at(seen, api) {
                 Peek::Error(error) => return Some(*error),
                 Peek::Fine => return None,
                 Peek::More if seen.len() > LONGEST_PEEK => return None,
@@ -224,8 +230,18 @@ fn failed(reason: &str) -> UpstreamError {
     UpstreamError::no_use(reason)
 }
 
-fn head_of(status: u16, headers: &HeaderMap) -> AnswerHead {
+/// Looks whether an answer begins with an error, in the words of the endpoint that gave it.
+#[must_use]
+pub fn look_at(bytes: &[u8], api: Api) -> Peek {
+    match api {
+        Api::Chat => peek(bytes),
+        Api::Messages => native::peek(bytes),
+    }
+}
+
+fn head_of(api: Api, status: u16, headers: &HeaderMap) -> AnswerHead {
     AnswerHead {
+        api,
         status,
         content_type: text(headers, CONTENT_TYPE.as_str()).unwrap_or_default(),
         retry_after: text(headers, "retry-after"),

@@ -1,36 +1,61 @@
 //! One pooled HTTP client for one upstream.
 //!
 //! URLs and headers that never change are made once. Keys are marked sensitive, so that they print nowhere.
-//! `TCP_NODELAY` is on: without it, small requests wait 40 ms for an acknowledgement.
 
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::Answer;
 use super::headers;
+use super::pools::Pools;
+pub use super::pools::http;
 use crate::protocol::openrouter::error::UpstreamError;
+use crate::protocol::translate::dialect::Dialect;
 
 /// How to reach an upstream.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Its name in the settings.
+    pub name: String,
+    /// Which API it has.
+    pub kind: Kind,
     /// Such as `https://openrouter.ai/api/v1`.
     pub base_url: String,
-    /// Sent as a bearer token.
-    pub api_key: SecretString,
-    /// Sent as `HTTP-Referer`.
-    pub referer: String,
-    /// Sent as `X-OpenRouter-Title`.
-    pub title: String,
+    /// Sent as its kind wants it.
+    pub key: SecretString,
+    /// More headers for every request.
+    pub headers: Vec<(String, String)>,
+    /// Which chat completions it speaks.
+    pub dialect: Dialect,
     /// The longest wait for a connection.
     pub connect_timeout: Duration,
     /// How long an answer is held back to see whether it begins with an error.
     pub early_error_wait: Duration,
+}
+
+/// Which API an upstream has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Chat completions with OpenRouter's extensions, and a Messages endpoint.
+    OpenRouter,
+    /// Chat completions as OpenAI defines them.
+    OpenAi,
+    /// The Messages API.
+    Anthropic,
+}
+
+/// Which of an upstream's endpoints is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Api {
+    /// `POST /chat/completions`.
+    #[default]
+    Chat,
+    /// `POST /messages`.
+    Messages,
 }
 
 /// Why a client cannot be made.
@@ -38,41 +63,27 @@ pub struct Config {
 pub enum ConfigError {
     /// The base URL is none.
     #[error(
-        "`{url}` is not a URL: {source}; set OPENROUTER_BASE_URL to something like https://openrouter.ai/api/v1"
+        "upstreams.{name}.base_url: `{url}` is not a URL: {source}; write something like https://openrouter.ai/api/v1"
     )]
     Url {
+        /// The upstream's name.
+        name: String,
         /// What was given.
         url: String,
         /// Why not.
         source: <Url as std::str::FromStr>::Err,
     },
     /// A value that cannot stand in a header.
-    #[error("{what} holds a character that no HTTP header may hold")]
+    #[error("upstreams.{name}: {what} cannot stand in an HTTP request")]
     Header {
+        /// The upstream's name.
+        name: String,
         /// Which value.
-        what: &'static str,
+        what: String,
     },
     /// The TLS stack could not be set up.
     #[error("the HTTP client could not be made: {0}")]
     Http(#[from] reqwest::Error),
-}
-
-/// Begins an HTTP client as all of Dagway's are: TLS by rustls with ring, the web's root certificates compiled in, so that
-/// an image without certificates works; no redirects, because a key must not follow them.
-///
-/// # Errors
-/// When the root certificates cannot be read, which a test would have shown.
-pub fn http() -> reqwest::Result<reqwest::ClientBuilder> {
-    // The first one wins; a second call finds the same provider installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    let roots = roots
-        .map(|der| reqwest::Certificate::from_der(der))
-        .collect::<Result<Vec<_>, _>>()?;
-    let builder = reqwest::Client::builder().tls_certs_only(roots);
-    Ok(builder
-        .tcp_nodelay(true)
-        .redirect(reqwest::redirect::Policy::none()))
 }
 
 /// A client for one upstream. Cheap to share; all connections are pooled.
@@ -82,67 +93,41 @@ pub struct Client {
     http: reqwest::Client,
     /// For completions: a pool for each worker thread, see [`Client::completing`].
     pools: Pools,
+    name: String,
+    kind: Kind,
+    dialect: Dialect,
     base: Url,
     completions: Url,
+    messages: Url,
     headers: HeaderMap,
     has_key: bool,
     early_error_wait: Duration,
 }
 
-/// How to make the pool of a worker thread, and by which name the thread finds it again.
-#[derive(Debug)]
-struct Pools {
-    name: u64,
-    connect_timeout: Duration,
-}
-
-thread_local! {
-    static POOLS: RefCell<Vec<(u64, reqwest::Client)>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Pools {
-    fn new(connect_timeout: Duration) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self {
-            name,
-            connect_timeout,
-        }
-    }
-
-    fn build(&self) -> reqwest::Result<reqwest::Client> {
-        http()?
-            .connect_timeout(self.connect_timeout)
-            .pool_max_idle_per_host(512)
-            .pool_idle_timeout(Duration::from_secs(60))
-            .no_gzip()
-            .build()
-    }
-
-    /// The pool of this thread, made when it is first asked for.
-    fn of_this_thread(&self) -> reqwest::Result<reqwest::Client> {
-        POOLS.with_borrow_mut(|pools| {
-            if let Some((_, pool)) = pools.iter().find(|(name, _)| *name == self.name) {
-                return Ok(pool.clone());
-            }
-            let pool = self.build()?;
-            pools.push((self.name, pool.clone()));
-            Ok(pool)
-        })
-    }
+/// What a probe has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// It answers, and its answer needed the key.
+    TakesTheKey,
+    /// It answers, but has not what was asked for.
+    Answers,
 }
 
 /// What differs from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct Call {
+    /// The endpoint.
+    pub api: Api,
     /// The JSON body.
     pub body: Bytes,
     /// Whether the answer should be a stream.
     pub stream: bool,
     /// The `traceparent` to send.
     pub traceparent: Option<String>,
-    /// Anthropic betas that the upstream may see (`x-anthropic-beta`).
-    pub betas: Option<String>,
+    /// Headers of this call alone; one that no HTTP request can hold is left out.
+    pub headers: Vec<(String, String)>,
+    /// The client's query, for an endpoint that is called as the client called Dagway.
+    pub query: Option<String>,
 }
 
 impl Client {
@@ -154,6 +139,7 @@ impl Client {
         let trimmed = config.base_url.trim_end_matches('/');
         let parse = |text: &str| {
             Url::parse(text).map_err(|source| ConfigError::Url {
+                name: config.name.clone(),
                 url: config.base_url.clone(),
                 source,
             })
@@ -163,12 +149,40 @@ impl Client {
         Ok(Self {
             http,
             pools,
+            name: config.name.clone(),
+            kind: config.kind,
+            dialect: config.dialect,
             base: parse(trimmed)?,
             completions: parse(&format!("{trimmed}/chat/completions"))?,
+            messages: parse(&format!("{trimmed}/messages"))?,
             headers: headers(config)?,
-            has_key: !config.api_key.expose_secret().is_empty(),
+            has_key: !config.key.expose_secret().is_empty(),
             early_error_wait: config.early_error_wait,
         })
+    }
+
+    /// The upstream's name in the settings.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which API it has.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Which chat completions it speaks.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The base URL.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
     }
 
     /// Whether a key is configured.
@@ -199,19 +213,22 @@ impl Client {
     #[must_use]
     pub fn shown_headers(&self, call: &Call) -> Bytes {
         let headers = self.call_headers(call);
-        headers::to_json(
-            headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_bytes())),
-        )
+        headers::to_json(headers.iter().map(|(name, value)| {
+            let shown: &[u8] = if value.is_sensitive() {
+                b"[redacted]"
+            } else {
+                value.as_bytes()
+            };
+            (name.as_str(), shown)
+        }))
     }
 
-    /// Asks for a completion. Returns when the answer's headers are in, and, for an error, its body.
+    /// Asks a model. Returns when the answer's headers are in, and, for an error, its body.
     ///
     /// # Errors
     /// Every refusal and every failure of the transport, mapped for the client.
     pub async fn complete(&self, call: &Call) -> Result<Answer, UpstreamError> {
-        let mut request = Request::new(Method::POST, self.completions.clone());
+        let mut request = Request::new(Method::POST, self.endpoint(call));
         *request.headers_mut() = self.call_headers(call);
         *request.body_mut() = Some(call.body.clone().into());
         let response = self
@@ -219,7 +236,7 @@ impl Client {
             .execute(request)
             .await
             .map_err(|error| self.unreachable(&error))?;
-        Answer::read(response, call.stream).await
+        Answer::read(response, call.api).await
     }
 
     /// Fetches a small JSON document below the base URL.
@@ -238,7 +255,27 @@ impl Client {
             .execute(request)
             .await
             .map_err(|error| self.unreachable(&error))?;
-        Answer::read(response, false).await?.whole().await
+        let api = match self.kind {
+            Kind::OpenRouter | Kind::OpenAi => Api::Chat,
+            Kind::Anthropic => Api::Messages,
+        };
+        Answer::read(response, api).await?.whole().await
+    }
+
+    /// Asks for something small that needs the key, to see whether the upstream answers and takes it.
+    ///
+    /// # Errors
+    /// As for [`Client::get`]; an upstream that has no such thing answers all the same.
+    pub async fn probe(&self, within: Duration) -> Result<Probed, UpstreamError> {
+        let path = match self.kind {
+            Kind::OpenRouter => "key",
+            Kind::OpenAi | Kind::Anthropic => "models",
+        };
+        match self.get(path, within).await {
+            Ok(_) => Ok(Probed::TakesTheKey),
+            Err(error) if error.api.status == 404 => Ok(Probed::Answers),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sets up this thread's pool, so that its first request does not wait for it.
@@ -246,8 +283,18 @@ impl Client {
         drop(self.completing());
     }
 
-    /// The HTTP client of this thread. A connection is driven by the thread that opened it: one shared by all would
-    /// wake another thread for every request, at 35 to 50 µs each.
+    fn endpoint(&self, call: &Call) -> Url {
+        let mut url = match call.api {
+            Api::Chat => self.completions.clone(),
+            Api::Messages => self.messages.clone(),
+        };
+        if call.query.is_some() {
+            url.set_query(call.query.as_deref());
+        }
+        url
+    }
+
+    /// The HTTP client of this thread.
     fn completing(&self) -> reqwest::Client {
         self.pools
             .of_this_thread()
@@ -262,14 +309,16 @@ impl Client {
             "application/json"
         };
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        let extra = [
-            ("traceparent", &call.traceparent),
-            ("x-anthropic-beta", &call.betas),
-        ];
-        for (name, value) in extra {
-            if let Some(value) = value
-                .as_deref()
-                .and_then(|text| HeaderValue::from_str(text).ok())
+        if call.api == Api::Messages {
+            headers.insert("anthropic-version", ANTHROPIC_VERSION);
+        }
+        let traceparent = call.traceparent.as_deref();
+        if let Some(value) = traceparent.and_then(|text| HeaderValue::from_str(text).ok()) {
+            headers.insert("traceparent", value);
+        }
+        for (name, value) in &call.headers {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::from_str(value))
             {
                 headers.insert(name, value);
             }
@@ -288,35 +337,42 @@ impl Client {
     }
 }
 
+/// What Anthropic's API wants to know of a client that does not say it.
+const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+
 /// The headers that every call carries.
 fn headers(config: &Config) -> Result<HeaderMap, ConfigError> {
-    let value = |what: &'static str, text: &str| {
-        HeaderValue::from_str(text).map_err(|_| ConfigError::Header { what })
+    let wrong = |what: &str| ConfigError::Header {
+        name: config.name.clone(),
+        what: what.to_owned(),
     };
     let mut headers = HeaderMap::with_capacity(12);
-    let key = config.api_key.expose_secret();
-    if !key.is_empty() {
-        let mut bearer = value("the upstream key", &format!("Bearer {key}"))?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
-    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if !config.referer.is_empty() {
-        headers.insert("http-referer", value("upstream.referer", &config.referer)?);
-    }
-    if !config.title.is_empty() {
-        headers.insert(
-            "x-openrouter-title",
-            value("upstream.title", &config.title)?,
-        );
-        headers.insert(
-            "x-openrouter-categories",
-            HeaderValue::from_static("cli-agent"),
-        );
-    }
     headers.insert(
         "user-agent",
         HeaderValue::from_static(concat!("dagway/", env!("CARGO_PKG_VERSION"))),
     );
+    if config.kind == Kind::Anthropic {
+        headers.insert("anthropic-version", ANTHROPIC_VERSION);
+    }
+    for (name, value) in &config.headers {
+        let header = HeaderName::try_from(name).map_err(|_| wrong(&format!("header `{name}`")))?;
+        let mut value =
+            HeaderValue::from_str(value).map_err(|_| wrong(&format!("header `{name}`")))?;
+        // It may well be a key of some kind.
+        value.set_sensitive(true);
+        headers.insert(header, value);
+    }
+    let key = config.key.expose_secret();
+    if key.is_empty() {
+        return Ok(headers);
+    }
+    let (name, text) = match config.kind {
+        Kind::OpenRouter | Kind::OpenAi => (AUTHORIZATION, format!("Bearer {key}")),
+        Kind::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
+    };
+    let mut value = HeaderValue::from_str(&text).map_err(|_| wrong("the key"))?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
     Ok(headers)
 }

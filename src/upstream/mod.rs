@@ -1,11 +1,12 @@
-//! The other side: OpenRouter, or any OpenAI-compatible endpoint, over HTTP.
+//! The other side: OpenRouter, Anthropic, or any OpenAI-compatible endpoint, over HTTP.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`client`] | one pooled HTTP client, its headers and time-outs |
+//! | [`upstreams`] | all upstreams, and which model is where |
+//! | [`client`] | one pooled HTTP client for one upstream, its headers and time-outs |
 //! | [`answer`] | what comes back: a flow of bytes or a whole body |
 //! | [`headers`] | headers as they are shown and kept |
-//! | [`models`] | the model catalogue, kept fresh in the background |
+//! | [`models`] | an upstream's model catalogue, kept fresh in the background |
 //!
 //! It knows the dialect of errors from [`crate::protocol`]; it knows neither runs nor clients.
 
@@ -13,7 +14,10 @@ pub mod answer;
 pub mod client;
 pub mod headers;
 pub mod models;
+mod pools;
+pub mod upstreams;
 
 pub use answer::{Answer, Body, ByteFlow};
-pub use client::{Call, Client, Config};
+pub use client::{Api, Call, Client, Config, Kind, Probed};
 pub use models::Models;
+pub use upstreams::{Lane, Route, Rule, Upstream, Upstreams};

@@ -1,4 +1,4 @@
-//! The model catalogue: fetched at the start, refreshed in the background, never waited for by a request.
+//! An upstream's model catalogue: fetched at the start, refreshed in the background, never waited for by a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
-use super::client::Client;
+use super::client::{Client, Kind};
+use crate::protocol::native;
 use crate::protocol::openrouter::catalogue::Catalogue;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::model::Target;
@@ -17,7 +18,7 @@ const FETCH_WAIT: Duration = Duration::from_secs(20);
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
 
 /// What the upstream says about its models; nothing until the first fetch has come back.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Models {
     catalogue: ArcSwapOption<Catalogue>,
     arrived: Notify,
@@ -55,8 +56,15 @@ impl Models {
     /// # Errors
     /// When the upstream does not give one; the old one stays.
     pub async fn fetch(&self, client: &Client) -> Result<usize, UpstreamError> {
-        let body = client.get("models", FETCH_WAIT).await?;
-        let catalogue = Catalogue::parse(&body).map_err(|error| {
+        let read = match client.kind() {
+            Kind::OpenRouter | Kind::OpenAi => {
+                Catalogue::parse(&client.get("models", FETCH_WAIT).await?)
+            }
+            Kind::Anthropic => {
+                native::catalogue(&client.get("models?limit=1000", FETCH_WAIT).await?)
+            }
+        };
+        let catalogue = read.map_err(|error| {
             UpstreamError::no_use(&format!("its model catalogue cannot be read: {error}"))
         })?;
         let count = catalogue.entries().len();
@@ -72,14 +80,18 @@ impl Models {
             let pause = match self.fetch(client).await {
                 Ok(count) => {
                     if !was_well {
-                        tracing::info!(models = count, "the model catalogue is there again");
+                        tracing::info!(
+                            upstream = client.name(),
+                            models = count,
+                            "the model catalogue is there again"
+                        );
                     }
                     was_well = true;
                     every
                 }
                 Err(error) => {
                     if was_well {
-                        tracing::warn!(%error, "the model catalogue could not be fetched; models are used as named");
+                        tracing::warn!(upstream = client.name(), %error, "the model catalogue could not be fetched; models are used as named");
                     }
                     was_well = false;
                     RETRY_PAUSE

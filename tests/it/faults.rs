@@ -275,7 +275,7 @@ fn a_client_that_hangs_up_before_the_answer_cancels_the_run() {
 fn an_upstream_that_is_not_there_is_a_502_that_says_so() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
-            settings.upstream.base_url = "http://127.0.0.1:9/api/v1".to_owned();
+            settings.simulate("http://127.0.0.1:9/api/v1", "sk-or-test");
         })
         .await;
         let got = app.messages(&ask("hello")).await;

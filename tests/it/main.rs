@@ -8,6 +8,8 @@ mod faults;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod lanes;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod program;

@@ -200,7 +200,7 @@ fn workflows_are_told_as_they_are() {
             .iter()
             .map(|workflow| workflow["name"].as_str().unwrap())
             .collect();
-        assert_eq!(names, ["messages", "count_tokens"]);
+        assert_eq!(names, ["messages", "native", "count_tokens"]);
         app.stop().await;
     });
 }

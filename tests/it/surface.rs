@@ -94,7 +94,7 @@ fn greetings_health_and_metrics_answer() {
         let ready = app.get("/health/ready").await;
         assert_eq!(ready.status, 200, "{}", ready.body);
         assert_eq!(ready.json()["store"]["ok"], true);
-        assert_eq!(ready.json()["upstream"]["ok"], true);
+        assert_eq!(ready.json()["upstreams"]["openrouter"]["ok"], true);
         let got = app.messages(&ask("hello")).await;
         app.ended_run(&got.run()).await;
         let metrics = app.get("/metrics").await;
@@ -107,14 +107,14 @@ fn greetings_health_and_metrics_answer() {
 fn readiness_says_that_the_upstream_is_gone() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
-            settings.upstream.base_url = "http://127.0.0.1:9/api/v1".to_owned();
+            settings.simulate("http://127.0.0.1:9/api/v1", "sk-or-test");
         })
         .await;
         let ready = app.get("/health/ready").await;
         assert_eq!(ready.status, 503);
-        assert_eq!(ready.json()["upstream"]["ok"], false);
+        assert_eq!(ready.json()["upstreams"]["openrouter"]["ok"], false);
         assert!(
-            ready.json()["upstream"]["error"]
+            ready.json()["upstreams"]["openrouter"]["error"]
                 .as_str()
                 .unwrap()
                 .contains("127.0.0.1"),

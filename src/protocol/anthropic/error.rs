@@ -2,6 +2,7 @@
 //!
 //! This file must not know where an error came from; the upstream's errors are read elsewhere.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -52,6 +53,25 @@ impl ErrorKind {
         }
     }
 
+    /// The kind that a word of another server of this API stands for.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [
+            Self::InvalidRequest,
+            Self::Authentication,
+            Self::Billing,
+            Self::Permission,
+            Self::NotFound,
+            Self::RequestTooLarge,
+            Self::RateLimit,
+            Self::Api,
+            Self::Timeout,
+            Self::Overloaded,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+    }
+
     /// The status that the kind usually has.
     #[must_use]
     pub fn status(self) -> u16 {
@@ -91,6 +111,9 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
     /// The answer's `x-should-retry`; the client decides by status when absent.
     pub should_retry: Option<bool>,
+    /// The whole body as another server of this API wrote it: then this is what the client gets.
+    #[serde(skip)]
+    pub verbatim: Option<Arc<str>>,
 }
 
 impl ApiError {
@@ -103,6 +126,7 @@ impl ApiError {
             message: message.into(),
             retry_after: None,
             should_retry: None,
+            verbatim: None,
         }
     }
 
@@ -189,6 +213,9 @@ impl ApiError {
     /// The JSON body of an answer.
     #[must_use]
     pub fn body(&self, request_id: &str) -> Vec<u8> {
+        if let Some(body) = &self.verbatim {
+            return body.as_bytes().to_vec();
+        }
         let mut body = Vec::with_capacity(96 + self.message.len() + request_id.len());
         body.extend_from_slice(b"{\"type\":\"error\",\"error\":{\"type\":\"");
         body.extend_from_slice(self.kind.name().as_bytes());

@@ -38,6 +38,22 @@ impl StopReason {
             Self::ContextWindowExceeded => "model_context_window_exceeded",
         }
     }
+
+    /// The reason that a word in `stop_reason` stands for.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [
+            Self::EndTurn,
+            Self::MaxTokens,
+            Self::StopSequence,
+            Self::ToolUse,
+            Self::PauseTurn,
+            Self::Refusal,
+            Self::ContextWindowExceeded,
+        ]
+        .into_iter()
+        .find(|reason| reason.name() == name)
+    }
 }
 
 impl Serialize for StopReason {

@@ -2,6 +2,7 @@
 
 pub mod betas;
 pub mod build;
+pub mod dialect;
 pub mod envelope;
 pub mod messages;
 pub mod model;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::dialect::Dialect;
 use crate::protocol::anthropic::request::InvalidRequest;
 use crate::protocol::openrouter::catalogue::{
     Entry, Modalities, Parameters, Pricing, ReasoningAbility,
@@ -31,10 +32,17 @@ pub const DISCOVERY_PREFIX: &str = "anthropic-or/";
 /// When no row fits. The path is `model`.
 pub fn resolve(asked: &str, aliases: &BTreeMap<String, String>) -> Result<String, InvalidRequest> {
     let name = without_window(asked.trim());
-    let meant = alias(name, aliases).map_or(name, |meant| without_window(meant.trim()));
+    let meant = meant(asked, aliases);
     listed(meant)
         .or_else(|| claude(meant))
         .ok_or_else(|| unknown(asked, name, meant, aliases))
+}
+
+/// The name that is meant by the one asked for: without a window, its alias replaced.
+#[must_use]
+pub fn meant<'n>(asked: &'n str, aliases: &'n BTreeMap<String, String>) -> &'n str {
+    let name = without_window(asked.trim());
+    alias(name, aliases).map_or(name, |meant| without_window(meant.trim()))
 }
 
 /// Claude Code appends `[1m]` to a name to say which context window it assumes.
@@ -306,6 +314,8 @@ pub struct Target {
     pub reasoning: Option<ReasoningAbility>,
     /// What it costs.
     pub pricing: Option<Pricing>,
+    /// How its upstream is spoken to.
+    pub dialect: Dialect,
 }
 
 impl Target {
@@ -322,6 +332,7 @@ impl Target {
             parameters: entry.and_then(|entry| entry.supported_parameters),
             reasoning: entry.and_then(|entry| entry.reasoning),
             pricing: entry.and_then(|entry| entry.pricing),
+            dialect: Dialect::default(),
             id,
         }
     }

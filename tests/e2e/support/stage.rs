@@ -14,6 +14,9 @@ use tokio::process::{Child, ChildStdout, Command};
 /// The longest wait for something that must happen soon.
 const SOON: Duration = Duration::from_secs(30);
 
+/// Claude's requests are translated, too: what these tests look at is the translation.
+const TRANSLATED: &str = "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'chat'\n";
+
 /// The cast of one test.
 pub(crate) struct Stage {
     pub(crate) simulator: Simulator,
@@ -35,12 +38,15 @@ impl Stage {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let log =
             File::create(folder.path().join("dagway.log")).expect("the folder can be written");
+        let config = folder.path().join("dagway.toml");
+        std::fs::write(&config, TRANSLATED).expect("the folder can be written");
         let mut dagway = Command::new(env!("CARGO_BIN_EXE_dagway"))
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| name == "PATH"))
             .env("HOME", folder.path())
             .env("OPENROUTER_BASE_URL", simulator.base_url())
             .env("OPENROUTER_API_KEY", "sk-or-test")
+            .env("DAGWAY_CONFIG", config)
             .env("DAGWAY_LISTEN", "127.0.0.1:0")
             .env("DAGWAY_DATA", folder.path().join("data"))
             .current_dir(folder.path())

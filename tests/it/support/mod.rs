@@ -5,7 +5,7 @@ pub(crate) mod otlp;
 use std::time::{Duration, Instant};
 
 use dagway::app::{App, Manner};
-use dagway::settings::{Secret, Settings};
+use dagway::settings::Settings;
 use dagway::simulator::{self, Script, Simulator};
 use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
@@ -118,8 +118,9 @@ impl TestApp {
         let mut settings = Settings::defaults().unwrap();
         settings.server.listen = "127.0.0.1:0".parse().unwrap();
         settings.server.workers = 1;
-        settings.upstream.base_url = simulator.base_url();
-        settings.upstream.api_key = Secret::new("sk-or-test");
+        settings.simulate(&simulator.base_url(), "sk-or-test");
+        // Most tests are about the translation, of Claude models too; those about the native lane say so.
+        settings.models.rules.clear();
         settings.store.folder = folder.path().to_owned();
         change(&mut settings);
         let app = App::start(&settings, Manner::default()).expect("the app starts");

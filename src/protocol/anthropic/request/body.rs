@@ -320,7 +320,7 @@ fn share(cursor: &mut Cursor<'_>) -> Parsed<f64> {
     Ok(number)
 }
 
-fn user_id<'a>(cursor: &mut Cursor<'a>) -> Parsed<Option<Cow<'a, str>>> {
+pub(super) fn user_id<'a>(cursor: &mut Cursor<'a>) -> Parsed<Option<Cow<'a, str>>> {
     let mut user_id = None;
     cursor.object(|cursor, key| {
         match key.as_ref() {

@@ -1,0 +1,98 @@
+//! The upstreams and rules of the settings, as the tasks use them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::protocol::translate::dialect::{self, Dialect};
+use crate::settings::{self, Settings};
+use crate::upstream::client::ConfigError;
+use crate::upstream::upstreams::Pattern;
+use crate::upstream::{Client, Config, Kind, Lane, Rule, Upstream, Upstreams};
+
+/// The name of the upstream that takes what no rule fits.
+const FIRST: &str = "openrouter";
+
+/// Makes the upstreams that the settings name. No connection is opened.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub fn of(settings: &Settings) -> Result<Upstreams, ConfigError> {
+    let mut by_name = BTreeMap::new();
+    for (name, upstream) in &settings.upstreams {
+        let client = Client::new(&config(name, upstream, settings))?;
+        by_name.insert(name.as_str(), Arc::new(Upstream::new(client)));
+    }
+    let rules = settings.models.rules.iter().filter_map(|rule| {
+        let upstream = Arc::clone(by_name.get(rule.upstream.as_str())?);
+        let lane = match rule.lane {
+            Some(settings::Lane::Chat) => Lane::Chat,
+            Some(settings::Lane::Native) => Lane::Native,
+            None => upstream.client.kind().usual_lane(),
+        };
+        Some(Rule {
+            pattern: Pattern::from(rule.pattern.as_str()),
+            upstream,
+            lane,
+            send: rule.send.as_deref().map(Pattern::from),
+        })
+    });
+    let rules = rules.collect();
+    let first = by_name
+        .remove(FIRST)
+        .expect("the defaults hold it, and a user's file only adds to them");
+    let others = by_name.into_values().collect();
+    Ok(Upstreams::new(
+        first,
+        others,
+        rules,
+        settings.models.aliases.clone(),
+    ))
+}
+
+fn config(name: &str, upstream: &settings::Upstream, settings: &Settings) -> Config {
+    let kind = match upstream.kind {
+        settings::Kind::OpenRouter => Kind::OpenRouter,
+        settings::Kind::OpenAi => Kind::OpenAi,
+        settings::Kind::Anthropic => Kind::Anthropic,
+    };
+    let headers = upstream.headers.iter();
+    Config {
+        name: name.to_owned(),
+        kind,
+        base_url: upstream.base_url.clone(),
+        key: SecretString::from(upstream.key.expose()),
+        headers: headers
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        dialect: dialect_of(kind, &upstream.quirks),
+        connect_timeout: settings.upstream.connect_timeout,
+        early_error_wait: settings.upstream.early_error_wait,
+    }
+}
+
+/// What the kind speaks, with its quirks.
+fn dialect_of(kind: Kind, quirks: &settings::Quirks) -> Dialect {
+    let usual = match kind {
+        Kind::OpenRouter => Dialect::OPENROUTER,
+        Kind::OpenAi | Kind::Anthropic => Dialect::PLAIN,
+    };
+    let limit = |field| match field {
+        settings::LimitField::MaxTokens => dialect::LimitField::MaxTokens,
+        settings::LimitField::MaxCompletionTokens => dialect::LimitField::MaxCompletionTokens,
+    };
+    let reasoning = |field| match field {
+        settings::ReasoningField::Object => dialect::ReasoningField::Object,
+        settings::ReasoningField::Effort => dialect::ReasoningField::Effort,
+        settings::ReasoningField::None => dialect::ReasoningField::None,
+    };
+    Dialect {
+        extensions: quirks.extensions.unwrap_or(usual.extensions),
+        cache_control: quirks.cache_control.unwrap_or(usual.cache_control),
+        reasoning: quirks.reasoning.map_or(usual.reasoning, reasoning),
+        limit: quirks.max_tokens.map_or(usual.limit, limit),
+        usage_on_request: quirks.usage_on_request.unwrap_or(usual.usage_on_request),
+    }
+}

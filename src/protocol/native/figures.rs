@@ -1,0 +1,117 @@
+//! What an answer of the Messages API says of itself: id, model, stop reason, usage, price.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::protocol::anthropic::message::{StopReason, Usage};
+use crate::protocol::translate::reply::Summary;
+
+/// What was heard so far.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    pub(super) summary: Summary,
+    /// Whether the stop reason has come, known or not.
+    pub(super) has_stopped: bool,
+    /// Whether the upstream has counted.
+    has_counted: bool,
+}
+
+/// What a message says of itself, whole or at its start.
+#[derive(Deserialize)]
+pub(super) struct Head<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) model: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    provider: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    stop_reason: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) usage: Option<&'a RawValue>,
+}
+
+impl Figures {
+    /// Hears what a message says of itself.
+    pub(super) fn head(&mut self, head: &Head<'_>) {
+        let summary = &mut self.summary;
+        for (slot, value) in [
+            (&mut summary.response_id, head.id),
+            (&mut summary.model_used, head.model),
+            (&mut summary.provider, head.provider),
+        ] {
+            if let Some(text) = value.and_then(text) {
+                *slot = Some(text);
+            }
+        }
+        self.stopped(head.stop_reason);
+        self.used(head.usage);
+    }
+
+    /// Hears why the model stopped.
+    pub(super) fn stopped(&mut self, reason: Option<&RawValue>) {
+        let Some(reason) = reason.and_then(text) else {
+            return;
+        };
+        self.has_stopped = true;
+        self.summary.stop_reason = StopReason::named(&reason);
+        self.summary.native_finish = Some(reason);
+    }
+
+    /// Hears what was used; what is said later counts, as it does for the SDKs.
+    pub(super) fn used(&mut self, usage: Option<&RawValue>) {
+        let Some(said) = usage.and_then(|usage| serde_json::from_str::<Value>(usage.get()).ok())
+        else {
+            return;
+        };
+        let Usage {
+            input_tokens,
+            cache_creation_input_tokens,
+            cache_read_input_tokens,
+            output_tokens,
+            thinking_tokens,
+            web_search_requests,
+        } = &mut self.summary.usage;
+        for (slot, name) in [
+            (input_tokens, "input_tokens"),
+            (cache_creation_input_tokens, "cache_creation_input_tokens"),
+            (cache_read_input_tokens, "cache_read_input_tokens"),
+            (output_tokens, "output_tokens"),
+        ] {
+            if let Some(count) = said[name].as_u64() {
+                *slot = count;
+            }
+        }
+        for (slot, count) in [
+            (
+                thinking_tokens,
+                &said["output_tokens_details"]["thinking_tokens"],
+            ),
+            (
+                web_search_requests,
+                &said["server_tool_use"]["web_search_requests"],
+            ),
+        ] {
+            *slot = count.as_u64().or(*slot);
+        }
+        self.has_counted |= self.summary.usage.input_tokens > 0;
+        self.summary.cost_usd = said["cost"].as_f64().or(self.summary.cost_usd);
+    }
+
+    /// What is known by now; input tokens are `estimate` when the upstream never said.
+    pub(super) fn summary(&self, estimate: u64) -> Summary {
+        let mut summary = self.summary.clone();
+        let all_from_cache = summary.usage.cache_read_input_tokens > 0;
+        summary.usage_is_estimate = !self.has_counted && !all_from_cache;
+        if summary.usage_is_estimate {
+            summary.usage.input_tokens = estimate;
+        }
+        summary
+    }
+}
+
+/// A string, decoded.
+pub(super) fn text(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}

@@ -1,0 +1,32 @@
+//! The native lane: a server of the Messages API itself is on the other side.
+//!
+//! Bodies pass as they are. What is changed is what would break Anthropic's SDKs or lie to the client, and nothing else:
+//!
+//! | what comes | what goes on | why |
+//! | --- | --- | --- |
+//! | `data: [DONE]` | nothing | both SDKs parse every event as JSON and lose the whole answer |
+//! | a `redacted_thinking` block that repeats a thinking block (`openrouter.reasoning:…`) | nothing | clients take it for a thought of its own, behind the tool calls |
+//! | `usage.input_tokens: 0` in `message_start` | an estimate | context meters start from it; the true number follows in `message_delta` |
+//! | an id that does not begin with `msg_` | one that does | clients check it |
+//! | the model's name, where it was mapped on the way there | the name that was asked for | what was replaced is put back |
+//! | the end of the stream without `message_stop`, after a stop reason | `message_stop` | the answer is whole |
+//! | the end of the stream before that | an `error` event | a broken answer must not look like a short one |
+//!
+//! Every event gets its `event:` line, which the SDKs need. Comments are passed over: Dagway pings by itself.
+//! This module must not know how bytes are fetched.
+
+mod catalogue;
+mod error;
+mod figures;
+mod passage;
+mod peek;
+mod repeat;
+mod splice;
+mod whole;
+
+pub use catalogue::catalogue;
+pub use error::from_answer;
+pub use passage::{Passage, PassageSettings};
+pub use peek::peek;
+pub use splice::with_model;
+pub use whole::whole;

@@ -1,0 +1,113 @@
+//! Replaces values in a JSON text and leaves every other byte as it was.
+
+use std::ops::Range;
+
+use serde_json::value::RawValue;
+
+use crate::protocol::anthropic::request::asked_model;
+use crate::protocol::json_text;
+
+/// Values of one JSON text that are to be replaced.
+pub(super) struct Splice<'a> {
+    text: &'a [u8],
+    changes: Vec<(Range<usize>, Vec<u8>)>,
+}
+
+impl<'a> Splice<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Replaces a value that was read from the text.
+    pub(super) fn replace(&mut self, value: &RawValue, by: impl Into<Vec<u8>>) {
+        let place = self.place(value);
+        self.changes.push((place, by.into()));
+    }
+
+    /// Replaces a string that was read from the text.
+    pub(super) fn replace_string(&mut self, value: &RawValue, by: &str) {
+        self.replace(value, quoted(by));
+    }
+
+    /// The text with its changes; `None` when there are none.
+    pub(super) fn done(mut self) -> Option<Vec<u8>> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        self.changes.sort_by_key(|(place, _)| place.start);
+        let mut out = Vec::with_capacity(self.text.len() + 64);
+        let mut at = 0;
+        for (place, by) in &self.changes {
+            out.extend_from_slice(self.text.get(at..place.start).unwrap_or_default());
+            out.extend_from_slice(by);
+            at = place.end;
+        }
+        out.extend_from_slice(self.text.get(at..).unwrap_or_default());
+        Some(out)
+    }
+
+    /// Where a value stands that borrows from the text.
+    fn place(&self, value: &RawValue) -> Range<usize> {
+        let value = value.get();
+        let start = value
+            .as_ptr()
+            .addr()
+            .wrapping_sub(self.text.as_ptr().addr());
+        start..start.wrapping_add(value.len())
+    }
+}
+
+/// A body with another model's name in the place of its own; `None` when it is that name already.
+#[must_use]
+pub fn with_model(body: &str, model: &str) -> Option<Vec<u8>> {
+    let asked = asked_model(body)?;
+    if asked.name == model {
+        return None;
+    }
+    let (before, after) = (body.get(..asked.place.start)?, body.get(asked.place.end..)?);
+    Some([before.as_bytes(), &quoted(model), after.as_bytes()].concat())
+}
+
+fn quoted(text: &str) -> Vec<u8> {
+    let mut out = vec![b'"'];
+    json_text::escape(text, &mut out);
+    out.push(b'"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_models_name_changes() {
+        let body = "{ \"x\": [1, 2.50], \"model\" : \"opus\",\n\"y\":\"\\u00e9\" }";
+        let spliced = with_model(body, "anthropic/claude-opus-5.5").unwrap();
+        let expected = body.replace("\"opus\"", "\"anthropic/claude-opus-5.5\"");
+        assert_eq!(String::from_utf8(spliced).unwrap(), expected);
+        assert_eq!(with_model(body, "opus"), None);
+        assert_eq!(with_model("{}", "opus"), None);
+    }
+
+    #[test]
+    fn values_are_replaced_where_they_stand() {
+        #[derive(serde::Deserialize)]
+        struct Pair<'a> {
+            #[serde(borrow)]
+            a: &'a RawValue,
+            #[serde(borrow)]
+            b: &'a RawValue,
+        }
+        let text = br#"{"b": 1,"c":"1", "a":"x"}"#;
+        let pair: Pair<'_> = serde_json::from_slice(text).unwrap();
+        let mut splice = Splice::new(text);
+        splice.replace_string(pair.a, "\"");
+        splice.replace(pair.b, "22");
+        let done = String::from_utf8(splice.done().unwrap()).unwrap();
+        assert_eq!(done, r#"{"b": 22,"c":"1", "a":"\""}"#);
+        assert_eq!(Splice::new(text).done(), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! `[models]`: what names mean, and where each model is.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// `[models]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    /// OpenRouter's `provider` object as JSON, or nothing.
+    pub provider: String,
+    /// Names that people type, and the model each stands for.
+    pub aliases: BTreeMap<String, String>,
+    /// Where a model is and in which lane its requests go; the first that fits counts.
+    pub rules: Vec<Rule>,
+}
+
+/// One of `[[models.rules]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// A model's name; `*` stands for anything.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// A name of `[upstreams]`.
+    #[serde(default = "openrouter")]
+    pub upstream: String,
+    /// How requests go there; by default as the upstream's kind wants it.
+    #[serde(default)]
+    pub lane: Option<Lane>,
+    /// The model's name for the upstream; by default as matched.
+    #[serde(default)]
+    pub send: Option<String>,
+}
+
+/// How requests go to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Translated to chat completions.
+    Chat,
+    /// As they are, to its own Messages endpoint.
+    Native,
+}
+
+fn openrouter() -> String {
+    super::upstreams::OPENROUTER.to_owned()
+}

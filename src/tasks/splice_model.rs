@@ -1,0 +1,65 @@
+//! `splice_model`: the client's body as it is, with the model's name as the upstream knows it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::build_request::{Envelope, UpstreamRequest};
+use super::client_request::{ClientRequest, shared_bytes};
+use super::map_model::MappedModel;
+use super::validate::ValidRequest;
+use crate::engine::{Cx, Task, TaskError};
+use crate::facts;
+use crate::protocol::native::with_model;
+use crate::upstream::{Api, Kind};
+
+/// Passes the body on. Bytes are copied only when the name differs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpliceModel {}
+
+impl Task for SpliceModel {
+    const NAME: &'static str = "splice_model";
+    const ABOUT: &'static str =
+        "Puts the upstream's name of the model into the body and leaves the rest";
+    type Input = (Arc<ClientRequest>, Arc<ValidRequest>, Arc<MappedModel>);
+    type Output = UpstreamRequest;
+
+    async fn run(
+        &self,
+        (client, valid, model): Self::Input,
+        cx: &Cx,
+    ) -> Result<UpstreamRequest, TaskError> {
+        let request = valid.request.get();
+        let text = valid.request.backing_cart();
+        let body = match with_model(text, &model.target.id) {
+            Some(body) => Bytes::from(body),
+            None => shared_bytes(text),
+        };
+        if let Ok(limit @ 1..) = i64::try_from(request.max_tokens) {
+            cx.fact(facts::MAX_TOKENS, limit);
+        }
+        cx.payload(facts::payload::UPSTREAM_REQUEST, body.clone());
+        let mut headers = client.passed_headers.clone();
+        if model.upstream.client.kind() == Kind::OpenRouter
+            && let Some(session) = valid.sticky_key()
+        {
+            // The body stays untouched, so the session goes beside it.
+            headers.push(("x-session-id".to_owned(), session));
+        }
+        Ok(UpstreamRequest {
+            bytes: body.len(),
+            body,
+            stream: request.stream,
+            notes: Vec::new(),
+            envelope: Envelope {
+                api: Api::Messages,
+                headers,
+                query: client.query.clone(),
+            },
+            built: Instant::now(),
+        })
+    }
+}

@@ -1,0 +1,425 @@
+//! All upstreams, and which model is where: names, rules, lanes.
+//!
+//! A name is first replaced by what its alias stands for. The first rule that fits then says upstream and lane; it may
+//! fit the name as it is (`local/qwen3`, `claude-opus-4-5`) or the id under which OpenRouter lists it
+//! (`anthropic/claude-opus-4.5`). What no rule fits goes to the first upstream in the chat lane, by its id there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::client::{Client, Kind};
+use super::models::Models;
+use crate::protocol::anthropic::request::InvalidRequest;
+use crate::protocol::openrouter::catalogue::{Catalogue, Entry};
+use crate::protocol::translate::model::{DISCOVERY_PREFIX, Target, meant, resolve};
+
+/// An upstream: how it is spoken to and what models it has.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The way there.
+    pub client: Client,
+    /// Its models.
+    pub models: Models,
+}
+
+impl Upstream {
+    /// An upstream whose catalogue has not come yet.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        let models = Models::default();
+        Self { client, models }
+    }
+
+    /// Its name in the settings.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.client.name()
+    }
+
+    /// One of its models, with what its catalogue says of it.
+    #[must_use]
+    pub fn target(&self, id: &str) -> Target {
+        let target = self.models.target(id);
+        Target {
+            dialect: self.client.dialect(),
+            ..target
+        }
+    }
+}
+
+/// How a request goes to an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lane {
+    /// Translated to chat completions.
+    #[default]
+    Chat,
+    /// As it is, to a Messages endpoint.
+    Native,
+}
+
+impl Lane {
+    /// The word for it in the settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Native => "native",
+        }
+    }
+}
+
+/// Where models of a name are.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// What the name is like.
+    pub pattern: Pattern,
+    /// Where it is.
+    pub upstream: Arc<Upstream>,
+    /// How requests go there.
+    pub lane: Lane,
+    /// Its name there; as it matched when absent.
+    pub send: Option<Pattern>,
+}
+
+/// A text with at most one star, which stands for anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    before: String,
+    after: Option<String>,
+}
+
+impl From<&str> for Pattern {
+    fn from(text: &str) -> Self {
+        match text.split_once('*') {
+            Some((before, after)) => Self {
+                before: before.to_owned(),
+                after: Some(after.to_owned()),
+            },
+            None => Self {
+                before: text.to_owned(),
+                after: None,
+            },
+        }
+    }
+}
+
+impl Pattern {
+    /// What the star stands for in a text that fits; nothing where there is no star.
+    #[must_use]
+    pub fn star<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let rest = text.strip_prefix(self.before.as_str())?;
+        match &self.after {
+            Some(after) => rest.strip_suffix(after.as_str()),
+            None => rest.is_empty().then_some(rest),
+        }
+    }
+
+    /// The text in which the star stands for `star`.
+    #[must_use]
+    pub fn with_star(&self, star: &str) -> String {
+        match &self.after {
+            Some(after) => [&self.before, star, after].concat(),
+            None => self.before.clone(),
+        }
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// To whom.
+    pub upstream: Arc<Upstream>,
+    /// How.
+    pub lane: Lane,
+    /// The model's name there.
+    pub id: String,
+}
+
+/// All upstreams and the rules between them.
+#[derive(Debug)]
+pub struct Upstreams {
+    first: Arc<Upstream>,
+    others: Vec<Arc<Upstream>>,
+    rules: Vec<Rule>,
+    aliases: BTreeMap<String, String>,
+}
+
+impl Upstreams {
+    /// `first` takes what no rule fits.
+    #[must_use]
+    pub fn new(
+        first: Arc<Upstream>,
+        others: Vec<Arc<Upstream>>,
+        rules: Vec<Rule>,
+        aliases: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            first,
+            others,
+            rules,
+            aliases,
+        }
+    }
+
+    /// All of them; the one that takes what no rule fits comes first.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Where a request for a model goes.
+    ///
+    /// # Errors
+    /// When the name is none that Dagway knows: another model than the one asked for is never taken silently.
+    pub fn route(&self, asked: &str) -> Result<Route, InvalidRequest> {
+        let name = meant(asked, &self.aliases);
+        let id = resolve(name, &BTreeMap::new());
+        let bare = name.strip_prefix(DISCOVERY_PREFIX).unwrap_or(name);
+        let by_rule = self.rules.iter().find_map(|rule| {
+            let listed = id.as_deref().ok();
+            [Some(bare), listed].into_iter().flatten().find_map(|name| {
+                let star = rule.pattern.star(name)?;
+                let sent = match (&rule.send, rule.upstream.client.kind()) {
+                    (Some(send), _) => send.with_star(star),
+                    (None, Kind::OpenRouter) => listed?.to_owned(),
+                    (None, Kind::OpenAi | Kind::Anthropic) => name.to_owned(),
+                };
+                Some(Route {
+                    upstream: Arc::clone(&rule.upstream),
+                    lane: rule.lane,
+                    id: sent,
+                })
+            })
+        });
+        match (by_rule, id) {
+            (Some(route), _) => Ok(route),
+            (None, Ok(id)) => Ok(Route {
+                upstream: Arc::clone(&self.first),
+                lane: Lane::Chat,
+                id,
+            }),
+            (None, Err(_)) => Err(match resolve(asked, &self.aliases) {
+                Err(refused) => refused,
+                Ok(_) => {
+                    InvalidRequest::at("model", format!("`{asked}` is no model that Dagway knows"))
+                }
+            }),
+        }
+    }
+
+    /// The lane of a request for a model; what cannot be routed is refused in the chat lane.
+    #[must_use]
+    pub fn lane(&self, asked: &str) -> Lane {
+        self.route(asked).map_or(Lane::Chat, |route| route.lane)
+    }
+
+    /// The models of all upstreams, each under the name by which it can be asked for; `None` before any has come.
+    #[must_use]
+    pub fn catalogue(&self) -> Option<Arc<Catalogue>> {
+        if self.others.is_empty() {
+            return self.first.models.catalogue();
+        }
+        let known: Vec<_> = self
+            .all()
+            .filter_map(|upstream| Some((upstream, upstream.models.catalogue()?)))
+            .collect();
+        if known.is_empty() {
+            return None;
+        }
+        let entries = known.iter().flat_map(|(upstream, catalogue)| {
+            catalogue
+                .entries()
+                .iter()
+                .filter_map(|entry| self.listed(upstream, entry))
+        });
+        Some(Arc::new(Catalogue::new(entries.collect())))
+    }
+
+    /// The merged catalogue, waiting for the first fetches at most `within`.
+    pub async fn wait(&self, within: Duration) -> Option<Arc<Catalogue>> {
+        join_all(self.all().map(|upstream| upstream.models.wait(within))).await;
+        self.catalogue()
+    }
+
+    /// Keeps all catalogues fresh, for ever.
+    pub async fn keep_fresh(&self, every: Duration) {
+        join_all(
+            self.all()
+                .map(|upstream| upstream.models.keep_fresh(&upstream.client, every)),
+        )
+        .await;
+    }
+
+    /// A model under the name that leads to it; `None` when no name does.
+    fn listed(&self, upstream: &Arc<Upstream>, entry: &Entry) -> Option<Entry> {
+        let by_rule = self
+            .rules
+            .iter()
+            .filter(|rule| Arc::ptr_eq(&rule.upstream, upstream))
+            .filter_map(|rule| match &rule.send {
+                Some(send) => Some(rule.pattern.with_star(send.star(&entry.id)?)),
+                None => Some(entry.id.clone()),
+            });
+        let leads_there = |name: &String| {
+            self.route(name)
+                .is_ok_and(|route| Arc::ptr_eq(&route.upstream, upstream) && route.id == entry.id)
+        };
+        let id = by_rule.chain([entry.id.clone()]).find(leads_there)?;
+        Some(Entry {
+            id,
+            ..entry.clone()
+        })
+    }
+}
+
+impl Kind {
+    /// The lane of a rule that names none.
+    #[must_use]
+    pub fn usual_lane(self) -> Lane {
+        match self {
+            Self::OpenRouter | Self::OpenAi => Lane::Chat,
+            Self::Anthropic => Lane::Native,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::super::client::Config;
+    use super::*;
+    use crate::protocol::translate::dialect::Dialect;
+
+    fn upstream(name: &str, kind: Kind) -> Arc<Upstream> {
+        let client = Client::new(&Config {
+            name: name.to_owned(),
+            kind,
+            base_url: format!("http://{name}.test/v1"),
+            key: SecretString::from(""),
+            headers: Vec::new(),
+            dialect: Dialect::OPENROUTER,
+            connect_timeout: Duration::from_secs(1),
+            early_error_wait: Duration::from_secs(1),
+        });
+        Arc::new(Upstream::new(client.unwrap()))
+    }
+
+    fn upstreams() -> Upstreams {
+        let openrouter = upstream("openrouter", Kind::OpenRouter);
+        let local = upstream("local", Kind::OpenAi);
+        let anthropic = upstream("anthropic", Kind::Anthropic);
+        let rule = |pattern: &str, upstream: &Arc<Upstream>, lane, send: Option<&str>| Rule {
+            pattern: Pattern::from(pattern),
+            upstream: Arc::clone(upstream),
+            lane,
+            send: send.map(Pattern::from),
+        };
+        let rules = vec![
+            rule("local/*", &local, Lane::Chat, Some("*")),
+            rule("tiny", &local, Lane::Chat, Some("tiny-model:1b")),
+            rule("claude-opus-*", &anthropic, Lane::Native, None),
+            rule("claude-3-*", &anthropic, Lane::Native, Some("claude-3-*")),
+            rule("claude-haiku-*", &openrouter, Lane::Chat, None),
+            rule("anthropic/*", &openrouter, Lane::Native, None),
+            rule("nobody*", &openrouter, Lane::Native, None),
+        ];
+        let aliases = [
+            ("fast", "local/qwen3"),
+            ("sonnet", "anthropic/claude-sonnet-5.5"),
+        ];
+        let aliases = aliases.map(|(name, meant)| (name.to_owned(), meant.to_owned()));
+        Upstreams::new(openrouter, vec![local, anthropic], rules, aliases.into())
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_says_where_and_how() {
+        let upstreams = upstreams();
+        for (asked, expected) in [
+            ("local/qwen3", ("local", Lane::Chat, "qwen3")),
+            ("local/a/b:c", ("local", Lane::Chat, "a/b:c")),
+            ("anthropic-or/local/qwen3", ("local", Lane::Chat, "qwen3")),
+            ("fast", ("local", Lane::Chat, "qwen3")),
+            ("tiny", ("local", Lane::Chat, "tiny-model:1b")),
+            (
+                "sonnet",
+                ("openrouter", Lane::Native, "anthropic/claude-sonnet-5.5"),
+            ),
+            (
+                "claude-sonnet-4-5[1m]",
+                ("openrouter", Lane::Native, "anthropic/claude-sonnet-4.5"),
+            ),
+            (
+                "claude-3-5-haiku-20241022",
+                ("anthropic", Lane::Native, "claude-3-5-haiku-20241022"),
+            ),
+            (
+                "claude-haiku-5-5",
+                ("openrouter", Lane::Chat, "anthropic/claude-haiku-5.5"),
+            ),
+            ("openai/gpt-5", ("openrouter", Lane::Chat, "openai/gpt-5")),
+        ] {
+            let route = upstreams.route(asked).unwrap();
+            assert_eq!(
+                (route.upstream.name(), route.lane, route.id.as_str()),
+                expected,
+                "{asked}"
+            );
+        }
+        assert!(upstreams.route("gpt-5").is_err());
+        assert!(
+            upstreams.route("nobody-knows").is_err(),
+            "OpenRouter has no such names"
+        );
+        assert_eq!(upstreams.lane("gpt-5"), Lane::Chat);
+    }
+
+    #[test]
+    fn an_absent_send_is_the_name_that_matched() {
+        let route = upstreams().route("claude-opus-4-5-20251101").unwrap();
+        assert_eq!(
+            (route.upstream.name(), route.id.as_str()),
+            ("anthropic", "claude-opus-4-5-20251101")
+        );
+    }
+
+    #[test]
+    fn models_are_listed_under_the_name_that_leads_to_them() {
+        let upstreams = upstreams();
+        let all: Vec<_> = upstreams.all().cloned().collect();
+        let listed = |upstream: usize, id: &str| {
+            let entry = Entry {
+                id: id.to_owned(),
+                ..Entry::default()
+            };
+            upstreams
+                .listed(&all[upstream], &entry)
+                .map(|entry| entry.id)
+        };
+        assert_eq!(listed(0, "openai/gpt-5").as_deref(), Some("openai/gpt-5"));
+        assert_eq!(listed(1, "qwen3").as_deref(), Some("local/qwen3"));
+        assert_eq!(
+            listed(1, "tiny-model:1b").as_deref(),
+            Some("local/tiny-model:1b")
+        );
+        assert_eq!(
+            listed(2, "claude-opus-4-5").as_deref(),
+            Some("claude-opus-4-5")
+        );
+        assert_eq!(listed(2, "claude-sonnet-4-5"), None, "no rule leads there");
+        assert_eq!(listed(0, "local/x"), None, "a rule takes it away");
+    }
+
+    #[test]
+    fn a_star_stands_for_what_is_between() {
+        let pattern = Pattern::from("a*z");
+        assert_eq!(pattern.star("abcz"), Some("bc"));
+        assert_eq!(pattern.star("az"), Some(""));
+        assert_eq!(pattern.star("a"), None);
+        assert_eq!(pattern.with_star("-"), "a-z");
+        assert_eq!(Pattern::from("x").star("x"), Some(""));
+        assert_eq!(Pattern::from("x").star("xy"), None);
+    }
+}

@@ -1,0 +1,280 @@
+//! The native lane: bodies and headers pass untouched, and the run still knows all that happened.
+
+use std::time::Duration;
+
+use dagway::settings::{Lane, Rule, Settings};
+use dagway::simulator::{Answer, End, Script, Seen, Turn};
+use serde_json::{Value, json};
+
+use crate::support::{Got, TestApp, ask, ask_whole, block_on, read};
+
+/// The rule of the defaults, which the other tests leave out.
+pub(crate) fn native(settings: &mut Settings) {
+    settings.models.rules = vec![Rule {
+        pattern: "anthropic/*".to_owned(),
+        upstream: "openrouter".to_owned(),
+        lane: Some(Lane::Native),
+        send: None,
+    }];
+}
+
+fn arrived(app: &TestApp) -> Seen {
+    let requests = app.simulator.requests();
+    let seen = requests.into_iter().rfind(|seen| seen.method == "POST");
+    seen.expect("a request arrived upstream")
+}
+
+#[test]
+fn a_body_and_its_headers_pass_untouched_but_for_the_models_name() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let body = r#"{ "model" : "claude-sonnet-5-5","max_tokens":100, "brand_new": [1,  2],
+            "mcp_servers":[], "stream":false, "messages":[{"role":"user","content":"h\u00e9llo"}] }"#;
+        app.script(Script::new().then(Turn::text("Passed.")));
+        let request = app
+            .http
+            .post(app.url("/v1/messages?beta=true"))
+            .header("anthropic-version", "2023-06-01")
+            .header("anthropic-beta", "one-2026-01-01,two-2026-01-01")
+            .header("x-claude-code-session-id", "the-session")
+            .header("x-api-key", "the-clients-own")
+            .body(body);
+        let got = read(request.send().await.unwrap()).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        let seen = arrived(&app);
+        assert_eq!(seen.path, "/api/v1/messages");
+        assert_eq!(
+            seen.header("anthropic-beta"),
+            Some("one-2026-01-01,two-2026-01-01")
+        );
+        assert_eq!(seen.header("anthropic-version"), Some("2023-06-01"));
+        assert_eq!(seen.header("authorization"), Some("Bearer sk-or-test"));
+        assert_eq!(
+            seen.header("x-api-key"),
+            None,
+            "the client's key is Dagway's alone"
+        );
+        assert_eq!(seen.header("x-session-id"), Some("the-session"));
+        let run = got.run();
+        app.ended_run(&run).await;
+        let sent = app
+            .get(&format!("/api/runs/{run}/payloads/upstream.request"))
+            .await;
+        let expected = body.replace("claude-sonnet-5-5", "anthropic/claude-sonnet-5.5");
+        assert_eq!(sent.body, expected, "byte for byte");
+        let message = got.json();
+        assert_eq!(
+            message["model"], "claude-sonnet-5-5",
+            "what was replaced is put back"
+        );
+        assert!(message["id"].as_str().unwrap().starts_with("msg_"));
+        app.stop().await;
+    });
+}
+
+fn thinking(text: &str) -> Value {
+    let mut body = ask(text);
+    body["thinking"] = json!({ "type": "adaptive" });
+    body["tools"] = json!([{ "name": "Bash", "input_schema": { "type": "object" } }]);
+    body
+}
+
+async fn native_messages(app: &TestApp, body: &Value) -> Got {
+    let request = app
+        .http
+        .post(app.url("/v1/messages"))
+        .header("anthropic-version", "2023-06-01")
+        .body(body.to_string());
+    read(request.send().await.unwrap()).await
+}
+
+#[test]
+fn a_stream_passes_without_what_breaks_sdks_and_the_run_knows_its_figures() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let turn = Turn::tool("Bash", json!({ "command": "ls" })).thinking("A look.");
+        app.script(Script::new().then(Turn {
+            text: "Looking.".to_owned(),
+            ..turn
+        }));
+        let got = native_messages(&app, &thinking("list")).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        assert_eq!(
+            got.header("content-type"),
+            "text/event-stream; charset=utf-8"
+        );
+        let events = got.events();
+        assert!(
+            !got.body.contains("[DONE]") && !got.body.contains("openrouter.reasoning"),
+            "{}",
+            got.body
+        );
+        assert_eq!(events.last().unwrap().0, "message_stop");
+        let start = &events[0].1["message"];
+        assert!(
+            start["usage"]["input_tokens"].as_u64().unwrap() > 0,
+            "{start}"
+        );
+        let kinds: Vec<&str> = events
+            .iter()
+            .filter_map(|(_, event)| event["content_block"]["type"].as_str())
+            .collect();
+        assert_eq!(kinds, ["thinking", "text", "tool_use"]);
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(
+            (&run["workflow"], &run["state"]),
+            (&json!("native"), &json!("Completed"))
+        );
+        let facts = &run["facts"];
+        let used = &events
+            .iter()
+            .find(|(name, _)| name == "message_delta")
+            .unwrap()
+            .1["usage"];
+        assert_eq!(facts["gen_ai.usage.output_tokens"], used["output_tokens"]);
+        assert_eq!(facts["gen_ai.response.finish_reasons"], "tool_use");
+        assert_eq!(facts["dagway.cost_usd"], used["cost"]);
+        assert_eq!(facts["gen_ai.request.model"], "anthropic/claude-sonnet-5.5");
+        assert!(
+            facts["gen_ai.response.time_to_first_chunk"].is_number(),
+            "{facts}"
+        );
+        let logged = run["steps"].to_string();
+        assert!(logged.contains("log_usage"), "{logged}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_conversation_with_signed_thoughts_goes_round() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let first = Turn::tool("Bash", json!({ "command": "ls" })).thinking("A look.");
+        app.script(Script::new().then(first).then(Turn::text("Done.")));
+        let mut body = thinking("list");
+        body["stream"] = false.into();
+        let answer = native_messages(&app, &body).await.json();
+        let content = answer["content"].clone();
+        assert_eq!(
+            content.as_array().unwrap().len(),
+            2,
+            "the repeated thought is left out: {answer}"
+        );
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({ "role": "assistant", "content": content }));
+        messages.push(json!({ "role": "user", "content": [
+            { "type": "tool_result", "tool_use_id": content[1]["id"], "content": "README" }] }));
+        let second = native_messages(&app, &body).await;
+        assert_eq!(second.status, 200, "{}", second.body);
+        assert_eq!(second.json()["content"][0]["text"], "Done.");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn errors_pass_word_for_word_and_are_retried_by_the_same_rules() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            native(settings);
+            settings.log.filter = "off".to_owned();
+        })
+        .await;
+        let refusal = "prompt is too long: 9 tokens > 8 maximum";
+        app.script(Script::new().then(Answer::native_error(400, refusal)));
+        let got = native_messages(&app, &ask("hello")).await;
+        assert_eq!(got.status, 400);
+        let expected = json!({ "type": "error", "error": { "type": "invalid_request_error", "message": refusal }, "request_id": "req_simulated" });
+        assert_eq!(got.json(), expected);
+        assert_eq!(got.header("x-should-retry"), "false");
+        app.script(
+            Script::new()
+                .then(Answer::native_error(529, "Overloaded"))
+                .then(Answer::native_error(429, "Slow down").with_header("retry-after", "0"))
+                .then(Turn::text("At last.")),
+        );
+        let got = native_messages(&app, &ask("hello")).await;
+        assert_eq!((got.status, got.text().as_str()), (200, "At last."));
+        let run = app.ended_run(&got.run()).await;
+        let attempts = run["steps"].to_string();
+        assert!(attempts.contains("Slow down"), "{attempts}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn an_error_at_the_beginning_of_a_stream_is_retried_and_one_in_its_midst_passes() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            native(settings);
+            settings.log.filter = "off".to_owned();
+        })
+        .await;
+        let error =
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+        let early = Answer::data_lines(&[error], End::Clean);
+        app.script(Script::new().then(early).then(Turn::text("Second try.")));
+        let got = native_messages(&app, &ask("hello")).await;
+        assert_eq!((got.status, got.text().as_str()), (200, "Second try."));
+        let late = serde_json::from_value::<Turn>(
+            json!({ "text": "Half of it is there", "break": { "after": 4, "code": 529, "message": "gone" } }),
+        );
+        app.script(Script::new().then(late.unwrap()));
+        let got = native_messages(&app, &ask("hello")).await;
+        let events = got.events();
+        let (name, last) = events.last().unwrap();
+        assert_eq!(
+            (name.as_str(), &last["error"]["type"]),
+            ("error", &json!("overloaded_error"))
+        );
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["state"], "Failed", "{run}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn silence_and_breaks_end_as_in_the_chat_lane() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            native(settings);
+            settings.log.filter = "off".to_owned();
+            settings.server.ping_after = Duration::from_millis(50);
+            settings.upstream.idle_timeout = Duration::from_millis(400);
+        })
+        .await;
+        for (kind, said) in [
+            ("hang", "sent nothing"),
+            ("cut", "connection"),
+            ("close", "closed the stream"),
+        ] {
+            let turn =
+                json!({ "text": "Half of it is there", "break": { "after": 5, "kind": kind } });
+            app.script(Script::new().then(serde_json::from_value::<Turn>(turn).unwrap()));
+            let got = native_messages(&app, &ask("hello")).await;
+            let events = got.events();
+            let (name, last) = events.last().unwrap();
+            let message = last["error"]["message"].as_str().unwrap_or_default();
+            assert!(name == "error" && message.contains(said), "{kind}: {last}");
+            assert_eq!(
+                kind == "hang",
+                events.iter().filter(|(name, _)| name == "ping").count() > 1
+            );
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn models_that_are_not_claude_are_translated_all_the_same() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let mut body = ask_whole("hello");
+        body["model"] = "openai/gpt-5".into();
+        let got = app.messages(&body).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        assert!(arrived(&app).path.ends_with("/chat/completions"));
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["workflow"], "messages");
+        app.stop().await;
+    });
+}
