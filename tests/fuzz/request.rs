@@ -118,12 +118,12 @@ fn shown(thing: &impl serde::Serialize) -> Result<(), String> {
 }
 
 /// Reads JSON; nothing is read of a text whose only fault is that this reader has no such number.
-fn read(text: &[u8]) -> serde_json::Result<Value> {
+fn read(text: &[u8]) -> serde_json::Result<Option<Value>> {
     match serde_json::from_slice(text) {
         Err(error) if error.to_string().starts_with("number out of range") => {
-            serde_json::from_slice::<serde::de::IgnoredAny>(text).map(|_| Value::Null)
+            serde_json::from_slice::<serde::de::IgnoredAny>(text).map(|_| None)
         }
-        read => read,
+        read => read.map(Some),
     }
 }
 
@@ -137,11 +137,11 @@ fn sent_to(
         Ok(built) => built,
         Err(refused) => return refusal(&refused),
     };
-    let body: Value = read(&built.body)
+    let body = read(&built.body)
         .map_err(|error| format!("{error} in {}", String::from_utf8_lossy(&built.body)))?;
-    if body.is_null() {
+    let Some(body) = body else {
         return Ok("huge".to_owned());
-    }
+    };
     holds_together(&body).map_err(|fault| format!("{fault} in {body}"))?;
     let keys: Vec<&String> = body
         .as_object()
@@ -207,9 +207,9 @@ fn checked_call<'a>(call: &'a Value, ids: &mut HashSet<&'a str>) -> Result<&'a s
     let arguments = call["function"]["arguments"]
         .as_str()
         .ok_or("a call without arguments")?;
-    let arguments: Value =
+    let arguments =
         read(arguments.as_bytes()).map_err(|error| format!("{error} in the arguments of {id}"))?;
-    if !arguments.is_object() && !arguments.is_null() {
+    if arguments.is_some_and(|arguments| !arguments.is_object()) {
         return Err(format!("the arguments of {id} are no object"));
     }
     Ok(id)
