@@ -61,10 +61,7 @@ impl Task for Validate {
             cx.fact(facts::USER_AGENT, agent.as_str());
         }
         let text = input.text.clone().ok_or_else(|| {
-            TaskError::client(InvalidRequest {
-                path: "body".to_owned(),
-                message: "the body is not UTF-8 text".to_owned(),
-            })
+            TaskError::client(InvalidRequest::at("body", "the body is not UTF-8 text"))
         })?;
         let text = with_whole_characters(text, cx);
         let request = Yoke::try_attach_to_cart(text, |text: &String| match self.endpoint {
