@@ -20,7 +20,7 @@ async fn the_python_sdk_finds_the_api_it_was_made_for() {
 async fn what_the_python_sdk_builds_on_top_works() {
     let stage = Stage::start().await;
     python(&stage, "python/high_level.py").await;
-    those_who_left_were_noticed(&stage, 2).await;
+    those_who_left_were_noticed(&stage).await;
     stage.close().await;
 }
 
@@ -35,7 +35,7 @@ async fn the_typescript_sdk_finds_the_api_it_was_made_for() {
 async fn what_the_typescript_sdk_builds_on_top_works() {
     let stage = Stage::start().await;
     typescript(&stage, "node/high_level.mjs").await;
-    those_who_left_were_noticed(&stage, 3).await;
+    those_who_left_were_noticed(&stage).await;
     stage.close().await;
 }
 
@@ -68,23 +68,23 @@ async fn passes(stage: &Stage, program: &Path, script: &str, variables: &[(&str,
 }
 
 /// The upstream stops working for clients that hung up, and their runs say what became of them.
-async fn those_who_left_were_noticed(stage: &Stage, count: usize) {
+async fn those_who_left_were_noticed(stage: &Stage) {
     let left = |stage: &Stage| {
-        let seen = stage.completions();
-        let endless = seen.iter().filter(|seen| {
+        let seen = stage.completions().into_iter().filter(|seen| {
             let asked = seen.body["messages"].to_string();
             asked.contains("On and on and on.") || asked.contains("Never said.")
         });
-        endless.map(|seen| seen.hung_up).collect::<Vec<bool>>()
+        seen.map(|seen| seen.hung_up).collect::<Vec<bool>>()
     };
     stage
         .until("the upstream is freed", |stage| {
-            left(stage) == vec![true; count]
+            let left = left(stage);
+            !left.is_empty() && left.iter().all(|hung_up| *hung_up)
         })
         .await;
     let cancelled = stage.get("/api/runs?state=cancelled&limit=100").await;
-    let runs = cancelled["runs"].as_array().map(Vec::len);
-    assert_eq!(runs, Some(count), "{cancelled:#}");
+    let runs = cancelled["runs"].as_array().map_or(0, Vec::len);
+    assert!(runs >= left(stage).len(), "{cancelled:#}");
 }
 
 #[tokio::test]
