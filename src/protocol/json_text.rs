@@ -139,6 +139,19 @@ fn is_low(unit: u16) -> bool {
     (0xdc00..0xe000).contains(&unit)
 }
 
+/// Gives a JSON text in which no string holds half a character, because what parses it next may refuse the whole of it.
+#[must_use]
+pub fn whole_characters(json: &str) -> Cow<'_, str> {
+    let bytes = json.as_bytes();
+    let may_have_halves =
+        memmem::find(bytes, b"\\ud").is_some() || memmem::find(bytes, b"\\uD").is_some();
+    if may_have_halves {
+        Mender::default().mend(json)
+    } else {
+        Cow::Borrowed(json)
+    }
+}
+
 /// Puts halves of characters together that arrived in neighbouring pieces.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mender {
@@ -236,6 +249,18 @@ mod tests {
         );
         assert_eq!(mended(&["x\\ud83d"]), "x\\ufffd");
         assert_eq!(mended(&["\\ude00\\ud83d"]), "\\ufffd\\ufffd");
+    }
+
+    #[test]
+    fn a_document_keeps_its_characters_and_loses_its_halves() {
+        let whole = r#"{"a":"\ud83d\ude00 \\ud800","b":["\u00e4"]}"#;
+        assert_eq!(whole_characters(whole), whole);
+        let halves = r#"{"a\ud83d":"\uDE00","b":"\ud83d"}"#;
+        assert_eq!(
+            whole_characters(halves),
+            r#"{"a\ufffd":"\ufffd","b":"\ufffd"}"#
+        );
+        assert!(matches!(whole_characters("{}"), Cow::Borrowed(_)));
     }
 
     #[test]

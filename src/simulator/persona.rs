@@ -11,9 +11,21 @@ use super::stories;
 
 /// What the model says now.
 pub(super) fn answer(conversation: &Conversation<'_>) -> Cue {
-    directive::cue(conversation)
+    compaction(conversation)
+        .or_else(|| directive::cue(conversation))
         .or_else(|| stories::cue(conversation))
         .unwrap_or_else(|| Cue::new(improvise(conversation), conversation, "improvised"))
+}
+
+/// Claude Code asks for a summary of a conversation that has become too long; whatever was directed before is no answer.
+fn compaction(conversation: &Conversation<'_>) -> Option<Cue> {
+    let last = conversation.messages.last()?;
+    let asks = role(last) == "user"
+        && texts(last)
+            .iter()
+            .any(|text| text.contains("<summary>") && text.contains("Do NOT call any tools"));
+    let summary = "<analysis>It was simulated.</analysis>\n<summary>A simulated conversation took place.</summary>";
+    asks.then(|| Cue::new(Turn::text(summary), conversation, "compaction"))
 }
 
 fn improvise(conversation: &Conversation<'_>) -> Turn {
@@ -193,6 +205,19 @@ mod tests {
         let call = turn.tools.first().expect("it calls the tool");
         assert_eq!(call.name, "greet");
         assert_eq!(call.args, json!({ "who": "simulated" }));
+    }
+
+    #[test]
+    fn a_conversation_that_is_compacted_gets_a_summary_whatever_was_directed() {
+        let turn = answer_to(&json!({
+            "model": "openai/gpt-5",
+            "messages": [
+                { "role": "user", "content": "SIM[{\"turns\":[{\"text\":\"one\"},{\"text\":\"two\"}]}]" },
+                { "role": "assistant", "content": "one" },
+                { "role": "user", "content": "Do NOT call any tools. Respond with a <summary> block." },
+            ],
+        }));
+        assert!(turn.text.contains("</summary>"), "{}", turn.text);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use serde::ser::{Serialize, Serializer};
 use yoke::Yoke;
 
 use super::client_request::ClientRequest;
-use crate::engine::{Artifact, Cx, Task, TaskError};
+use crate::engine::{Artifact, Cx, Level, Task, TaskError};
 use crate::facts;
 use crate::protocol::anthropic::request::{InvalidRequest, Request};
+use crate::protocol::json_text::whole_characters;
 
 /// Parses the body once, into types that borrow from it.
 #[derive(Debug, Default, Deserialize)]
@@ -77,11 +78,9 @@ impl Task for Validate {
             cx.fact(facts::USER_AGENT, agent.as_str());
         }
         let text = input.text.clone().ok_or_else(|| {
-            TaskError::client(InvalidRequest {
-                path: "body".to_owned(),
-                message: "the body is not UTF-8 text".to_owned(),
-            })
+            TaskError::client(InvalidRequest::at("body", "the body is not UTF-8 text"))
         })?;
+        let text = with_whole_characters(text, cx);
         let request = Yoke::try_attach_to_cart(text, |text: &String| match self.endpoint {
             Endpoint::Messages => Request::parse(text),
             Endpoint::CountTokens => Request::parse_for_count(text),
@@ -106,4 +105,15 @@ impl Task for Validate {
             betas: input.betas.clone(),
         })
     }
+}
+
+/// Clients that cut a text between two halves of a character send one of them; hosts refuse such a request whole.
+fn with_whole_characters(text: Arc<String>, cx: &Cx) -> Arc<String> {
+    let whole = whole_characters(&text);
+    if whole.eq_ignore_ascii_case(&text) {
+        return text;
+    }
+    let note = "halves of characters (lone surrogates) were replaced by U+FFFD: hosts refuse them";
+    cx.log(Level::Warn, note);
+    Arc::new(whole.into_owned())
 }

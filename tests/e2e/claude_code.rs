@@ -5,14 +5,6 @@ use serde_json::{Value, json};
 
 use crate::support::{Claude, Stage, Told};
 
-/// A picture of one pixel.
-const PIXEL: &[u8] = &[
-    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R', 0, 0, 0,
-    1, 0, 0, 0, 1, 8, 6, 0, 0, 0, 0x1f, 0x15, 0xc4, 0x89, 0, 0, 0, 0x0d, b'I', b'D', b'A', b'T',
-    0x78, 0x9c, 0x63, 0xf8, 0xcf, 0xc0, 0xf0, 0x1f, 0, 5, 0, 1, 0xff, 0x89, 0x99, 0x3d, 0x1d, 0, 0,
-    0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
-];
-
 fn bash(command: &str) -> Value {
     json!({ "tool": "Bash", "args": { "command": command, "description": "A step of the test" } })
 }
@@ -226,58 +218,6 @@ async fn ids_that_repeat_from_turn_to_turn_lose_no_result() {
     for (result, word) in results.iter().zip(expected) {
         assert!(result.contains(word), "{word} in {results:?}");
     }
-    stage.close().await;
-}
-
-#[tokio::test]
-async fn a_sub_agent_has_a_conversation_of_its_own() {
-    let stage = Stage::start().await;
-    let claude = Claude::new(&stage);
-    let errand =
-        json!({ "turns": [bash("echo agent > agent.txt"), { "text": "The agent reports." }] });
-    let args = json!({
-        "description": "An errand", "prompt": format!("Run an errand. SIM[{errand}]"),
-        "subagent_type": "general-purpose", "run_in_background": false,
-    });
-    let told = claude
-        .ask(&json!([{ "tool": "Agent", "args": args }, { "text": "The agent is back." }]))
-        .await;
-    assert_eq!(told.answer(), "The agent is back.");
-    assert_eq!(claude.read("agent.txt"), "agent\n");
-    let runs = all_went_well(&stage, 4).await;
-    let agents = runs
-        .iter()
-        .filter(|run| run["facts"]["gen_ai.agent.id"].is_string())
-        .count();
-    assert_eq!(agents, 2, "two of the runs are the agent's");
-    let seen = stage.completions();
-    assert!(
-        of_role(&seen[3], "tool")[0]["content"]
-            .to_string()
-            .contains("The agent reports.")
-    );
-    stage.close().await;
-}
-
-#[tokio::test]
-async fn a_picture_that_a_tool_reads_reaches_the_model() {
-    let stage = Stage::start().await;
-    let claude = Claude::new(&stage);
-    claude.write("pixel.png", PIXEL);
-    let told = claude
-        .ask(&json!([
-            { "tool": "Read", "args": { "file_path": claude.file("pixel.png") } },
-            { "text": "One pixel." },
-        ]))
-        .await;
-    assert_eq!(told.answer(), "One pixel.");
-    told.no_tool_failed();
-    all_went_well(&stage, 2).await;
-    let body = stage.completions()[1].body.to_string();
-    assert!(
-        body.contains("data:image/png;base64,"),
-        "the picture is in the request"
-    );
     stage.close().await;
 }
 

@@ -10,6 +10,8 @@ mod browser;
 #[cfg(test)]
 mod claude_code;
 #[cfg(test)]
+mod claude_on_lanes;
+#[cfg(test)]
 mod sdks;
 #[cfg(test)]
 mod support;

@@ -1,6 +1,6 @@
 //! Anthropic's own SDKs, and the simulated sessions of the demo, against the real binary.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dagway::simulator::sessions::{self, Pace};
@@ -12,39 +12,79 @@ const PATIENCE: Duration = Duration::from_secs(180);
 #[tokio::test]
 async fn the_python_sdk_finds_the_api_it_was_made_for() {
     let stage = Stage::start().await;
-    let python = needed(
-        "the Anthropic SDK for Python",
-        &[in_this_folder(".venv/bin/python")],
-    );
-    let home = stage.folder("home");
-    let script = in_this_folder("python/sdk.py").display().to_string();
-    let variables = [
-        ("HOME", home.to_str().expect("the path is text")),
-        ("PYTHONDONTWRITEBYTECODE", "1"),
-    ];
-    let program = Program::start(&python, &[&script, &stage.url], &home, &variables);
-    let said = program.end(PATIENCE).await.succeeded("the Python script");
-    assert!(said.contains("all checks passed"), "{said}");
+    python(&stage, "python/sdk.py").await;
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn what_the_python_sdk_builds_on_top_works() {
+    let stage = Stage::start().await;
+    python(&stage, "python/high_level.py").await;
+    those_who_left_were_noticed(&stage).await;
     stage.close().await;
 }
 
 #[tokio::test]
 async fn the_typescript_sdk_finds_the_api_it_was_made_for() {
     let stage = Stage::start().await;
+    typescript(&stage, "node/sdk.mjs").await;
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn what_the_typescript_sdk_builds_on_top_works() {
+    let stage = Stage::start().await;
+    typescript(&stage, "node/high_level.mjs").await;
+    those_who_left_were_noticed(&stage).await;
+    stage.close().await;
+}
+
+async fn python(stage: &Stage, script: &str) {
+    let python = needed(
+        "the Anthropic SDK for Python",
+        &[in_this_folder(".venv/bin/python")],
+    );
+    let variables = [("PYTHONDONTWRITEBYTECODE", "1")];
+    passes(stage, &python, script, &variables).await;
+}
+
+async fn typescript(stage: &Stage, script: &str) {
     needed(
         "the Anthropic SDK for TypeScript",
         &[in_this_folder("node_modules/@anthropic-ai/sdk")],
     );
+    passes(stage, &node(), script, &[]).await;
+}
+
+/// Runs a script against the stage; it must say that all its checks passed.
+async fn passes(stage: &Stage, program: &Path, script: &str, variables: &[(&str, &str)]) {
     let home = stage.folder("home");
-    let script = in_this_folder("node/sdk.mjs").display().to_string();
-    let variables = [("HOME", home.to_str().expect("the path is text"))];
-    let program = Program::start(&node(), &[&script, &stage.url], &home, &variables);
-    let said = program
-        .end(PATIENCE)
-        .await
-        .succeeded("the TypeScript script");
+    let home = home.to_str().expect("the path is text");
+    let path = in_this_folder(script).display().to_string();
+    let variables = [&[("HOME", home)], variables].concat();
+    let program = Program::start(program, &[&path, &stage.url], home.as_ref(), &variables);
+    let said = program.end(PATIENCE).await.succeeded(script);
     assert!(said.contains("all checks passed"), "{said}");
-    stage.close().await;
+}
+
+/// The upstream stops working for clients that hung up, and their runs say what became of them.
+async fn those_who_left_were_noticed(stage: &Stage) {
+    let left = |stage: &Stage| {
+        let seen = stage.completions().into_iter().filter(|seen| {
+            let asked = seen.body["messages"].to_string();
+            asked.contains("On and on and on.") || asked.contains("Never said.")
+        });
+        seen.map(|seen| seen.hung_up).collect::<Vec<bool>>()
+    };
+    stage
+        .until("the upstream is freed", |stage| {
+            let left = left(stage);
+            !left.is_empty() && left.iter().all(|hung_up| *hung_up)
+        })
+        .await;
+    let cancelled = stage.get("/api/runs?state=cancelled&limit=100").await;
+    let runs = cancelled["runs"].as_array().map_or(0, Vec::len);
+    assert!(runs >= left(stage).len(), "{cancelled:#}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::request::InvalidRequest;
+use super::request::{InvalidRequest, THREAD_NOT_FOUND};
 use crate::protocol::json_text;
 
 /// The `error.type` of an Anthropic error.
@@ -114,6 +114,9 @@ pub struct ApiError {
     /// The whole body as another server of this API wrote it: then this is what the client gets.
     #[serde(skip)]
     pub verbatim: Option<Arc<str>>,
+    /// Anthropic's own name for the cause (`error.details.error_code`), where the SDKs act on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
 }
 
 impl ApiError {
@@ -127,6 +130,7 @@ impl ApiError {
             retry_after: None,
             should_retry: None,
             verbatim: None,
+            code: None,
         }
     }
 
@@ -221,7 +225,13 @@ impl ApiError {
         body.extend_from_slice(self.kind.name().as_bytes());
         body.extend_from_slice(b"\",\"message\":\"");
         json_text::escape(&self.message, &mut body);
-        body.extend_from_slice(b"\"},\"request_id\":\"");
+        body.push(b'"');
+        if let Some(code) = self.code {
+            body.extend_from_slice(b",\"details\":{\"error_code\":\"");
+            body.extend_from_slice(code.as_bytes());
+            body.extend_from_slice(b"\"}");
+        }
+        body.extend_from_slice(b"},\"request_id\":\"");
         json_text::escape(request_id, &mut body);
         body.extend_from_slice(b"\"}");
         body
@@ -239,7 +249,15 @@ impl ApiError {
 
 impl From<InvalidRequest> for ApiError {
     fn from(refused: InvalidRequest) -> Self {
-        Self::invalid_request(refused.to_string()).retry(false)
+        let message = refused.to_string();
+        let error = match refused.code {
+            Some(THREAD_NOT_FOUND) => Self::not_found(message),
+            _ => Self::invalid_request(message).retry(false),
+        };
+        Self {
+            code: refused.code,
+            ..error
+        }
     }
 }
 
@@ -277,12 +295,24 @@ mod tests {
 
     #[test]
     fn a_refused_body_names_its_place() {
-        let refused = InvalidRequest {
-            path: "messages.0.role".to_owned(),
-            message: "must be user".to_owned(),
-        };
+        let refused = InvalidRequest::at("messages.0.role", "must be user");
         let error = ApiError::from(refused);
         assert_eq!(error.message, "messages.0.role: must be user");
         assert_eq!((error.status, error.should_retry), (400, Some(false)));
+    }
+
+    #[test]
+    fn a_lost_thread_has_the_code_that_makes_the_sdks_send_it_whole() {
+        let lost = InvalidRequest::at("thread", "not kept").coded(THREAD_NOT_FOUND);
+        let error = ApiError::from(lost);
+        let body: serde_json::Value = serde_json::from_slice(&error.body("req_1")).unwrap();
+        assert_eq!(
+            (error.status, &body["error"]["type"]),
+            (404, &"not_found_error".into())
+        );
+        assert_eq!(
+            body["error"]["details"],
+            serde_json::json!({"error_code": "thread_not_found"})
+        );
     }
 }

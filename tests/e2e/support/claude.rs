@@ -1,6 +1,7 @@
 //! The real Claude Code CLI in a home and a project of its own.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,7 +15,9 @@ pub(crate) struct Claude<'a> {
     stage: &'a Stage,
     pub(crate) project: PathBuf,
     home: PathBuf,
+    mode: &'static str,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 /// What the CLI said.
@@ -31,7 +34,9 @@ impl<'a> Claude<'a> {
             stage,
             project: stage.folder("project"),
             home: stage.folder("home"),
+            mode: "bypassPermissions",
             arguments: Vec::new(),
+            variables: Vec::new(),
         }
     }
 
@@ -40,6 +45,26 @@ impl<'a> Claude<'a> {
         self.arguments
             .extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
+    }
+
+    /// Sets a variable.
+    pub(crate) fn knowing(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts in plan mode: nothing may change before the user has agreed to a plan.
+    pub(crate) fn planning(mut self) -> Self {
+        self.mode = "plan";
+        self
+    }
+
+    /// The user's settings.
+    pub(crate) fn settle(&self, settings: &Value) {
+        let folder = self.home.join(".claude");
+        std::fs::create_dir_all(&folder).expect("the home can be written");
+        std::fs::write(folder.join("settings.json"), settings.to_string())
+            .expect("the home can be written");
     }
 
     /// A file of the project, as an absolute path.
@@ -60,19 +85,50 @@ impl<'a> Claude<'a> {
 
     /// Asks for these turns of the simulated model, without waiting.
     pub(crate) fn start(&self, turns: &Value) -> Program {
-        let prompt = format!("Please help. SIM[{}]", json!({ "turns": turns }));
-        let mut arguments = vec![
-            "-p",
-            &prompt,
-            "--permission-mode",
-            "bypassPermissions",
-            "--output-format",
-            "stream-json",
-            "--verbose",
-        ];
+        self.run(Stdio::null(), &["-p", &prompt(turns)])
+    }
+
+    /// Asks for these turns and waits for the end.
+    pub(crate) async fn ask(&self, turns: &Value) -> Told {
+        Told::from(self.start(turns).end(PATIENCE).await)
+    }
+
+    /// Goes on with the last conversation, and asks for these turns.
+    pub(crate) async fn ask_more(&self, turns: &Value, arguments: &[&str]) -> Told {
+        self.say_more(&prompt(turns), arguments).await
+    }
+
+    /// Goes on with the last conversation, with words or a command.
+    pub(crate) async fn say_more(&self, words: &str, arguments: &[&str]) -> Told {
+        let all = [&["-p", words, "--continue"], arguments].concat();
+        Told::from(self.run(Stdio::null(), &all).end(PATIENCE).await)
+    }
+
+    /// Asks for these turns as an application does, and agrees to what the CLI wants to be allowed.
+    pub(crate) async fn ask_and_agree(&self, turns: &Value) -> Told {
+        let program = self.run(
+            Stdio::piped(),
+            &[
+                "-p",
+                "--input-format",
+                "stream-json",
+                "--permission-prompt-tool",
+                "stdio",
+            ],
+        );
+        let message = json!({ "role": "user", "content": prompt(turns) });
+        let first = json!({ "type": "user", "message": message });
+        let ended = program.talk(&first, agree, is_the_result, PATIENCE);
+        Told::from(ended.await)
+    }
+
+    fn run(&self, stdin: Stdio, first: &[&str]) -> Program {
+        let mut arguments = first.to_vec();
+        arguments.extend(["--permission-mode", self.mode]);
+        arguments.extend(["--output-format", "stream-json", "--verbose"]);
         arguments.extend(self.arguments.iter().map(String::as_str));
         let home = self.home.display().to_string();
-        let variables = [
+        let mut variables = vec![
             ("HOME", home.as_str()),
             ("IS_SANDBOX", "1"),
             ("ANTHROPIC_BASE_URL", &self.stage.url),
@@ -83,13 +139,29 @@ impl<'a> Claude<'a> {
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
             ("CLAUDE_CODE_MAX_RETRIES", "2"),
         ];
-        Program::start(&binary(), &arguments, &self.project, &variables)
+        let own = self.variables.iter();
+        variables.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+        Program::start_with(stdin, &binary(), &arguments, &self.project, &variables)
     }
+}
 
-    /// Asks for these turns and waits for the end.
-    pub(crate) async fn ask(&self, turns: &Value) -> Told {
-        Told::from(self.start(turns).end(PATIENCE).await)
+fn prompt(turns: &Value) -> String {
+    format!("Please help. SIM[{}]", json!({ "turns": turns }))
+}
+
+/// Allows what the CLI asks to be allowed.
+fn agree(said: &Value) -> Option<Value> {
+    if said["request"]["subtype"] != "can_use_tool" {
+        return None;
     }
+    let allowed = json!({ "behavior": "allow", "updatedInput": said["request"]["input"] });
+    Some(json!({ "type": "control_response", "response": {
+        "subtype": "success", "request_id": said["request_id"], "response": allowed,
+    } }))
+}
+
+fn is_the_result(said: &Value) -> bool {
+    said["type"] == "result"
 }
 
 impl From<Ended> for Told {
@@ -130,6 +202,13 @@ impl Told {
             .flatten()
             .filter(|block| block["type"] == "tool_result")
             .collect()
+    }
+
+    /// Whether the CLI reported an event of its own of this kind.
+    pub(crate) fn reports(&self, subtype: &str) -> bool {
+        self.events
+            .iter()
+            .any(|event| event["type"] == "system" && event["subtype"] == subtype)
     }
 
     /// Fails if a tool reported an error.

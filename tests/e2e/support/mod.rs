@@ -1,9 +1,11 @@
 //! What every end-to-end test stands on.
 
 mod claude;
+mod page;
 mod program;
 mod stage;
 
 pub(crate) use claude::{Claude, Told};
+pub(crate) use page::Page;
 pub(crate) use program::{Ended, Program, in_this_folder, needed};
-pub(crate) use stage::Stage;
+pub(crate) use stage::{Lane, Stage};

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::process::{Child, Command};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// A path below `tests/e2e`.
 pub(crate) fn in_this_folder(path: &str) -> PathBuf {
@@ -52,8 +53,19 @@ impl Ended {
 }
 
 impl Program {
-    /// Starts a program in a process group of its own, with nothing of this process's environment but `PATH`.
+    /// Starts a program that nobody talks to.
     pub(crate) fn start(
+        path: &Path,
+        arguments: &[&str],
+        folder: &Path,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        Self::start_with(Stdio::null(), path, arguments, folder, variables)
+    }
+
+    /// Starts a program in a process group of its own, with nothing of this process's environment but `PATH`.
+    pub(crate) fn start_with(
+        stdin: Stdio,
         path: &Path,
         arguments: &[&str],
         folder: &Path,
@@ -66,7 +78,7 @@ impl Program {
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| name == "PATH"))
             .envs(variables.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -88,6 +100,38 @@ impl Program {
             "{} cannot be interrupted",
             self.name
         );
+    }
+
+    /// Talks in lines of JSON until the last one has come, then lets the program end.
+    pub(crate) async fn talk(
+        mut self,
+        first: &Value,
+        reply: impl Fn(&Value) -> Option<Value>,
+        is_last: impl Fn(&Value) -> bool,
+        patience: Duration,
+    ) -> Ended {
+        let mut stdin = self.child.stdin.take().expect("stdin is piped");
+        let stdout = self.child.stdout.take().expect("stdout is piped");
+        let talked = converse(&mut stdin, stdout, first, reply, is_last);
+        let Ok(heard) = tokio::time::timeout(patience, talked).await else {
+            panic!(
+                "{} did not say its last word within {patience:?}",
+                self.name
+            );
+        };
+        drop(stdin);
+        let mut stderr = Vec::new();
+        if let Some(mut pipe) = self.child.stderr.take() {
+            let _ = tokio::time::timeout(patience, pipe.read_to_end(&mut stderr)).await;
+        }
+        let status = tokio::time::timeout(patience, self.child.wait())
+            .await
+            .unwrap_or_else(|_| panic!("{} did not end after its last word", self.name));
+        Ended {
+            status: status.expect("a child can be waited for"),
+            stdout: heard,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        }
     }
 
     /// Waits for the end, at most so long.
@@ -131,5 +175,36 @@ impl Drop for Program {
                 .stderr(Stdio::null())
                 .status();
         }
+    }
+}
+
+async fn converse(
+    stdin: &mut ChildStdin,
+    stdout: ChildStdout,
+    first: &Value,
+    reply: impl Fn(&Value) -> Option<Value>,
+    is_last: impl Fn(&Value) -> bool,
+) -> String {
+    let mut lines = BufReader::new(stdout).lines();
+    let mut heard = String::new();
+    let mut say = Some(first.clone());
+    loop {
+        if let Some(words) = say.take() {
+            let line = format!("{words}\n");
+            stdin
+                .write_all(line.as_bytes())
+                .await
+                .expect("the program listens");
+        }
+        let Ok(Some(line)) = lines.next_line().await else {
+            return heard;
+        };
+        heard.push_str(&line);
+        heard.push('\n');
+        let said = serde_json::from_str(&line).unwrap_or_default();
+        if is_last(&said) {
+            return heard;
+        }
+        say = reply(&said);
     }
 }

@@ -14,11 +14,36 @@ use tokio::process::{Child, ChildStdout, Command};
 /// The longest wait for something that must happen soon.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Claude's requests are translated, too: what these tests look at is the translation.
-const TRANSLATED: &str = "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'chat'\n";
+/// Which way requests for Claude take to the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Translated into chat completions.
+    Chat,
+    /// Passed on as it is.
+    Native,
+}
+
+impl Lane {
+    /// How the paths of its requests end.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::Native => "/messages",
+        }
+    }
+
+    /// The settings that send Claude's requests this way.
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Chat => "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'chat'\n",
+            Self::Native => "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'native'\n",
+        }
+    }
+}
 
 /// The cast of one test.
 pub(crate) struct Stage {
+    pub(crate) lane: Lane,
     pub(crate) simulator: Simulator,
     /// Where Dagway is, without a slash at the end.
     pub(crate) url: String,
@@ -30,8 +55,13 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts the simulator and the real binary, and waits until it says where it listens.
+    /// A stage on which everything is translated.
     pub(crate) async fn start() -> Self {
+        Self::on(Lane::Chat).await
+    }
+
+    /// Starts the simulator and the real binary, and waits until it says where it listens.
+    pub(crate) async fn on(lane: Lane) -> Self {
         let simulator = Simulator::start(Settings::immediate())
             .await
             .expect("a port is free");
@@ -39,7 +69,7 @@ impl Stage {
         let log =
             File::create(folder.path().join("dagway.log")).expect("the folder can be written");
         let config = folder.path().join("dagway.toml");
-        std::fs::write(&config, TRANSLATED).expect("the folder can be written");
+        std::fs::write(&config, lane.settings()).expect("the folder can be written");
         let mut dagway = Command::new(env!("CARGO_BIN_EXE_dagway"))
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| name == "PATH"))
@@ -65,6 +95,7 @@ impl Stage {
             );
         };
         Self {
+            lane,
             simulator,
             url,
             http: plain_client(),
@@ -86,6 +117,28 @@ impl Stage {
         let mut requests = self.simulator.requests();
         requests.retain(|seen| seen.path.ends_with("/chat/completions"));
         requests
+    }
+
+    /// The requests that a model got, on the stage's lane or beside it.
+    pub(crate) fn asked(&self) -> Vec<Seen> {
+        let mut requests = self.simulator.requests();
+        requests.retain(|seen| is_for_a_model(&seen.path));
+        requests
+    }
+
+    /// Fails if a request for Claude took another lane than the stage's.
+    pub(crate) fn kept_to_its_lane(&self) {
+        for seen in self.asked() {
+            let is_claude = seen.body["model"]
+                .as_str()
+                .is_some_and(|model| model.contains("claude"));
+            assert!(
+                !is_claude || seen.path.ends_with(self.lane.path()),
+                "{} is not on the lane {:?}",
+                seen.path,
+                self.lane
+            );
+        }
     }
 
     /// The JSON at a path of Dagway's.
@@ -110,7 +163,7 @@ impl Stage {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 let page = self.get("/api/runs?limit=100").await;
                 ended = page["runs"].as_array().cloned().unwrap_or_default();
-                ended.retain(|run| run["workflow"] == "messages" && !run["ended"].is_null());
+                ended.retain(|run| is_of_messages(run) && !run["ended"].is_null());
             }
         });
         assert!(
@@ -174,6 +227,17 @@ impl Drop for Stage {
             }
         }
     }
+}
+
+fn is_for_a_model(path: &str) -> bool {
+    path.ends_with("/chat/completions") || path.ends_with("/messages")
+}
+
+/// Each lane is a workflow, and `count_tokens` is another.
+fn is_of_messages(run: &Value) -> bool {
+    run["workflow"]
+        .as_str()
+        .is_some_and(|workflow| workflow.starts_with("messages"))
 }
 
 async fn address(stdout: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {

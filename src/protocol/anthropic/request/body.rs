@@ -230,7 +230,12 @@ impl<'a> Request<'a> {
             }
             "cache_control" => self.cache = cursor.nullable(CacheControl::parse)?,
             "fallbacks" => self.fallbacks = cursor.nullable(fallbacks)?.unwrap_or_default(),
-            "mcp_servers" | "container" | "thread" => check::absent(cursor, key)?,
+            "mcp_servers" | "container" => check::absent(cursor, key)?,
+            "thread" => {
+                if check::begins_a_thread(cursor)? {
+                    self.set_aside.push("thread");
+                }
+            }
             known => match SET_ASIDE.iter().find(|name| **name == known) {
                 Some(name) => {
                     if cursor.nullable(Cursor::skip)?.is_some() {

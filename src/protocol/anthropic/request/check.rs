@@ -1,6 +1,9 @@
 //! What must hold between the fields of a request, and what cannot be asked for here.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+
+use serde::Deserialize;
 
 use super::block::Block;
 use super::body::Request;
@@ -8,6 +11,9 @@ use super::cursor::{Cursor, Kind};
 use super::invalid::InvalidRequest;
 use super::message::{Message, Role};
 use super::tool::ChoiceMode;
+
+/// What the SDKs answer with all messages.
+pub(crate) const THREAD_NOT_FOUND: &str = "thread_not_found";
 
 type Checked = Result<(), InvalidRequest>;
 
@@ -42,13 +48,32 @@ pub(super) fn absent(cursor: &mut Cursor<'_>, field: &str) -> Checked {
         "mcp_servers" => {
             "remote MCP servers are called by Anthropic's own API only: connect them in the client and leave this field out"
         }
-        "container" => {
+        _ => {
             "containers for code execution exist at Anthropic only: leave this field out and give the model a tool of the client's instead"
         }
-        _ => {
-            "conversations are not kept here: leave this field out and send all messages with each request"
-        }
     }))
+}
+
+/// A conversation that Anthropic's servers would keep. Its beginning holds all there is; for what follows the SDKs
+/// are told that it is lost, and send all of it: their tool runners begin a thread unasked.
+pub(super) fn begins_a_thread(cursor: &mut Cursor<'_>) -> Result<bool, InvalidRequest> {
+    #[derive(Deserialize)]
+    struct Thread<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+    }
+    let thread: Option<Thread<'_>> =
+        serde_json::from_str(cursor.raw()?.as_str()).map_err(|_| {
+            InvalidRequest::here("Input should be an object with the type `create` or `continue`")
+        })?;
+    match thread.as_ref().map(|thread| thread.kind.as_ref()) {
+        None => Ok(false),
+        Some("create") => Ok(true),
+        Some(_) => Err(InvalidRequest::here(
+            "conversations are not kept here: leave this field out and send all messages with each request",
+        )
+        .coded(THREAD_NOT_FOUND)),
+    }
 }
 
 fn roles(message: &Message<'_>) -> Checked {

@@ -8,6 +8,8 @@ pub struct InvalidRequest {
     pub path: String,
     /// What is wrong there, and what would be right.
     pub message: String,
+    /// Anthropic's own name for the cause, where the SDKs act on it.
+    pub code: Option<&'static str>,
 }
 
 impl InvalidRequest {
@@ -16,12 +18,21 @@ impl InvalidRequest {
         Self {
             path: path.into(),
             message: message.into(),
+            code: None,
         }
     }
 
     /// Refuses the value that is being read; those who read what lies around it add where it is.
     pub(crate) fn here(message: impl Into<String>) -> Self {
         Self::at(String::new(), message)
+    }
+
+    /// Gives the cause its name.
+    pub(crate) fn coded(self, code: &'static str) -> Self {
+        Self {
+            code: Some(code),
+            ..self
+        }
     }
 
     /// Refuses an object for a field that it lacks, in Anthropic's words.

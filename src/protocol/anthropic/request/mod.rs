@@ -24,6 +24,8 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use check::THREAD_NOT_FOUND;
+
 pub use block::{Block, ServerResult, TextBlock, ToolResult, ToolUse};
 pub use body::Request;
 pub use invalid::InvalidRequest;

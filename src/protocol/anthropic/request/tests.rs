@@ -372,6 +372,24 @@ fn what_is_no_json_is_refused_with_the_place() {
 }
 
 #[test]
+fn a_thread_may_begin_but_not_go_on() {
+    let begins = body(&json!({"thread":{"type":"create"}}));
+    assert_eq!(Request::parse(&begins).unwrap().set_aside, ["thread"]);
+    let none = body(&json!({"thread":null}));
+    assert!(Request::parse(&none).unwrap().set_aside.is_empty());
+    let goes_on = body(&json!({"thread":{"type":"continue","previous_message_id":"m"}}));
+    let lost = Request::parse(&goes_on).unwrap_err();
+    assert_eq!(
+        (lost.path.as_str(), lost.code),
+        ("thread", Some("thread_not_found"))
+    );
+    let odd = Request::parse(&body(&json!({"thread":"m"})))
+        .unwrap_err()
+        .code;
+    assert_eq!(odd, None);
+}
+
+#[test]
 fn what_only_anthropics_servers_can_do_is_refused_with_the_cure() {
     for (body, path, cure) in [
         (
