@@ -9,9 +9,12 @@
 mod answering;
 mod block;
 mod body;
+mod change;
 mod check;
 mod cursor;
+mod edits;
 mod invalid;
+mod media;
 mod message;
 mod options;
 mod preview;
@@ -25,6 +28,8 @@ mod tests;
 
 pub use block::{Block, ServerResult, TextBlock, ToolResult, ToolUse};
 pub use body::Request;
+pub use change::ToolChange;
+pub use edits::{ClearToolUses, Edit, Inputs, Trigger};
 pub use invalid::InvalidRequest;
 pub use message::{Message, Role};
 pub use options::{CacheControl, Display, Effort, Format, OutputConfig, Thinking, Ttl};

@@ -175,6 +175,15 @@ impl<'a> Fields<'a> {
             "max_content_tokens" => self.max_content_tokens = cursor.nullable(Cursor::integer)?,
             "display_width_px" => self.width = cursor.nullable(Cursor::integer)?,
             "display_height_px" => self.height = cursor.nullable(Cursor::integer)?,
+            "allowed_callers" => callers(cursor)?,
+            "input_examples" | "url_sources" | "response_inclusion" | "use_cache" => {
+                let field = ["input_examples", "url_sources", "response_inclusion"]
+                    .into_iter()
+                    .find(|field| *field == key);
+                if !matches!(cursor.raw()?.as_str(), "null" | "[]") {
+                    cursor.aside(field.unwrap_or("use_cache"));
+                }
+            }
             _ => cursor.skip()?,
         }
         Ok(())
@@ -243,6 +252,17 @@ impl<'a> Schema<'a> {
             has_properties,
         })
     }
+}
+
+/// Whoever else may call a tool, it is offered; a tool that the model itself may not call is worth a note.
+fn callers(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    let callers = cursor
+        .nullable(|cursor| cursor.list(Cursor::text))?
+        .unwrap_or_default();
+    if !callers.is_empty() && callers.iter().all(|caller| caller != "direct") {
+        cursor.aside("allowed_callers");
+    }
+    Ok(())
 }
 
 fn domains<'a>(cursor: &mut Cursor<'a>) -> Parsed<Raw<'a>> {

@@ -137,14 +137,14 @@ fn four_stop_sequences_are_sent_and_blank_ones_never() {
 #[test]
 fn p73_fields_that_only_anthropic_knows_are_left_out_with_a_note() {
     let wish = body(
-        &json!({"context_management":{"edits":[]},"safeguards":[{"cwd":"/home/me"}],"brand_new":1,
+        &json!({"context_management":{"edits":[]},"diagnostics":{},"safeguards":[{"cwd":"/home/me"}],"brand_new":1,
         "output_config":{"task_budget":{"type":"tokens","total":5}},"fallbacks":[{"model":"x"}]}),
     );
     let (request, notes) = sent_to(&wish, &Target::new(GPT, None));
     assert_eq!(request.as_object().unwrap().len(), 4);
     assert_eq!(
         notes[0].as_str(),
-        "`context_management`, `safeguards`, `brand_new`, `output_config.task_budget`, `fallbacks` was left out, because chat completions have no such field"
+        "`diagnostics`, `safeguards`, `brand_new`, `output_config.task_budget`, `fallbacks` was left out, because chat completions have no such field"
     );
 }
 
