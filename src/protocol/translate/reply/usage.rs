@@ -41,6 +41,7 @@ pub(super) fn read(usage: &RawValue) -> Option<Figures> {
             output_tokens: count(&usage["completion_tokens"]).unwrap_or(0),
             thinking_tokens: count(&usage["completion_tokens_details"]["reasoning_tokens"]),
             web_search_requests: searches,
+            web_fetch_requests: None,
         },
         cost_usd: usage["cost"].as_f64(),
     };
@@ -91,6 +92,7 @@ mod tests {
             output_tokens: 50,
             thinking_tokens: Some(30),
             web_search_requests: Some(2),
+            web_fetch_requests: None,
         };
         assert_eq!(figures.usage, expected);
         assert_eq!(figures.cost_usd, Some(0.0125));
