@@ -11,6 +11,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::note::Note;
+use super::schema;
 use super::tool_names::ToolNames;
 use crate::protocol::anthropic::request::{
     Block, CacheControl, ChoiceMode, CustomTool, InvalidRequest, RawStr, Request, ServerTool, Tool,
@@ -147,7 +148,15 @@ fn take<'a>(offers: &mut Vec<Offer<'a>>, name: &str) -> Option<Offer<'a>> {
 fn offer<'a>(tool: &Tool<'a>, tools: &mut Tools<'a>) -> Result<Option<Offer<'a>>, InvalidRequest> {
     match tool {
         Tool::Custom(tool) if tool.name == PLACEHOLDER => Ok(None),
-        Tool::Custom(tool) => Ok(Some(Offer::Function(function(tool, &mut tools.names)))),
+        Tool::Custom(tool) => {
+            if tool.schema_is_combined {
+                tools.notes.push(Note::new(format!(
+                    "the schemas that `{}` combines at its top were merged, because no provider takes a choice there",
+                    tool.name
+                )));
+            }
+            Ok(Some(Offer::Function(function(tool, &mut tools.names))))
+        }
         Tool::Server(tool) => anthropics(tool, tools),
     }
 }
@@ -169,9 +178,13 @@ fn function<'a>(tool: &CustomTool<'a>, names: &mut ToolNames) -> Function<'a> {
     }
 }
 
-/// Several providers refuse a schema without `type` or `properties`, which Anthropic does not ask for.
+/// Several providers refuse a schema without `type` or `properties`, which Anthropic does not ask for, and all a choice
+/// between schemas at its top.
 fn whole_schema<'a>(tool: &CustomTool<'a>) -> Cow<'a, str> {
     let schema = tool.schema.as_str();
+    if tool.schema_is_combined {
+        return Cow::Owned(schema::with_plain_top(schema));
+    }
     let missing = match (tool.schema_has_type, tool.schema_has_properties) {
         (true, true) => return Cow::Borrowed(schema),
         (false, true) => r#""type":"object""#,

@@ -26,6 +26,8 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(in crate::protocol) use block::EXPECTED as EXPECTED_BLOCKS;
 pub use block::{Block, ServerResult, TextBlock, ToolResult, ToolUse};
 pub use body::Request;
 pub use change::ToolChange;

@@ -42,6 +42,8 @@ pub struct CustomTool<'a> {
     pub schema_has_type: bool,
     /// Whether the schema says `properties`.
     pub schema_has_properties: bool,
+    /// Whether the schema's top is a choice or a sum of others, which no provider takes there.
+    pub schema_is_combined: bool,
     /// Whether calls must follow the schema exactly.
     pub strict: bool,
     /// A cache breakpoint.
@@ -146,6 +148,7 @@ struct Schema<'a> {
     text: Raw<'a>,
     has_type: bool,
     has_properties: bool,
+    is_combined: bool,
 }
 
 impl<'a> Tool<'a> {
@@ -206,6 +209,7 @@ impl<'a> Fields<'a> {
             schema: schema.text,
             schema_has_type: schema.has_type,
             schema_has_properties: schema.has_properties,
+            schema_is_combined: schema.is_combined,
             strict: self.strict,
             cache: self.cache,
         })
@@ -230,6 +234,7 @@ impl<'a> Schema<'a> {
     fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
         let mut has_type = false;
         let mut has_properties = false;
+        let mut is_combined = false;
         let text = cursor.raw_with(|cursor| {
             cursor.object(|cursor, key| {
                 match key.as_ref() {
@@ -241,6 +246,10 @@ impl<'a> Schema<'a> {
                         has_properties = true;
                         cursor.raw_object()?;
                     }
+                    "anyOf" | "oneOf" | "allOf" => {
+                        is_combined = true;
+                        cursor.skip()?;
+                    }
                     _ => cursor.skip()?,
                 }
                 Ok(())
@@ -250,6 +259,7 @@ impl<'a> Schema<'a> {
             text,
             has_type,
             has_properties,
+            is_combined,
         })
     }
 }

@@ -277,14 +277,14 @@ fn tools_are_functions_with_whole_schemas() {
     let wish = body(&json!({"tools":[
         {"name":"A","description":"Does \"A\".","input_schema":{"type":"object","properties":{"x":{"type":"string"}}},"type":"custom","input_examples":[{}],"defer_loading":true,"allowed_callers":["direct"],"eager_input_streaming":true},
         {"name":"B","input_schema":{}},
-        {"name":"C","input_schema":{"required":[]},"strict":true},
+        {"name":"C","input_schema":{"required":[],"additionalProperties":false},"strict":true},
         {"name":"DeferredToolPlaceholder","input_schema":{},"defer_loading":true}]}));
     assert_eq!(
         sent(&wish, GPT)["tools"],
         json!([
             {"type":"function","function":{"name":"A","description":"Does \"A\".","parameters":{"type":"object","properties":{"x":{"type":"string"}}}}},
             {"type":"function","function":{"name":"B","parameters":{"type":"object","properties":{}}}},
-            {"type":"function","function":{"name":"C","parameters":{"type":"object","properties":{},"required":[]},"strict":true}}])
+            {"type":"function","function":{"name":"C","parameters":{"type":"object","properties":{},"required":[],"additionalProperties":false},"strict":true}}])
     );
     assert_eq!(
         sent(&wish, DEEPSEEK)["tools"][2]["function"]["strict"],
