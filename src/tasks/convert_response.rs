@@ -110,5 +110,10 @@ fn reply_settings(
             .collect(),
         used_tool_ids: request.tool_ids(),
         web_search: request.offers_web_search(),
+        web_fetch: request.offers_web_fetch(),
+        schema: request
+            .output_config
+            .format
+            .map(|format| format.schema.as_str().to_owned()),
     }
 }

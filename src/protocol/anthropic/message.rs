@@ -77,6 +77,8 @@ pub struct Usage {
     pub thinking_tokens: Option<u64>,
     /// Web searches that the upstream ran, when it says so.
     pub web_search_requests: Option<u64>,
+    /// Pages that the upstream fetched, when it says so.
+    pub web_fetch_requests: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -107,15 +109,15 @@ impl Serialize for Usage {
             }
             None => usage.skip_field("output_tokens_details")?,
         }
-        match self.web_search_requests {
-            Some(web_search_requests) => {
+        match (self.web_search_requests, self.web_fetch_requests) {
+            (None, None) => usage.skip_field("server_tool_use")?,
+            (searches, fetches) => {
                 let tools = ServerToolUse {
-                    web_search_requests,
-                    web_fetch_requests: 0,
+                    web_search_requests: searches.unwrap_or_default(),
+                    web_fetch_requests: fetches.unwrap_or_default(),
                 };
                 usage.serialize_field("server_tool_use", &tools)?;
             }
-            None => usage.skip_field("server_tool_use")?,
         }
         usage.end()
     }

@@ -72,6 +72,7 @@ impl Figures {
             output_tokens,
             thinking_tokens,
             web_search_requests,
+            web_fetch_requests,
         } = &mut self.summary.usage;
         for (slot, name) in [
             (input_tokens, "input_tokens"),
@@ -91,6 +92,10 @@ impl Figures {
             (
                 web_search_requests,
                 &said["server_tool_use"]["web_search_requests"],
+            ),
+            (
+                web_fetch_requests,
+                &said["server_tool_use"]["web_fetch_requests"],
             ),
         ] {
             *slot = count.as_u64().or(*slot);

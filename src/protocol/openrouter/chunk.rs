@@ -150,6 +150,9 @@ pub struct ReasoningPiece<'a> {
     /// Of a server tool's call: JSON text or an object.
     #[serde(borrow, default)]
     pub arguments: Option<&'a RawValue>,
+    /// What a server tool gave: a text, which is often JSON.
+    #[serde(borrow, default)]
+    pub result: Option<&'a RawValue>,
 }
 
 /// A piece of a tool call.

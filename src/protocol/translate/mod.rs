@@ -1,7 +1,10 @@
 //! Anthropic Messages into OpenRouter chat completions, and back.
+//!
+#![doc = include_str!("coverage.md")]
 
 pub mod betas;
 pub mod build;
+pub mod coverage;
 pub mod dialect;
 pub mod envelope;
 pub mod messages;

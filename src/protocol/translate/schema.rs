@@ -79,6 +79,104 @@ pub fn is_strict(schema: &Value) -> bool {
     }
 }
 
+/// Rewrites a schema for Moonshot's models, which want the type of a choice inside each of its alternatives.
+#[must_use]
+pub fn for_moonshot(schema: &str) -> Cow<'_, str> {
+    if !schema.contains("\"anyOf\"") {
+        return Cow::Borrowed(schema);
+    }
+    match serde_json::from_str::<Value>(schema) {
+        Ok(mut whole) => {
+            push_types_down(&mut whole);
+            Cow::Owned(whole.to_string())
+        }
+        Err(_) => Cow::Borrowed(schema),
+    }
+}
+
+fn push_types_down(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("anyOf").is_some_and(Value::is_array)
+                && let Some(kind) = fields.shift_remove("type")
+                && let Some(Value::Array(choices)) = fields.get_mut("anyOf")
+            {
+                for choice in choices.iter_mut().filter_map(Value::as_object_mut) {
+                    if !choice.contains_key("$ref") {
+                        choice.entry("type").or_insert_with(|| kind.clone());
+                    }
+                }
+            }
+            fields.values_mut().for_each(push_types_down);
+        }
+        Value::Array(items) => items.iter_mut().for_each(push_types_down),
+        _ => {}
+    }
+}
+
+/// Merges the schemas that stand under `anyOf`, `oneOf` and `allOf` at the top of a schema into one object: their
+/// properties together, required what all of them require (of `allOf`: what any does).
+#[must_use]
+pub fn with_plain_top(schema: &str) -> String {
+    let Ok(Value::Object(mut top)) = serde_json::from_str::<Value>(schema) else {
+        return schema.to_owned();
+    };
+    for combiner in ["allOf", "anyOf", "oneOf"] {
+        let Some(Value::Array(parts)) = top.shift_remove(combiner) else {
+            continue;
+        };
+        let parts: Vec<Value> = parts.into_iter().map(|part| resolved(&top, part)).collect();
+        merge_parts(&mut top, &parts, combiner == "allOf");
+    }
+    top.insert("type".to_owned(), json!("object"));
+    top.entry("properties").or_insert_with(|| json!({}));
+    Value::Object(top).to_string()
+}
+
+/// A part of a combination, or the definition that it refers to.
+fn resolved(top: &Map<String, Value>, part: Value) -> Value {
+    let path = part["$ref"]
+        .as_str()
+        .and_then(|path| path.strip_prefix("#/"));
+    let target = path.and_then(|path| {
+        let mut steps = path.split('/');
+        let first = top.get(steps.next()?)?;
+        steps.try_fold(first, |inside, step| inside.get(step))
+    });
+    target.cloned().unwrap_or(part)
+}
+
+fn merge_parts(top: &mut Map<String, Value>, parts: &[Value], all_hold: bool) {
+    let properties = top.entry("properties").or_insert_with(|| json!({}));
+    if let Some(properties) = properties.as_object_mut() {
+        let more = parts
+            .iter()
+            .filter_map(|part| part["properties"].as_object());
+        for (name, schema) in more.flatten() {
+            properties
+                .entry(name.clone())
+                .or_insert_with(|| schema.clone());
+        }
+    }
+    let required = |part: &Value| part["required"].as_array().cloned().unwrap_or_default();
+    let named = parts
+        .iter()
+        .flat_map(required)
+        .filter(|name| all_hold || parts.iter().all(|part| required(part).contains(name)));
+    let mut all = match top.get("required") {
+        Some(Value::Array(names)) => names.clone(),
+        _ => Vec::new(),
+    };
+    for name in named {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    if !all.is_empty() {
+        top.insert("required".to_owned(), Value::Array(all));
+    }
+}
+
 /// How far inside the schema a part of it is.
 #[derive(Clone, Copy, Default)]
 struct Depth {
@@ -281,6 +379,38 @@ mod tests {
 
     fn google(schema: &Value) -> Value {
         serde_json::from_str(&for_google(&schema.to_string())).unwrap()
+    }
+
+    #[test]
+    fn moonshot_reads_the_type_inside_each_alternative() {
+        let schema = r#"{"type":"object","properties":{"x":{"type":"string","anyOf":[{"enum":["a"]},{"type":"null"},{"$ref":"y"}]}}}"#;
+        let clean: Value = serde_json::from_str(&for_moonshot(schema)).unwrap();
+        let expected =
+            json!({"anyOf":[{"enum":["a"],"type":"string"},{"type":"null"},{"$ref":"y"}]});
+        assert_eq!(clean["properties"]["x"], expected);
+        assert!(matches!(
+            for_moonshot(r#"{"type":"object"}"#),
+            Cow::Borrowed(_)
+        ));
+    }
+
+    #[test]
+    fn combined_schemas_at_the_top_become_one() {
+        let merged = |schema: Value| -> Value {
+            serde_json::from_str(&with_plain_top(&schema.to_string())).unwrap()
+        };
+        let part = |name: &str, required: Value| json!({"type":"object","properties":{name:{"type":"string"}},"required":required});
+        let choice = json!({"anyOf":[part("a", json!(["a","c"])), part("b", json!(["c"]))]});
+        assert_eq!(
+            merged(choice),
+            json!({"properties":{"a":{"type":"string"},"b":{"type":"string"}},"required":["c"],"type":"object"})
+        );
+        let sum = json!({"required":["z"],"allOf":[part("a", json!(["a"])), {"$ref":"#/$defs/p"}],"$defs":{"p":part("b", json!(["b"]))}});
+        assert_eq!(merged(sum)["required"], json!(["z", "a", "b"]));
+        assert_eq!(
+            merged(json!({"oneOf":7})),
+            json!({"type":"object","properties":{}})
+        );
     }
 
     #[test]

@@ -82,10 +82,12 @@ pub fn reasoning(wish: &Wish, target: &Target) -> (Reasoning, Option<Note>) {
         Some(Thinking::Enabled { budget_tokens }) => {
             (ability.budget(budget_tokens, wish, target), None)
         }
-        Some(Thinking::Adaptive | Thinking::BetweenTools) => (
+        Some(thinking @ (Thinking::Adaptive | Thinking::BetweenTools)) => (
             wish.effort
                 .map_or(Reasoning::Enabled, |effort| ability.effort(level(effort))),
-            None,
+            (thinking == Thinking::BetweenTools).then(|| {
+                Note::new("reasoning between tool calls alone cannot be asked for, so it is on throughout")
+            }),
         ),
         None if wish.verdict || wish.is_small() => ability.off(target),
         None => (

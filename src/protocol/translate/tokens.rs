@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::anthropic::request::{Block, RawStr, Request, Source, Tool};
+use crate::protocol::anthropic::request::{Block, RawStr, Request, Source, Tool, ToolChange};
 
 /// What an image of the size that clients send costs.
 const IMAGE: u64 = 1500;
@@ -92,18 +92,29 @@ fn walk<'a>(request: &Request<'a>, texts: &mut impl Texts<'a>) -> u64 {
         fixed += TOOL_SET + TOOL * request.tools.len() as u64;
     }
     for tool in &request.tools {
-        match tool {
-            Tool::Custom(tool) => {
-                texts.plain(tool.name.clone());
-                if let Some(description) = tool.description {
-                    texts.escaped(description);
-                }
-                texts.plain(Cow::Borrowed(tool.schema.as_str()));
-            }
-            Tool::Server(tool) => texts.plain(tool.kind.clone()),
-        }
+        walk_tool(tool, texts);
     }
     fixed
+}
+
+fn walk_tool<'a>(tool: &Tool<'a>, texts: &mut impl Texts<'a>) {
+    match tool {
+        Tool::Custom(tool) => {
+            texts.plain(tool.name.clone());
+            if let Some(description) = tool.description {
+                texts.escaped(description);
+            }
+            texts.plain(Cow::Borrowed(tool.schema.as_str()));
+        }
+        Tool::Server(tool) => texts.plain(tool.kind.clone()),
+    }
+}
+
+/// The tokens of a block, roughly.
+pub(super) fn estimate_block(block: &Block<'_>) -> u64 {
+    let mut bytes = Bytes::default();
+    let fixed = walk_block(block, &mut bytes);
+    fixed + (bytes.0 * 2).div_ceil(7)
 }
 
 fn walk_block<'a>(block: &Block<'a>, texts: &mut impl Texts<'a>) -> u64 {
@@ -139,6 +150,10 @@ fn walk_block<'a>(block: &Block<'a>, texts: &mut impl Texts<'a>) -> u64 {
         }
         Block::ToolReference(name) => texts.plain(name.clone()),
         Block::Compaction(Some(summary)) => texts.escaped(*summary),
+        Block::ToolChange(change) => match change.as_ref() {
+            ToolChange::Defined(tool) => walk_tool(tool, texts),
+            ToolChange::Added(name) | ToolChange::Removed(name) => texts.plain(name.clone()),
+        },
         Block::RedactedThinking(_) | Block::Compaction(None) | Block::Marker(_) => {}
     }
     0

@@ -11,9 +11,11 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::note::Note;
+use super::schema;
 use super::tool_names::ToolNames;
 use crate::protocol::anthropic::request::{
-    CacheControl, ChoiceMode, CustomTool, InvalidRequest, RawStr, Request, ServerTool, Tool,
+    Block, CacheControl, ChoiceMode, CustomTool, InvalidRequest, RawStr, Request, ServerTool, Tool,
+    ToolChange,
 };
 
 /// Stands in Claude Code's list for the tools that are not loaded.
@@ -97,17 +99,66 @@ impl Choice<'_> {
 pub fn convert_tools<'a>(request: &Request<'a>) -> Result<Tools<'a>, InvalidRequest> {
     let mut tools = Tools::default();
     for (index, tool) in request.tools.iter().enumerate() {
-        let offer = match tool {
-            Tool::Custom(tool) if tool.name == PLACEHOLDER => continue,
-            Tool::Custom(tool) => Some(Offer::Function(function(tool, &mut tools.names))),
-            Tool::Server(tool) => {
-                anthropics(tool, &mut tools).map_err(|fault| fault.within(index).within("tools"))?
-            }
-        };
+        let offer = offer(tool, &mut tools).map_err(|fault| fault.within(index).within("tools"))?;
         tools.offers.extend(offer);
     }
+    changes(request, &mut tools)?;
     choose(request, &mut tools)?;
     Ok(tools)
+}
+
+/// Upstream there is one list of tools for the whole conversation: the one that holds at its end.
+fn changes<'a>(request: &Request<'a>, tools: &mut Tools<'a>) -> Result<(), InvalidRequest> {
+    let mut removed: Vec<Offer<'a>> = Vec::new();
+    for (turn, message) in request.messages.iter().enumerate() {
+        for (place, block) in message.content.iter().enumerate() {
+            let Block::ToolChange(change) = block else {
+                continue;
+            };
+            match change.as_ref() {
+                ToolChange::Defined(tool) => {
+                    let offer = offer(tool, tools).map_err(|fault| {
+                        let fault = fault.within("definition").within("tool").within(place);
+                        fault.within("content").within(turn).within("messages")
+                    })?;
+                    if let Some(name) = tool.name() {
+                        take(&mut tools.offers, name);
+                    }
+                    tools.offers.extend(offer);
+                }
+                ToolChange::Added(name) => tools.offers.extend(take(&mut removed, name)),
+                ToolChange::Removed(name) => removed.extend(take(&mut tools.offers, name)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn take<'a>(offers: &mut Vec<Offer<'a>>, name: &str) -> Option<Offer<'a>> {
+    let mut names = ToolNames::default();
+    let sent = names.outward(name);
+    let is_named = |offer: &Offer<'_>| match offer {
+        Offer::Function(function) => function.name == sent,
+        Offer::Server(server) => server.settings.name.as_deref() == Some(name),
+    };
+    let place = offers.iter().position(is_named)?;
+    Some(offers.remove(place))
+}
+
+fn offer<'a>(tool: &Tool<'a>, tools: &mut Tools<'a>) -> Result<Option<Offer<'a>>, InvalidRequest> {
+    match tool {
+        Tool::Custom(tool) if tool.name == PLACEHOLDER => Ok(None),
+        Tool::Custom(tool) => {
+            if tool.schema_is_combined {
+                tools.notes.push(Note::new(format!(
+                    "the schemas that `{}` combines at its top were merged, because no provider takes a choice there",
+                    tool.name
+                )));
+            }
+            Ok(Some(Offer::Function(function(tool, &mut tools.names))))
+        }
+        Tool::Server(tool) => anthropics(tool, tools),
+    }
 }
 
 fn function<'a>(tool: &CustomTool<'a>, names: &mut ToolNames) -> Function<'a> {
@@ -127,9 +178,13 @@ fn function<'a>(tool: &CustomTool<'a>, names: &mut ToolNames) -> Function<'a> {
     }
 }
 
-/// Several providers refuse a schema without `type` or `properties`, which Anthropic does not ask for.
+/// Several providers refuse a schema without `type` or `properties`, which Anthropic does not ask for, and all a choice
+/// between schemas at its top.
 fn whole_schema<'a>(tool: &CustomTool<'a>) -> Cow<'a, str> {
     let schema = tool.schema.as_str();
+    if tool.schema_is_combined {
+        return Cow::Owned(schema::with_plain_top(schema));
+    }
     let missing = match (tool.schema_has_type, tool.schema_has_properties) {
         (true, true) => return Cow::Borrowed(schema),
         (false, true) => r#""type":"object""#,
@@ -194,13 +249,12 @@ fn upstreams(kind: &str) -> Option<&'static str> {
 }
 
 fn refused(kind: &str) -> InvalidRequest {
-    let known = [
-        "code_execution_",
-        "mcp_toolset",
-        "browser_toolset_",
-        "computer_toolset_",
-    ];
-    let message = if known.iter().any(|known| kind.starts_with(known)) {
+    let begins = |names: &[&str]| names.iter().any(|name| kind.starts_with(name));
+    let message = if begins(&["browser_toolset_", "computer_toolset_"]) {
+        format!(
+            "`{kind}` stands for tools that Anthropic's models know by heart and no other: name each tool with a schema of its own instead"
+        )
+    } else if begins(&["code_execution_", "mcp_toolset"]) {
         format!(
             "`{kind}` is run by Anthropic's servers only: give the model a tool of the client's instead"
         )

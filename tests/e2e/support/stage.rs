@@ -237,7 +237,7 @@ fn is_for_a_model(path: &str) -> bool {
 fn is_of_messages(run: &Value) -> bool {
     run["workflow"]
         .as_str()
-        .is_some_and(|workflow| workflow.starts_with("messages"))
+        .is_some_and(|workflow| matches!(workflow, "messages" | "native"))
 }
 
 async fn address(stdout: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {

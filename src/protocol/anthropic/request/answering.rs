@@ -33,8 +33,18 @@ impl Request<'_> {
     /// Whether the upstream may search the web, so that its findings go into blocks of their own.
     #[must_use]
     pub fn offers_web_search(&self) -> bool {
-        self.tools.iter().any(
-            |tool| matches!(tool, Tool::Server(server) if server.kind.starts_with("web_search")),
-        )
+        self.offers("web_search")
+    }
+
+    /// Whether the upstream may fetch pages, which then go into blocks of their own.
+    #[must_use]
+    pub fn offers_web_fetch(&self) -> bool {
+        self.offers("web_fetch")
+    }
+
+    fn offers(&self, kind: &str) -> bool {
+        self.tools
+            .iter()
+            .any(|tool| matches!(tool, Tool::Server(server) if server.kind.starts_with(kind)))
     }
 }

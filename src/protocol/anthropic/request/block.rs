@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::change::{self, ToolChange};
 use super::cursor::{Cursor, Kind};
 use super::invalid::InvalidRequest;
 use super::options::{CacheControl, unknown_tag};
@@ -10,7 +11,8 @@ use super::source::{AnySource, Document, SearchResult, Source};
 
 type Parsed<T> = Result<T, InvalidRequest>;
 
-const EXPECTED: &str = "'text', 'image', 'document', 'search_result', 'thinking', 'redacted_thinking', 'tool_use', 'tool_result', 'tool_reference', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', 'code_execution_tool_result', 'bash_code_execution_tool_result', 'text_editor_code_execution_tool_result', 'tool_search_tool_result', 'advisor_tool_result', 'mcp_tool_use', 'mcp_tool_result', 'mcp_tool_listing', 'container_upload', 'compaction', 'fallback', 'tool_addition', 'tool_removal', 'browser_state'";
+/// The types that are read, as a refusal lists them.
+pub(in crate::protocol) const EXPECTED: &str = "'text', 'image', 'document', 'search_result', 'thinking', 'redacted_thinking', 'tool_use', 'tool_result', 'tool_reference', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', 'code_execution_tool_result', 'bash_code_execution_tool_result', 'text_editor_code_execution_tool_result', 'tool_search_tool_result', 'advisor_tool_result', 'mcp_tool_use', 'mcp_tool_result', 'mcp_tool_listing', 'container_upload', 'compaction', 'fallback', 'tool_addition', 'tool_removal', 'browser_state'";
 
 /// What tools of Anthropic's servers, and MCP servers that they call, give.
 const RESULTS: [&str; 8] = [
@@ -100,6 +102,8 @@ pub enum Block<'a> {
     ServerResult(ServerResult<'a>),
     /// `compaction`: the summary that replaces what came before.
     Compaction(Option<RawStr<'a>>),
+    /// `tool_addition`, `tool_removal`.
+    ToolChange(Box<ToolChange<'a>>),
     /// A block that means something to Anthropic's servers alone, by its type.
     Marker(Cow<'a, str>),
 }
@@ -130,6 +134,10 @@ impl<'a> Block<'a> {
             Self::ServerToolUse(_) => "server_tool_use",
             Self::ServerResult(result) => &result.kind,
             Self::Compaction(_) => "compaction",
+            Self::ToolChange(change) => match change.as_ref() {
+                ToolChange::Removed(_) => "tool_removal",
+                ToolChange::Defined(_) | ToolChange::Added(_) => "tool_addition",
+            },
             Self::Marker(kind) => kind,
         }
     }
@@ -137,7 +145,7 @@ impl<'a> Block<'a> {
     fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
         let mut fields = Fields::default();
         cursor.object(|cursor, key| fields.read(cursor, key))?;
-        fields.into_block()
+        fields.into_block(cursor)
     }
 }
 
@@ -160,6 +168,7 @@ struct Fields<'a> {
     context: Option<RawStr<'a>>,
     citations: bool,
     tool_name: Option<Cow<'a, str>>,
+    tool: Option<Raw<'a>>,
     cache: Option<CacheControl>,
 }
 
@@ -182,13 +191,15 @@ impl<'a> Fields<'a> {
             "context" => self.context = cursor.nullable(Cursor::string)?,
             "citations" => self.citations = wants_citations(cursor)?,
             "tool_name" => self.tool_name = Some(cursor.text()?),
+            "tool" => self.tool = Some(cursor.raw()?),
             "cache_control" => self.cache = cursor.nullable(CacheControl::parse)?,
+            "transformations" | "toolset_name" | "caller" => aside(cursor, key)?,
             _ => cursor.skip()?,
         }
         Ok(())
     }
 
-    fn into_block(self) -> Parsed<Block<'a>> {
+    fn into_block(self, cursor: &mut Cursor<'a>) -> Parsed<Block<'a>> {
         let kind = needed(self.kind, "type")?;
         Ok(match kind.as_ref() {
             "text" => Block::Text(TextBlock {
@@ -206,7 +217,10 @@ impl<'a> Fields<'a> {
             }
             "tool_result" => Block::ToolResult(ToolResult {
                 tool_use_id: needed(self.tool_use_id, "tool_use_id")?,
-                content: self.content.map_or(Ok(Vec::new()), nested)?,
+                content: match self.content {
+                    Some(content) => nested(content, cursor)?,
+                    None => Vec::new(),
+                },
                 is_error: self.is_error,
                 cache: self.cache,
             }),
@@ -222,12 +236,17 @@ impl<'a> Fields<'a> {
             "search_result" => Block::SearchResult(Box::new(SearchResult {
                 title: needed(self.title, "title")?,
                 source: needed(self.source, "source")?.name()?,
-                content: texts(needed(self.content, "content")?)?,
+                content: texts(needed(self.content, "content")?, cursor)?,
+                citations: self.citations,
                 cache: self.cache,
             })),
             "compaction" => Block::Compaction(self.content.map_or(Ok(None), summary)?),
-            "mcp_tool_listing" | "container_upload" | "fallback" | "tool_addition"
-            | "tool_removal" | "browser_state" => Block::Marker(kind),
+            "tool_addition" | "tool_removal" => {
+                change::parse(kind, needed(self.tool, "tool")?, cursor)?
+            }
+            "mcp_tool_listing" | "container_upload" | "fallback" | "browser_state" => {
+                Block::Marker(kind)
+            }
             result if RESULTS.contains(&result) => Block::ServerResult(ServerResult {
                 content: self.content,
                 kind,
@@ -255,10 +274,42 @@ fn tool_use<'a>(
     })
 }
 
+/// Reads what stands under `field` once the type of what is around it is known.
+pub(super) fn inside<'a, T>(
+    content: Raw<'a>,
+    field: &str,
+    around: &mut Cursor<'a>,
+    read: impl FnOnce(&mut Cursor<'a>) -> Parsed<T>,
+) -> Parsed<T> {
+    let mut cursor = Cursor::new(content.as_str());
+    let value = read(&mut cursor).map_err(|fault| fault.within(field))?;
+    for field in cursor.take_asides() {
+        around.aside(field);
+    }
+    Ok(value)
+}
+
+/// Notes what a block says to Anthropic's servers alone. That the model itself called a tool says nothing.
+fn aside(cursor: &mut Cursor<'_>, key: &str) -> Parsed<()> {
+    let (field, unsaid) = match key {
+        "transformations" => ("transformations", "{}"),
+        "toolset_name" => ("toolset_name", "null"),
+        _ => ("caller", r#"{"type":"direct"}"#),
+    };
+    let value = cursor.raw()?;
+    let said = value
+        .as_str()
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace());
+    if value.as_str() != "null" && !said.eq(unsaid.bytes()) {
+        cursor.aside(field);
+    }
+    Ok(())
+}
+
 /// Reads the blocks of a tool result once its type is known. Texts, which are most of them, are not read twice.
-fn nested(content: Raw<'_>) -> Parsed<Vec<Block<'_>>> {
-    let blocks = Block::parse_content(&mut Cursor::new(content.as_str()))
-        .map_err(|fault| fault.within("content"))?;
+fn nested<'a>(content: Raw<'a>, cursor: &mut Cursor<'a>) -> Parsed<Vec<Block<'a>>> {
+    let blocks = inside(content, "content", cursor, Block::parse_content)?;
     let misplaced = blocks.iter().position(|block| {
         !matches!(
             block,
@@ -281,9 +332,9 @@ fn nested(content: Raw<'_>) -> Parsed<Vec<Block<'_>>> {
     }
 }
 
-fn texts(content: Raw<'_>) -> Parsed<Vec<TextBlock<'_>>> {
+fn texts<'a>(content: Raw<'a>, cursor: &mut Cursor<'a>) -> Parsed<Vec<TextBlock<'a>>> {
     let mut texts = Vec::new();
-    for (index, block) in nested(content)?.into_iter().enumerate() {
+    for (index, block) in nested(content, cursor)?.into_iter().enumerate() {
         match block {
             Block::Text(text) => texts.push(text),
             other => {
@@ -306,7 +357,10 @@ fn summary(content: Raw<'_>) -> Parsed<Option<RawStr<'_>>> {
 /// `citations` is a setting on a document and a list on a text: only the first asks for something.
 fn wants_citations(cursor: &mut Cursor<'_>) -> Parsed<bool> {
     if cursor.kind() != Kind::Object {
-        cursor.skip()?;
+        let cited = cursor.raw()?.as_str();
+        if cited != "null" && cited != "[]" {
+            cursor.aside("citations");
+        }
         return Ok(false);
     }
     let mut enabled = false;

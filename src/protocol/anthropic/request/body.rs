@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::block::{Block, TextBlock};
 use super::check;
 use super::cursor::{Cursor, Kind};
+use super::edits::{self, Edit};
 use super::invalid::InvalidRequest;
 use super::message::Message;
 use super::options::{CacheControl, Display, Format, OutputConfig, Thinking, one_of};
@@ -55,6 +56,8 @@ pub struct Request<'a> {
     pub cache: Option<CacheControl>,
     /// Models to fall back to.
     pub fallbacks: Vec<Cow<'a, str>>,
+    /// What to clear from the conversation before it is sent.
+    pub edits: Vec<Edit<'a>>,
     /// Fields that are known and mean something to Anthropic's servers alone.
     pub set_aside: Vec<&'static str>,
     /// The length of the body's text.
@@ -64,11 +67,10 @@ pub struct Request<'a> {
 }
 
 /// Fields that a translating gateway can only leave out; some carry local paths, so their values are not even kept.
-const SET_ASIDE: [&str; 11] = [
+const SET_ASIDE: [&str; 10] = [
     "betas",
     "billing_policy",
     "compaction",
-    "context_management",
     "diagnostics",
     "fallback_credit_token",
     "inference_geo",
@@ -157,7 +159,10 @@ impl<'a> Request<'a> {
         let mut cursor = Cursor::new(body);
         cursor
             .object(|cursor, key| request.field(seen, cursor, key))
-            .and_then(|()| cursor.finish())
+            .and_then(|()| {
+                request.set_aside.extend(cursor.take_asides());
+                cursor.finish()
+            })
             .and_then(|()| seen.complete())
             .and_then(|()| check::together(&request))
             .map_err(InvalidRequest::of_body)?;
@@ -229,6 +234,9 @@ impl<'a> Request<'a> {
                     .unwrap_or(false);
             }
             "cache_control" => self.cache = cursor.nullable(CacheControl::parse)?,
+            "context_management" => {
+                self.edits = cursor.nullable(edits::parse)?.unwrap_or_default();
+            }
             "fallbacks" => self.fallbacks = cursor.nullable(fallbacks)?.unwrap_or_default(),
             "mcp_servers" | "container" => check::absent(cursor, key)?,
             "thread" => {
@@ -341,6 +349,7 @@ fn fallbacks<'a>(cursor: &mut Cursor<'a>) -> Parsed<Vec<Cow<'a, str>>> {
     if cursor.kind() == Kind::String {
         // "default" asks for Anthropic's own list.
         cursor.skip()?;
+        cursor.aside("fallbacks");
         return Ok(Vec::new());
     }
     cursor.list(|cursor| {
@@ -348,6 +357,11 @@ fn fallbacks<'a>(cursor: &mut Cursor<'a>) -> Parsed<Vec<Cow<'a, str>>> {
         cursor.object(|cursor, key| {
             match key.as_ref() {
                 "model" => model = Some(cursor.text()?),
+                "max_tokens" | "output_config" | "speed" | "thinking" => {
+                    if cursor.nullable(Cursor::raw)?.is_some() {
+                        cursor.aside("fallbacks.*.max_tokens, output_config, speed, thinking");
+                    }
+                }
                 _ => cursor.skip()?,
             }
             Ok(())

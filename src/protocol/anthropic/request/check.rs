@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::block::Block;
 use super::body::Request;
+use super::change::ToolChange;
 use super::cursor::{Cursor, Kind};
 use super::invalid::InvalidRequest;
 use super::message::{Message, Role};
@@ -80,6 +81,7 @@ fn roles(message: &Message<'_>) -> Checked {
     for (index, block) in message.content.iter().enumerate() {
         let allowed = match block {
             Block::Text(_) | Block::Marker(_) | Block::Compaction(_) => continue,
+            Block::ToolChange(_) => Role::System,
             Block::ToolUse(_)
             | Block::Thinking { .. }
             | Block::RedactedThinking(_)
@@ -117,6 +119,15 @@ fn tools(request: &Request<'_>) -> Checked {
             ));
         }
     }
+    names.extend(request.messages.iter().flat_map(|message| {
+        message.content.iter().filter_map(|block| match block {
+            Block::ToolChange(change) => match change.as_ref() {
+                ToolChange::Defined(tool) => tool.name(),
+                ToolChange::Added(_) | ToolChange::Removed(_) => None,
+            },
+            _ => None,
+        })
+    }));
     match request.tool_choice.as_ref().map(|choice| &choice.mode) {
         Some(ChoiceMode::Tool(name)) if !names.contains(name.as_ref()) => Err(InvalidRequest::at(
             "tool_choice.name",

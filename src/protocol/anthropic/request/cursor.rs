@@ -29,6 +29,7 @@ pub(super) enum Kind {
 /// A place in a JSON text, with the means to read what comes next.
 pub(super) struct Cursor<'a> {
     scan: Scanner<'a>,
+    asides: Vec<&'static str>,
 }
 
 impl<'a> Cursor<'a> {
@@ -36,7 +37,20 @@ impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self {
             scan: Scanner::new(text),
+            asides: Vec::new(),
         }
+    }
+
+    /// Remembers a field that was understood and that only Anthropic's servers can heed. Each is told once.
+    pub(super) fn aside(&mut self, field: &'static str) {
+        if !self.asides.contains(&field) {
+            self.asides.push(field);
+        }
+    }
+
+    /// Takes what was set aside so far.
+    pub(super) fn take_asides(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.asides)
     }
 
     /// Says what comes next.

@@ -61,6 +61,12 @@ impl<'a> Message<'a> {
                         .nullable(OutputConfig::parse)?
                         .and_then(|config| config.effort);
                 }
+                "clear_at" => {
+                    let at = cursor.nullable(Cursor::text)?;
+                    if at.is_some_and(|at| at != "never") {
+                        cursor.aside("clear_at");
+                    }
+                }
                 _ => cursor.skip()?,
             }
             Ok(())

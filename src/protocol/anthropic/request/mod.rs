@@ -9,9 +9,12 @@
 mod answering;
 mod block;
 mod body;
+mod change;
 mod check;
 mod cursor;
+mod edits;
 mod invalid;
+mod media;
 mod message;
 mod options;
 mod passed;
@@ -26,8 +29,12 @@ mod tests;
 
 pub(crate) use check::THREAD_NOT_FOUND;
 
+#[cfg(test)]
+pub(in crate::protocol) use block::EXPECTED as EXPECTED_BLOCKS;
 pub use block::{Block, ServerResult, TextBlock, ToolResult, ToolUse};
 pub use body::Request;
+pub use change::ToolChange;
+pub use edits::{ClearToolUses, Edit, Inputs, Trigger};
 pub use invalid::InvalidRequest;
 pub use message::{Message, Role};
 pub use options::{CacheControl, Display, Effort, Format, OutputConfig, Thinking, Ttl};

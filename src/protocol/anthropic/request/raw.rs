@@ -14,7 +14,7 @@ pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
     /// `{}`.
-    pub(super) const EMPTY_OBJECT: Self = Self("{}");
+    pub(in crate::protocol) const EMPTY_OBJECT: Self = Self("{}");
 
     /// The caller has checked that `text` is one JSON value without white space around it.
     pub(super) fn checked(text: &'a str) -> Self {
@@ -42,6 +42,12 @@ impl<'a> RawStr<'a> {
     /// The caller has checked that `escaped` may stand between the quotes of a JSON string.
     pub(super) fn checked(escaped: &'a str) -> Self {
         Self(escaped)
+    }
+
+    /// A text of ours, without anything that would have to be escaped.
+    pub(in crate::protocol) fn plain(text: &'static str) -> Self {
+        debug_assert!(!text.contains(['"', '\\', '\n']));
+        Self(text)
     }
 
     /// What stands between the quotes: pieces of it may be joined and quoted again.

@@ -3,6 +3,7 @@
 use super::block::{Block, TextBlock};
 use super::cursor::{Cursor, Kind};
 use super::invalid::InvalidRequest;
+use super::media;
 use super::options::{CacheControl, unknown_tag};
 use super::raw::RawStr;
 
@@ -50,6 +51,8 @@ pub struct SearchResult<'a> {
     pub source: RawStr<'a>,
     /// What was found there.
     pub content: Vec<TextBlock<'a>>,
+    /// Whether the answer shall cite it.
+    pub citations: bool,
     /// A cache breakpoint.
     pub cache: Option<CacheControl>,
 }
@@ -85,13 +88,22 @@ impl<'a> AnySource<'a> {
     /// The source of an image.
     pub(super) fn image(self) -> Parsed<Source<'a>> {
         match self.source()? {
-            Source::Base64 { media_type, data } if !IMAGE_TYPES.contains(&media_type.escaped()) => {
-                let _ = data;
+            Source::Base64 { media_type, .. } if !IMAGE_TYPES.contains(&media_type.escaped()) => {
                 Err(InvalidRequest::at(
                     "source.media_type",
                     "Input should be 'image/jpeg', 'image/png', 'image/gif' or 'image/webp'",
                 ))
             }
+            Source::Base64 { media_type, data } => match media::seen(data) {
+                Some(seen) if seen != media_type.escaped() => Err(InvalidRequest::at(
+                    "source",
+                    format!(
+                        "The image was specified using the {} media type, but the image appears to be a {seen} file",
+                        media_type.escaped()
+                    ),
+                )),
+                _ => Ok(Source::Base64 { media_type, data }),
+            },
             Source::Text(_) => Err(unknown_tag("text", "'base64', 'url', 'file'").within("source")),
             Source::Blocks(_) => {
                 Err(unknown_tag("content", "'base64', 'url', 'file'").within("source"))
@@ -106,6 +118,13 @@ impl<'a> AnySource<'a> {
             Source::Base64 { media_type, .. } if media_type.escaped() != "application/pdf" => Err(
                 InvalidRequest::at("source.media_type", "Input should be 'application/pdf'"),
             ),
+            Source::Base64 { media_type, data } => match media::seen(data) {
+                Some(seen) if seen != "application/pdf" => Err(InvalidRequest::at(
+                    "source",
+                    format!("The PDF specified was not valid: it appears to be a {seen} file"),
+                )),
+                _ => Ok(Source::Base64 { media_type, data }),
+            },
             source => Ok(source),
         }
     }

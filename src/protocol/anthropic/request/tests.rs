@@ -89,7 +89,7 @@ fn every_field_is_read() {
         (Some(0.5), Some(1.0), Some(7))
     );
     assert_eq!(request.fallbacks, ["f"]);
-    assert_eq!(request.set_aside, ["context_management", "betas"]);
+    assert_eq!(request.set_aside, ["betas"]);
     assert_eq!(request.unknown[0].0, "new_thing");
     assert_eq!(request.unknown[0].1.get(), r#"{"x":1}"#);
 }

@@ -42,6 +42,8 @@ pub struct CustomTool<'a> {
     pub schema_has_type: bool,
     /// Whether the schema says `properties`.
     pub schema_has_properties: bool,
+    /// Whether the schema's top is a choice or a sum of others, which no provider takes there.
+    pub schema_is_combined: bool,
     /// Whether calls must follow the schema exactly.
     pub strict: bool,
     /// A cache breakpoint.
@@ -146,6 +148,7 @@ struct Schema<'a> {
     text: Raw<'a>,
     has_type: bool,
     has_properties: bool,
+    is_combined: bool,
 }
 
 impl<'a> Tool<'a> {
@@ -175,6 +178,15 @@ impl<'a> Fields<'a> {
             "max_content_tokens" => self.max_content_tokens = cursor.nullable(Cursor::integer)?,
             "display_width_px" => self.width = cursor.nullable(Cursor::integer)?,
             "display_height_px" => self.height = cursor.nullable(Cursor::integer)?,
+            "allowed_callers" => callers(cursor)?,
+            "input_examples" | "url_sources" | "response_inclusion" | "use_cache" => {
+                let field = ["input_examples", "url_sources", "response_inclusion"]
+                    .into_iter()
+                    .find(|field| *field == key);
+                if !matches!(cursor.raw()?.as_str(), "null" | "[]") {
+                    cursor.aside(field.unwrap_or("use_cache"));
+                }
+            }
             _ => cursor.skip()?,
         }
         Ok(())
@@ -197,6 +209,7 @@ impl<'a> Fields<'a> {
             schema: schema.text,
             schema_has_type: schema.has_type,
             schema_has_properties: schema.has_properties,
+            schema_is_combined: schema.is_combined,
             strict: self.strict,
             cache: self.cache,
         })
@@ -221,6 +234,7 @@ impl<'a> Schema<'a> {
     fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
         let mut has_type = false;
         let mut has_properties = false;
+        let mut is_combined = false;
         let text = cursor.raw_with(|cursor| {
             cursor.object(|cursor, key| {
                 match key.as_ref() {
@@ -232,6 +246,10 @@ impl<'a> Schema<'a> {
                         has_properties = true;
                         cursor.raw_object()?;
                     }
+                    "anyOf" | "oneOf" | "allOf" => {
+                        is_combined = true;
+                        cursor.skip()?;
+                    }
                     _ => cursor.skip()?,
                 }
                 Ok(())
@@ -241,8 +259,20 @@ impl<'a> Schema<'a> {
             text,
             has_type,
             has_properties,
+            is_combined,
         })
     }
+}
+
+/// Whoever else may call a tool, it is offered; a tool that the model itself may not call is worth a note.
+fn callers(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    let callers = cursor
+        .nullable(|cursor| cursor.list(Cursor::text))?
+        .unwrap_or_default();
+    if !callers.is_empty() && callers.iter().all(|caller| caller != "direct") {
+        cursor.aside("allowed_callers");
+    }
+    Ok(())
 }
 
 fn domains<'a>(cursor: &mut Cursor<'a>) -> Parsed<Raw<'a>> {

@@ -41,7 +41,7 @@ pub(super) fn write(
     out.key("tools").array(|out| {
         for offer in &tools.offers {
             match offer {
-                Offer::Function(tool) => function(out, tool, target, breakpoints),
+                Offer::Function(tool) => function(out, tool, target, breakpoints, notes),
                 Offer::Server(tool) => server(out, tool),
             }
         }
@@ -54,11 +54,25 @@ pub(super) fn write(
     }
 }
 
-fn function(out: &mut Writer, tool: &Function<'_>, target: &Target, breakpoints: &mut Breakpoints) {
+fn function(
+    out: &mut Writer,
+    tool: &Function<'_>,
+    target: &Target,
+    breakpoints: &mut Breakpoints,
+    notes: &mut Vec<Note>,
+) {
     let schema = match target.family {
         Family::Gemini => Cow::Owned(schema::for_google(&tool.schema)),
+        Family::Kimi => schema::for_moonshot(&tool.schema),
         _ => Cow::Borrowed(tool.schema.as_ref()),
     };
+    let strict = tool.strict && is_strict(&schema, target);
+    if tool.strict && !strict {
+        notes.push(Note::new(format!(
+            "`strict` of the tool `{}` was left out, because {} does not hold calls to such a schema",
+            tool.name, target.id
+        )));
+    }
     out.object(|out| {
         out.key("type").string("function");
         out.key("function").object(|out| {
@@ -67,12 +81,23 @@ fn function(out: &mut Writer, tool: &Function<'_>, target: &Target, breakpoints:
                 out.key("description").escaped(&[description]);
             }
             out.key("parameters").raw(&schema);
-            if tool.strict && matches!(target.family, Family::Claude | Family::OpenAi) {
+            if strict {
                 out.key("strict").boolean(true);
             }
         });
         breakpoints.write(out, tool.cache, Place::Tools);
     });
+}
+
+/// OpenAI refuses a schema that leaves anything open, where Anthropic closes it by itself.
+fn is_strict(schema: &str, target: &Target) -> bool {
+    match target.family {
+        Family::Claude => true,
+        Family::OpenAi => {
+            serde_json::from_str(schema).is_ok_and(|schema| schema::is_strict(&schema))
+        }
+        _ => false,
+    }
 }
 
 fn server(out: &mut Writer, tool: &Server<'_>) {

@@ -137,14 +137,14 @@ fn four_stop_sequences_are_sent_and_blank_ones_never() {
 #[test]
 fn p73_fields_that_only_anthropic_knows_are_left_out_with_a_note() {
     let wish = body(
-        &json!({"context_management":{"edits":[]},"safeguards":[{"cwd":"/home/me"}],"brand_new":1,
+        &json!({"context_management":{"edits":[]},"diagnostics":{},"safeguards":[{"cwd":"/home/me"}],"brand_new":1,
         "output_config":{"task_budget":{"type":"tokens","total":5}},"fallbacks":[{"model":"x"}]}),
     );
     let (request, notes) = sent_to(&wish, &Target::new(GPT, None));
     assert_eq!(request.as_object().unwrap().len(), 4);
     assert_eq!(
         notes[0].as_str(),
-        "`context_management`, `safeguards`, `brand_new`, `output_config.task_budget`, `fallbacks` was left out, because chat completions have no such field"
+        "`diagnostics`, `safeguards`, `brand_new`, `output_config.task_budget`, `fallbacks` was left out, because chat completions have no such field"
     );
 }
 
@@ -277,14 +277,14 @@ fn tools_are_functions_with_whole_schemas() {
     let wish = body(&json!({"tools":[
         {"name":"A","description":"Does \"A\".","input_schema":{"type":"object","properties":{"x":{"type":"string"}}},"type":"custom","input_examples":[{}],"defer_loading":true,"allowed_callers":["direct"],"eager_input_streaming":true},
         {"name":"B","input_schema":{}},
-        {"name":"C","input_schema":{"required":[]},"strict":true},
+        {"name":"C","input_schema":{"required":[],"additionalProperties":false},"strict":true},
         {"name":"DeferredToolPlaceholder","input_schema":{},"defer_loading":true}]}));
     assert_eq!(
         sent(&wish, GPT)["tools"],
         json!([
             {"type":"function","function":{"name":"A","description":"Does \"A\".","parameters":{"type":"object","properties":{"x":{"type":"string"}}}}},
             {"type":"function","function":{"name":"B","parameters":{"type":"object","properties":{}}}},
-            {"type":"function","function":{"name":"C","parameters":{"type":"object","properties":{},"required":[]},"strict":true}}])
+            {"type":"function","function":{"name":"C","parameters":{"type":"object","properties":{},"required":[],"additionalProperties":false},"strict":true}}])
     );
     assert_eq!(
         sent(&wish, DEEPSEEK)["tools"][2]["function"]["strict"],

@@ -1,8 +1,10 @@
 //! The walk over the client's messages.
 
 use super::assistant;
+use super::clearing;
 use super::pairing::Pairing;
 use super::part::Text;
+use super::result;
 use super::turn::{Messages, Turn};
 use super::user;
 use crate::protocol::anthropic::request::{
@@ -21,7 +23,8 @@ pub fn convert_messages<'a>(request: &Request<'a>) -> Result<Messages<'a>, Inval
     let mut messages = Messages::default();
     messages.system = system(&request.system, &mut messages.notes);
     let mut walk = Walk::default();
-    for message in &request.messages {
+    let cleared = clearing::cleared(request, &mut messages.notes);
+    for message in cleared.iter() {
         if message.effort.is_some() {
             messages.effort = message.effort;
         }
@@ -77,6 +80,7 @@ impl<'a> Walk<'a> {
         for block in blocks {
             match block {
                 Block::Text(text) => texts.extend(Text::of_block(*text)),
+                Block::ToolChange(change) => texts.push(result::tool_change(change)),
                 other => self.left_out(other.kind()),
             }
         }

@@ -11,6 +11,7 @@
 //! Nothing in here depends on the model that answers; [`build`](super::build) does the rest.
 
 mod assistant;
+mod clearing;
 mod convert;
 mod fold;
 mod pairing;

@@ -3,7 +3,7 @@
 use super::pairing::Answer;
 use super::part::{Part, Text, move_cache};
 use super::user;
-use crate::protocol::anthropic::request::{Block, ToolResult};
+use crate::protocol::anthropic::request::{Block, ToolChange, ToolResult};
 use crate::protocol::translate::note::Note;
 use crate::protocol::translate::tool_names::ToolNames;
 
@@ -15,7 +15,9 @@ pub(super) fn answer<'a>(result: &ToolResult<'a>, notes: &mut Vec<Note>) -> Answ
             Block::Text(text) => parts.extend(Text::of_block(*text).map(Part::Text)),
             Block::Image(source, _) => parts.extend(user::image(source)),
             Block::Document(document) => user::push_document(&mut parts, document, notes),
-            Block::SearchResult(found) => parts.push(Part::Text(user::search_result(found))),
+            Block::SearchResult(found) => {
+                parts.push(Part::Text(user::search_result(found, notes)));
+            }
             Block::ToolReference(name) => parts.push(Part::Text(tool_reference(name))),
             other => notes.push(Note::new(format!(
                 "a `{}` block in a tool result was left out, because no chat model reads one",
@@ -32,6 +34,18 @@ pub(super) fn answer<'a>(result: &ToolResult<'a>, notes: &mut Vec<Note>) -> Answ
     }
     move_cache(answer.texts.iter_mut(), result.cache);
     answer
+}
+
+/// Tells the model that what it can call has changed; the tools themselves go where all tools go.
+pub(super) fn tool_change<'a>(change: &ToolChange<'_>) -> Text<'a> {
+    match change {
+        ToolChange::Added(name) => tool_reference(name),
+        ToolChange::Defined(tool) => tool_reference(tool.name().unwrap_or_default()),
+        ToolChange::Removed(name) => Text::plain(format!(
+            "The tool {} is no longer available.",
+            ToolNames::default().outward(name)
+        )),
+    }
 }
 
 /// Tells the model that a tool it searched for can be called now.

@@ -8,6 +8,8 @@ use super::turn::Turn;
 use crate::protocol::anthropic::request::{Block, CacheControl, Document, SearchResult, Source};
 use crate::protocol::translate::note::Note;
 
+const UNCITED: &str = "citations were asked of a document, which chat completions cannot give";
+
 /// Reads a user message.
 pub(super) fn read<'a>(walk: &mut Walk<'a>, blocks: &[Block<'a>]) {
     let mut parts = Vec::with_capacity(blocks.len());
@@ -54,7 +56,9 @@ fn read_part<'a>(walk: &mut Walk<'a>, parts: &mut Vec<Part<'a>>, block: &Block<'
             push_document(parts, document, &mut walk.notes);
             cache_texts(parts, document.cache);
         }
-        Block::SearchResult(found) => parts.push(Part::Text(search_result(found))),
+        Block::SearchResult(found) => {
+            parts.push(Part::Text(search_result(found, &mut walk.notes)));
+        }
         Block::ToolReference(name) => parts.push(Part::Text(result::tool_reference(name))),
         Block::ServerResult(given) => parts.push(Part::Text(fold::result(given))),
         Block::Compaction(Some(summary)) if !summary.is_blank() => {
@@ -95,9 +99,7 @@ pub(super) fn push_document<'a>(
     notes: &mut Vec<Note>,
 ) {
     if document.citations {
-        notes.push(Note::new(
-            "citations were asked of a document, which chat completions cannot give",
-        ));
+        notes.push(Note::new(UNCITED));
     }
     let header = header(document);
     match &document.source {
@@ -159,7 +161,10 @@ fn file_name<'a>(document: &Document<'a>) -> std::borrow::Cow<'a, str> {
 }
 
 /// Makes a text of a search result.
-pub(super) fn search_result<'a>(found: &SearchResult<'a>) -> Text<'a> {
+pub(super) fn search_result<'a>(found: &SearchResult<'a>, notes: &mut Vec<Note>) -> Text<'a> {
+    if found.citations {
+        notes.push(Note::new(UNCITED));
+    }
     let mut text = format!(
         "{}\\nSource: {}",
         found.title.escaped(),

@@ -170,6 +170,94 @@ fn a_web_search_is_shown_with_its_hits_and_citations() {
     assert_eq!(urls, ["https://a", "https://b"]);
 }
 
+fn server_call(tool: &str, arguments: &Value, result: &Value) -> Value {
+    details(
+        json!([{"type": "reasoning.server_tool_call", "tool_name": tool, "index": 0, "tool_call_id": "c",
+        "arguments": arguments.to_string(), "result": result.to_string()}]),
+    )
+}
+
+#[test]
+fn pages_that_a_search_found_are_hits_even_when_no_text_cites_them() {
+    let settings = ReplySettings {
+        web_search: true,
+        ..quiet()
+    };
+    let found = json!({"results": [{"url": "https://a", "title": "A"}, {"url": "https://b"}, {"url": "https://a"}]});
+    let call = server_call("openrouter:web_search", &json!({"query": "q"}), &found);
+    let (received, ..) = replay_with(&settings, &ended(vec![call, text("Said.")], "stop"));
+    assert_eq!(
+        received.kinds(),
+        ["server_tool_use", "web_search_tool_result", "text"]
+    );
+    let pages = &received.content()[1]["content"];
+    assert_eq!(
+        (&pages[0]["title"], &pages[1]["title"]),
+        (&json!("A"), &json!("https://b"))
+    );
+    assert_eq!(pages.as_array().unwrap().len(), 2);
+    assert!(received.content()[2].get("citations").is_none());
+}
+
+#[test]
+fn pages_that_were_fetched_are_shown_as_documents() {
+    let settings = ReplySettings {
+        web_fetch: true,
+        ..quiet()
+    };
+    let fetch = |url: &str, result: Value| {
+        server_call("openrouter:web_fetch", &json!({"url": url}), &result)
+    };
+    let chunks = vec![
+        fetch(
+            "https://a",
+            json!({"url": "https://a", "title": "A", "content": "page \"a\""}),
+        ),
+        fetch("https://b", json!({"error": "not found"})),
+        text("Read."),
+    ];
+    let (received, ..) = replay_with(&settings, &ended(chunks.clone(), "stop"));
+    let kinds = ["server_tool_use", "web_fetch_tool_result"];
+    assert_eq!(
+        received.kinds(),
+        [kinds[0], kinds[1], kinds[0], kinds[1], "text"]
+    );
+    let content = received.content();
+    assert_eq!(content[0]["input"], json!({"url": "https://a"}));
+    assert_eq!(content[1]["tool_use_id"], content[0]["id"]);
+    assert_eq!(
+        content[1]["content"],
+        json!({"type": "web_fetch_result", "url": "https://a", "retrieved_at": null, "content": {
+            "type": "document", "title": "A",
+            "source": {"type": "text", "media_type": "text/plain", "data": "page \"a\""}}})
+    );
+    assert_eq!(content[3]["content"]["type"], "web_fetch_tool_result_error");
+    assert_eq!(
+        received.message["usage"]["server_tool_use"]["web_fetch_requests"],
+        2
+    );
+    let (unasked, ..) = replay_with(&quiet(), &ended(chunks, "stop"));
+    assert_eq!(unasked.kinds(), ["text"]);
+}
+
+#[test]
+fn an_answer_that_breaks_its_schema_is_given_out_and_noted() {
+    let settings = ReplySettings {
+        schema: Some(json!({"type": "object", "required": ["a"]}).to_string()),
+        ..settings()
+    };
+    let notes = |said: &[&str], finish: &str| {
+        let chunks = said.iter().map(|said| text(said)).collect();
+        let (received, summary, _) = replay_with(&settings, &ended(chunks, finish));
+        assert_eq!(received.text(), said.concat());
+        summary.notes
+    };
+    assert!(notes(&["{\"a\"", ":\"\u{e9}\"}"], "stop").is_empty());
+    assert!(notes(&["{\"b\":1}"], "stop")[0].contains("does not fit the schema"));
+    assert!(notes(&["Sure"], "stop")[0].contains("not the JSON"));
+    assert!(notes(&["{\"b"], "length").is_empty());
+}
+
 #[test]
 fn an_excerpt_cut_inside_a_character_costs_nothing() {
     let settings = ReplySettings {

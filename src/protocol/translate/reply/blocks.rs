@@ -51,6 +51,11 @@ impl Blocks {
         self.started
     }
 
+    /// The index of the next block.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Whether any block was opened.
     pub(super) fn any(&self) -> bool {
         self.next > 0 || self.open != Open::Nothing

@@ -43,7 +43,12 @@ impl Translator {
     fn reasoning(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Result<(), NotAChunk> {
         chunk::for_each(delta.reasoning_details, |piece: ReasoningPiece<'_>| {
             if piece.kind.as_str() == "reasoning.server_tool_call" {
-                self.searches.note_call(&piece);
+                let tool = piece.tool_name.as_str();
+                if self.settings.web_search && tool.contains("web_search") {
+                    self.searches.note_call(&piece);
+                } else if self.settings.web_fetch && tool.contains("web_fetch") {
+                    self.fetches.note_call(&piece);
+                }
                 return;
             }
             if !text_of(&piece).is_empty() {
@@ -92,6 +97,9 @@ impl Translator {
         if !self.blocks.is_text() {
             self.make_way_for_text(out);
         }
+        if let Some(form) = &mut self.form {
+            form.add(escaped);
+        }
         self.blocks.text(out, escaped);
     }
 
@@ -104,6 +112,7 @@ impl Translator {
         if self.searches.announce(0) {
             self.write_search(out);
         }
+        self.write_fetches(out);
     }
 
     /// Gives out what of the text was held back.

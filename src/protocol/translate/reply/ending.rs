@@ -102,6 +102,7 @@ impl Translator {
         if self.settings.web_search && self.searches.announce(searches) {
             self.write_search(out);
         }
+        self.write_fetches(out);
         self.write_late_reasoning(!calls.is_empty(), out);
         for (call, id) in calls.iter().zip(&ids) {
             let name = self.settings.names.original(&call.name);
@@ -156,6 +157,15 @@ impl Translator {
         self.blocks
             .server_tool_use(out, [&id, "web_search", &input]);
         self.blocks.whole(out, &self.searches.result(&id));
+    }
+
+    pub(super) fn write_fetches(&mut self, out: &mut Vec<u8>) {
+        for fetch in self.fetches.take() {
+            let id = format!("srvtoolu_{}_{}", self.tool_ids.seed(), self.blocks.next());
+            self.blocks
+                .server_tool_use(out, [&id, "web_fetch", &fetch.input()]);
+            self.blocks.whole(out, &fetch.result(&id));
+        }
     }
 
     fn write_end(&mut self, reason: StopReason, sequence: Option<&str>, out: &mut Vec<u8>) {

@@ -145,6 +145,7 @@ impl Received {
             Some("thinking") => block["thinking"] == "" && block["signature"] == "",
             Some("tool_use" | "server_tool_use") => block["input"] == json!({}),
             Some("web_search_tool_result") => block["content"].is_array(),
+            Some("web_fetch_tool_result") => block["content"]["type"].is_string(),
             _ => false,
         };
         if !is_empty {

@@ -20,7 +20,9 @@ mod calls;
 mod deltas;
 mod details;
 mod ending;
+mod fetches;
 mod fold;
+mod form;
 #[cfg(test)]
 mod grammar;
 mod peek;
@@ -29,6 +31,7 @@ mod properties;
 #[cfg(test)]
 mod script;
 mod searches;
+mod server_tool;
 mod stop;
 mod summary;
 mod thinking;

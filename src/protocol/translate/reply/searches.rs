@@ -1,13 +1,14 @@
 //! Web searches that the upstream ran, as Anthropic shows them.
 //!
-//! The upstream only annotates its text with the pages it used. The client that asked for `web_search` gets a
-//! `server_tool_use` block, a `web_search_tool_result` with the hits (Claude Code takes its links from there and says
-//! "Did 0 searches" without) and citations in the text.
+//! The upstream annotates its text with the pages it used, and tells of each call of a server tool among its reasoning.
+//! The client that asked for `web_search` gets a `server_tool_use` block, a `web_search_tool_result` with the hits
+//! (Claude Code takes its links from there and says "Did 0 searches" without) and citations in the text.
 //! This file must not know when blocks are written.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::server_tool;
 use crate::protocol::json_text;
 use crate::protocol::openrouter::chunk::{ReasoningPiece, UrlCitation};
 
@@ -29,6 +30,8 @@ struct Hit {
     url: String,
     title: String,
     content: String,
+    /// Whether the text was said to rest on it.
+    cited: bool,
 }
 
 /// A citation in a text.
@@ -61,6 +64,22 @@ struct Page<'a> {
     page_age: Option<&'static str>,
 }
 
+/// What a search says that it found.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Found {
+    Listed(Vec<FoundPage>),
+    Under { results: Vec<FoundPage> },
+}
+
+#[derive(serde::Deserialize)]
+struct FoundPage {
+    #[serde(default)]
+    url: String,
+    #[serde(default)]
+    title: Option<String>,
+}
+
 impl Searches {
     /// The upstream named a page.
     pub(super) fn add(&mut self, citation: &UrlCitation<'_>) {
@@ -75,6 +94,7 @@ impl Searches {
             url: url.to_owned(),
             title: plain(citation.title),
             content: plain(citation.content),
+            cited: true,
         };
         if hit.title.is_empty() {
             url.clone_into(&mut hit.title);
@@ -84,23 +104,33 @@ impl Searches {
         }
     }
 
-    /// The upstream told of a server tool's call, whose arguments name the query.
+    /// The upstream told of a search: its arguments name the query, its result the pages, whether cited or not.
     pub(super) fn note_call(&mut self, piece: &ReasoningPiece<'_>) {
         #[derive(serde::Deserialize)]
         struct Arguments {
             query: String,
         }
-        if self.query.is_some() || !piece.tool_name.as_str().contains("web_search") {
-            return;
+        if self.query.is_none() {
+            let arguments = piece.arguments.and_then(server_tool::read::<Arguments>);
+            self.query = arguments.map(|arguments| arguments.query);
         }
-        let Some(arguments) = piece.arguments else {
-            return;
+        let found = piece.result.and_then(server_tool::read::<Found>);
+        let pages = match found {
+            Some(Found::Listed(pages)) => pages,
+            Some(Found::Under { results }) => results,
+            None => return,
         };
-        let arguments = match json_text::body(arguments) {
-            Some(escaped) => serde_json::from_str(&json_text::unescape(escaped)),
-            None => serde_json::from_str(arguments.get()),
-        };
-        self.query = arguments.ok().map(|arguments: Arguments| arguments.query);
+        for page in pages {
+            let is_new = self.hits.iter().all(|hit| hit.url != page.url);
+            if is_new && !page.url.is_empty() && self.hits.len() < MOST {
+                self.hits.push(Hit {
+                    title: page.title.unwrap_or_else(|| page.url.clone()),
+                    url: page.url,
+                    content: String::new(),
+                    cited: false,
+                });
+            }
+        }
     }
 
     /// Whether the blocks of the search are due. They go out once.
@@ -147,7 +177,8 @@ impl Searches {
     /// Citations that the text that is being closed has not shown yet.
     pub(super) fn uncited(&mut self) -> impl Iterator<Item = Citation<'_>> {
         let from = std::mem::replace(&mut self.cited, self.hits.len());
-        self.hits.iter().skip(from).map(|hit| Citation {
+        let cited = self.hits.iter().skip(from).filter(|hit| hit.cited);
+        cited.map(|hit| Citation {
             kind: "web_search_result_location",
             cited_text: &hit.content,
             url: &hit.url,

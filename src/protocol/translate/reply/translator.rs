@@ -4,6 +4,8 @@
 
 use super::blocks::Blocks;
 use super::calls::Calls;
+use super::fetches::Fetches;
+use super::form::Form;
 use super::searches::Searches;
 use super::stop::{Finish, StopScanner};
 use super::summary::Summary;
@@ -47,6 +49,10 @@ pub struct ReplySettings {
     pub used_tool_ids: Vec<String>,
     /// The client asked for web search.
     pub web_search: bool,
+    /// The client asked for pages to be fetched.
+    pub web_fetch: bool,
+    /// The JSON Schema that the answer must fit.
+    pub schema: Option<String>,
 }
 
 /// Translates one answer.
@@ -61,6 +67,8 @@ pub struct Translator {
     pub(super) calls: Calls,
     pub(super) tool_ids: ToolIds,
     pub(super) searches: Searches,
+    pub(super) fetches: Fetches,
+    pub(super) form: Option<Form>,
     pub(super) heard: Heard,
     pub(super) outcome: Option<Outcome>,
     chunks: u64,
@@ -110,6 +118,8 @@ impl Translator {
             scanner: StopScanner::new(&settings.stop_sequences),
             calls: Calls::default(),
             searches: Searches::default(),
+            fetches: Fetches::default(),
+            form: settings.schema.take().map(Form::new),
             heard: Heard::default(),
             outcome: None,
             chunks: 0,
@@ -195,6 +205,10 @@ impl Translator {
     /// What is known of the answer by now.
     #[must_use]
     pub fn summary(&self) -> Summary {
+        let mut notes = self.notes.clone();
+        if matches!(self.outcome, Some(Outcome::Stopped(StopReason::EndTurn))) {
+            notes.extend(self.form.as_ref().and_then(Form::fault));
+        }
         let (stop_reason, error) = match &self.outcome {
             None => (None, None),
             Some(Outcome::Stopped(reason)) => (Some(*reason), None),
@@ -211,19 +225,21 @@ impl Translator {
             cost_usd: self.figures().cost_usd,
             chunks: self.chunks,
             error,
-            notes: self.notes.clone(),
+            notes,
         }
     }
 
     /// The upstream's figures, or a guess.
     pub(super) fn figures(&self) -> Figures {
-        self.heard.figures.unwrap_or_else(|| {
+        let mut figures = self.heard.figures.unwrap_or_else(|| {
             let bytes = self.blocks.bytes + self.thinking.unseen_bytes + self.calls.size() as u64;
             Figures {
                 usage: usage::estimate(self.settings.input_estimate, bytes),
                 cost_usd: None,
             }
-        })
+        });
+        figures.usage.web_fetch_requests = Some(self.fetches.count()).filter(|count| *count > 0);
+        figures
     }
 
     pub(super) fn note(&mut self, note: impl Into<String>) {

@@ -76,6 +76,7 @@ pub(super) fn read(usage: &RawValue) -> Option<Figures> {
             output_tokens: count(told.completion_tokens).unwrap_or(0),
             thinking_tokens: count(thought),
             web_search_requests: searches,
+            web_fetch_requests: None,
         },
         cost_usd: told.cost.and_then(|cost| cost.get().parse().ok()),
     };
@@ -130,6 +131,7 @@ mod tests {
             output_tokens: 50,
             thinking_tokens: Some(30),
             web_search_requests: Some(2),
+            web_fetch_requests: None,
         };
         assert_eq!(figures.usage, expected);
         assert_eq!(figures.cost_usd, Some(0.0125));

@@ -1,0 +1,294 @@
+//! Clears what `context_management` asks to have cleared: results of old tool calls, thoughts of old turns.
+//!
+//! Which calls and turns go is arithmetic and exactly Anthropic's. Whether a limit in tokens is reached can only be
+//! estimated here, and the note says so.
+//! This file must not know how messages are converted.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use crate::protocol::anthropic::request::{
+    Block, ClearToolUses, Edit, Inputs, Message, Raw, RawStr, Request, Role, TextBlock, ToolResult,
+    ToolUse, Trigger,
+};
+use crate::protocol::translate::note::Note;
+use crate::protocol::translate::tokens;
+
+/// What stands where a result stood.
+const CLEARED: &str = "[This tool result was cleared to save context.]";
+
+/// The messages that the model shall read.
+pub(super) fn cleared<'r, 'a>(
+    request: &'r Request<'a>,
+    notes: &mut Vec<Note>,
+) -> Cow<'r, [Message<'a>]> {
+    let mut messages = Cow::Borrowed(request.messages.as_slice());
+    for edit in &request.edits {
+        match edit {
+            Edit::ClearToolUses(wish) => clear_uses(request, wish, &mut messages, notes),
+            Edit::ClearThinking(None) => {}
+            Edit::ClearThinking(Some(turns)) => clear_thinking(*turns, &mut messages, notes),
+            Edit::Compact => notes.push(Note::new(
+                "`context_management` asks for `compact_20260112`, which only Anthropic's servers do, so nothing was summarised",
+            )),
+        }
+    }
+    messages
+}
+
+/// Where a block stands: its message, and its place there.
+type Place = (usize, usize);
+
+fn clear_uses<'a>(
+    request: &Request<'a>,
+    wish: &ClearToolUses<'a>,
+    messages: &mut Cow<'_, [Message<'a>]>,
+    notes: &mut Vec<Note>,
+) {
+    let calls: Vec<(Place, &ToolUse<'a>)> = blocks(&request.messages)
+        .filter_map(|(place, block)| match block {
+            Block::ToolUse(call) => Some((place, call)),
+            _ => None,
+        })
+        .collect();
+    let estimated = match wish.trigger {
+        Trigger::ToolUses(most) if (calls.len() as u64) <= most => return,
+        Trigger::InputTokens(most) if tokens::estimate(request) <= most => return,
+        Trigger::ToolUses(_) => wish.at_least.is_some(),
+        Trigger::InputTokens(_) => true,
+    };
+    let (cleared, saved) = chosen(request, wish, calls);
+    if cleared.is_empty() || wish.at_least.is_some_and(|least| saved < least) {
+        return;
+    }
+    let results = cleared
+        .values()
+        .filter(|block| matches!(block, Block::ToolResult(_)))
+        .count();
+    let how = if estimated {
+        ", by an estimate of the tokens"
+    } else {
+        ""
+    };
+    notes.push(Note::new(format!(
+        "the results of {results} earlier tool call(s) were cleared, as `context_management` asks{how}"
+    )));
+    let messages = messages.to_mut();
+    for ((message, block), put) in cleared {
+        messages[message].content[block] = put;
+    }
+}
+
+/// What is put where, and how many tokens that saves.
+fn chosen<'a>(
+    request: &Request<'a>,
+    wish: &ClearToolUses<'a>,
+    mut calls: Vec<(Place, &ToolUse<'a>)>,
+) -> (BTreeMap<Place, Block<'a>>, u64) {
+    calls.retain(|(_, call)| !wish.excluded.contains(&call.name));
+    let kept = usize::try_from(wish.keep).unwrap_or(usize::MAX);
+    calls.truncate(calls.len().saturating_sub(kept));
+    let results: HashMap<&str, (Place, &ToolResult<'a>)> = blocks(&request.messages)
+        .filter_map(|(place, block)| match block {
+            Block::ToolResult(result) => Some((result.tool_use_id.as_ref(), (place, result))),
+            _ => None,
+        })
+        .collect();
+    let mut cleared = BTreeMap::new();
+    let mut saved = 0;
+    for (place, call) in calls {
+        let Some(&(result_place, result)) = results.get(call.id.as_ref()) else {
+            continue;
+        };
+        if is_cleared(&result.content) {
+            continue;
+        }
+        let tokens = result.content.iter().map(tokens::estimate_block);
+        saved += tokens.sum::<u64>();
+        let mut result = result.clone();
+        result.content = vec![Block::Text(TextBlock {
+            text: RawStr::plain(CLEARED),
+            cache: None,
+        })];
+        cleared.insert(result_place, Block::ToolResult(result));
+        if goes(&wish.inputs, call) {
+            let mut call = call.clone();
+            call.input = Raw::EMPTY_OBJECT;
+            cleared.insert(place, Block::ToolUse(call));
+        }
+    }
+    (cleared, saved)
+}
+
+fn blocks<'m, 'a>(
+    messages: &'m [Message<'a>],
+) -> impl Iterator<Item = (Place, &'m Block<'a>)> + use<'m, 'a> {
+    messages.iter().enumerate().flat_map(|(turn, message)| {
+        let places = message.content.iter().enumerate();
+        places.map(move |(place, block)| ((turn, place), block))
+    })
+}
+
+fn is_cleared(content: &[Block<'_>]) -> bool {
+    matches!(content, [Block::Text(text)] if text.text.escaped() == CLEARED)
+}
+
+fn goes(inputs: &Inputs<'_>, call: &ToolUse<'_>) -> bool {
+    match inputs {
+        Inputs::Kept => false,
+        Inputs::Cleared => true,
+        Inputs::ClearedOf(names) => names.contains(&call.name),
+    }
+}
+
+/// A turn goes from one message of the user's own to the next, over all tool calls in between.
+fn clear_thinking<'a>(kept: u64, messages: &mut Cow<'_, [Message<'a>]>, notes: &mut Vec<Note>) {
+    let mut turns_seen = 0;
+    let mut turn_thinks = false;
+    let mut beginning = 0;
+    for (index, message) in messages.iter().enumerate().rev() {
+        match message.role {
+            Role::Assistant => turn_thinks |= message.content.iter().any(is_thought),
+            Role::User if !message.content.iter().all(is_result) => {
+                turns_seen += u64::from(turn_thinks);
+                turn_thinks = false;
+                if turns_seen >= kept {
+                    beginning = index;
+                    break;
+                }
+            }
+            Role::User | Role::System => {}
+        }
+    }
+    let old = messages.iter().take(beginning);
+    let thoughts = old.flat_map(|message| &message.content);
+    let thoughts = thoughts.filter(|block| is_thought(block)).count();
+    if thoughts == 0 {
+        return;
+    }
+    notes.push(Note::new(format!(
+        "{thoughts} thought(s) of earlier turns were cleared, as `context_management` asks"
+    )));
+    for message in messages.to_mut().iter_mut().take(beginning) {
+        message.content.retain(|block| !is_thought(block));
+    }
+}
+
+fn is_thought(block: &Block<'_>) -> bool {
+    matches!(block, Block::Thinking { .. } | Block::RedactedThinking(_))
+}
+
+fn is_result(block: &Block<'_>) -> bool {
+    matches!(block, Block::ToolResult(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn call(id: &str, name: &str) -> Value {
+        json!({"type":"tool_use","id":id,"name":name,"input":{"path":id}})
+    }
+
+    fn result(id: &str) -> Value {
+        json!({"type":"tool_result","tool_use_id":id,"content":"word ".repeat(1000)})
+    }
+
+    fn thought(text: &str) -> Value {
+        json!({"type":"thinking","thinking":text,"signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3h"})
+    }
+
+    /// Two turns: the first with three calls, the second with one.
+    fn conversation(edit: &Value) -> String {
+        json!({"model":"m","max_tokens":9,"context_management":{"edits":[edit]},"messages":[
+            {"role":"user","content":"go"},
+            {"role":"assistant","content":[thought("one"),call("a","Read"),call("b","Keep")]},
+            {"role":"user","content":[result("b"),result("a")]},
+            {"role":"assistant","content":[thought("two"),call("c","Read")]},
+            {"role":"user","content":[result("c")]},
+            {"role":"assistant","content":"done"},
+            {"role":"user","content":"more"},
+            {"role":"assistant","content":[thought("three"),call("d","Read")]},
+            {"role":"user","content":[result("d")]}
+        ]})
+        .to_string()
+    }
+
+    /// The ids of the results that are left, those of the inputs, the thoughts, and the notes.
+    fn left(edit: &Value) -> (String, String, String, Vec<Note>) {
+        let body = conversation(edit);
+        let request = Request::parse(&body).unwrap();
+        let mut notes = Vec::new();
+        let messages = cleared(&request, &mut notes);
+        let mut left = (String::new(), String::new(), String::new());
+        for (_, block) in blocks(&messages) {
+            match block {
+                Block::ToolResult(result) if !is_cleared(&result.content) => {
+                    left.0.push_str(&result.tool_use_id);
+                }
+                Block::ToolUse(call) if call.input.as_str() != "{}" => left.1.push_str(&call.id),
+                Block::Thinking { text, .. } => left.2.push_str(text.escaped()),
+                _ => {}
+            }
+        }
+        (left.0, left.1, left.2, notes)
+    }
+
+    #[test]
+    fn the_oldest_results_go_first_and_excluded_tools_keep_theirs() {
+        let uses = |changes: &Value| {
+            let mut edit = json!({"type":"clear_tool_uses_20250919","trigger":{"type":"tool_uses","value":2},"keep":{"type":"tool_uses","value":1}});
+            for (name, value) in changes.as_object().unwrap() {
+                edit[name] = value.clone();
+            }
+            let (results, inputs, _, notes) = left(&edit);
+            (results, inputs, notes.len())
+        };
+        let is = |results: &str, inputs: &str, notes| (results.into(), inputs.into(), notes);
+        assert_eq!(uses(&json!({})), is("d", "abcd", 1));
+        assert_eq!(
+            uses(&json!({"exclude_tools":["Keep"]})),
+            is("bd", "abcd", 1)
+        );
+        assert_eq!(uses(&json!({"clear_tool_inputs":true})), is("d", "d", 1));
+        let of_keep = json!({"clear_tool_inputs":["Keep"]});
+        assert_eq!(uses(&of_keep), is("d", "acd", 1));
+        assert_eq!(
+            uses(&json!({"keep":{"type":"tool_uses","value":0}})),
+            is("", "abcd", 1)
+        );
+        let untriggered = json!({"trigger":{"type":"tool_uses","value":4}});
+        assert_eq!(uses(&untriggered), is("bacd", "abcd", 0));
+        let too_little = json!({"clear_at_least":{"type":"input_tokens","value":100_000}});
+        assert_eq!(uses(&too_little), is("bacd", "abcd", 0));
+    }
+
+    #[test]
+    fn a_limit_in_tokens_is_estimated_and_the_note_says_so() {
+        let edit = |value: u64| json!({"type":"clear_tool_uses_20250919","trigger":{"type":"input_tokens","value":value}});
+        let (results, _, _, notes) = left(&edit(1000));
+        assert_eq!(results, "bcd");
+        assert!(notes[0].as_str().ends_with("by an estimate of the tokens"));
+        assert_eq!(left(&edit(100_000)).0, "bacd");
+        assert_eq!(left(&json!({"type":"clear_tool_uses_20250919"})).0, "bacd");
+    }
+
+    #[test]
+    fn thoughts_of_old_turns_go_and_a_turn_reaches_over_its_tool_calls() {
+        let thoughts = |keep: Value| left(&json!({"type":"clear_thinking_20251015","keep":keep})).2;
+        let turns = |value: u64| json!({"type":"thinking_turns","value":value});
+        assert_eq!(thoughts(turns(1)), "three");
+        assert_eq!(thoughts(turns(2)), "onetwothree");
+        assert_eq!(thoughts(json!(null)), "three");
+        assert_eq!(thoughts(json!("all")), "onetwothree");
+        assert_eq!(thoughts(json!({"type":"all"})), "onetwothree");
+    }
+
+    #[test]
+    fn what_asks_for_nothing_leaves_no_note() {
+        let keep_all = json!({"type":"clear_thinking_20251015","keep":"all"});
+        assert!(left(&keep_all).3.is_empty());
+    }
+}
