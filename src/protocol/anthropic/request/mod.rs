@@ -27,13 +27,12 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check::THREAD_NOT_FOUND;
-
 #[cfg(test)]
 pub(in crate::protocol) use block::EXPECTED as EXPECTED_BLOCKS;
 pub use block::{Block, ServerResult, TextBlock, ToolResult, ToolUse};
 pub use body::Request;
 pub use change::ToolChange;
+pub(crate) use check::THREAD_NOT_FOUND;
 pub use edits::{ClearToolUses, Edit, Inputs, Trigger};
 pub use invalid::InvalidRequest;
 pub use message::{Message, Role};

@@ -108,7 +108,7 @@ impl<'a> AnySource<'a> {
             Source::Blocks(_) => {
                 Err(unknown_tag("content", "'base64', 'url', 'file'").within("source"))
             }
-            source => Ok(source),
+            source @ Source::Url(_) => Ok(source),
         }
     }
 

@@ -126,8 +126,31 @@ fn leaf() -> impl Strategy<Value = Value> {
         1 => Just(json!({"type":"document","source":{"type":"url","url":"https://a"},"citations":{"enabled":true}})),
         1 => text().prop_map(|text| json!({"type":"web_search_tool_result","tool_use_id":"s","content":[{"title":text,"url":"u"}]})),
         1 => Just(json!({"type":"tool_reference","tool_name":"T t"})),
+        1 => prop::sample::select(vec!["tool_addition", "tool_removal"]).prop_flat_map(|kind| changed_tool().prop_map(move |tool| json!({"type":kind,"tool":tool}))),
         1 => text().prop_map(|text| json!({"type":text})),
     ]
+}
+
+fn changed_tool() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        id().prop_map(|name| json!({"type":"tool_reference","name":name})),
+        id().prop_map(|name| json!({"type":"tool_definition","definition":{"name":name,"input_schema":{"anyOf":[name]}}})),
+        Just(json!({"type":"mcp_toolset_reference"})),
+        Just(json!(null)),
+    ]
+}
+
+/// An edit of the conversation that reaches into it.
+fn edit() -> impl Strategy<Value = Value> {
+    let kind = prop::sample::select(vec![
+        "clear_tool_uses_20250919",
+        "clear_thinking_20251015",
+        "compact_20260112",
+    ]);
+    (kind, 0..3_u64, any::<bool>()).prop_map(|(kind, kept, inputs)| {
+        let counted = if kind == "clear_thinking_20251015" { "thinking_turns" } else { "tool_uses" };
+        json!({"type":kind,"keep":{"type":counted,"value":kept},"trigger":{"type":"tool_uses","value":0},"clear_tool_inputs":inputs})
+    })
 }
 
 fn block() -> impl Strategy<Value = Value> {
@@ -172,6 +195,7 @@ fn good_message() -> impl Strategy<Value = Value> {
                     "tool_use" => role == "assistant" && block["id"].is_string(),
                     "tool_result" => role != "assistant" && role != "system" && block["tool_use_id"].is_string(),
                     "image" | "web_search_tool_result" => role != "system",
+                    "tool_addition" | "tool_removal" => role == "system" && block["tool"]["name"].is_string(),
                     _ => false,
                 }
             });
@@ -253,6 +277,12 @@ fn request(
 proptest! {
     #[test]
     fn conversations_of_all_shapes_come_out_whole(body in request(prop::collection::vec(good_message(), 1..9), 0..1)) {
+        survives(&body.to_string())?;
+    }
+
+    #[test]
+    fn edits_leave_a_conversation_whole(mut body in request(prop::collection::vec(good_message(), 1..9), 0..1), edits in prop::collection::vec(edit(), 1..3)) {
+        body["context_management"] = json!({"edits":edits});
         survives(&body.to_string())?;
     }
 

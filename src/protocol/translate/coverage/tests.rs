@@ -67,7 +67,7 @@ fn broken(row: &Row, example: &str, proof: &str) -> Option<String> {
     };
     let sent = String::from_utf8(built.body).unwrap();
     let is_json = serde_json::from_str::<Value>(&sent).is_ok();
-    let notes: Vec<&str> = built.notes.iter().map(|note| note.as_str()).collect();
+    let notes: Vec<&str> = built.notes.iter().map(super::super::Note::as_str).collect();
     let holds = match (row.outcome, proof.strip_prefix('!')) {
         (Outcome::Carried, _) => {
             example.contains(proof) && sent.contains(proof) && notes.is_empty()

@@ -90,8 +90,11 @@ table! { pub(super) ROWS
     Field ["container"] Refused "containers for code execution exist at Anthropic only"
         r#"{"container":"c"}"#
         => "container: containers for code execution";
-    Field ["thread"] Refused "conversations are not kept: all messages must be sent"
+    Field ["thread"] ("its beginning") Degraded "left out: conversations are not kept, and all messages are there"
         r#"{"thread":{"type":"create"}}"#
+        => "`thread` was left out";
+    Field ["thread"] ("its continuation") Refused "conversations are not kept; the code `thread_not_found` makes the SDKs send all messages"
+        r#"{"thread":{"type":"continue","previous_message_id":"m"}}"#
         => "thread: conversations are not kept here";
     Field ["anything_else"] Degraded "left out"
         r#"{"anything_else":1}"#
