@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub use super::reasoning_piece::ReasoningPiece;
 use crate::protocol::json_text;
 
 /// A string; anything else reads as the empty one.
@@ -115,44 +116,6 @@ pub struct Delta<'a> {
     /// Images that the model drew.
     #[serde(borrow, default)]
     pub images: Option<&'a RawValue>,
-}
-
-/// A piece of an entry of `reasoning_details`.
-#[derive(Debug, Default, Deserialize)]
-pub struct ReasoningPiece<'a> {
-    /// `reasoning.text`, `reasoning.summary`, `reasoning.encrypted`, `reasoning.server_tool_call`.
-    #[serde(rename = "type", borrow, default)]
-    pub kind: Text<'a>,
-    /// Of a text.
-    #[serde(borrow, default)]
-    pub text: Option<&'a RawValue>,
-    /// Of a summary.
-    #[serde(borrow, default)]
-    pub summary: Option<&'a RawValue>,
-    /// Of an encrypted entry.
-    #[serde(borrow, default)]
-    pub data: Text<'a>,
-    /// Of a text.
-    #[serde(borrow, default)]
-    pub signature: Text<'a>,
-    /// The entry's id.
-    #[serde(borrow, default)]
-    pub id: Text<'a>,
-    /// The dialect.
-    #[serde(borrow, default)]
-    pub format: Text<'a>,
-    /// The entry's index.
-    #[serde(borrow, default)]
-    pub index: Option<&'a RawValue>,
-    /// Of a server tool's call.
-    #[serde(borrow, default)]
-    pub tool_name: Text<'a>,
-    /// Of a server tool's call: JSON text or an object.
-    #[serde(borrow, default)]
-    pub arguments: Option<&'a RawValue>,
-    /// What a server tool gave: a text, which is often JSON.
-    #[serde(borrow, default)]
-    pub result: Option<&'a RawValue>,
 }
 
 /// A piece of a tool call.

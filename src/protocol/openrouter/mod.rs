@@ -7,4 +7,5 @@ mod hints;
 mod overflow;
 mod pricing;
 mod reason;
+mod reasoning_piece;
 mod wait;

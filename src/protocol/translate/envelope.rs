@@ -12,7 +12,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 /// How every signature of ours begins; the digit is the version of what follows.
 const PREFIX: &str = "dgw1.";
@@ -50,9 +52,44 @@ pub struct Detail {
     /// The provider's index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<i64>,
+    /// What else stood in it, fields that are `null` included.
+    #[serde(rename = "x", default, skip_serializing_if = "Map::is_empty")]
+    pub rest: Map<String, Value>,
     /// Inside an envelope: how many bytes of the block's visible text are this entry's text. Never sent upstream.
     #[serde(rename = "~", default, skip_serializing_if = "Option::is_none")]
     pub visible: Option<usize>,
+}
+
+/// A [`Detail`] as the upstream wrote it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent<'d>(pub &'d Detail);
+
+impl Serialize for Sent<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let detail = self.0;
+        let texts = [
+            ("text", &detail.text),
+            ("summary", &detail.summary),
+            ("data", &detail.data),
+            ("signature", &detail.signature),
+            ("id", &detail.id),
+            ("format", &detail.format),
+        ];
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry("type", &detail.kind)?;
+        for (name, text) in texts {
+            if let Some(text) = text {
+                fields.serialize_entry(name, text)?;
+            }
+        }
+        if let Some(index) = detail.index {
+            fields.serialize_entry("index", &index)?;
+        }
+        for (name, value) in &detail.rest {
+            fields.serialize_entry(name, value)?;
+        }
+        fields.end()
+    }
 }
 
 /// What a signature of ours says.

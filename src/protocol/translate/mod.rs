@@ -11,6 +11,8 @@ pub mod messages;
 pub mod model;
 pub mod note;
 pub mod reply;
+#[cfg(test)]
+mod roundtrip;
 pub mod schema;
 pub mod thinking;
 pub mod tokens;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::super::envelope::Detail;
+use super::super::envelope::{Detail, Sent};
 use super::super::messages::{Assistant, Messages, Thought, Turn};
 use super::super::model::{Family, Target};
 use super::writer::Writer;
@@ -170,7 +170,7 @@ impl Thoughts {
             if let Some(id) = &detail.id {
                 self.seen.insert((detail.kind.clone(), id.clone()));
             }
-            out.value(detail);
+            out.value(&Sent(detail));
         }
     }
 

@@ -5,6 +5,8 @@
 //! signature that comes late, which makes its entry be carried again, whole.
 //! This file must not know how blocks are written.
 
+use serde_json::Value;
+
 use crate::protocol::openrouter::chunk::ReasoningPiece;
 use crate::protocol::translate::envelope::{Detail, Envelope, Shown};
 
@@ -47,7 +49,10 @@ impl Details {
             return;
         }
         let data = piece.data.as_str();
-        self.size += text.len() + data.len() + piece.signature.as_str().len();
+        let rest = piece.rest.iter();
+        let rest = rest
+            .map(|(name, value)| name.as_str().len() + value.map_or(0, |value| value.get().len()));
+        self.size += text.len() + data.len() + piece.signature.as_str().len() + rest.sum::<usize>();
         if self.size > LARGEST {
             self.given_up = true;
             self.entries.clear();
@@ -124,6 +129,7 @@ impl Details {
             && only.format.as_deref() == Some(CLAUDE)
             && only.kind == TEXT
             && told == shown
+            && only.rest.values().all(Value::is_null)
             && let Some(signature) = &only.signature
         {
             return signature.clone();
@@ -228,6 +234,12 @@ fn join(detail: &mut Detail, piece: &ReasoningPiece<'_>, text: &str) {
     {
         detail.data.get_or_insert_default().push_str(data);
     }
+    for (name, value) in &piece.rest {
+        let value = value.and_then(|value| serde_json::from_str(value.get()).ok());
+        detail
+            .rest
+            .insert(name.as_str().to_owned(), value.unwrap_or_default());
+    }
     for (field, value) in [
         (&mut detail.signature, piece.signature.filled()),
         (&mut detail.format, piece.format.filled()),
@@ -237,6 +249,38 @@ fn join(detail: &mut Detail, piece: &ReasoningPiece<'_>, text: &str) {
             && field.as_deref() != Some(value)
         {
             *field = Some(value.to_owned());
+        }
+    }
+    if !detail.rest.is_empty() {
+        forget_what_came(detail);
+    }
+}
+
+/// A field that was `null` in one piece and says something in another is no longer `null`.
+fn forget_what_came(detail: &mut Detail) {
+    let Detail {
+        text,
+        summary,
+        data,
+        signature,
+        id,
+        format,
+        index,
+        rest,
+        ..
+    } = detail;
+    for (name, came) in [
+        ("type", true),
+        ("text", text.is_some()),
+        ("summary", summary.is_some()),
+        ("data", data.is_some()),
+        ("signature", signature.is_some()),
+        ("id", id.is_some()),
+        ("format", format.is_some()),
+        ("index", index.is_some()),
+    ] {
+        if came {
+            rest.shift_remove(name);
         }
     }
 }
