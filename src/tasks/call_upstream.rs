@@ -27,6 +27,8 @@ pub struct UpstreamAnswer {
     pub content: UpstreamContent,
     /// OpenRouter's id of the generation.
     pub generation: Option<String>,
+    /// Anthropic's own headers, for a lane in which they pass.
+    pub passed_headers: Vec<(String, String)>,
     /// When the attempt that gave it was sent.
     pub sent: Instant,
     /// When it came.
@@ -89,6 +91,7 @@ impl Task for CallUpstream {
         Ok(Own(UpstreamAnswer {
             content,
             generation,
+            passed_headers: answer.anthropics,
             sent,
             arrived: Instant::now(),
         }))
