@@ -6,12 +6,14 @@
 //! | [`gateway`] | what handlers share |
 //! | [`runs`] | a request becomes a run, a run becomes an answer |
 //! | [`errors`] | failures as Anthropic errors; nothing else makes error bodies |
+//! | [`elsewhere`] | endpoints of Anthropic's that are not served, and what to do instead |
 //! | [`guard`] | keys, password, Host header, request ids |
 //! | [`models`] | `/v1/models` |
 //! | [`health`] | liveness, readiness, metrics, greetings |
 //!
 //! It knows nothing of SQL and makes no pages.
 
+pub mod elsewhere;
 pub mod errors;
 pub mod gateway;
 pub mod guard;

@@ -158,6 +158,9 @@ fn answer(reply: ClientReply, reporter: &Reporter, mut clock: Clock) -> HttpResp
     if let Some(generation) = &reply.generation {
         insert(&mut builder, "x-generation-id", generation);
     }
+    for (name, value) in &reply.headers {
+        builder.insert_header((name.as_str(), value.as_str()));
+    }
     let mut response = match reply.content {
         Content::Whole(body) => {
             builder.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));

@@ -12,10 +12,12 @@ use super::convert_messages::ConvertedMessages;
 use super::convert_tools::ConvertedTools;
 use super::map_model::MappedModel;
 use super::validate::ValidRequest;
+use super::without_thoughts::WithoutThoughts;
 use crate::engine::{Artifact, Cx, Level, Res, Task, TaskError};
 use crate::facts;
+use crate::protocol::anthropic::request::InvalidRequest;
 use crate::protocol::translate::betas::carried;
-use crate::protocol::translate::{Routing, build_request};
+use crate::protocol::translate::{Built, Messages, Routing, build_request};
 use crate::upstream::{Api, Upstreams};
 
 /// Puts the upstream's request together.
@@ -33,7 +35,7 @@ pub struct ProviderWish {
 /// The upstream's request, ready to be sent, as often as need be.
 #[derive(Debug, Serialize)]
 pub struct UpstreamRequest {
-    /// The JSON body.
+    /// The JSON body of the first attempt.
     #[serde(skip)]
     pub body: Bytes,
     /// The body's length in bytes.
@@ -45,9 +47,23 @@ pub struct UpstreamRequest {
     /// How it is sent.
     #[serde(skip)]
     pub envelope: Envelope,
+    /// What to send when the upstream refuses the reasoning of earlier turns.
+    #[serde(skip)]
+    pub without_thoughts: Option<WithoutThoughts>,
     /// When it was ready.
     #[serde(skip)]
     pub built: Instant,
+}
+
+impl UpstreamRequest {
+    /// The body to send now.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        let second = self.without_thoughts.as_ref();
+        second
+            .and_then(WithoutThoughts::chosen)
+            .unwrap_or(&self.body)
+    }
 }
 
 /// What a request is sent with, besides its body.
@@ -84,23 +100,14 @@ impl Task for BuildRequest {
         cx: &Cx,
     ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
-        let fallbacks = fallbacks(&request.fallbacks, &model, &upstreams, cx)?;
-        let sticky = valid.sticky_key();
-        let end_user = request.end_user();
-        let routing = Routing {
-            session_id: sticky.as_deref(),
-            user: end_user.as_deref(),
-            models: &fallbacks,
-            provider: provider.json.as_deref(),
+        let parts = Parts {
+            fallbacks: fallbacks(&request.fallbacks, &model, &upstreams, cx)?,
+            valid: Arc::clone(&valid),
+            model: Arc::clone(&model),
+            tools,
+            provider,
         };
-        let built = build_request(
-            request,
-            messages.0.get(),
-            tools.0.get(),
-            &model.target,
-            &routing,
-        );
-        let built = built.map_err(TaskError::client)?;
+        let built = parts.build(messages.0.get()).map_err(TaskError::client)?;
         for note in &built.notes {
             cx.log(Level::Warn, note.to_string());
         }
@@ -113,7 +120,6 @@ impl Task for BuildRequest {
         let notes = built.notes.iter().map(ToString::to_string).collect();
         let bytes = body.len();
         Ok(UpstreamRequest {
-            body,
             bytes,
             stream: request.stream,
             notes,
@@ -121,9 +127,46 @@ impl Task for BuildRequest {
                 headers: beta_header(&valid, &model),
                 ..Envelope::default()
             },
+            without_thoughts: has_thoughts(&body).then(|| {
+                WithoutThoughts::new(move || {
+                    let messages = messages.0.get().without_thoughts()?;
+                    parts.build(&messages).ok().map(|built| built.body.into())
+                })
+            }),
+            body,
             built: Instant::now(),
         })
     }
+}
+
+/// All that a request is built of, but for the messages.
+struct Parts {
+    valid: Arc<ValidRequest>,
+    model: Arc<MappedModel>,
+    tools: Arc<ConvertedTools>,
+    provider: Res<ProviderWish>,
+    fallbacks: Vec<String>,
+}
+
+impl Parts {
+    fn build(&self, messages: &Messages<'_>) -> Result<Built, InvalidRequest> {
+        let request = self.valid.request.get();
+        let sticky = self.valid.sticky_key();
+        let end_user = request.end_user();
+        let routing = Routing {
+            session_id: sticky.as_deref(),
+            user: end_user.as_deref(),
+            models: &self.fallbacks,
+            provider: self.provider.json.as_deref(),
+        };
+        let (tools, target) = (self.tools.0.get(), &self.model.target);
+        build_request(request, messages, tools, target, &routing)
+    }
+}
+
+/// Whether a body gives reasoning back that an upstream could refuse.
+fn has_thoughts(body: &[u8]) -> bool {
+    memchr::memmem::find(body, b"\"reasoning_details\"").is_some()
 }
 
 /// The models that the upstream may fall back to, as it knows them. It can only take over from itself.

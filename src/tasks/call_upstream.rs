@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::build_request::UpstreamRequest;
 use super::map_model::MappedModel;
-use crate::engine::{Cx, Own, Owned, Task, TaskError, trace};
+use super::without_thoughts::WithoutThoughts;
+use crate::engine::{Cx, Level, Own, Owned, Task, TaskError, trace};
 use crate::facts;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::reply::Peek;
@@ -26,6 +27,8 @@ pub struct UpstreamAnswer {
     pub content: UpstreamContent,
     /// OpenRouter's id of the generation.
     pub generation: Option<String>,
+    /// Anthropic's own headers, for a lane in which they pass.
+    pub passed_headers: Vec<(String, String)>,
     /// When the attempt that gave it was sent.
     pub sent: Instant,
     /// When it came.
@@ -59,7 +62,7 @@ impl Task for CallUpstream {
         let span = trace::call_span_id(cx.run_id(), cx.step());
         let call = Call {
             api: request.envelope.api,
-            body: request.body.clone(),
+            body: request.body().clone(),
             stream: request.stream,
             traceparent: Some(cx.start().trace.traceparent(span)),
             headers: request.envelope.headers.clone(),
@@ -71,7 +74,7 @@ impl Task for CallUpstream {
         let sent = Instant::now();
         let answer = ask(client, &call)
             .await
-            .map_err(|error| task_error(cx, error))?;
+            .map_err(|error| task_error(cx, &request, error))?;
         cx.fact(facts::UPSTREAM_STATUS, 200_i64);
         cx.payload(
             facts::payload::UPSTREAM_RESPONSE_HEADERS,
@@ -82,12 +85,13 @@ impl Task for CallUpstream {
             Body::Stream(flow) => UpstreamContent::Stream(flow),
             Body::Whole(flow) => {
                 let body = whole(flow, call.api).await;
-                UpstreamContent::Whole(body.map_err(|error| task_error(cx, error))?)
+                UpstreamContent::Whole(body.map_err(|error| task_error(cx, &request, error))?)
             }
         };
         Ok(Own(UpstreamAnswer {
             content,
             generation,
+            passed_headers: answer.anthropics,
             sent,
             arrived: Instant::now(),
         }))
@@ -113,9 +117,16 @@ async fn whole(flow: ByteFlow, api: Api) -> Result<Bytes, UpstreamError> {
     }
 }
 
-fn task_error(cx: &Cx, error: UpstreamError) -> TaskError {
+fn task_error(cx: &Cx, request: &UpstreamRequest, error: UpstreamError) -> TaskError {
     if let Some(status) = error.status {
         cx.fact(facts::UPSTREAM_STATUS, i64::from(status));
+    }
+    if can_forget(cx, request, &error) {
+        let note = format!(
+            "another attempt leaves out the reasoning of earlier turns, which the upstream refused: {error}"
+        );
+        cx.log(Level::Warn, note);
+        return TaskError::upstream(error).retry(None);
     }
     let retry_after = error.api.retry_after;
     let retryable = error.retryable;
@@ -125,6 +136,17 @@ fn task_error(cx: &Cx, error: UpstreamError) -> TaskError {
     } else {
         failed
     }
+}
+
+/// Whether the next attempt leaves the reasoning of earlier turns out, which the upstream refuses or may have stumbled on:
+/// some providers answer what they cannot verify with a 500 that says nothing.
+fn can_forget(cx: &Cx, request: &UpstreamRequest, error: &UpstreamError) -> bool {
+    let is_suspect = error.status == Some(500) && cx.attempt() > 1;
+    (error.rejects_reasoning || is_suspect)
+        && request
+            .without_thoughts
+            .as_ref()
+            .is_some_and(WithoutThoughts::choose)
 }
 
 fn say_where_it_goes(cx: &Cx, client: &Client, call: &Call) {

@@ -23,6 +23,8 @@ pub struct ClientReply {
     pub model: Option<String>,
     /// OpenRouter's id of the generation.
     pub generation: Option<String>,
+    /// Headers of its own.
+    pub headers: Vec<(String, String)>,
     /// From when until when the upstream was waited for: time that is not Dagway's own.
     pub waited: Option<(Instant, Instant)>,
 }

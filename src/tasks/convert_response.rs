@@ -81,6 +81,7 @@ impl Task for ConvertResponse {
             content,
             model: Some(model.target.id.clone()),
             generation: answer.generation,
+            headers: Vec::new(),
             waited,
         };
         Ok((Own(reply), tail))

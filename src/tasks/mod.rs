@@ -19,6 +19,7 @@ pub mod price_usage;
 pub mod reply_flow;
 pub mod splice_model;
 pub mod validate;
+pub mod without_thoughts;
 
 pub use client_reply::{ClientReply, Content};
 pub use client_request::ClientRequest;

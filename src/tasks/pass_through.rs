@@ -69,6 +69,7 @@ impl Task for PassThrough {
             content,
             model: Some(model.target.id.clone()),
             generation: answer.generation,
+            headers: answer.passed_headers,
             waited,
         };
         Ok((Own(reply), tail))

@@ -59,6 +59,8 @@ impl Task for SpliceModel {
                 headers,
                 query: client.query.clone(),
             },
+            // A thought that is refused here is the client's to take back: its body passes as it is.
+            without_thoughts: None,
             built: Instant::now(),
         })
     }

@@ -56,6 +56,8 @@ pub struct Answer {
     api: Api,
     /// OpenRouter's id of the generation, for support and accounting.
     pub generation: Option<String>,
+    /// Anthropic's own headers (rate limits, organization), of an answer of the Messages API.
+    pub anthropics: Vec<(String, String)>,
     /// The headers, for showing.
     pub headers: Bytes,
     /// What follows.
@@ -88,6 +90,10 @@ impl Answer {
                 .map(|(name, value)| (name.as_str(), value.as_bytes())),
         );
         let generation = text(response.headers(), "x-generation-id");
+        let anthropics = match api {
+            Api::Chat => Vec::new(),
+            Api::Messages => anthropics(response.headers()),
+        };
         let content_type = head.content_type.clone();
         let mut flow = ByteFlow {
             held: None,
@@ -108,6 +114,7 @@ impl Answer {
         Ok(Self {
             api,
             generation,
+            anthropics,
             headers,
             body,
         })
@@ -247,6 +254,15 @@ fn head_of(api: Api, status: u16, headers: &HeaderMap) -> AnswerHead {
         retry_after: text(headers, "retry-after"),
         rate_limit_reset: text(headers, "x-ratelimit-reset"),
     }
+}
+
+fn anthropics(headers: &HeaderMap) -> Vec<(String, String)> {
+    let named = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("anthropic-"));
+    named
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect()
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -1,6 +1,7 @@
 //! An upstream's model catalogue: fetched at the start, refreshed in the background, never waited for by a request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -21,6 +22,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(15);
 #[derive(Debug, Default)]
 pub struct Models {
     catalogue: ArcSwapOption<Catalogue>,
+    /// Whether a fetch has ended, well or not.
+    tried: AtomicBool,
     arrived: Notify,
 }
 
@@ -41,11 +44,12 @@ impl Models {
         self.catalogue.load_full()
     }
 
-    /// The catalogue, waiting for the first fetch at most `within`.
+    /// The catalogue, waiting for the end of the first fetch at most `within`.
     pub async fn wait(&self, within: Duration) -> Option<Arc<Catalogue>> {
         let arrived = self.arrived.notified();
-        if let Some(catalogue) = self.catalogue() {
-            return Some(catalogue);
+        let catalogue = self.catalogue();
+        if catalogue.is_some() || self.tried.load(Ordering::Relaxed) {
+            return catalogue;
         }
         let _ = tokio::time::timeout(within, arrived).await;
         self.catalogue()
@@ -69,7 +73,6 @@ impl Models {
         })?;
         let count = catalogue.entries().len();
         self.catalogue.store(Some(Arc::new(catalogue)));
-        self.arrived.notify_waiters();
         Ok(count)
     }
 
@@ -77,7 +80,10 @@ impl Models {
     pub async fn keep_fresh(&self, client: &Client, every: Duration) {
         let mut was_well = true;
         loop {
-            let pause = match self.fetch(client).await {
+            let fetched = self.fetch(client).await;
+            self.tried.store(true, Ordering::Relaxed);
+            self.arrived.notify_waiters();
+            let pause = match fetched {
                 Ok(count) => {
                     if !was_well {
                         tracing::info!(

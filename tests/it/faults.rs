@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dagway::simulator::{Answer, End, Piece, Script, Seen, Turn};
 use futures_util::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{DEADLINE, TestApp, ask, ask_whole, block_on, events, eventually, read};
 
@@ -364,6 +364,79 @@ fn many_streams_pass_at_once() {
             assert_eq!(got.text(), expected);
             assert_eq!(events(&got.body).last().unwrap().0, "message_stop");
         }
+        app.stop().await;
+    });
+}
+
+/// A turn of Claude's whose thought nobody here has signed, and the result of its call.
+fn with_a_foreign_thought(mut body: Value) -> Value {
+    body["tools"] = json!([{ "name": "Bash", "input_schema": { "type": "object" } }]);
+    body["thinking"] = json!({ "type": "adaptive" });
+    body["max_tokens"] = 8192.into();
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(json!({ "role": "assistant", "content": [
+        { "type": "thinking", "thinking": "A look.", "signature": "EqQBCkYIBBgCKkBfake" },
+        { "type": "tool_use", "id": "toolu_1", "name": "Bash", "input": { "command": "ls" } },
+    ] }));
+    messages.push(json!({ "role": "user", "content": [
+        { "type": "tool_result", "tool_use_id": "toolu_1", "content": "README" },
+    ] }));
+    body
+}
+
+#[test]
+fn a_refused_signature_is_retried_once_without_the_reasoning() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let got = app.messages(&with_a_foreign_thought(ask("list"))).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        let requests = app.simulator.requests();
+        let asked: Vec<&Seen> = requests
+            .iter()
+            .filter(|seen| seen.method == "POST")
+            .collect();
+        let statuses: Vec<_> = asked.iter().map(|seen| seen.status).collect();
+        assert_eq!(statuses, [Some(400), Some(200)], "{:?}", asked[0].refused);
+        assert!(asked[0].body.to_string().contains("reasoning_details"));
+        assert!(!asked[1].body.to_string().contains("reasoning_details"));
+        let run = app.ended_run(&got.run()).await;
+        let steps = run["steps"].as_array().unwrap();
+        let call = steps
+            .iter()
+            .find(|step| step["name"] == "call_upstream")
+            .unwrap();
+        assert_eq!(call["attempts"], 2, "{call}");
+        let told = app.get(&format!("/api/runs/{}", got.run())).await.body;
+        assert!(told.contains("leaves out the reasoning"), "{told}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_signature_that_is_refused_twice_is_told() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| settings.log.filter = "off".to_owned()).await;
+        let refusal = "messages.1.content.0: Invalid `signature` in `thinking` block";
+        app.script(
+            Script::new()
+                .then(Answer::error(400, refusal))
+                .then(Answer::error(400, refusal)),
+        );
+        let got = app.messages(&with_a_foreign_thought(ask("list"))).await;
+        assert_eq!(got.status, 400, "{}", got.body);
+        assert!(
+            got.json()["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("Invalid `signature`")
+        );
+        let asked = app
+            .simulator
+            .requests()
+            .iter()
+            .filter(|seen| seen.method == "POST")
+            .count();
+        assert_eq!(asked, 2);
         app.stop().await;
     });
 }

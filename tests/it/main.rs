@@ -21,3 +21,5 @@ mod support;
 mod surface;
 #[cfg(test)]
 mod traces;
+#[cfg(test)]
+mod upstreams;

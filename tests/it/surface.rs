@@ -125,19 +125,141 @@ fn readiness_says_that_the_upstream_is_gone() {
     });
 }
 
+/// The counts that Anthropic's documentation of `count_tokens` gives for its own examples.
 #[test]
-fn other_endpoints_of_the_api_say_what_is_served() {
+fn counts_are_within_five_percent_of_the_documented_ones_and_say_that_they_are_estimates() {
     block_on(async {
         let app = TestApp::start().await;
-        let got = app.post("/v1/messages/batches", &json!({})).await;
-        assert_eq!(got.status, 404);
-        assert_eq!(got.json()["error"]["type"], "not_found_error");
-        assert!(
-            got.json()["error"]["message"]
-                .as_str()
-                .unwrap()
-                .contains("POST /v1/messages")
-        );
+        let weather = json!({ "name": "get_weather", "description": "Get the current weather in a given location",
+            "input_schema": { "type": "object", "properties": { "location": { "type": "string",
+                "description": "The city and state, e.g. San Francisco, CA" } }, "required": ["location"] } });
+        let image = json!({ "type": "image", "source": { "type": "base64", "media_type": "image/jpeg", "data": "/9j/4AAQ" } });
+        for (documented, body) in [
+            (
+                14,
+                json!({ "system": "You are a scientist", "messages": [{ "role": "user", "content": "Hello, Claude" }] }),
+            ),
+            (
+                403,
+                json!({ "tools": [weather], "messages": [{ "role": "user", "content": "What's the weather like in San Francisco?" }] }),
+            ),
+            (
+                1551,
+                json!({ "messages": [{ "role": "user", "content": [image, { "type": "text", "text": "Describe this image" }] }] }),
+            ),
+        ] {
+            let mut body = body;
+            body["model"] = "claude-opus-5-5".into();
+            let got = app.post("/v1/messages/count_tokens", &body).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            assert_eq!(got.header("x-dagway-token-count"), "estimate");
+            let counted = got.json()["input_tokens"].as_f64().unwrap();
+            let off = (counted - f64::from(documented)).abs() / f64::from(documented);
+            assert!(off <= 0.05, "{counted} for {documented}");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn every_other_endpoint_of_the_api_says_what_dagway_does_instead() {
+    block_on(async {
+        let app = TestApp::start().await;
+        for (method, path, status, words) in [
+            (
+                "POST",
+                "/v1/messages/batches",
+                404,
+                "Batches are not served yet",
+            ),
+            ("GET", "/v1/messages/batches", 404, "POST /v1/messages"),
+            ("GET", "/v1/messages/batches/b_1", 404, "POST /v1/messages"),
+            (
+                "DELETE",
+                "/v1/messages/batches/b_1",
+                404,
+                "POST /v1/messages",
+            ),
+            (
+                "POST",
+                "/v1/messages/batches/b_1/cancel",
+                404,
+                "POST /v1/messages",
+            ),
+            (
+                "GET",
+                "/v1/messages/batches/b_1/results",
+                404,
+                "POST /v1/messages",
+            ),
+            ("POST", "/v1/files", 404, "files are not stored"),
+            ("GET", "/v1/files", 404, "files are not stored"),
+            ("GET", "/v1/files/f_1/content", 404, "as base64"),
+            ("DELETE", "/v1/files/f_1", 404, "files are not stored"),
+            ("POST", "/v1/skills", 404, "system prompt"),
+            ("GET", "/v1/skills/s_1/versions", 404, "system prompt"),
+            ("POST", "/v1/complete", 404, "POST /v1/messages"),
+            ("POST", "/v1/agents", 404, "Claude Code"),
+            ("POST", "/v1/sessions", 404, "Claude Code"),
+            ("GET", "/v1/sessions/s_1/events", 404, "Claude Code"),
+            ("GET", "/v1/environments", 404, "Claude Code"),
+            ("GET", "/v1/deployments", 404, "Claude Code"),
+            ("GET", "/v1/dreams", 404, "Claude Code"),
+            ("GET", "/v1/memory_stores", 404, "Claude Code"),
+            ("GET", "/v1/tunnels", 404, "Claude Code"),
+            ("GET", "/v1/vaults", 404, "Claude Code"),
+            ("GET", "/v1/webhooks", 404, "Claude Code"),
+            ("GET", "/v1/user_profiles", 404, "DAGWAY_CLIENT_KEYS"),
+            ("GET", "/v1/organizations/me", 404, "DAGWAY_CLIENT_KEYS"),
+            (
+                "GET",
+                "/v1/organizations/usage_report/messages",
+                404,
+                "GET /metrics",
+            ),
+            ("GET", "/v1/organizations/cost_report", 404, "GET /metrics"),
+            ("GET", "/v1/nothing/at/all", 404, "serves POST /v1/messages"),
+            ("GET", "/api/oauth/profile", 404, "serves POST /v1/messages"),
+            ("GET", "/v1/messages", 405, "serves POST /v1/messages"),
+            (
+                "GET",
+                "/v1/messages/count_tokens",
+                405,
+                "serves POST /v1/messages",
+            ),
+            ("POST", "/v1/models", 405, "GET /v1/models"),
+            ("DELETE", "/v1/models/openai/gpt-5", 405, "GET /v1/models"),
+        ] {
+            let request = app.http.request(method.parse().unwrap(), app.url(path));
+            let got = read(request.send().await.unwrap()).await;
+            let error = got.json();
+            assert_eq!(
+                (got.status, &error["type"]),
+                (status, &json!("error")),
+                "{method} {path}"
+            );
+            let kind = if status == 404 {
+                "not_found_error"
+            } else {
+                "invalid_request_error"
+            };
+            assert_eq!(error["error"]["type"], kind, "{method} {path}");
+            let message = error["error"]["message"].as_str().unwrap();
+            assert!(
+                message.contains(words) && message.contains(path),
+                "{method} {path}: {message}"
+            );
+            assert_eq!(error["request_id"], got.header("request-id"));
+            assert_eq!(got.header("x-should-retry"), "false");
+            assert!(
+                !got.headers.contains_key("x-dagway-run"),
+                "no run was started"
+            );
+        }
+        let logged = app
+            .post("/api/event_logging/batch", &json!({ "events": [] }))
+            .await;
+        assert_eq!((logged.status, logged.body.as_str()), (204, ""));
         app.stop().await;
     });
 }

@@ -337,6 +337,12 @@ impl Target {
         }
     }
 
+    /// Says whether marked cache breakpoints mean something to it and may be sent to its upstream.
+    #[must_use]
+    pub fn takes_cache_control(&self) -> bool {
+        self.dialect.cache_control && self.family.takes_cache_control()
+    }
+
     /// Says whether it is known to lack something.
     pub(super) fn lacks(&self, has: impl FnOnce(&Parameters) -> bool) -> bool {
         self.parameters.as_ref().is_some_and(|known| !has(known))

@@ -17,8 +17,10 @@ const FILE_CHARACTERS_PER_TOKEN: u64 = 40;
 /// What the frame around a message costs.
 const MESSAGE: u64 = 4;
 /// What the frame around a tool costs, and around all of them.
-const TOOL: u64 = 8;
-const TOOL_SET: u64 = 350;
+const TOOL: u64 = 4;
+const TOOL_SET: u64 = 346;
+/// What the frame around a conversation costs.
+const CONVERSATION: u64 = 3;
 
 /// Estimates the input tokens of a request from the lengths of its texts.
 #[must_use]
@@ -82,7 +84,7 @@ fn walk<'a>(request: &Request<'a>, texts: &mut impl Texts<'a>) -> u64 {
     for block in &request.system {
         texts.escaped(block.text);
     }
-    let mut fixed = MESSAGE * request.messages.len() as u64;
+    let mut fixed = CONVERSATION + MESSAGE * request.messages.len() as u64;
     for message in &request.messages {
         for block in &message.content {
             fixed += walk_block(block, texts);

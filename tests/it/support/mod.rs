@@ -1,6 +1,7 @@
 //! A Dagway of the test's own, its simulated upstream, and a plain HTTP client.
 
 pub(crate) mod otlp;
+pub(crate) mod plain;
 
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::super::dialect::ReasoningField;
 use super::super::messages::{Media, Messages, Part, Turn};
 use super::super::model::Target;
 use super::super::note::Note;
@@ -103,7 +104,7 @@ impl Parts<'_> {
             _ => None,
         };
         out.key("model").string(&target.id);
-        if !tools.offers.is_empty() {
+        if offers::any(tools, target) {
             offers::write(out, tools, target, &mut breakpoints, notes);
         } else if messages.has_calls() && !target.lacks(|known| known.tools) {
             offers::write_history(out, messages);
@@ -116,17 +117,14 @@ impl Parts<'_> {
             );
         });
         let max_tokens = limits::max_tokens(request, target, notes);
-        out.key("max_tokens").integer(max_tokens);
+        out.key(target.dialect.limit.name()).integer(max_tokens);
         self.reasoning(out, max_tokens, notes);
         if let (Some(format), Some(way)) = (format, way) {
             format::write(out, &format, way, target);
         }
         limits::sampling(out, request, target, notes);
         limits::stops(out, request, notes);
-        if let Some(cache) = request
-            .cache
-            .filter(|_| target.family.takes_cache_control())
-        {
+        if let Some(cache) = request.cache.filter(|_| target.takes_cache_control()) {
             out.key("cache_control").raw(breakpoints.form(cache));
         }
         self.plugins(out);
@@ -145,13 +143,15 @@ impl Parts<'_> {
         };
         let (reasoning, note) = thinking::reasoning(&wish, self.target);
         notes.extend(note);
-        let field = match reasoning {
-            Reasoning::Unsaid => return,
-            Reasoning::Enabled => r#"{"enabled":true}"#.to_owned(),
-            Reasoning::Effort(level) => format!(r#"{{"effort":"{}"}}"#, level.as_str()),
-            Reasoning::Budget(tokens) => format!(r#"{{"max_tokens":{tokens}}}"#),
-        };
-        out.key("reasoning").raw(&field);
+        match self.target.dialect.reasoning {
+            ReasoningField::Object => reasoning_object(out, reasoning),
+            ReasoningField::Effort => reasoning_effort(out, reasoning),
+            ReasoningField::None if matches!(reasoning, Reasoning::Unsaid) => {}
+            ReasoningField::None => notes.push(Note::new(
+                "the wish for reasoning was left out, because nothing says how this upstream is asked for it \
+                 (`quirks.reasoning` in the settings)",
+            )),
+        }
     }
 
     fn plugins(&self, out: &mut Writer) {
@@ -160,7 +160,7 @@ impl Parts<'_> {
             .target
             .context_length
             .is_some_and(|length| length <= SHORT_CONTEXT);
-        if !files && !short {
+        if !self.target.dialect.extensions || (!files && !short) {
             return;
         }
         out.key("plugins").array(|out| {
@@ -181,11 +181,40 @@ impl Parts<'_> {
     }
 }
 
+fn reasoning_object(out: &mut Writer, reasoning: Reasoning) {
+    let field = match reasoning {
+        Reasoning::Unsaid => return,
+        Reasoning::Enabled => r#"{"enabled":true}"#.to_owned(),
+        Reasoning::Effort(level) => format!(r#"{{"effort":"{}"}}"#, level.as_str()),
+        Reasoning::Budget(tokens) => format!(r#"{{"max_tokens":{tokens}}}"#),
+    };
+    out.key("reasoning").raw(&field);
+}
+
+/// OpenAI's field knows words alone, so a budget becomes the word that is nearest to it.
+fn reasoning_effort(out: &mut Writer, reasoning: Reasoning) {
+    let word = match reasoning {
+        Reasoning::Unsaid | Reasoning::Enabled => return,
+        Reasoning::Effort(level) => level.as_str(),
+        Reasoning::Budget(..4096) => "low",
+        Reasoning::Budget(..16384) => "medium",
+        Reasoning::Budget(_) => "high",
+    };
+    out.key("reasoning_effort").string(word);
+}
+
 fn routed(out: &mut Writer, request: &Request<'_>, target: &Target, routing: &Routing<'_>) {
     out.key("stream").boolean(request.stream);
-    if request.stream {
+    let dialect = target.dialect;
+    if request.stream && dialect.usage_on_request {
         // OpenRouter always counts; other servers of this API do when asked.
         out.key("stream_options").raw(r#"{"include_usage":true}"#);
+    }
+    if let Some(user) = routing.user.filter(|user| !user.is_empty()) {
+        out.key("user").string(user);
+    }
+    if !dialect.extensions {
+        return;
     }
     if request.fast {
         out.key("service_tier").string("priority");
@@ -210,9 +239,6 @@ fn routed(out: &mut Writer, request: &Request<'_>, target: &Target, routing: &Ro
         } else {
             out.string(&blake3::hash(session.as_bytes()).to_hex());
         }
-    }
-    if let Some(user) = routing.user.filter(|user| !user.is_empty()) {
-        out.key("user").string(user);
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) enum Place {
 /// How many breakpoints of each place are yet to be passed over.
 pub(super) struct Breakpoints {
     family: Family,
+    /// Whether any is sent.
+    taken: bool,
     pass_over: [usize; 3],
     /// How many there are more than can be sent.
     pub(super) dropped: usize,
@@ -37,10 +39,11 @@ impl Breakpoints {
     ) -> Self {
         let mut chosen = Self {
             family: target.family,
+            taken: target.takes_cache_control(),
             pass_over: [0; 3],
             dropped: 0,
         };
-        if !target.family.takes_cache_control() {
+        if !chosen.taken {
             return chosen;
         }
         let there = [in_tools(tools), in_system(messages), in_messages(messages)];
@@ -66,7 +69,7 @@ impl Breakpoints {
 
     /// Writes the breakpoint of a text or tool, if it is one of those that are sent.
     pub(super) fn write(&mut self, out: &mut Writer, cache: Option<CacheControl>, place: Place) {
-        let Some(cache) = cache.filter(|_| self.family.takes_cache_control()) else {
+        let Some(cache) = cache.filter(|_| self.taken) else {
             return;
         };
         let pass_over = &mut self.pass_over[place as usize];

@@ -68,7 +68,8 @@ pub(super) fn sampling(
         }
     }
     if let Some(top_k) = request.top_k {
-        if fixed || target.lacks(|known| known.top_k) {
+        // OpenAI does not define it, and refuses what it does not know.
+        if fixed || !target.dialect.extensions || target.lacks(|known| known.top_k) {
             left_out.push("top_k");
         } else {
             out.key("top_k").integer(top_k);

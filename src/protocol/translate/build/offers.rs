@@ -30,6 +30,12 @@ pub(super) fn check(tools: &Tools<'_>, target: &Target) -> Result<(), InvalidReq
     Ok(())
 }
 
+/// Says whether a tool is offered that the upstream knows. Server tools are OpenRouter's own.
+pub(super) fn any(tools: &Tools<'_>, target: &Target) -> bool {
+    let mut offers = tools.offers.iter();
+    offers.any(|offer| target.dialect.extensions || matches!(offer, Offer::Function(_)))
+}
+
 /// Writes `tools`, `tool_choice` and `parallel_tool_calls`.
 pub(super) fn write(
     out: &mut Writer,
@@ -42,7 +48,11 @@ pub(super) fn write(
         for offer in &tools.offers {
             match offer {
                 Offer::Function(tool) => function(out, tool, target, breakpoints, notes),
-                Offer::Server(tool) => server(out, tool),
+                Offer::Server(tool) if target.dialect.extensions => server(out, tool),
+                Offer::Server(tool) => notes.push(Note::new(format!(
+                    "the server tool `{}` was left out, because the upstream of {} has none",
+                    tool.kind, target.id
+                ))),
             }
         }
     });
@@ -138,6 +148,9 @@ fn choose(out: &mut Writer, choice: &Choice<'_>, target: &Target, notes: &mut Ve
                 target.id
             )));
         }
+        return;
+    }
+    if matches!(choice, Choice::Server(_)) && !target.dialect.extensions {
         return;
     }
     out.key("tool_choice");

@@ -69,10 +69,16 @@ struct Native<'a> {
 impl Thoughts {
     /// Writes `reasoning_details` or `reasoning` of an assistant message.
     pub(super) fn write(&mut self, out: &mut Writer, turn: &Assistant<'_>, target: &Target) {
+        let extensions = target.dialect.extensions;
+        let words = if extensions {
+            "reasoning"
+        } else {
+            "reasoning_content"
+        };
         let mut has_details = false;
         let mut plain = String::new();
         for thought in &turn.thoughts {
-            if self.has_details(thought, target) {
+            if extensions && self.has_details(thought, target) {
                 has_details = true;
             } else if !Self::add_plain(&mut plain, thought, target) {
                 self.dropped += 1;
@@ -83,10 +89,10 @@ impl Thoughts {
             out.key("reasoning_details")
                 .array(|out| self.details(out, turn, target));
         } else if !plain.is_empty() {
-            out.key("reasoning").string(&plain);
+            out.key(words).string(&plain);
         } else if target.family.wants_thoughts_as_text() && !turn.calls.is_empty() {
             // Without the field these models refuse a turn in which they called a tool.
-            out.key("reasoning").string("");
+            out.key(words).string("");
         }
     }
 

@@ -85,6 +85,22 @@ pub enum Thought<'a> {
     Plain(RawStr<'a>),
 }
 
+impl<'a> Messages<'a> {
+    /// The same conversation without the model's reasoning; `None` when there is none.
+    #[must_use]
+    pub fn without_thoughts(&self) -> Option<Messages<'a>> {
+        let mut without = self.clone();
+        let mut any = false;
+        for turn in &mut without.turns {
+            if let Turn::Assistant(assistant) = turn {
+                any |= !assistant.thoughts.is_empty();
+                assistant.thoughts.clear();
+            }
+        }
+        any.then_some(without)
+    }
+}
+
 impl Messages<'_> {
     /// Says whether tools were called anywhere.
     pub(in crate::protocol::translate) fn has_calls(&self) -> bool {
