@@ -82,7 +82,13 @@ impl Task for CallUpstream {
             Body::Stream(flow) => UpstreamContent::Stream(flow),
             Body::Whole(flow) => {
                 let body = whole(flow, call.api).await;
-                UpstreamContent::Whole(body.map_err(|error| task_error(cx, error))?)
+                let body = body.map_err(|error| task_error(cx, error))?;
+                if request.stream && call.api == Api::Chat {
+                    // The client reads events, whatever the upstream prefers to write.
+                    UpstreamContent::Stream(ByteFlow::of_event(&body))
+                } else {
+                    UpstreamContent::Whole(body)
+                }
             }
         };
         Ok(Own(UpstreamAnswer {

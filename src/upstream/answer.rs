@@ -142,6 +142,24 @@ impl Answer {
 }
 
 impl ByteFlow {
+    /// A JSON document as a stream of one event.
+    #[must_use]
+    pub fn of_event(document: &[u8]) -> Self {
+        let mut event = BytesMut::with_capacity(document.len() + 32);
+        event.extend_from_slice(b"data: ");
+        // Line ends are white space in JSON, and would end the line here.
+        let line = document.iter().map(|byte| match byte {
+            b'\n' | b'\r' => b' ',
+            other => *other,
+        });
+        event.extend(line);
+        event.extend_from_slice(b"\n\ndata: [DONE]\n\n");
+        Self {
+            held: Some(event.freeze()),
+            rest: Box::pin(futures_util::stream::empty()),
+        }
+    }
+
     /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Option<reqwest::Result<Bytes>> {
         futures_util::StreamExt::next(self).await
