@@ -91,6 +91,9 @@ pub struct Conformance {
     /// Only cases whose name contains this; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub filter: Vec<String>,
+    /// No cases whose name contains this, such as native_lane/; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub skip: Vec<String>,
     /// A folder of cases in place of those that are part of this program
     #[arg(long, value_name = "FOLDER")]
     pub cases: Option<PathBuf>,

@@ -6,7 +6,10 @@ use super::args;
 use super::{Failure, say};
 use crate::app::{App, Manner};
 use crate::conformance::{self, Case, Options, Report, Upstream};
-use crate::settings::{Secret, Settings};
+use crate::settings::{Lane, Rule, Settings};
+
+/// The models of the cases about the native lane.
+const NATIVE: &str = "anthropic/claude-fable-*";
 
 /// Runs the suite, or lists it.
 ///
@@ -49,8 +52,14 @@ pub async fn of_dagway(cases: &[Case], jobs: usize, seed: u64) -> Result<Report,
     let folder = std::env::temp_dir().join(format!("dagway-conformance-{seed:016x}"));
     let mut settings = Settings::defaults()?;
     settings.server.listen = any_port;
-    settings.upstream.base_url = upstream.base_url();
-    settings.upstream.api_key = Secret::new("conformance");
+    settings.simulate(&upstream.base_url(), "conformance");
+    // The cases are about translation, of Claude models too, but for one that passes through.
+    settings.models.rules = vec![Rule {
+        pattern: NATIVE.to_owned(),
+        upstream: "openrouter".to_owned(),
+        lane: Some(Lane::Native),
+        send: None,
+    }];
     settings.store.folder.clone_from(&folder);
     let app = App::start(&settings, Manner::default())?;
     let report = conformance::run(cases, &upstream, &options(app.url(), jobs, seed)).await;

@@ -118,6 +118,10 @@ pub struct Expected {
     pub events: Option<String>,
     /// A pattern of the `error` object.
     pub error: Option<String>,
+    /// How many pings there must be at least.
+    pub pings: usize,
+    /// The client hangs up once a text has begun, and the upstream must be let go.
+    pub hangs_up: bool,
 }
 
 #[derive(Deserialize)]
@@ -188,7 +192,10 @@ impl Case {
         let exchanges = self.turns.iter().flat_map(|turn| &turn.upstream);
         exchanges
             .filter(|exchange| exchange.is_stream())
-            .map(|exchange| script::body(exchange, &mark).map(|(body, _)| body))
+            .map(|exchange| {
+                let body = script::body(exchange, &mark)?;
+                Ok(body.parts.into_iter().flat_map(|(_, part)| part).collect())
+            })
             .collect()
     }
 
@@ -211,6 +218,7 @@ impl Turn {
             || answer.message.is_some()
             || answer.events.is_some()
             || answer.error.is_some()
+            || answer.hangs_up
             || answer.status.is_some();
         if !proves {
             return Err("[answer] expects nothing".to_owned());

@@ -24,6 +24,8 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Option<String>,
+    /// Whether to hang up once a text has begun.
+    pub(super) hangs_up: bool,
 }
 
 /// A client of one gateway.
@@ -105,6 +107,9 @@ impl Client {
                 Ok(piece) => body.extend_from_slice(&piece),
                 // A broken end is judged by what came: a stream without its last event has a fault.
                 Err(_) => break,
+            }
+            if call.hangs_up && memchr::memmem::find(&body, b"content_block_delta").is_some() {
+                break;
             }
         }
         Ok(Got {

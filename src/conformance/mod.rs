@@ -13,6 +13,7 @@ mod case;
 mod client;
 mod expect;
 mod fold;
+mod judge;
 mod library;
 mod listing;
 mod mode;

@@ -10,6 +10,9 @@
 //! | `{…}` | itself, as one `data:` line |
 //! | `[DONE]` | the end marker |
 //! | `: text` | a comment |
+//! | `pause 16` | nothing for so many seconds |
+
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -19,37 +22,68 @@ use super::text::Mark;
 /// The model that answers; a client must not see its name in place of the one it asked for.
 const SERVED: &str = "conformance/served-model-20260101";
 
-/// The bytes of an exchange's body, and their type.
+/// An answer's body before it is cut.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    pub(super) content_type: &'static str,
+    /// Pieces of the body, each with the pause before it; but for a stream with pauses, one.
+    pub(super) parts: Vec<(Duration, Vec<u8>)>,
+}
+
+impl Body {
+    fn of(content_type: &'static str, text: String) -> Self {
+        Self {
+            content_type,
+            parts: vec![(Duration::ZERO, text.into_bytes())],
+        }
+    }
+}
+
+/// The body that an exchange answers with.
 ///
 /// # Errors
 /// In a sentence, what is wrong with the case.
-pub(super) fn body(exchange: &Exchange, mark: &Mark) -> Result<(Vec<u8>, String), String> {
+pub(super) fn body(exchange: &Exchange, mark: &Mark) -> Result<Body, String> {
     const STREAM: &str = "text/event-stream";
     const JSON: &str = "application/json";
     let fill = |text: &String| mark.fill(text);
     if let Some(chunks) = exchange.chunks.as_ref().map(fill) {
-        return Ok((stream(&chunks)?.into_bytes(), STREAM.to_owned()));
+        return Ok(Body {
+            content_type: STREAM,
+            parts: stream(&chunks)?,
+        });
     }
     if let Some(raw) = exchange.raw.as_ref().map(fill) {
-        return Ok((raw.into_bytes(), STREAM.to_owned()));
+        return Ok(Body::of(STREAM, raw));
     }
     if let Some(json) = exchange.json.as_ref().map(fill) {
-        return Ok((json.trim().to_owned().into_bytes(), JSON.to_owned()));
+        return Ok(Body::of(JSON, json.trim().to_owned()));
     }
     if let Some(message) = exchange.message.as_ref().map(fill) {
         let completion = completion(&message, exchange)?;
-        return Ok((completion.to_string().into_bytes(), JSON.to_owned()));
+        return Ok(Body::of(JSON, completion.to_string()));
     }
     let text = exchange.text.as_ref().map(fill).unwrap_or_default();
-    Ok((text.into_bytes(), "text/plain".to_owned()))
+    Ok(Body::of("text/plain", text))
 }
 
-fn stream(chunks: &str) -> Result<String, String> {
+fn stream(chunks: &str) -> Result<Vec<(Duration, Vec<u8>)>, String> {
     let mut writer = Writer::default();
+    let mut parts = Vec::new();
+    let mut pause = Duration::ZERO;
     for line in chunks.lines().map(str::trim) {
-        writer.line(line)?;
+        if let Some(seconds) = line.strip_prefix("pause ") {
+            let seconds = seconds
+                .parse()
+                .map_err(|_| format!("`{line}` is no pause"))?;
+            parts.push((pause, std::mem::take(&mut writer.out).into_bytes()));
+            pause = Duration::from_secs(seconds);
+        } else {
+            writer.line(line)?;
+        }
     }
-    Ok(writer.out)
+    parts.push((pause, writer.out.into_bytes()));
+    Ok(parts)
 }
 
 #[derive(Default)]
@@ -138,7 +172,8 @@ mod tests {
     #[test]
     fn the_shorthand_writes_what_upstreams_write() {
         let script = "delta {\"content\":\"Hi\"}\n: waiting\nfinish stop STOP\nusage {\"prompt_tokens\":1}\n[DONE]";
-        let bytes = stream(script).unwrap();
+        let parts = stream(script).unwrap();
+        let bytes = String::from_utf8(parts[0].1.clone()).unwrap();
         let lines: Vec<&str> = bytes.split("\n\n").collect();
         let last: Value = serde_json::from_str(lines[3].strip_prefix("data: ").unwrap()).unwrap();
         assert_eq!(last["choices"][0]["finish_reason"], "stop");
@@ -147,5 +182,7 @@ mod tests {
         assert_eq!(lines[1], ": waiting");
         assert_eq!(lines[4], "data: [DONE]");
         assert!(stream("deltas {}").is_err());
+        let paused = stream(": one\npause 2\n: two").unwrap();
+        assert_eq!(paused[1], (Duration::from_secs(2), b": two\n\n".to_vec()));
     }
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use serde_json::json;
 
 use super::case::{End, Exchange};
 use super::mode::Mode;
-use super::script;
+use super::script::{self, Body};
 use super::text::Mark;
 use super::wire::Seen;
 
@@ -16,7 +19,8 @@ use super::wire::Seen;
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) headers: BTreeMap<String, String>,
-    pub(super) pieces: Vec<Vec<u8>>,
+    /// Each with the pause before it.
+    pub(super) pieces: Vec<(Duration, Vec<u8>)>,
     pub(super) end: End,
 }
 
@@ -26,6 +30,8 @@ pub(super) struct Slot {
     pub(super) mark: Mark,
     mode: Mode,
     state: Mutex<State>,
+    /// Told when the gateway closes a connection whose answer has no end.
+    pub(super) let_go: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +46,7 @@ impl Slot {
             mark,
             mode,
             state: Mutex::default(),
+            let_go: Notify::new(),
         }
     }
 
@@ -76,12 +83,12 @@ impl Slot {
     }
 
     fn reply(&self, exchange: &Exchange) -> Reply {
-        let (body, kind) = match script::body(exchange, &self.mark) {
+        let body = match script::body(exchange, &self.mark) {
             Ok(body) => body,
             Err(error) => return refusal(&error),
         };
         let mut headers = BTreeMap::from([
-            ("content-type".to_owned(), kind),
+            ("content-type".to_owned(), body.content_type.to_owned()),
             ("x-generation-id".to_owned(), "gen-conformance".to_owned()),
         ]);
         let said = exchange.headers.iter();
@@ -94,10 +101,24 @@ impl Slot {
         Reply {
             status: exchange.status.unwrap_or(200),
             headers,
-            pieces: mode.cut(&body).into_iter().map(<[u8]>::to_vec).collect(),
+            pieces: cut(mode, &body),
             end: exchange.end,
         }
     }
+}
+
+/// Cuts each part of a body; the pause before a part is one before its first piece.
+fn cut(mode: Mode, body: &Body) -> Vec<(Duration, Vec<u8>)> {
+    let mut pieces = Vec::new();
+    for (pause, part) in &body.parts {
+        let first = pieces.len();
+        let cut = mode.cut(part).into_iter();
+        pieces.extend(cut.map(|piece| (Duration::ZERO, piece.to_vec())));
+        if let Some((before, _)) = pieces.get_mut(first) {
+            *before = *pause;
+        }
+    }
+    pieces
 }
 
 /// What a request gets that no case expects.
@@ -112,7 +133,7 @@ pub(super) fn json_reply(status: u16, body: &str) -> Reply {
     Reply {
         status,
         headers: BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]),
-        pieces: vec![body.as_bytes().to_vec()],
+        pieces: vec![(Duration::ZERO, body.as_bytes().to_vec())],
         end: End::Clean,
     }
 }

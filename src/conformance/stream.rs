@@ -12,7 +12,7 @@ pub(super) struct Event {
     pub(super) data: Value,
 }
 
-/// Reads a body. Pings are left out.
+/// Reads a body, pings and all.
 ///
 /// # Errors
 /// The frame that an SDK could not read.
@@ -37,12 +37,10 @@ pub(super) fn events(body: &str) -> Result<Vec<Event>, String> {
         if data["type"] != name {
             return Err(format!("the event `{name}` is of another type: {data}"));
         }
-        if name != "ping" {
-            events.push(Event {
-                name: name.to_owned(),
-                data,
-            });
-        }
+        events.push(Event {
+            name: name.to_owned(),
+            data,
+        });
     }
     Ok(events)
 }
@@ -232,5 +230,92 @@ impl Grammar {
         if !self.has_ended {
             self.fault("the stream ends without message_stop and without error");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &str = r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","content":[],"stop_reason":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#;
+    const TEXT: &str =
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+    const DELTA: &str =
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#;
+    const CLOSE: &str = r#"{"type":"content_block_stop","index":0}"#;
+    const END: &str = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}"#;
+    const STOP: &str = r#"{"type":"message_stop"}"#;
+    const ERROR: &str = r#"{"type":"error","error":{"type":"api_error","message":"x"}}"#;
+
+    fn body(data: &[&str]) -> String {
+        let frame = |data: &&str| {
+            let value: Value = serde_json::from_str(data).unwrap();
+            format!(
+                "event: {}\ndata: {data}\n\n",
+                value["type"].as_str().unwrap()
+            )
+        };
+        data.iter().map(frame).collect()
+    }
+
+    fn faults_of(data: &[&str]) -> usize {
+        faults(&events(&body(data)).unwrap()).len()
+    }
+
+    #[test]
+    fn a_whole_stream_and_one_that_ends_in_an_error_have_no_fault() {
+        assert_eq!(faults_of(&[START, TEXT, DELTA, CLOSE, END, STOP]), 0);
+        assert_eq!(faults_of(&[START, TEXT, DELTA, ERROR]), 0);
+        assert_eq!(faults_of(&[ERROR]), 0);
+    }
+
+    #[test]
+    fn every_fault_of_the_grammar_is_seen() {
+        let second = TEXT.replace("0,", "2,");
+        let wrong = DELTA.replace("text_delta", "thinking_delta");
+        let bare = START.replace(r#""output_tokens":1"#, r#""o":1"#);
+        let wordless = END.replace(r#""end_turn""#, "null");
+        let uncounted = END.replace("output_tokens", "o");
+        for stream in [
+            vec![TEXT, DELTA, CLOSE, END, STOP],
+            vec![START, START, END, STOP],
+            vec![START, DELTA, END, STOP],
+            vec![START, TEXT, DELTA, END, STOP],
+            vec![START, TEXT, TEXT, CLOSE, END, STOP],
+            vec![START, &second, CLOSE, END, STOP],
+            vec![START, TEXT, &wrong, CLOSE, END, STOP],
+            vec![START, CLOSE, END, STOP],
+            vec![START, END, END, STOP],
+            vec![START, STOP],
+            vec![START, END],
+            vec![START, END, STOP, STOP],
+            vec![START, ERROR, STOP],
+            vec![&bare, END, STOP],
+            vec![START, &wordless, STOP],
+            vec![START, &uncounted, STOP],
+        ] {
+            assert!(faults_of(&stream) > 0, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn frames_that_an_sdk_cannot_read_are_refused() {
+        for body in [
+            "data: {\"type\":\"ping\"}\n\n",
+            "event: ping\n\n",
+            "event: data\ndata: [DONE]\n\n",
+            "event: ping\ndata: {\"type\":\"pong\"}\n\n",
+        ] {
+            assert!(events(body).is_err(), "{body}");
+        }
+        assert_eq!(events(": waiting\n\n").unwrap(), []);
+    }
+
+    #[test]
+    fn neighbouring_deltas_of_a_block_are_joined() {
+        let events = events(&body(&[START, TEXT, DELTA, DELTA, CLOSE])).unwrap();
+        let joined = joined(&events);
+        assert_eq!(joined.len(), 4);
+        assert_eq!(joined[2].data["delta"]["text"], "aa");
     }
 }

@@ -100,22 +100,24 @@ impl Drop for Upstream {
 }
 
 impl Desk {
-    fn answer(&self, seen: Seen) -> Reply {
+    fn answer(&self, seen: Seen) -> (Reply, Option<Arc<Slot>>) {
         if seen.method == "GET" && seen.path.ends_with("/models") {
-            return json_reply(200, CATALOGUE);
+            return (json_reply(200, CATALOGUE), None);
         }
         if seen.method != "POST" {
-            return json_reply(404, r#"{"error":{"code":404,"message":"Not Found"}}"#);
+            let not_found = r#"{"error":{"code":404,"message":"Not Found"}}"#;
+            return (json_reply(404, not_found), None);
         }
         let slot = match Mark::find(&seen.body) {
             Some(mark) => held(&self.slots).get(&mark).cloned(),
             None => held(&self.alone).clone(),
         };
         if let Some(slot) = slot {
-            return slot.answer(seen);
+            return (slot.answer(seen), Some(slot));
         }
         held(&self.strays).push(seen);
-        refusal("no case that is running expects this request")
+        let refused = refusal("no case that is running expects this request");
+        (refused, None)
     }
 }
 
@@ -143,10 +145,15 @@ async fn converse(socket: TcpStream, desk: &Desk) -> io::Result<()> {
     let (read, mut write) = socket.into_split();
     let mut read = BufReader::new(read);
     while let Some(seen) = wire::request(&mut read).await? {
-        let reply = desk.answer(seen);
-        if !send(reply, &mut read, &mut write).await? {
-            break;
+        let (reply, slot) = desk.answer(seen);
+        let sent = send(reply, &mut read, &mut write).await;
+        if matches!(sent, Ok(true)) {
+            continue;
         }
+        if let Some(slot) = slot {
+            slot.let_go.notify_one();
+        }
+        break;
     }
     Ok(())
 }
@@ -159,7 +166,10 @@ async fn send(
 ) -> io::Result<bool> {
     let head = wire::head(reply.status, &reply.headers);
     write.write_all(head.as_bytes()).await?;
-    for piece in reply.pieces.iter().filter(|piece| !piece.is_empty()) {
+    for (pause, piece) in reply.pieces.iter().filter(|(_, piece)| !piece.is_empty()) {
+        if !pause.is_zero() {
+            tokio::time::sleep(*pause).await;
+        }
         write.write_all(&wire::chunk(piece)).await?;
         write.flush().await?;
         tokio::task::yield_now().await;

@@ -184,13 +184,13 @@ impl ByteFlow {
         Ok(all.freeze())
     }
 
-    /// Gathers into `seen` until it is known whether the stream begins with an error.
+    /// Gathers into `seen` until it is known whether the stream begins with an error. To end or to break before the
+    /// first data is one.
     async fn look(&mut self, seen: &mut BytesMut, api: Api) -> Option<UpstreamError> {
         while let Some(piece) = self.next().await {
             match piece {
                 Ok(piece) => seen.extend_from_slice(&piece),
-                Err(error) if seen.is_empty() => return Some(broken(&error)),
-                Err(_) => return None,
+                Err(error) => return Some(broken(&error)),
             }
             match look_at(seen, api) {
                 Peek::Error(error) => return Some(*error),
@@ -199,8 +199,7 @@ impl ByteFlow {
                 Peek::More => {}
             }
         }
-        seen.is_empty()
-            .then(|| failed("it answered 200 with an empty stream"))
+        is_silent(seen).then(|| failed("it answered 200 with an empty stream"))
     }
 
     async fn read_up_to(&mut self, limit: usize, wait: Duration) -> Vec<u8> {
@@ -229,6 +228,12 @@ impl Stream for ByteFlow {
         }
         self.rest.as_mut().poll_next(cx)
     }
+}
+
+/// Whether a stream says nothing: no byte, or comments alone.
+fn is_silent(stream: &[u8]) -> bool {
+    let mut lines = stream.split(|byte| matches!(byte, b'\n' | b'\r'));
+    lines.all(|line| line.is_empty() || line.starts_with(b":"))
 }
 
 /// A connection that broke while the body was read.
