@@ -44,6 +44,7 @@
 //! | [`dashboard`] | pages and run API | `engine`, `facts`, `store` | the upstream |
 //! | [`server`] | routes, guard, errors | all but `settings`, `telemetry`, `cli`, `app` | SQL, pages |
 //! | [`simulator`] | a simulated OpenRouter for demo and tests | nothing | Dagway |
+//! | [`conformance`] | cases that prove a gateway, and what runs them | nothing | Dagway |
 //! | [`app`] | the composition root | all | |
 //! | [`cli`] | commands | all | |
 //!
@@ -68,6 +69,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod conformance;
 pub mod dashboard;
 pub mod engine;
 pub mod facts;

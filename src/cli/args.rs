@@ -56,6 +56,8 @@ pub enum Command {
     },
     /// Looks for what is missing or wrong, and says how to cure it
     Doctor,
+    /// Proves a gateway with the conformance suite: Dagway itself, or another
+    Conformance(Conformance),
     /// Prints every setting with its default and its meaning
     Settings,
 }
@@ -69,6 +71,47 @@ pub struct Demo {
     /// Lets the simulated models answer at once
     #[arg(long)]
     pub fast: bool,
+}
+
+/// What to prove, and how.
+#[derive(Debug, clap::Args)]
+pub struct Conformance {
+    /// The base URL of another gateway; without it, Dagway starts itself with default settings
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+    /// Where to listen as the upstream that the other gateway must ask
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4100")]
+    pub upstream_listen: SocketAddr,
+    /// A key that the other gateway accepts
+    #[arg(long, value_name = "KEY", default_value = "conformance")]
+    pub key: String,
+    /// What the other gateway calls a model, such as openai/gpt-5=my-gpt; may be repeated
+    #[arg(long = "model", value_name = "NAME=NAME")]
+    pub models: Vec<String>,
+    /// Only cases whose name contains this; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Vec<String>,
+    /// No cases whose name contains this, such as native_lane/; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub skip: Vec<String>,
+    /// A folder of cases in place of those that are part of this program
+    #[arg(long, value_name = "FOLDER")]
+    pub cases: Option<PathBuf>,
+    /// How many cases run at a time
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub jobs: usize,
+    /// What random replays begin with; printed, so that a run can be repeated
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Lists the cases and what each pins
+    #[arg(long)]
+    pub list: bool,
+    /// Prints the tables of the suite's README
+    #[arg(long, hide = true)]
+    pub markdown: bool,
+    /// Prints the report as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do with workflow files.

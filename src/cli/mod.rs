@@ -6,6 +6,7 @@
 mod args;
 pub mod claude;
 pub mod code;
+pub mod conformance;
 pub mod demo;
 pub mod doctor;
 pub mod serve;
@@ -99,6 +100,7 @@ async fn dispatch(
         None | Some(Command::Serve) => serve::run(settings).await,
         Some(Command::Demo(demo)) => demo::run(settings, demo).await,
         Some(Command::Code { arguments }) => code::run(settings, arguments).await,
+        Some(Command::Conformance(conformance)) => conformance::run(conformance).await,
         Some(Command::Doctor) => doctor::run(&settings, environment).await,
         Some(Command::Settings | Command::Workflows { .. }) => Ok(()),
     }

@@ -82,10 +82,18 @@ impl Task for CallUpstream {
         );
         let generation = answer.generation.clone();
         let content = match answer.body {
-            Body::Stream(flow) => UpstreamContent::Stream(flow),
-            Body::Whole(flow) => {
+            Body::Stream(flow) if request.stream || call.api != Api::Chat => {
+                UpstreamContent::Stream(flow)
+            }
+            // The client gets what it asked for, events or a whole, whatever the upstream prefers to write.
+            Body::Stream(flow) | Body::Whole(flow) => {
                 let body = whole(flow, call.api).await;
-                UpstreamContent::Whole(body.map_err(|error| task_error(cx, &request, error))?)
+                let body = body.map_err(|error| task_error(cx, &request, error))?;
+                if request.stream && call.api == Api::Chat {
+                    UpstreamContent::Stream(ByteFlow::of_event(&body))
+                } else {
+                    UpstreamContent::Whole(body)
+                }
             }
         };
         Ok(Own(UpstreamAnswer {

@@ -25,6 +25,8 @@ const FULL_PIECE: usize = 16 << 10;
 const RECORD_PIECE: usize = 2 << 10;
 /// How long the usage may come after the finish; some upstreams never send it.
 const USAGE_WAIT: Duration = Duration::from_secs(2);
+/// How long the connection may go on after the answer; its proper end lets it be used again.
+const END_WAIT: Duration = Duration::from_millis(250);
 /// Chunks that follow one another this fast come from one burst.
 const RUSH: Duration = Duration::from_micros(200);
 /// How often the run is told how much has passed.
@@ -171,6 +173,9 @@ impl ReplyFlow {
             if self.translator.is_finishing() {
                 self.rest(now + USAGE_WAIT);
             }
+            if self.translator.is_done() {
+                self.rest(now + END_WAIT);
+            }
         }
     }
 
@@ -180,6 +185,10 @@ impl ReplyFlow {
             let now = Instant::now();
             let since_byte = now.duration_since(self.last_byte);
             let since_data = now.duration_since(self.last_data);
+            if self.translator.is_done() {
+                self.upstream = None;
+                return true;
+            }
             if self.translator.is_finishing() && since_byte >= USAGE_WAIT {
                 self.translator.end(&mut self.out);
                 self.upstream = None;
@@ -266,6 +275,10 @@ impl Stream for ReplyFlow {
         }
         if this.out.is_empty() && !this.bear_silence(cx) {
             return Poll::Pending;
+        }
+        if this.out.is_empty() {
+            this.close();
+            return Poll::Ready(None);
         }
         if this.is_worth_waiting(has_ended, before) {
             cx.waker().wake_by_ref();

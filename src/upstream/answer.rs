@@ -149,6 +149,24 @@ impl Answer {
 }
 
 impl ByteFlow {
+    /// A JSON document as a stream of one event.
+    #[must_use]
+    pub fn of_event(document: &[u8]) -> Self {
+        let mut event = BytesMut::with_capacity(document.len() + 32);
+        event.extend_from_slice(b"data: ");
+        // Line ends are white space in JSON, and would end the line here.
+        let line = document.iter().map(|byte| match byte {
+            b'\n' | b'\r' => b' ',
+            other => *other,
+        });
+        event.extend(line);
+        event.extend_from_slice(b"\n\ndata: [DONE]\n\n");
+        Self {
+            held: Some(event.freeze()),
+            rest: Box::pin(futures_util::stream::empty()),
+        }
+    }
+
     /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Option<reqwest::Result<Bytes>> {
         futures_util::StreamExt::next(self).await
@@ -173,13 +191,13 @@ impl ByteFlow {
         Ok(all.freeze())
     }
 
-    /// Gathers into `seen` until it is known whether the stream begins with an error.
+    /// Gathers into `seen` until it is known whether the stream begins with an error. To end or to break before the
+    /// first data is one.
     async fn look(&mut self, seen: &mut BytesMut, api: Api) -> Option<UpstreamError> {
         while let Some(piece) = self.next().await {
             match piece {
                 Ok(piece) => seen.extend_from_slice(&piece),
-                Err(error) if seen.is_empty() => return Some(broken(&error)),
-                Err(_) => return None,
+                Err(error) => return Some(broken(&error)),
             }
             match look_at(seen, api) {
                 Peek::Error(error) => return Some(*error),
@@ -188,8 +206,7 @@ impl ByteFlow {
                 Peek::More => {}
             }
         }
-        seen.is_empty()
-            .then(|| failed("it answered 200 with an empty stream"))
+        is_silent(seen).then(|| failed("it answered 200 with an empty stream"))
     }
 
     async fn read_up_to(&mut self, limit: usize, wait: Duration) -> Vec<u8> {
@@ -218,6 +235,12 @@ impl Stream for ByteFlow {
         }
         self.rest.as_mut().poll_next(cx)
     }
+}
+
+/// Whether a stream says nothing: no byte, or comments alone.
+fn is_silent(stream: &[u8]) -> bool {
+    let mut lines = stream.split(|byte| matches!(byte, b'\n' | b'\r'));
+    lines.all(|line| line.is_empty() || line.starts_with(b":"))
 }
 
 /// A connection that broke while the body was read.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and what it may use, itself left out.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("engine", &[]),
     ("facts", &[]),
     ("protocol", &[]),
@@ -31,6 +31,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
         ],
     ),
     ("simulator", &[]),
+    ("conformance", &[]),
     ("app", &["*"]),
 ];
 

@@ -28,7 +28,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 pub struct PassageSettings {
     /// `msg_…`, for an answer whose id is none of Anthropic's.
     pub message_id: String,
-    /// The model that the client asked for, when another name was sent.
+    /// The model that the client asked for, to be put back.
     pub model: Option<String>,
     /// The request's id, for errors.
     pub request_id: String,

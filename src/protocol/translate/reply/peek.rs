@@ -49,6 +49,10 @@ fn peek_json(bytes: &[u8]) -> Peek {
 }
 
 fn judged(data: &[u8]) -> Peek {
+    if data.trim_ascii().starts_with(b"[DONE") {
+        let error = UpstreamError::no_use("it ended its answer before it began");
+        return Peek::Error(Box::new(error));
+    }
     let Ok(chunk) = Chunk::read(data) else {
         return Peek::Fine;
     };

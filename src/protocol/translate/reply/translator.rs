@@ -84,6 +84,8 @@ pub(super) struct Heard {
     pub(super) finish: Option<String>,
     pub(super) native: Option<String>,
     pub(super) figures: Option<Figures>,
+    /// Whether the figures came with the finish or after it: some upstreams say them in every chunk, ever growing.
+    are_figures_last: bool,
     pub(super) refusal: String,
     pub(super) stop_details: Option<String>,
 }
@@ -282,7 +284,7 @@ impl Translator {
             return self.fail_upstream(error.get(), out);
         }
         let Some(choice) = &chunk.choices.0 else {
-            return self.finish_if_all_is_known(out);
+            return self.finish_if_all_is_known(chunk, out);
         };
         if let Some(error) = choice.error {
             return self.fail_upstream(error.get(), out);
@@ -297,7 +299,7 @@ impl Translator {
             }
         }
         self.remember_finish(choice, out);
-        self.finish_if_all_is_known(out);
+        self.finish_if_all_is_known(chunk, out);
     }
 
     fn fail_upstream(&mut self, error: &str, out: &mut Vec<u8>) {
@@ -325,8 +327,10 @@ impl Translator {
             .map(|details| details.get().replace(['\n', '\r'], " "));
     }
 
-    fn finish_if_all_is_known(&mut self, out: &mut Vec<u8>) {
-        if self.is_finishing() && self.heard.figures.is_some() {
+    fn finish_if_all_is_known(&mut self, chunk: &Chunk<'_>, out: &mut Vec<u8>) {
+        self.heard.are_figures_last |= chunk.usage.is_some() && self.heard.finish.is_some();
+        let is_known = self.heard.figures.is_some() && self.heard.are_figures_last;
+        if self.is_finishing() && is_known {
             self.finish(out);
         }
     }
