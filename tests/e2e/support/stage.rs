@@ -19,11 +19,19 @@ const SOON: Duration = Duration::from_secs(30);
 pub(crate) enum Lane {
     /// Translated into chat completions.
     Chat,
-    /// Passed on as it is.
+    /// Passed on to a Messages endpoint.
     Native,
 }
 
 impl Lane {
+    /// What it is called in the settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Native => "native",
+        }
+    }
+
     /// How the paths of its requests end.
     fn path(self) -> &'static str {
         match self {
@@ -32,12 +40,10 @@ impl Lane {
         }
     }
 
-    /// The settings that send Claude's requests this way.
-    fn settings(self) -> &'static str {
-        match self {
-            Self::Chat => "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'chat'\n",
-            Self::Native => "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'native'\n",
-        }
+    /// The settings that put Claude on it.
+    fn settings(self) -> String {
+        let lane = self.name();
+        format!("[[models.rules]]\nmatch = 'anthropic/*'\nlane = '{lane}'\n")
     }
 }
 
