@@ -261,23 +261,17 @@ fn overflow(lane: Lane, input: u32, output: u32) -> Answer {
                 input + output
             ),
         ),
-        Lane::Native => {
-            let words = if input > 200_000 {
-                format!("prompt is too long: {input} tokens > 200000 maximum")
-            } else {
-                format!(
-                    "input length and `max_tokens` exceed context limit: {input} + {output} > 200000, decrease \
-                         input length or `max_tokens` and try again"
-                )
-            };
-            let error = json!({ "type": "invalid_request_error", "message": words });
-            let body = json!({ "type": "error", "error": error, "request_id": "req_simulated" });
-            Answer::Http {
-                status: 400,
-                headers: Vec::new(),
-                body: body.to_string(),
-            }
-        }
+        Lane::Native if input > 200_000 => Answer::native_error(
+            400,
+            &format!("prompt is too long: {input} tokens > 200000 maximum"),
+        ),
+        Lane::Native => Answer::native_error(
+            400,
+            &format!(
+                "input length and `max_tokens` exceed context limit: {input} + {output} > 200000, decrease input \
+                 length or `max_tokens` and try again"
+            ),
+        ),
     }
 }
 
