@@ -23,7 +23,7 @@ pub(super) struct Completion {
     pub(super) calls: Vec<Call>,
     interleave: bool,
     pub(super) refusal: Option<String>,
-    annotations: Vec<Value>,
+    pub(super) annotations: Vec<Value>,
     pub(super) finish: Finish,
     pub(super) usage: Value,
 }

@@ -33,6 +33,11 @@ impl Task for SpliceModel {
         cx: &Cx,
     ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
+        let keeps_threads = model.upstream.client.kind() != Kind::OpenRouter;
+        if let Some(lost) = request.lost_thread.as_ref().filter(|_| !keeps_threads) {
+            // Unread, it would lose all that was said before.
+            return Err(TaskError::client(lost.clone()));
+        }
         let text = valid.request.backing_cart();
         let body = match with_model(text, &model.target.id) {
             Some(body) => Bytes::from(body),

@@ -80,7 +80,10 @@ impl Task for Validate {
         let text = input.text.clone().ok_or_else(|| {
             TaskError::client(InvalidRequest::at("body", "the body is not UTF-8 text"))
         })?;
-        let text = with_whole_characters(text, cx);
+        let text = match self.endpoint {
+            Endpoint::Native => text,
+            Endpoint::Messages | Endpoint::CountTokens => with_whole_characters(text, cx),
+        };
         let request = Yoke::try_attach_to_cart(text, |text: &String| match self.endpoint {
             Endpoint::Messages => Request::parse(text),
             Endpoint::CountTokens => Request::parse_for_count(text),

@@ -21,6 +21,13 @@ macro_rules! on_every_lane {
                 super::$claim(Stage::on(Lane::Chat).await).await;
             })*
         }
+        mod native {
+            use crate::support::{Lane, Stage};
+            $(#[tokio::test]
+            async fn $claim() {
+                super::$claim(Stage::on(Lane::Native).await).await;
+            })*
+        }
     };
 }
 

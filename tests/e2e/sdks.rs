@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dagway::simulator::sessions::{self, Pace};
 
-use crate::support::{Program, Stage, in_this_folder, needed};
+use crate::support::{Lane, Program, Stage, in_this_folder, needed};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -18,10 +18,13 @@ async fn the_python_sdk_finds_the_api_it_was_made_for() {
 
 #[tokio::test]
 async fn what_the_python_sdk_builds_on_top_works() {
-    let stage = Stage::start().await;
-    python(&stage, "python/high_level.py").await;
-    those_who_left_were_noticed(&stage).await;
-    stage.close().await;
+    for lane in [Lane::Chat, Lane::Native] {
+        let stage = Stage::on(lane).await;
+        python(&stage, "python/high_level.py").await;
+        those_who_left_were_noticed(&stage).await;
+        stage.kept_to_its_lane();
+        stage.close().await;
+    }
 }
 
 #[tokio::test]
@@ -33,10 +36,13 @@ async fn the_typescript_sdk_finds_the_api_it_was_made_for() {
 
 #[tokio::test]
 async fn what_the_typescript_sdk_builds_on_top_works() {
-    let stage = Stage::start().await;
-    typescript(&stage, "node/high_level.mjs").await;
-    those_who_left_were_noticed(&stage).await;
-    stage.close().await;
+    for lane in [Lane::Chat, Lane::Native] {
+        let stage = Stage::on(lane).await;
+        typescript(&stage, "node/high_level.mjs").await;
+        those_who_left_were_noticed(&stage).await;
+        stage.kept_to_its_lane();
+        stage.close().await;
+    }
 }
 
 async fn python(stage: &Stage, script: &str) {
@@ -62,7 +68,12 @@ async fn passes(stage: &Stage, program: &Path, script: &str, variables: &[(&str,
     let home = home.to_str().expect("the path is text");
     let path = in_this_folder(script).display().to_string();
     let variables = [&[("HOME", home)], variables].concat();
-    let program = Program::start(program, &[&path, &stage.url], home.as_ref(), &variables);
+    let program = Program::start(
+        program,
+        &[&path, &stage.url, stage.lane.name()],
+        home.as_ref(),
+        &variables,
+    );
     let said = program.end(PATIENCE).await.succeeded(script);
     assert!(said.contains("all checks passed"), "{said}");
 }
@@ -70,7 +81,7 @@ async fn passes(stage: &Stage, program: &Path, script: &str, variables: &[(&str,
 /// The upstream stops working for clients that hung up, and their runs say what became of them.
 async fn those_who_left_were_noticed(stage: &Stage) {
     let left = |stage: &Stage| {
-        let seen = stage.completions().into_iter().filter(|seen| {
+        let seen = stage.asked().into_iter().filter(|seen| {
             let asked = seen.body["messages"].to_string();
             asked.contains("On and on and on.") || asked.contains("Never said.")
         });

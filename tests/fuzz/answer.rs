@@ -86,7 +86,7 @@ fn told(settings: &ReplySettings, pieces: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The stream, cut in up to eight places.
-fn pieces<'a>(rng: &mut Rng, input: &'a [u8]) -> Vec<&'a [u8]> {
+pub(crate) fn pieces<'a>(rng: &mut Rng, input: &'a [u8]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut rest = input;
     for _ in 0..rng.usize(1..9) {

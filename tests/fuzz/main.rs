@@ -1,6 +1,7 @@
 //! Fuzzing for a bounded time, on stable Rust: what strangers send may cost a refusal, never a panic, a wait or nonsense.
 //!
-//! Two targets, one corpus each: the bytes of a client's request, and the bytes of an upstream's answer.
+//! Three targets, one corpus each: the bytes of a client's request, of an upstream's answer in chat completions, and of
+//! one in Anthropic's events.
 //! First every file of `corpus/` is tried as it is, then mutations of them until the time is over. What answers in a
 //! new way joins the pool that is mutated. A finding is made smaller and written into the corpus, where it stays as
 //! the proof of its repair.
@@ -20,6 +21,8 @@ mod driver;
 mod grammar;
 #[cfg(test)]
 mod json;
+#[cfg(test)]
+mod passage;
 #[cfg(test)]
 mod request;
 #[cfg(test)]

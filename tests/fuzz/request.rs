@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use dagway::protocol::anthropic::request::{InvalidRequest, Request};
 use dagway::protocol::json_text::whole_characters;
+use dagway::protocol::native::with_model;
 use dagway::protocol::openrouter::catalogue::Catalogue;
 use dagway::protocol::translate::model::Target as Model;
 use dagway::protocol::translate::{
@@ -51,6 +52,7 @@ fn judge(input: &[u8]) -> Result<String, String> {
     // Bytes that are no text are refused before anybody parses them.
     let text = String::from_utf8_lossy(input);
     let text = whole_characters(&text);
+    passes(&text)?;
     if let Ok(counted) = Request::parse_for_count(&text) {
         let fixed = tokens::countable(&counted).fixed;
         if tokens::estimate(&counted) < fixed {
@@ -89,6 +91,26 @@ fn judge(input: &[u8]) -> Result<String, String> {
             .map_err(|fault| format!("for {id}: {fault}"))?;
     }
     Ok(treatment)
+}
+
+/// On the native lane only the model's name changes.
+fn passes(text: &str) -> Result<(), String> {
+    if let Err(refused) = Request::parse_to_pass(text) {
+        return refusal(&refused).map(drop);
+    }
+    let Some(body) = with_model(text, "vendor/other") else {
+        return Ok(());
+    };
+    let (Ok(Some(before)), Ok(Some(after))) = (read(text.as_bytes()), read(&body)) else {
+        return Ok(());
+    };
+    let mut expected = before;
+    expected["model"] = "vendor/other".into();
+    if after == expected {
+        Ok(())
+    } else {
+        Err(format!("{after} was passed for {expected}"))
+    }
 }
 
 /// Errors name a path; what is told of them is the same for the same kind of fault.

@@ -72,6 +72,20 @@ fn a_body_and_its_headers_pass_untouched_but_for_the_models_name() {
     });
 }
 
+#[test]
+fn a_thread_that_openrouter_does_not_keep_is_asked_for_whole() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let mut body = ask("And then?");
+        body["thread"] = json!({ "type": "continue", "previous_message_id": "msg_1" });
+        let got = app.post("/v1/messages", &body).await;
+        assert_eq!(got.status, 404, "{}", got.body);
+        let details = &got.json()["error"]["details"];
+        assert_eq!(details["error_code"], "thread_not_found", "{}", got.body);
+        app.stop().await;
+    });
+}
+
 fn thinking(text: &str) -> Value {
     let mut body = ask(text);
     body["thinking"] = json!({ "type": "adaptive" });

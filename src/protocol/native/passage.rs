@@ -1,10 +1,11 @@
 //! A streamed answer passes: bytes of Anthropic's events in, the same events out, without what breaks SDKs.
 //!
-//! A text delta, which nearly every event is, is copied without being parsed.
+//! A text delta, which nearly every event is, is only checked to be JSON and copied: a connection may end within one.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::error::from_event;
@@ -200,15 +201,21 @@ impl Passage {
         if data.is_empty() || data.starts_with(b"[DONE") || self.is_done() {
             return;
         }
+        // An event stream is UTF-8, in which what is none becomes U+FFFD.
+        let text = String::from_utf8_lossy(data);
+        let data = text.as_bytes();
         let is_plain = self.shift == 0
             && data.starts_with(DELTA)
-            && memchr::memmem::find(data, b"\"signature").is_none();
+            && memchr::memmem::find(data, b"\"signature").is_none()
+            && serde_json::from_str::<IgnoredAny>(&text).is_ok();
         if is_plain {
             self.events += 1;
             return frame(out, "content_block_delta", data);
         }
         match serde_json::from_slice::<Event<'_>>(data) {
-            Ok(event) if data.starts_with(b"{") => self.event(&event, data, out),
+            Ok(event) if data.starts_with(b"{") && is_word(&event.kind) => {
+                self.event(&event, data, out);
+            }
             Ok(_) | Err(_) => {
                 let message = "the upstream sent something that is no event of the Messages API";
                 self.fail(ApiError::bad_gateway(message).retry(true), out);
@@ -340,6 +347,12 @@ fn number(raw: &RawValue) -> Option<u64> {
     raw.get().parse().ok()
 }
 
+/// A type stands in a line of its own, so it must not hold the end of one.
+fn is_word(kind: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    !kind.is_empty() && kind.bytes().all(is_letter)
+}
+
 /// One event. A line break between values of its JSON, which the frame cannot hold, becomes a space.
 fn frame(out: &mut Vec<u8>, kind: &str, data: &[u8]) {
     out.extend_from_slice(b"event: ");
@@ -363,6 +376,27 @@ mod tests {
     use base64::prelude::BASE64_STANDARD;
 
     use super::*;
+
+    fn passed(stream: &[u8]) -> String {
+        let mut passage = Passage::new(PassageSettings::default());
+        let mut out = Vec::new();
+        passage.push(stream, &mut out);
+        passage.end(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_event_does_not_pass() {
+        for stream in [
+            &b"data: {\"type\":\"content_block_delta\",\"index\":0"[..],
+            b"data: {\"type\":\"content_block_delta\",]}\n\n",
+            b"data: {\"type\":\"x\\n\\ndata: {}\"}\n\n",
+        ] {
+            let passed = passed(stream);
+            assert!(passed.starts_with("event: error\n"), "{passed}");
+            assert_eq!(passed.matches("event: ").count(), 1, "{passed}");
+        }
+    }
     use crate::protocol::anthropic::message::StopReason;
 
     const START: &str = r#"{"type":"message_start","message":{"id":"gen-1","model":"anthropic/claude-4.6-sonnet","content":[],"usage":{"input_tokens":0,"output_tokens":0},"provider":"Anthropic"}}"#;

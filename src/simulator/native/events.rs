@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::request::REPEATED;
+use super::searches;
 use crate::simulator::completion::{Completion, pieces as cut};
 use crate::simulator::script::{Break, BreakKind, End, Finish, Piece};
 use crate::simulator::server::Host;
@@ -113,10 +114,10 @@ fn events(completion: &Completion, host: Host) -> Vec<Value> {
 }
 
 /// A block: how it begins, what is added, what it is in the end.
-struct Block {
-    start: Value,
-    deltas: Vec<Value>,
-    whole: Value,
+pub(super) struct Block {
+    pub(super) start: Value,
+    pub(super) deltas: Vec<Value>,
+    pub(super) whole: Value,
 }
 
 fn blocks(completion: &Completion, host: Host) -> Vec<Block> {
@@ -146,14 +147,17 @@ fn blocks(completion: &Completion, host: Host) -> Vec<Block> {
             &json!({ "type": "redacted_thinking", "data": data }),
         ));
     }
+    blocks.extend(searches::blocks(&completion.annotations));
     let said = completion.refusal.as_deref().unwrap_or(&completion.text);
     if !said.is_empty() {
         let delta = |text: &str| json!({ "type": "text_delta", "text": text });
-        blocks.push(Block {
+        let mut text = Block {
             start: json!({ "type": "text", "text": "" }),
             deltas: cut(said).into_iter().map(delta).collect(),
             whole: json!({ "type": "text", "text": said }),
-        });
+        };
+        searches::cite(&completion.annotations, &mut text);
+        blocks.push(text);
     }
     for call in &completion.calls {
         let delta = |json: &str| json!({ "type": "input_json_delta", "partial_json": json });
@@ -175,7 +179,7 @@ fn blocks(completion: &Completion, host: Host) -> Vec<Block> {
     blocks
 }
 
-fn at_once(whole: &Value) -> Block {
+pub(super) fn at_once(whole: &Value) -> Block {
     Block {
         start: whole.clone(),
         deltas: Vec::new(),
@@ -211,6 +215,7 @@ fn usage(completion: &Completion) -> Value {
         "input_tokens": count("/prompt_tokens").saturating_sub(read + written),
         "cache_read_input_tokens": read, "cache_creation_input_tokens": written,
         "output_tokens": count("/completion_tokens"),
+        "server_tool_use": { "web_search_requests": count("/server_tool_use_details/web_search_requests") },
         "output_tokens_details": { "thinking_tokens": count("/completion_tokens_details/reasoning_tokens") },
         "cost": said["cost"],
     })

@@ -6,6 +6,7 @@
 
 pub(super) mod events;
 mod request;
+mod searches;
 
 use actix_web::{HttpRequest, HttpResponse, rt, web};
 use serde_json::{Value, json};

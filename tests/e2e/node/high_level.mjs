@@ -1,4 +1,4 @@
-// What Anthropic's TypeScript SDK builds on top of the API, against Dagway: one argument, the base URL.
+// What Anthropic's TypeScript SDK builds on top of the API, against Dagway: two arguments, the base URL and the lane.
 // Accumulators, tool runners, parsed output, paging, typed errors, retries, raw responses, hang-ups.
 // Ends with status 1 and a sentence on a fault.
 import Anthropic from "@anthropic-ai/sdk";
@@ -7,7 +7,7 @@ import { betaZodOutputFormat, betaZodTool } from "@anthropic-ai/sdk/helpers/beta
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { z } from "zod";
 
-const baseURL = process.argv[2];
+const [baseURL, lane] = process.argv.slice(2);
 const model = "claude-sonnet-5-5";
 const client = new Anthropic({ baseURL, apiKey: "dummy", maxRetries: 0, timeout: 60_000 });
 const patient = client.withOptions({ maxRetries: 2 });
@@ -179,7 +179,9 @@ async function errors() {
       const error = await failure(() => client.messages.create({ model, max_tokens: 400, messages: failing(status), stream }));
       check(kind && error.constructor === kind, `${kind?.name} expected for ${status}, got ${error?.constructor?.name}: ${error}`);
       check(error.status === status && error.error.error.type === type && error.type === type, `${error.status} ${shown(error.error)} for ${status}`);
-      check(error.requestID && error.requestID === error.error.request_id, `the request id of ${error}`);
+      // What passes untouched names the upstream's own request.
+      const ids = [error.requestID, error.error.request_id];
+      check(ids.every(Boolean) && (ids[0] === ids[1]) === (lane === "chat"), `the request ids of ${error}: ${ids}`);
       check(error.headers.get("x-should-retry") === retry, `x-should-retry for ${status}`);
     }
   }

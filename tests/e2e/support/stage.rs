@@ -19,11 +19,19 @@ const SOON: Duration = Duration::from_secs(30);
 pub(crate) enum Lane {
     /// Translated into chat completions.
     Chat,
-    /// Passed on as it is.
+    /// Passed on to a Messages endpoint.
     Native,
 }
 
 impl Lane {
+    /// What it is called in the settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Native => "native",
+        }
+    }
+
     /// How the paths of its requests end.
     fn path(self) -> &'static str {
         match self {
@@ -32,12 +40,10 @@ impl Lane {
         }
     }
 
-    /// The settings that send Claude's requests this way.
-    fn settings(self) -> &'static str {
-        match self {
-            Self::Chat => "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'chat'\n",
-            Self::Native => "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'native'\n",
-        }
+    /// The settings that put Claude on it.
+    fn settings(self) -> String {
+        let lane = self.name();
+        format!("[[models.rules]]\nmatch = 'anthropic/*'\nlane = '{lane}'\n")
     }
 }
 
@@ -168,8 +174,9 @@ impl Stage {
         });
         assert!(
             waited.await.is_ok(),
-            "{} runs ended, {at_least} expected: {ended:#?}",
-            ended.len()
+            "{} runs ended, {at_least} expected: {:?}",
+            ended.len(),
+            ended.iter().map(|run| &run["workflow"]).collect::<Vec<_>>()
         );
         ended.reverse();
         ended
@@ -233,11 +240,9 @@ fn is_for_a_model(path: &str) -> bool {
     path.ends_with("/chat/completions") || path.ends_with("/messages")
 }
 
-/// Each lane is a workflow, and `count_tokens` is another.
+/// Each lane is a workflow.
 fn is_of_messages(run: &Value) -> bool {
-    run["workflow"]
-        .as_str()
-        .is_some_and(|workflow| matches!(workflow, "messages" | "native"))
+    run["workflow"] == "messages" || run["workflow"] == "native"
 }
 
 async fn address(stdout: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {

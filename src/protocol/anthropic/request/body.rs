@@ -60,6 +60,8 @@ pub struct Request<'a> {
     pub edits: Vec<Edit<'a>>,
     /// Fields that are known and mean something to Anthropic's servers alone.
     pub set_aside: Vec<&'static str>,
+    /// Why a host that keeps no conversations cannot serve it; only read of a body that is passed on.
+    pub lost_thread: Option<InvalidRequest>,
     /// The length of the body's text.
     pub body_len: usize,
     /// Fields that nobody knows yet.
@@ -240,7 +242,7 @@ impl<'a> Request<'a> {
             "fallbacks" => self.fallbacks = cursor.nullable(fallbacks)?.unwrap_or_default(),
             "mcp_servers" | "container" => check::absent(cursor, key)?,
             "thread" => {
-                if check::begins_a_thread(cursor)? {
+                if check::begins_a_thread(cursor.raw()?)? {
                     self.set_aside.push("thread");
                 }
             }

@@ -11,6 +11,7 @@ use super::change::ToolChange;
 use super::cursor::{Cursor, Kind};
 use super::invalid::InvalidRequest;
 use super::message::{Message, Role};
+use super::raw::Raw;
 use super::tool::ChoiceMode;
 
 /// What the SDKs answer with all messages.
@@ -57,16 +58,15 @@ pub(super) fn absent(cursor: &mut Cursor<'_>, field: &str) -> Checked {
 
 /// A conversation that Anthropic's servers would keep. Its beginning holds all there is; for what follows the SDKs
 /// are told that it is lost, and send all of it: their tool runners begin a thread unasked.
-pub(super) fn begins_a_thread(cursor: &mut Cursor<'_>) -> Result<bool, InvalidRequest> {
+pub(super) fn begins_a_thread(value: Raw<'_>) -> Result<bool, InvalidRequest> {
     #[derive(Deserialize)]
     struct Thread<'a> {
         #[serde(rename = "type", borrow)]
         kind: Cow<'a, str>,
     }
-    let thread: Option<Thread<'_>> =
-        serde_json::from_str(cursor.raw()?.as_str()).map_err(|_| {
-            InvalidRequest::here("Input should be an object with the type `create` or `continue`")
-        })?;
+    let thread: Option<Thread<'_>> = serde_json::from_str(value.as_str()).map_err(|_| {
+        InvalidRequest::here("Input should be an object with the type `create` or `continue`")
+    })?;
     match thread.as_ref().map(|thread| thread.kind.as_ref()) {
         None => Ok(false),
         Some("create") => Ok(true),

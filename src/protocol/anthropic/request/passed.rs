@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::body::{Request, user_id};
+use super::check;
 use super::cursor::Cursor;
 use super::invalid::InvalidRequest;
 
@@ -71,6 +72,10 @@ impl<'a> Request<'a> {
                     }
                     "stream" => {
                         request.stream = cursor.nullable(Cursor::boolean)?.unwrap_or(false);
+                    }
+                    "thread" => {
+                        let begins = check::begins_a_thread(cursor.raw()?);
+                        request.lost_thread = begins.err().map(|lost| lost.within("thread"));
                     }
                     "metadata" => request.user_id = cursor.nullable(user_id)?.flatten(),
                     _ => cursor.skip()?,
