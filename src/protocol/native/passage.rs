@@ -376,27 +376,6 @@ mod tests {
     use base64::prelude::BASE64_STANDARD;
 
     use super::*;
-
-    fn passed(stream: &[u8]) -> String {
-        let mut passage = Passage::new(PassageSettings::default());
-        let mut out = Vec::new();
-        passage.push(stream, &mut out);
-        passage.end(&mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn what_is_no_event_does_not_pass() {
-        for stream in [
-            &b"data: {\"type\":\"content_block_delta\",\"index\":0"[..],
-            b"data: {\"type\":\"content_block_delta\",]}\n\n",
-            b"data: {\"type\":\"x\\n\\ndata: {}\"}\n\n",
-        ] {
-            let passed = passed(stream);
-            assert!(passed.starts_with("event: error\n"), "{passed}");
-            assert_eq!(passed.matches("event: ").count(), 1, "{passed}");
-        }
-    }
     use crate::protocol::anthropic::message::StopReason;
 
     const START: &str = r#"{"type":"message_start","message":{"id":"gen-1","model":"anthropic/claude-4.6-sonnet","content":[],"usage":{"input_tokens":0,"output_tokens":0},"provider":"Anthropic"}}"#;
@@ -446,6 +425,19 @@ mod tests {
             passage.end(&mut out);
         }
         (String::from_utf8(out).unwrap(), passage.summary())
+    }
+
+    #[test]
+    fn what_is_no_event_does_not_pass() {
+        for stream in [
+            "data: {\"type\":\"content_block_delta\",\"index\":0",
+            "data: {\"type\":\"content_block_delta\",]}\n\n",
+            "data: {\"type\":\"x\\n\\ndata: {}\"}\n\n",
+        ] {
+            let (passed, _) = passed(stream, usize::MAX);
+            assert!(passed.starts_with("event: error\n"), "{passed}");
+            assert_eq!(passed.matches("event: ").count(), 1, "{passed}");
+        }
     }
 
     #[test]
