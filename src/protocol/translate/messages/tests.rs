@@ -65,6 +65,18 @@ fn sent_image() -> Value {
 }
 
 #[test]
+fn an_empty_document_leaves_no_empty_text() {
+    let empty = json!({"type":"document","title":"","source":{"type":"text","media_type":"text/plain","data":" "}});
+    let pdf = json!({"type":"document","context":" ","source":{"type":"url","url":"https://a"}});
+    assert_eq!(
+        to(json!([user(json!([empty]))]), GPT)[0]["content"],
+        "(no content)"
+    );
+    let parts = &to(json!([user(json!([empty, pdf]))]), GPT)[0]["content"];
+    assert_eq!(parts.as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn p17_results_come_first_in_the_order_of_the_calls_and_texts_behind_them() {
     let messages = json!([
         user("go"),

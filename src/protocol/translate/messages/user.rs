@@ -105,10 +105,11 @@ pub(super) fn push_document<'a>(
     match &document.source {
         Source::Text(text) => {
             let joined = match header {
-                Some(header) => Text::escaped(format!("{header}\\n\\n{}", text.escaped())),
-                None => Text::of(*text),
+                Some(header) => Some(Text::escaped(format!("{header}\\n\\n{}", text.escaped()))),
+                None if text.is_blank() => None,
+                None => Some(Text::of(*text)),
             };
-            parts.push(Part::Text(joined));
+            parts.extend(joined.map(Part::Text));
         }
         Source::Blocks(blocks) => {
             parts.extend(header.map(|header| Part::Text(Text::escaped(header))));
@@ -124,7 +125,7 @@ pub(super) fn push_document<'a>(
             }
         }
         source => {
-            if let Some(context) = document.context {
+            if let Some(context) = document.context.filter(|context| !context.is_blank()) {
                 parts.push(Part::Text(Text::of(context)));
             }
             parts.extend(media(source).map(|media| Part::File {
