@@ -15,8 +15,13 @@
 //!                                                            └─► spans (OTLP), metrics (Prometheus)
 //! ```
 //!
+//! That is the **chat lane**. In the **native lane** (`workflows/native.toml`) an upstream that has the Messages API itself gets
+//! the body as it is: `validate` reads what must be known of it, `splice_model` replaces the model's name, `pass_through` leaves
+//! out of the answer what breaks SDKs ([`protocol::native`]); the other tasks are the same. [`upstream::Upstreams`] holds the
+//! named upstreams and the rules that say which model is where and in which lane.
+//!
 //! 1. [`server::runs`] reads the body, waits until the observers have room, and starts a [`engine::Run`] of the plan for the
-//!    route. The plan was proved when the process started ([`engine::Plan`]); the run is polled by the request's own task.
+//!    route and the lane of the model. The plan was proved when the process started ([`engine::Plan`]); the run is polled by the request's own task.
 //! 2. The steps run as soon as what they need is there. Each is a [`tasks`] file of a page or so, that calls the pure functions of
 //!    [`protocol`]: [`protocol::anthropic::request`] parses the body once, into types that borrow from it;
 //!    [`protocol::translate`] turns it into the upstream's request.

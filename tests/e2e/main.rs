@@ -1,6 +1,7 @@
 //! End-to-end tests: the real `dagway` binary between the simulated OpenRouter and real counterparts.
 //!
-//! The counterparts are the Claude Code CLI, Anthropic's SDKs for Python and TypeScript, and a real browser.
+//! The counterparts are the Claude Code CLI, Anthropic's SDKs for Python and TypeScript, a real browser, and two servers
+//! of OpenAI's API that others have written.
 //! `tests/run` installs them; a missing one fails its tests with a sentence, because a skipped test proves nothing.
 //! Each test has a Dagway, a simulator, and folders of its own, on ports that the system chooses.
 //! The modules say `cfg(test)`, because that is how lints recognise what may panic and print.
@@ -13,5 +14,7 @@ mod claude_code;
 mod claude_on_lanes;
 #[cfg(test)]
 mod sdks;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod support;

@@ -68,6 +68,11 @@ impl Stage {
 
     /// Starts the simulator and the real binary, and waits until it says where it listens.
     pub(crate) async fn on(lane: Lane) -> Self {
+        Self::with(lane, "").await
+    }
+
+    /// The same with more settings.
+    pub(crate) async fn with(lane: Lane, more: &str) -> Self {
         let simulator = Simulator::start(Settings::immediate())
             .await
             .expect("a port is free");
@@ -75,7 +80,8 @@ impl Stage {
         let log =
             File::create(folder.path().join("dagway.log")).expect("the folder can be written");
         let config = folder.path().join("dagway.toml");
-        std::fs::write(&config, lane.settings()).expect("the folder can be written");
+        let settings = format!("{}{more}", lane.settings());
+        std::fs::write(&config, settings).expect("the folder can be written");
         let mut dagway = Command::new(env!("CARGO_BIN_EXE_dagway"))
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| name == "PATH"))

@@ -210,12 +210,16 @@ fn routed(out: &mut Writer, request: &Request<'_>, target: &Target, routing: &Ro
         // OpenRouter always counts; other servers of this API do when asked.
         out.key("stream_options").raw(r#"{"include_usage":true}"#);
     }
+    if dialect.extensions {
+        extensions(out, request, target, routing);
+    }
     if let Some(user) = routing.user.filter(|user| !user.is_empty()) {
         out.key("user").string(user);
     }
-    if !dialect.extensions {
-        return;
-    }
+}
+
+/// Fields that OpenRouter has added.
+fn extensions(out: &mut Writer, request: &Request<'_>, target: &Target, routing: &Routing<'_>) {
     if request.fast {
         out.key("service_tier").string("priority");
     } else if request.standard_tier_only {

@@ -86,7 +86,7 @@ fn p59_p60_max_tokens_is_what_the_model_takes() {
         (128_000, model(json!(null), json!(null)), 128_000),
         (128_000, model(json!(0), json!(0)), 128_000),
         (128_000, model(json!(null), json!(131_072)), 128_000),
-        (131_000, model(json!(null), json!(32_768)), 32_763),
+        (131_000, model(json!(null), json!(32_768)), 32_759),
         (50_000, model(json!(null), json!(100)), 4096),
         (1, model(json!(64_000), json!(null)), 16),
     ] {
