@@ -71,7 +71,7 @@ impl Stage {
         Self::with(lane, "").await
     }
 
-    /// The same with more settings.
+    /// The same with more settings, whose rules come first.
     pub(crate) async fn with(lane: Lane, more: &str) -> Self {
         let simulator = Simulator::start(Settings::immediate())
             .await
@@ -80,7 +80,7 @@ impl Stage {
         let log =
             File::create(folder.path().join("dagway.log")).expect("the folder can be written");
         let config = folder.path().join("dagway.toml");
-        let settings = format!("{}{more}", lane.settings());
+        let settings = format!("{more}{}", lane.settings());
         std::fs::write(&config, settings).expect("the folder can be written");
         let mut dagway = Command::new(env!("CARGO_BIN_EXE_dagway"))
             .env_clear()
