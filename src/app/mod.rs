@@ -141,12 +141,7 @@ impl App {
         };
         let background = keep_models_fresh(&gateway, settings.upstream.catalogue_refresh);
         let (address, server, served) = serve(server, settings, &gateway, dashboard)?;
-        let hosts: Vec<&str> = gateway
-            .upstreams
-            .all()
-            .map(|one| one.client.host())
-            .collect();
-        tracing::info!(server.address = %address, upstreams = hosts.join(","), "Dagway serves");
+        tracing::info!(server.address = %address, upstreams = gateway.upstreams.hosts(), "Dagway serves");
         Ok(Self {
             address,
             server,

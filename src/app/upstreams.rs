@@ -67,14 +67,14 @@ fn config(name: &str, upstream: &settings::Upstream, settings: &Settings) -> Con
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
-        dialect: dialect_of(kind, &upstream.quirks),
+        dialect: dialect_of(kind, upstream.quirks),
         connect_timeout: settings.upstream.connect_timeout,
         early_error_wait: settings.upstream.early_error_wait,
     }
 }
 
 /// What the kind speaks, with its quirks.
-fn dialect_of(kind: Kind, quirks: &settings::Quirks) -> Dialect {
+fn dialect_of(kind: Kind, quirks: settings::Quirks) -> Dialect {
     let usual = match kind {
         Kind::OpenRouter => Dialect::OPENROUTER,
         Kind::OpenAi | Kind::Anthropic => Dialect::PLAIN,

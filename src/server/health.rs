@@ -17,7 +17,10 @@ const PROBE_WAIT: Duration = Duration::from_secs(3);
 
 /// What the last probe of each upstream said, in their order.
 #[derive(Default)]
-pub struct Probe(Mutex<Option<(Instant, Vec<Result<(), String>>)>>);
+pub struct Probe(Mutex<Option<(Instant, Answers)>>);
+
+/// Whether each upstream answered.
+type Answers = Vec<Result<(), String>>;
 
 /// `GET /health`: the process answers.
 pub async fn live() -> HttpResponse {
@@ -79,7 +82,7 @@ fn detail(result: &Result<(), String>) -> Value {
 }
 
 impl Probe {
-    async fn ask(&self, upstreams: &Upstreams) -> Vec<Result<(), String>> {
+    async fn ask(&self, upstreams: &Upstreams) -> Answers {
         let mut last = self.0.lock().await;
         if let Some((at, results)) = last.as_ref()
             && at.elapsed() < GOOD_FOR

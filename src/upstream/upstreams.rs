@@ -169,6 +169,13 @@ impl Upstreams {
         std::iter::once(&self.first).chain(&self.others)
     }
 
+    /// Their hosts, for a log.
+    #[must_use]
+    pub fn hosts(&self) -> String {
+        let hosts: Vec<&str> = self.all().map(|one| one.client.host()).collect();
+        hosts.join(",")
+    }
+
     /// Where a request for a model goes.
     ///
     /// # Errors

@@ -399,10 +399,34 @@ mod tests {
     }
 
     fn stream(events: &[&str]) -> String {
-        events
-            .iter()
-            .map(|data| format!("event: x\ndata: {data}\n\n"))
-            .collect()
+        events.iter().map(|data| stream_of("x", data)).collect()
+    }
+
+    fn stream_of(name: &str, data: &str) -> String {
+        format!("event: {name}\ndata: {data}\n\n")
+    }
+
+    /// A stream as OpenRouter's Messages endpoint sends it, with all that breaks SDKs.
+    fn openrouters() -> String {
+        let [copy_start, copy_stop] = copy(2);
+        let text_start =
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#;
+        let text_stop = r#"{"type":"content_block_stop","index":1}"#;
+        let events = [
+            START,
+            THINKING,
+            SIGNED,
+            STOP_0,
+            text_start,
+            TEXT,
+            text_stop,
+            &copy_start,
+            &copy_stop,
+            DELTA,
+            STOP,
+        ];
+        let events = stream(&events);
+        format!(": OPENROUTER\n\n{events}event: data\ndata: [DONE]\n\n")
     }
 
     fn passage() -> Passage {
@@ -442,28 +466,8 @@ mod tests {
 
     #[test]
     fn a_stream_passes_without_what_breaks_sdks_however_it_is_cut() {
-        let [copy_start, copy_stop] = copy(2);
-        let text_start =
-            r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#;
-        let text_stop = r#"{"type":"content_block_stop","index":1}"#;
-        let events = [
-            START,
-            THINKING,
-            SIGNED,
-            STOP_0,
-            text_start,
-            TEXT,
-            text_stop,
-            &copy_start,
-            &copy_stop,
-            DELTA,
-            STOP,
-        ];
-        let whole = format!(
-            ": OPENROUTER\n\n{}event: data\ndata: [DONE]\n\n",
-            stream(&events)
-        );
-        let (out, summary) = passed(&whole, usize::MAX);
+        let whole = openrouters();
+        let (out, _) = passed(&whole, usize::MAX);
         for piece in [1, 2, 3, 7, 64] {
             assert_eq!(passed(&whole, piece).0, out, "in pieces of {piece}");
         }
@@ -492,6 +496,11 @@ mod tests {
         );
         assert!(!out.contains(r#""input_tokens":0"#), "{out}");
         assert!(out.contains(&format!("data: {DELTA}\n\n")), "untouched");
+    }
+
+    #[test]
+    fn what_a_stream_says_of_itself_is_known_at_its_end() {
+        let (_, summary) = passed(&openrouters(), usize::MAX);
         assert_eq!(summary.response_id.as_deref(), Some("gen-1"));
         assert_eq!(
             summary.model_used.as_deref(),
@@ -550,7 +559,7 @@ mod tests {
             ("message_delta", DELTA),
             ("message_stop", STOP),
         ] {
-            expected += &format!("event: {name}\ndata: {data}\n\n");
+            expected.push_str(&stream_of(name, data));
         }
         let mut passage = Passage::new(PassageSettings::default());
         let mut out = Vec::new();

@@ -85,10 +85,10 @@ pub enum Thought<'a> {
     Plain(RawStr<'a>),
 }
 
-impl<'a> Messages<'a> {
+impl Messages<'_> {
     /// The same conversation without the model's reasoning; `None` when there is none.
     #[must_use]
-    pub fn without_thoughts(&self) -> Option<Messages<'a>> {
+    pub fn without_thoughts(&self) -> Option<Self> {
         let mut without = self.clone();
         let mut any = false;
         for turn in &mut without.turns {
