@@ -91,7 +91,7 @@ pub struct Conformance {
     /// Only cases whose name contains this; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub filter: Vec<String>,
-    /// No cases whose name contains this, such as native_lane/; may be repeated
+    /// No cases whose name contains this; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub skip: Vec<String>,
     /// A folder of cases in place of those that are part of this program

@@ -1,6 +1,7 @@
 //! Lists of cases: for a terminal, and for the README.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use super::case::Case;
 
@@ -19,15 +20,15 @@ pub fn markdown(cases: &[Case]) -> String {
     let groups: BTreeSet<&str> = cases.iter().map(Case::group).collect();
     let mut text = format!("{} cases.\n", cases.len());
     for group in groups {
-        text += &format!("\n### {group}\n\n| case | pins | source |\n| --- | --- | --- |\n");
+        let _ = write!(
+            text,
+            "\n### {group}\n\n| case | pins | source |\n| --- | --- | --- |\n"
+        );
         for case in cases.iter().filter(|case| case.group() == group) {
             let name = case.name.split('/').next_back().unwrap_or_default();
             let cell = |text: &str| text.trim().replace('|', "\\|").replace('\n', " ");
-            text += &format!(
-                "| `{name}` | {} | {} |\n",
-                cell(&case.pins),
-                cell(&case.source)
-            );
+            let (pins, source) = (cell(&case.pins), cell(&case.source));
+            let _ = writeln!(text, "| `{name}` | {pins} | {source} |");
         }
     }
     text

@@ -12,6 +12,7 @@
 //! | `: text` | a comment |
 //! | `pause 16` | nothing for so many seconds |
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -108,9 +109,9 @@ impl Writer {
             let usage = parse(usage)?;
             self.finishing(Some(usage));
         } else if line.starts_with('{') || line == "[DONE]" {
-            self.out += &format!("data: {line}\n\n");
+            let _ = write!(self.out, "data: {line}\n\n");
         } else if line.starts_with(':') {
-            self.out += &format!("{line}\n\n");
+            let _ = write!(self.out, "{line}\n\n");
         } else if !line.is_empty() {
             return Err(format!("`{line}` is no line of `chunks`"));
         }
@@ -132,7 +133,7 @@ impl Writer {
         if let Some(usage) = usage {
             chunk["usage"] = usage;
         }
-        self.out += &format!("data: {chunk}\n\n");
+        let _ = write!(self.out, "data: {chunk}\n\n");
     }
 }
 
