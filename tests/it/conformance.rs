@@ -15,7 +15,7 @@ const KNOWN: [(&str, &str); 1] = [(
     "a refusal by the upstream is not yet answered with a request that differs",
 )];
 /// Streams up to this length are cut at every byte.
-const SHORT: usize = 1300;
+const SHORT: usize = 1000;
 
 fn cases() -> Vec<Case> {
     embedded().expect("every file is a case")
