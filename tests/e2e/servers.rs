@@ -1,4 +1,4 @@
-//! Upstreams that others have written: `aimock` (npm) and `fakellm` (PyPI), two independent servers of OpenAI's API.
+//! Upstreams that others have written: `aimock` (npm) and `fakellm` (`PyPI`), two independent servers of OpenAI's API.
 //!
 //! Each is a named upstream beside the simulated OpenRouter, and speaks plain chat completions.
 

@@ -161,75 +161,78 @@ fn counts_are_within_five_percent_of_the_documented_ones_and_say_that_they_are_e
     });
 }
 
+/// Method, path, status, and words of the sentence.
+const ELSEWHERE: [(&str, &str, u16, &str); 33] = [
+    (
+        "POST",
+        "/v1/messages/batches",
+        404,
+        "Batches are not served yet",
+    ),
+    ("GET", "/v1/messages/batches", 404, "POST /v1/messages"),
+    ("GET", "/v1/messages/batches/b_1", 404, "POST /v1/messages"),
+    (
+        "DELETE",
+        "/v1/messages/batches/b_1",
+        404,
+        "POST /v1/messages",
+    ),
+    (
+        "POST",
+        "/v1/messages/batches/b_1/cancel",
+        404,
+        "POST /v1/messages",
+    ),
+    (
+        "GET",
+        "/v1/messages/batches/b_1/results",
+        404,
+        "POST /v1/messages",
+    ),
+    ("POST", "/v1/files", 404, "files are not stored"),
+    ("GET", "/v1/files", 404, "files are not stored"),
+    ("GET", "/v1/files/f_1/content", 404, "as base64"),
+    ("DELETE", "/v1/files/f_1", 404, "files are not stored"),
+    ("POST", "/v1/skills", 404, "system prompt"),
+    ("GET", "/v1/skills/s_1/versions", 404, "system prompt"),
+    ("POST", "/v1/complete", 404, "POST /v1/messages"),
+    ("POST", "/v1/agents", 404, "Claude Code"),
+    ("POST", "/v1/sessions", 404, "Claude Code"),
+    ("GET", "/v1/sessions/s_1/events", 404, "Claude Code"),
+    ("GET", "/v1/environments", 404, "Claude Code"),
+    ("GET", "/v1/deployments", 404, "Claude Code"),
+    ("GET", "/v1/dreams", 404, "Claude Code"),
+    ("GET", "/v1/memory_stores", 404, "Claude Code"),
+    ("GET", "/v1/tunnels", 404, "Claude Code"),
+    ("GET", "/v1/vaults", 404, "Claude Code"),
+    ("GET", "/v1/webhooks", 404, "Claude Code"),
+    ("GET", "/v1/user_profiles", 404, "DAGWAY_CLIENT_KEYS"),
+    ("GET", "/v1/organizations/me", 404, "DAGWAY_CLIENT_KEYS"),
+    (
+        "GET",
+        "/v1/organizations/usage_report/messages",
+        404,
+        "GET /metrics",
+    ),
+    ("GET", "/v1/organizations/cost_report", 404, "GET /metrics"),
+    ("GET", "/v1/nothing/at/all", 404, "serves POST /v1/messages"),
+    ("GET", "/api/oauth/profile", 404, "serves POST /v1/messages"),
+    ("GET", "/v1/messages", 405, "serves POST /v1/messages"),
+    (
+        "GET",
+        "/v1/messages/count_tokens",
+        405,
+        "serves POST /v1/messages",
+    ),
+    ("POST", "/v1/models", 405, "GET /v1/models"),
+    ("DELETE", "/v1/models/openai/gpt-5", 405, "GET /v1/models"),
+];
+
 #[test]
 fn every_other_endpoint_of_the_api_says_what_dagway_does_instead() {
     block_on(async {
         let app = TestApp::start().await;
-        for (method, path, status, words) in [
-            (
-                "POST",
-                "/v1/messages/batches",
-                404,
-                "Batches are not served yet",
-            ),
-            ("GET", "/v1/messages/batches", 404, "POST /v1/messages"),
-            ("GET", "/v1/messages/batches/b_1", 404, "POST /v1/messages"),
-            (
-                "DELETE",
-                "/v1/messages/batches/b_1",
-                404,
-                "POST /v1/messages",
-            ),
-            (
-                "POST",
-                "/v1/messages/batches/b_1/cancel",
-                404,
-                "POST /v1/messages",
-            ),
-            (
-                "GET",
-                "/v1/messages/batches/b_1/results",
-                404,
-                "POST /v1/messages",
-            ),
-            ("POST", "/v1/files", 404, "files are not stored"),
-            ("GET", "/v1/files", 404, "files are not stored"),
-            ("GET", "/v1/files/f_1/content", 404, "as base64"),
-            ("DELETE", "/v1/files/f_1", 404, "files are not stored"),
-            ("POST", "/v1/skills", 404, "system prompt"),
-            ("GET", "/v1/skills/s_1/versions", 404, "system prompt"),
-            ("POST", "/v1/complete", 404, "POST /v1/messages"),
-            ("POST", "/v1/agents", 404, "Claude Code"),
-            ("POST", "/v1/sessions", 404, "Claude Code"),
-            ("GET", "/v1/sessions/s_1/events", 404, "Claude Code"),
-            ("GET", "/v1/environments", 404, "Claude Code"),
-            ("GET", "/v1/deployments", 404, "Claude Code"),
-            ("GET", "/v1/dreams", 404, "Claude Code"),
-            ("GET", "/v1/memory_stores", 404, "Claude Code"),
-            ("GET", "/v1/tunnels", 404, "Claude Code"),
-            ("GET", "/v1/vaults", 404, "Claude Code"),
-            ("GET", "/v1/webhooks", 404, "Claude Code"),
-            ("GET", "/v1/user_profiles", 404, "DAGWAY_CLIENT_KEYS"),
-            ("GET", "/v1/organizations/me", 404, "DAGWAY_CLIENT_KEYS"),
-            (
-                "GET",
-                "/v1/organizations/usage_report/messages",
-                404,
-                "GET /metrics",
-            ),
-            ("GET", "/v1/organizations/cost_report", 404, "GET /metrics"),
-            ("GET", "/v1/nothing/at/all", 404, "serves POST /v1/messages"),
-            ("GET", "/api/oauth/profile", 404, "serves POST /v1/messages"),
-            ("GET", "/v1/messages", 405, "serves POST /v1/messages"),
-            (
-                "GET",
-                "/v1/messages/count_tokens",
-                405,
-                "serves POST /v1/messages",
-            ),
-            ("POST", "/v1/models", 405, "GET /v1/models"),
-            ("DELETE", "/v1/models/openai/gpt-5", 405, "GET /v1/models"),
-        ] {
+        for (method, path, status, words) in ELSEWHERE {
             let request = app.http.request(method.parse().unwrap(), app.url(path));
             let got = read(request.send().await.unwrap()).await;
             let error = got.json();
