@@ -11,13 +11,13 @@ use serde_json::value::RawValue;
 use super::convert_messages::ConvertedMessages;
 use super::convert_tools::ConvertedTools;
 use super::map_model::MappedModel;
+use super::second_form::{SecondForm, Without};
 use super::validate::ValidRequest;
-use super::without_thoughts::WithoutThoughts;
 use crate::engine::{Artifact, Cx, Level, Res, Task, TaskError};
 use crate::facts;
 use crate::protocol::anthropic::request::InvalidRequest;
 use crate::protocol::translate::betas::carried;
-use crate::protocol::translate::{Built, Messages, Routing, build_request};
+use crate::protocol::translate::{Built, Demand, Messages, Routing, build_request};
 use crate::upstream::{Api, Upstreams};
 
 /// Puts the upstream's request together.
@@ -47,9 +47,9 @@ pub struct UpstreamRequest {
     /// How it is sent.
     #[serde(skip)]
     pub envelope: Envelope,
-    /// What to send when the upstream refuses the reasoning of earlier turns.
+    /// What to send when the upstream refuses something that it can do without.
     #[serde(skip)]
-    pub without_thoughts: Option<WithoutThoughts>,
+    pub second_forms: Vec<SecondForm>,
     /// When it was ready.
     #[serde(skip)]
     pub built: Instant,
@@ -59,10 +59,8 @@ impl UpstreamRequest {
     /// The body to send now.
     #[must_use]
     pub fn body(&self) -> &Bytes {
-        let second = self.without_thoughts.as_ref();
-        second
-            .and_then(WithoutThoughts::chosen)
-            .unwrap_or(&self.body)
+        let mut forms = self.second_forms.iter();
+        forms.find_map(SecondForm::chosen).unwrap_or(&self.body)
     }
 }
 
@@ -100,14 +98,16 @@ impl Task for BuildRequest {
         cx: &Cx,
     ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
-        let parts = Parts {
+        let parts = Arc::new(Parts {
             fallbacks: fallbacks(&request.fallbacks, &model, &upstreams, cx)?,
             valid: Arc::clone(&valid),
             model: Arc::clone(&model),
             tools,
             provider,
-        };
-        let built = parts.build(messages.0.get()).map_err(TaskError::client)?;
+        });
+        let built = parts
+            .build(messages.0.get(), Demand::Strict)
+            .map_err(TaskError::client)?;
         for note in &built.notes {
             cx.log(Level::Warn, note.to_string());
         }
@@ -127,12 +127,7 @@ impl Task for BuildRequest {
                 headers: beta_header(&valid, &model),
                 ..Envelope::default()
             },
-            without_thoughts: has_thoughts(&body).then(|| {
-                WithoutThoughts::new(move || {
-                    let messages = messages.0.get().without_thoughts()?;
-                    parts.build(&messages).ok().map(|built| built.body.into())
-                })
-            }),
+            second_forms: second_forms(&body, &parts, &messages),
             body,
             built: Instant::now(),
         })
@@ -149,7 +144,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn build(&self, messages: &Messages<'_>) -> Result<Built, InvalidRequest> {
+    fn build(&self, messages: &Messages<'_>, demand: Demand) -> Result<Built, InvalidRequest> {
         let request = self.valid.request.get();
         let sticky = self.valid.sticky_key();
         let end_user = request.end_user();
@@ -158,15 +153,37 @@ impl Parts {
             user: end_user.as_deref(),
             models: &self.fallbacks,
             provider: self.provider.json.as_deref(),
+            demand,
         };
         let (tools, target) = (self.tools.0.get(), &self.model.target);
         build_request(request, messages, tools, target, &routing)
     }
 }
 
-/// Whether a body gives reasoning back that an upstream could refuse.
-fn has_thoughts(body: &[u8]) -> bool {
-    memchr::memmem::find(body, b"\"reasoning_details\"").is_some()
+/// The forms without what is in the body and may be refused: reasoning given back, a schema that must be enforced.
+fn second_forms(
+    body: &[u8],
+    parts: &Arc<Parts>,
+    messages: &Arc<ConvertedMessages>,
+) -> Vec<SecondForm> {
+    let mut forms = Vec::new();
+    let owned = || (Arc::clone(parts), Arc::clone(messages));
+    if memchr::memmem::find(body, b"\"reasoning_details\"").is_some() {
+        let (parts, messages) = owned();
+        forms.push(SecondForm::new(Without::Thoughts, move || {
+            let messages = messages.0.get().without_thoughts()?;
+            let built = parts.build(&messages, Demand::Strict).ok()?;
+            Some(built.body.into())
+        }));
+    }
+    if parts.valid.request.get().output_config.format.is_some() {
+        let (parts, messages) = owned();
+        forms.push(SecondForm::new(Without::Strictness, move || {
+            let built = parts.build(messages.0.get(), Demand::Lenient).ok()?;
+            Some(built.body.into())
+        }));
+    }
+    forms
 }
 
 /// The models that the upstream may fall back to, as it knows them. It can only take over from itself.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::build_request::UpstreamRequest;
 use super::map_model::MappedModel;
-use super::without_thoughts::WithoutThoughts;
+use super::second_form::Without;
 use crate::engine::{Cx, Level, Own, Owned, Task, TaskError, trace};
 use crate::facts;
 use crate::protocol::openrouter::error::UpstreamError;
@@ -129,10 +129,13 @@ fn task_error(cx: &Cx, request: &UpstreamRequest, error: UpstreamError) -> TaskE
     if let Some(status) = error.status {
         cx.fact(facts::UPSTREAM_STATUS, i64::from(status));
     }
-    if can_forget(cx, request, &error) {
-        let note = format!(
-            "another attempt leaves out the reasoning of earlier turns, which the upstream refused: {error}"
-        );
+    if let Some(without) = does_without(cx, request, &error) {
+        let what = match without {
+            Without::Thoughts => "the reasoning of earlier turns",
+            Without::Strictness => "`strict` of the schema",
+        };
+        let note =
+            format!("another attempt leaves out {what}, which the upstream refused: {error}");
         cx.log(Level::Warn, note);
         return TaskError::upstream(error).retry(None);
     }
@@ -146,15 +149,16 @@ fn task_error(cx: &Cx, request: &UpstreamRequest, error: UpstreamError) -> TaskE
     }
 }
 
-/// Whether the next attempt leaves the reasoning of earlier turns out, which the upstream refuses or may have stumbled on:
-/// some providers answer what they cannot verify with a 500 that says nothing.
-fn can_forget(cx: &Cx, request: &UpstreamRequest, error: &UpstreamError) -> bool {
+/// What the next attempt leaves out because the upstream refuses it, or may have stumbled on it: some providers answer
+/// reasoning that they cannot verify with a 500 that says nothing.
+fn does_without(cx: &Cx, request: &UpstreamRequest, error: &UpstreamError) -> Option<Without> {
     let is_suspect = error.status == Some(500) && cx.attempt() > 1;
-    (error.rejects_reasoning || is_suspect)
-        && request
-            .without_thoughts
-            .as_ref()
-            .is_some_and(WithoutThoughts::choose)
+    let mut forms = request.second_forms.iter();
+    let form = forms.find(|form| match form.without() {
+        Without::Thoughts => error.rejects_reasoning || is_suspect,
+        Without::Strictness => error.rejects_strictness,
+    })?;
+    form.choose().then(|| form.without())
 }
 
 fn say_where_it_goes(cx: &Cx, client: &Client, call: &Call) {

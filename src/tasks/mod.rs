@@ -17,9 +17,9 @@ pub mod map_model;
 pub mod pass_through;
 pub mod price_usage;
 pub mod reply_flow;
+pub mod second_form;
 pub mod splice_model;
 pub mod validate;
-pub mod without_thoughts;
 
 pub use client_reply::{ClientReply, Content};
 pub use client_request::ClientRequest;

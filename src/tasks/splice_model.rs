@@ -65,7 +65,7 @@ impl Task for SpliceModel {
                 query: client.query.clone(),
             },
             // A thought that is refused here is the client's to take back: its body passes as it is.
-            without_thoughts: None,
+            second_forms: Vec::new(),
             built: Instant::now(),
         })
     }

@@ -40,6 +40,8 @@ pub struct UpstreamError {
     pub provider: Option<String>,
     /// The provider does not accept the reasoning of earlier turns: another attempt must leave it out.
     pub rejects_reasoning: bool,
+    /// No host holds itself to a schema as asked: another attempt may ask for less.
+    pub rejects_strictness: bool,
 }
 
 impl UpstreamError {
@@ -75,6 +77,7 @@ impl UpstreamError {
             code: code.to_owned(),
             provider: None,
             rejects_reasoning: false,
+            rejects_strictness: false,
         }
     }
 }
@@ -129,6 +132,7 @@ pub fn from_finish(native: &str) -> UpstreamError {
         code: reason.to_owned(),
         provider: None,
         rejects_reasoning: false,
+        rejects_strictness: false,
     }
 }
 
@@ -142,6 +146,22 @@ pub fn rejects_reasoning(message: &str) -> bool {
             .into_iter()
             .any(|word| message.contains(word));
     signature || message.contains("invalid_encrypted_content")
+}
+
+/// Whether nobody takes the parameters as they are, or `strict` among them: a schema that need not be enforced may pass.
+fn rejects_strictness(status: u16, message: &str) -> bool {
+    let named = [
+        "`strict`",
+        "'strict'",
+        "\"strict\"",
+        "response_format",
+        "json_schema",
+    ];
+    match status {
+        404 => message.contains("requested parameters"),
+        400 | 422 => named.iter().any(|name| message.contains(name)),
+        _ => false,
+    }
 }
 
 /// What is known of an error before it is judged.
@@ -189,6 +209,7 @@ fn judged(facts: &Facts<'_>) -> UpstreamError {
     let retryable = by_upstream.unwrap_or(by_status) && !wait.is_hopeless() && !is_over_for_today;
     UpstreamError {
         rejects_reasoning: rejects_reasoning(&api.message),
+        rejects_strictness: rejects_strictness(facts.status, &api.message),
         api: api.retry(retryable),
         status: Some(facts.answered),
         retryable,
@@ -568,6 +589,21 @@ mod tests {
             assert!(error.rejects_reasoning && error.api.message.contains(message));
         }
         assert!(!answered(400, json!({"message": "invalid tool schema"})).rejects_reasoning);
+    }
+
+    #[test]
+    fn a_demand_that_no_host_meets_is_known() {
+        let nobody = "No endpoints found that can handle the requested parameters.";
+        for (status, message, is_one) in [
+            (404, nobody, true),
+            (404, "No endpoints found for this model.", false),
+            (400, "Invalid schema for response_format 'answer'", true),
+            (400, "invalid tool schema", false),
+            (500, nobody, false),
+        ] {
+            let error = answered(status, json!({"code": status, "message": message}));
+            assert_eq!(error.rejects_strictness, is_one, "{status} {message}");
+        }
     }
 
     #[test]

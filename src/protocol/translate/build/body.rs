@@ -30,6 +30,18 @@ pub struct Routing<'a> {
     pub models: &'a [String],
     /// The upstream's `provider` object: order, price limits, data policy.
     pub provider: Option<&'a RawValue>,
+    /// What is demanded of the hosts.
+    pub demand: Demand,
+}
+
+/// What is demanded of the hosts where the client wants an answer of a certain form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Demand {
+    /// That they enforce it, where they can.
+    #[default]
+    Strict,
+    /// That they know of it.
+    Lenient,
 }
 
 /// An upstream request, ready to be sent.
@@ -63,6 +75,7 @@ pub fn build_request(
             messages,
             tools,
             target,
+            demand: routing.demand,
         };
         parts.write(out, &mut notes);
         routed(out, request, target, routing);
@@ -78,6 +91,7 @@ struct Parts<'p> {
     messages: &'p Messages<'p>,
     tools: &'p Tools<'p>,
     target: &'p Target,
+    demand: Demand,
 }
 
 impl Parts<'_> {
@@ -87,6 +101,7 @@ impl Parts<'_> {
             messages,
             tools,
             target,
+            demand,
         } = *self;
         let mut breakpoints = Breakpoints::choose(messages, tools, request.cache, target);
         if breakpoints.dropped > 0 {
@@ -96,7 +111,7 @@ impl Parts<'_> {
             )));
         }
         let format = request.output_config.format;
-        let way = format.map(|_| format::way(target, notes));
+        let way = format.map(|_| format::way(target, demand, notes));
         let appendix = match (format, way) {
             (Some(format), Some(format::Way::Json | format::Way::Words)) => {
                 Some(format::appendix(&format))

@@ -7,6 +7,7 @@ use super::super::model::{Family, Target};
 use super::super::note::Note;
 use super::super::schema;
 use super::super::tool_names::ToolNames;
+use super::body::Demand;
 use super::writer::Writer;
 use crate::protocol::anthropic::request::{Format, RawStr};
 
@@ -15,6 +16,8 @@ use crate::protocol::anthropic::request::{Format, RawStr};
 pub(super) enum Way {
     /// Enforced.
     Schema,
+    /// Told, for whoever can make use of it.
+    Told,
     /// JSON is enforced, the schema asked for.
     Json,
     /// Asked for.
@@ -22,15 +25,17 @@ pub(super) enum Way {
 }
 
 /// Chooses the strongest way that the model knows.
-pub(super) fn way(target: &Target, notes: &mut Vec<Note>) -> Way {
+pub(super) fn way(target: &Target, demand: Demand, notes: &mut Vec<Note>) -> Way {
     let way = if target.lacks(|known| known.response_format) {
         Way::Words
     } else if target.lacks(|known| known.structured_outputs) {
         Way::Json
+    } else if demand == Demand::Lenient {
+        Way::Told
     } else {
         Way::Schema
     };
-    if way != Way::Schema {
+    if matches!(way, Way::Json | Way::Words) {
         notes.push(Note::new(format!(
             "{} cannot be held to a schema, so it was asked in words to follow it",
             target.id
@@ -54,15 +59,15 @@ pub(super) fn write(out: &mut Writer, format: &Format<'_>, way: Way, target: &Ta
         Way::Json => out
             .key("response_format")
             .object(|out| out.key("type").string("json_object")),
-        Way::Schema => out.key("response_format").object(|out| {
+        Way::Schema | Way::Told => out.key("response_format").object(|out| {
             out.key("type").string("json_schema");
             out.key("json_schema")
-                .object(|out| json_schema(out, format, target));
+                .object(|out| json_schema(out, format, way, target));
         }),
     }
 }
 
-fn json_schema(out: &mut Writer, format: &Format<'_>, target: &Target) {
+fn json_schema(out: &mut Writer, format: &Format<'_>, way: Way, target: &Target) {
     let name = format
         .name
         .map(RawStr::decode)
@@ -70,8 +75,9 @@ fn json_schema(out: &mut Writer, format: &Format<'_>, target: &Target) {
     let name = name.as_deref().unwrap_or("answer");
     out.key("name").string(&ToolNames::default().outward(name));
     let text = format.schema.as_str();
-    let strict = serde_json::from_str::<Value>(text).is_ok_and(|schema| schema::is_strict(&schema));
-    if strict {
+    let is_strict =
+        || serde_json::from_str::<Value>(text).is_ok_and(|schema| schema::is_strict(&schema));
+    if way == Way::Schema && is_strict() {
         // A schema that says less is refused in strict mode, or leaves no provider.
         out.key("strict").boolean(true);
     }

@@ -18,4 +18,4 @@ mod near_valid;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use body::{Built, Routing, build_request};
+pub use body::{Built, Demand, Routing, build_request};

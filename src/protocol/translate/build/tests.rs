@@ -565,6 +565,7 @@ fn the_route_is_part_of_the_request() {
         user: Some("u"),
         models: &models,
         provider: Some(&provider),
+        ..Routing::default()
     };
     let wish = body(&json!({"speed":"fast"}));
     let body: Value =

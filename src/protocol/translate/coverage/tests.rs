@@ -48,7 +48,7 @@ fn translated(body: &str) -> Result<Built, InvalidRequest> {
         session_id: session.as_deref(),
         user: user.as_deref(),
         models: &models,
-        provider: None,
+        ..Routing::default()
     };
     let messages = convert_messages(&request)?;
     let tools = convert_tools(&request)?;
