@@ -233,6 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn every_character_is_escaped_as_serde_does_it() {
+        for character in ('\0'..='\u{a0}').chain(['é', '\u{2028}', '😀']) {
+            let text = format!("a{character}b");
+            let expected = match character {
+                // serde_json has short forms for these two.
+                '\u{8}' => "\"a\\u0008b\"".to_owned(),
+                '\u{c}' => "\"a\\u000cb\"".to_owned(),
+                _ => serde_json::to_string(&text).unwrap(),
+            };
+            assert_eq!(format!("\"{}\"", escaped(&text)), expected);
+            assert_eq!(unescape(&escaped(&text)), text);
+        }
+    }
+
+    #[test]
     fn halves_of_a_character_find_each_other() {
         assert_eq!(unescape(&mended(&["a\\ud83d", "", "\\ude00b"])), "a😀b");
         assert_eq!(unescape(&mended(&["\\ud83d\\ude00"])), "😀");
