@@ -13,6 +13,8 @@ use crate::process::{Process, wait_until_answers};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dagway");
 const ANNOUNCEMENT: &str = "listening on http://";
+/// Measured is the lane that does most: the one that translates.
+const SETTINGS: &str = "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'chat'\n";
 const LONGEST_START: Duration = Duration::from_secs(10);
 
 /// Starts it before `upstream`, exporting to `sink`, and waits until `/health` answers.
@@ -22,11 +24,14 @@ pub(crate) async fn start(
     workers: usize,
 ) -> Result<Process> {
     let folder = TempDir::with_prefix("dagway-bench-")?;
+    let settings = folder.path().join("dagway.toml");
+    std::fs::write(&settings, SETTINGS)?;
     let mut command = Command::new(PROGRAM);
     // Nothing of the user's own settings may change what is measured.
     command
         .env_clear()
         .env("HOME", folder.path())
+        .env("DAGWAY_CONFIG", settings)
         .env("DAGWAY_DATA", folder.path().join("data"))
         .env("DAGWAY_LISTEN", "127.0.0.1:0")
         .env("DAGWAY_LOG_FILTER", "warn")
