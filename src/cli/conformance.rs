@@ -1,6 +1,10 @@
 //! `dagway conformance`: proves a gateway, Dagway or another, with the cases of the conformance suite.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use reqwest::Url;
+use tokio::net::TcpStream;
 
 use super::args;
 use super::{Failure, say};
@@ -10,6 +14,10 @@ use crate::settings::{Lane, Rule, Settings};
 
 /// The models of the cases about the native lane.
 const NATIVE: &str = "anthropic/claude-fable-*";
+
+/// How long the gateway under test may take to start, and how often it is looked for.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Runs the suite, or lists it.
 ///
@@ -82,6 +90,7 @@ async fn of_another(
             upstream.base_url()
         ));
     }
+    has_come(target).await?;
     let mut options = options(target.to_owned(), args.jobs, seed(args));
     options.key.clone_from(&args.key);
     for renamed in &args.models {
@@ -95,6 +104,26 @@ async fn of_another(
     conformance::run(cases, &upstream, &options)
         .await
         .map_err(Failure::Running)
+}
+
+/// Waits until something listens at the target: a gateway that asks its upstream for models when it starts must be
+/// started when this upstream is there.
+async fn has_come(target: &str) -> Result<(), Failure> {
+    let no_url = |error| Failure::Usage(format!("`--target {target}` is not a URL: {error}"));
+    let url = Url::parse(target).map_err(no_url)?;
+    let (host, port) = (url.host_str(), url.port_or_known_default());
+    let (Some(host), Some(port)) = (host, port) else {
+        let message = format!("`--target {target}` names no host; try http://127.0.0.1:4000");
+        return Err(Failure::Usage(message));
+    };
+    let listens = async {
+        while TcpStream::connect((host, port)).await.is_err() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(LONGEST_WAIT, listens)
+        .await
+        .map_err(|_| Failure::Usage(format!("nothing listens at {target}; start the gateway")))
 }
 
 fn options(target: String, jobs: usize, seed: u64) -> Options {
@@ -126,10 +155,44 @@ fn chosen(args: &args::Conformance) -> Result<Vec<Case>, Failure> {
         None => conformance::embedded(),
     };
     let mut cases = cases.map_err(|error| Failure::Usage(error.to_string()))?;
-    cases
-        .retain(|case| args.filter.is_empty() || args.filter.iter().any(|f| case.name.contains(f)));
+    let named = |case: &Case, parts: &[String]| parts.iter().any(|part| case.name.contains(part));
+    cases.retain(|case| {
+        (args.filter.is_empty() || named(case, &args.filter)) && !named(case, &args.skip)
+    });
     if cases.is_empty() {
         return Err(Failure::Usage("no case has such a name".to_owned()));
     }
     Ok(cases)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn names(arguments: &[&str]) -> Vec<String> {
+        let arguments = ["dagway", "conformance"].iter().chain(arguments);
+        let parsed = args::Args::parse_from(arguments);
+        let Some(args::Command::Conformance(args)) = parsed.command else {
+            panic!("it is another command");
+        };
+        let cases = chosen(&args).unwrap();
+        cases.into_iter().map(|case| case.name).collect()
+    }
+
+    #[test]
+    fn cases_are_chosen_by_filter_and_skip() {
+        let all = names(&[]);
+        let some = names(&["--filter", "usage/", "--filter", "tools/"]);
+        assert!(
+            some.iter()
+                .all(|name| name.contains("usage/") || name.contains("tools/"))
+        );
+        let fewer = names(&[
+            "--filter", "usage/", "--filter", "tools/", "--skip", "tools/",
+        ]);
+        assert!(fewer.iter().all(|name| name.contains("usage/")));
+        assert!(all.len() > some.len() && some.len() > fewer.len() && !fewer.is_empty());
+    }
 }

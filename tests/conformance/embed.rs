@@ -2,16 +2,17 @@
 //!
 //! A macro that reads folders would not notice a new file until something else changes; cargo does when it is told the folder.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let folder = root.join("tests/conformance/cases");
-    println!("cargo::rerun-if-changed={}", folder.display());
+    watch(&folder)?;
     let mut files = Vec::new();
     for group in children(&folder)? {
-        println!("cargo::rerun-if-changed={}", group.display());
+        watch(&group)?;
         if group.is_dir() {
             files.extend(children(&group)?);
         }
@@ -28,6 +29,11 @@ fn main() -> io::Result<()> {
     let list = format!("&[\n{}]\n", lines.collect::<String>());
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     fs::write(out.join("conformance_cases.rs"), list)
+}
+
+/// Has cargo run this again when something in the folder changes.
+fn watch(folder: &Path) -> io::Result<()> {
+    writeln!(io::stdout(), "cargo::rerun-if-changed={}", folder.display())
 }
 
 /// What is in a folder, in order of names.
