@@ -452,6 +452,59 @@ mod tests {
     }
 
     #[test]
+    fn everything_of_a_block_that_repeats_a_thought_is_left_out() {
+        let [copy_start, copy_stop] = copy(1);
+        let inside =
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"x","signature":"y"}}"#;
+        let [again_start, again_stop] = copy(2);
+        let text =
+            r#"{"type":"content_block_start","index":3,"content_block":{"type":"text","text":""}}"#;
+        let events = [
+            START,
+            THINKING,
+            SIGNED,
+            STOP_0,
+            &copy_start,
+            inside,
+            inside,
+            &copy_stop,
+            &again_start,
+            &again_stop,
+            text,
+            DELTA,
+            STOP,
+        ];
+        let (out, summary) = passed(&stream(&events), usize::MAX);
+        assert_eq!(out.matches("event: content_block").count(), 4, "{out}");
+        assert!(
+            out.contains(r#""index":1,"content_block":{"type":"text""#),
+            "{out}"
+        );
+        assert_eq!(summary.notes.len(), 1, "{:?}", summary.notes);
+        assert_eq!(summary.chunks, 13);
+    }
+
+    #[test]
+    fn tokens_that_were_counted_in_any_way_are_not_estimated() {
+        let plain = stream(&[START, TEXT, TEXT, TEXT, DELTA, STOP]);
+        for (count, is_estimated) in [
+            (r#""input_tokens":0"#, true),
+            (r#""input_tokens":0,"cache_read_input_tokens":9"#, false),
+            (r#""input_tokens":0,"cache_creation_input_tokens":9"#, false),
+            (
+                r#""input_tokens":3,"cache_creation_input_tokens":9,"cache_read_input_tokens":5"#,
+                false,
+            ),
+        ] {
+            let (out, summary) =
+                passed(&plain.replacen(r#""input_tokens":0"#, count, 1), usize::MAX);
+            assert_eq!(!out.contains(count), is_estimated, "{out}");
+            assert_eq!(summary.chunks, 6);
+        }
+        assert_eq!(estimate(&"x".repeat(401)), 100);
+    }
+
+    #[test]
     fn what_is_no_event_does_not_pass() {
         for stream in [
             "data: {\"type\":\"content_block_delta\",\"index\":0",

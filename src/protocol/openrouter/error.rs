@@ -592,6 +592,19 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_told_by_its_type_or_by_its_beginning() {
+        for (content_type, body, is_page) in [
+            ("text/html", "oops", true),
+            ("text/plain", " <p>oops", true),
+            ("text/plain", "oops", false),
+        ] {
+            let error = from_answer(502, content_type, Headers::default(), body.as_bytes());
+            let message = error.api.message;
+            assert_eq!(message.contains("a web page"), is_page, "{message}");
+        }
+    }
+
+    #[test]
     fn a_demand_that_no_host_meets_is_known() {
         let nobody = "No endpoints found that can handle the requested parameters.";
         for (status, message, is_one) in [

@@ -140,3 +140,63 @@ fn quoted(text: &str) -> String {
     let end = text.floor_char_boundary(LONGEST);
     text.get(..end).unwrap_or(text).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_found_wherever_servers_put_it() {
+        let error = json!({"message": "no"});
+        for (body, expected) in [
+            (json!({"error": error}), Some(&error)),
+            (json!([{"error": error}]), Some(&error)),
+            (json!({"message": "no"}), Some(&error)),
+            (json!({"message": "no", "error": null}), None),
+            (json!({"message": "no", "choices": []}), None),
+            (json!({"choices": []}), None),
+            (json!({"data": []}), None),
+        ] {
+            let found = error_of_body(&body);
+            match expected {
+                Some(expected) => assert_eq!(found, Some(expected), "{body}"),
+                None => assert_eq!(found.filter(|found| *found != &body), None, "{body}"),
+            }
+        }
+        assert_eq!(
+            error_of_body(&json!({"message": "no", "choices": []})),
+            None
+        );
+        assert_eq!(error_of_body(&json!({"data": []})), None);
+    }
+
+    #[test]
+    fn words_stand_for_statuses() {
+        for (word, status) in [
+            ("permission_denied", 403),
+            ("no_endpoints", 404),
+            ("payload_too_large", 413),
+            ("request_too_large", 413),
+            ("rate_limit_exceeded", 429),
+            ("server", 500),
+            ("invalid_prompt", 400),
+            ("bad_image_url", 400),
+            ("provider_unavailable", 502),
+            ("temporarily_unavailable", 503),
+            ("timeout", 504),
+            ("a word of tomorrow", 502),
+        ] {
+            assert_eq!(status_of_word(word), status, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_looked_for_eight_levels_deep() {
+        let nested =
+            |levels: usize| (0..levels).fold(json!("deep"), |inner, _| json!({ "error": inner }));
+        assert_eq!(deepest(&nested(8), 0).as_deref(), Some("deep"));
+        assert_eq!(deepest(&nested(9), 0), None);
+    }
+}

@@ -386,6 +386,31 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_the_same_however_it_was_shown() {
+        let shown = Shown::of(["ab", "", "c"]);
+        assert_eq!(shown, Shown::from("abc"));
+        assert_eq!(shown.length, 3);
+        assert_ne!(shown, Shown::from("abd"));
+    }
+
+    #[test]
+    fn the_format_of_an_entry_names_its_vendor() {
+        for (format, vendor) in [
+            ("anthropic-claude-v1", Some("anthropic")),
+            ("google-gemini-v1", Some("google")),
+            ("openai-responses-v1", Some("openai")),
+            ("azure-openai-responses-v1", Some("openai")),
+            ("bedrock-openai-responses-v1", Some("openai")),
+            ("xai-responses-v1", Some("x-ai")),
+            ("bedrock-xai-responses-v1", Some("x-ai")),
+            ("meta-responses-v1", Some("meta")),
+            ("unknown", None),
+        ] {
+            assert_eq!(vendor_of_format(format), vendor, "{format}");
+        }
+    }
+
+    #[test]
     fn a_shortened_text_is_noticed() {
         let envelope = Envelope::new("a/b", "abc", String::new(), vec![summary("abc")]);
         assert_eq!(reopened(&envelope).restore("ab"), None);

@@ -382,6 +382,35 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_models_is_a_word_of_small_letters() {
+        for (word, is_one) in [
+            ("sonnet", true),
+            ("", false),
+            ("4", false),
+            ("opus4", false),
+        ] {
+            assert_eq!(is_line(word), is_one, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_distance_counts_changes_and_swaps() {
+        for (one, other, far) in [
+            ("", "", 0),
+            ("opus", "opus", 0),
+            ("", "opus", 4),
+            ("abcd", "acbd", 1),
+            ("abcdef", "abcdfe", 1),
+            ("kitten", "sitting", 3),
+            ("sonet", "sonnet", 1),
+            ("abc", "cab", 2),
+        ] {
+            assert_eq!(distance(one, other), far, "{one} {other}");
+            assert_eq!(distance(other, one), far, "{other} {one}");
+        }
+    }
+
+    #[test]
     fn names_are_resolved_by_rule() {
         let no_patterns: BTreeMap<_, _> = aliases()
             .into_iter()

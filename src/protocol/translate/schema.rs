@@ -382,6 +382,34 @@ mod tests {
     }
 
     #[test]
+    fn what_google_does_not_know_is_said_in_words() {
+        for (schema, words) in [
+            (json!({"type": "integer", "const": 5}), "Always 5."),
+            (json!({"type": "integer", "enum": [1, 2]}), "One of: 1, 2."),
+            (
+                json!({"type": "number", "exclusiveMinimum": 0}),
+                "Greater than 0.",
+            ),
+            (
+                json!({"type": "number", "exclusiveMaximum": 9}),
+                "Less than 9.",
+            ),
+        ] {
+            let description = &google(&schema)["description"];
+            assert!(
+                description
+                    .as_str()
+                    .is_some_and(|text| text.contains(words)),
+                "{description}"
+            );
+        }
+        assert_eq!(
+            google(&json!({"type": "string", "const": "a"}))["enum"],
+            json!(["a"])
+        );
+    }
+
+    #[test]
     fn moonshot_reads_the_type_inside_each_alternative() {
         let schema = r#"{"type":"object","properties":{"x":{"type":"string","anyOf":[{"enum":["a"]},{"type":"null"},{"$ref":"y"}]}}}"#;
         let clean: Value = serde_json::from_str(&for_moonshot(schema)).unwrap();
