@@ -186,6 +186,18 @@ mod tests {
         "tools":[{"name":"Read","description":"Reads","input_schema":{"type":"object"}}]}"#;
 
     #[test]
+    fn a_large_file_costs_by_its_length_and_a_small_one_what_any_costs() {
+        let cost = |characters: u64| {
+            let data = "A".repeat(usize::try_from(characters).unwrap());
+            let block = serde_json::json!({"type":"document","source":{"type":"base64","media_type":"application/pdf","data":data}});
+            let body = serde_json::json!({"model":"m","max_tokens":9,"messages":[{"role":"user","content":[block]}]});
+            countable(&Request::parse_for_count(&body.to_string()).unwrap()).fixed
+        };
+        let large = 40 * FILE * FILE_CHARACTERS_PER_TOKEN;
+        assert_eq!(cost(large) - cost(4), 39 * FILE);
+    }
+
+    #[test]
     fn every_text_is_counted_once_and_decoded() {
         let request = Request::parse(&BODY.replace("a\nb", "a\\nb"))
             .unwrap()

@@ -110,6 +110,7 @@ mod tests {
             let sent = names.outward(name).into_owned();
             assert!(fits(&sent), "{name:?} became {sent:?}");
             assert_eq!(names.original(&sent), name);
+            assert_eq!(names.changed().collect::<Vec<_>>(), [(sent.as_str(), name)]);
         }
     }
 

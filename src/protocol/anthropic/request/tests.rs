@@ -479,6 +479,34 @@ fn the_session_is_read_from_the_user_id_in_all_its_forms() {
 }
 
 #[test]
+fn the_calls_of_a_conversation_are_known_by_their_ids() {
+    let call = |id: &str| json!({"type":"tool_use","id":id,"name":"Read","input":{}});
+    let result = |id: &str| json!({"type":"tool_result","tool_use_id":id});
+    let messages = json!([
+        {"role":"user","content":"hi"},
+        {"role":"assistant","content":[call("a"), call("b")]},
+        {"role":"user","content":[result("a"), result("b")]},
+        {"role":"assistant","content":[call("c")]},
+        {"role":"user","content":[result("c")]},
+    ]);
+    let text = body(&json!({"messages": messages}));
+    assert_eq!(Request::parse(&text).unwrap().tool_ids(), ["a", "b", "c"]);
+}
+
+#[test]
+fn an_account_that_is_empty_names_nobody() {
+    let named = |user_id: &Value| {
+        let text = body(&json!({"metadata":{"user_id":user_id.to_string()}}));
+        Request::parse(&text).unwrap().end_user().unwrap()
+    };
+    let device = named(&json!({"device_id":"d","account_uuid":""}));
+    assert_eq!(device, named(&json!({"device_id":"d"})));
+    let account = named(&json!({"device_id":"d","account_uuid":"a"}));
+    assert_eq!(account, named(&json!({"device_id":"e","account_uuid":"a"})));
+    assert_ne!(account, device);
+}
+
+#[test]
 fn the_end_user_is_the_same_in_all_sessions_and_not_readable() {
     let user = |user_id: &str| {
         let text = body(&json!({"metadata":{"user_id":user_id}}));
