@@ -125,6 +125,8 @@ async function paging() {
 async function runPage(options, name) {
   const { run, ended } = await ask("walk-run", { think: "Let me see.", text: "<script>alert(1)</script> & <b>bold</b>" });
   await ended;
+  // A page that is still live may replace what is being clicked.
+  while (!(await (await fetch(`${base}/api/runs/${run}`)).json()).ended) continue;
   const page = await open(options);
   await page.goto(`${base}/runs/${run}`);
   await page.getByRole("heading", { name: /claude-sonnet-5-5/ }).first().waitFor();
