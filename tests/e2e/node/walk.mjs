@@ -126,7 +126,10 @@ async function runPage(options, name) {
   const { run, ended } = await ask("walk-run", { think: "Let me see.", text: "<script>alert(1)</script> & <b>bold</b>" });
   await ended;
   // A page that is still live may replace what is being clicked.
-  while (!(await (await fetch(`${base}/api/runs/${run}`)).json()).ended) continue;
+  const patienceEnds = Date.now() + patience;
+  while (!(await (await fetch(`${base}/api/runs/${run}`)).json()).run.ended) {
+    check(Date.now() < patienceEnds, `the run ${run} ends`);
+  }
   const page = await open(options);
   await page.goto(`${base}/runs/${run}`);
   await page.getByRole("heading", { name: /claude-sonnet-5-5/ }).first().waitFor();
