@@ -315,3 +315,29 @@ fn specials(word: u64) -> u64 {
         | backslash.wrapping_sub(ONES) & !backslash)
         & HIGHS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_special_byte_is_found_wherever_it_stands() {
+        let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        for filler in [
+            b' ', b'!', b'#', b'[', b']', b'z', 0x7f, 0x80, 0xa2, 0xdc, 0xff,
+        ] {
+            for at in 0..16 {
+                for byte in 0..=u8::MAX {
+                    let mut block = [filler; 16];
+                    block[at] = byte;
+                    let expected = if is_special(byte) { at } else { 16 };
+                    assert_eq!(
+                        first_special(&block),
+                        expected,
+                        "{byte} at {at} among {filler}"
+                    );
+                }
+            }
+        }
+    }
+}
