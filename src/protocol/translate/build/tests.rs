@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::protocol::anthropic::request::Request;
 use crate::protocol::openrouter::catalogue::{Catalogue, Entry};
+use crate::protocol::translate::envelope::{Detail, Envelope};
 use crate::protocol::translate::model::Target;
 use crate::protocol::translate::{Note, convert_messages, convert_tools};
 
@@ -679,4 +680,27 @@ fn the_catalogue_leads_to_the_target() {
     let target = Target::new("a/b:free", catalogue.get("a/b:free"));
     assert_eq!((target.context_length, target.known), (Some(5), true));
     assert!(!Target::new("a/c", catalogue.get("a/c")).known);
+}
+
+#[test]
+fn a_thought_that_claude_signed_does_not_go_with_those_of_another() {
+    let detail = Detail {
+        kind: "reasoning.encrypted".to_owned(),
+        data: Some("gAAAA".to_owned()),
+        format: Some("openai-responses-v1".to_owned()),
+        ..Detail::default()
+    };
+    let own = Envelope::new(GPT, "", String::new(), vec![detail]).pack();
+    let messages = json!([
+        {"role":"user","content":"hi"},
+        {"role":"assistant","content":[
+            {"type":"thinking","thinking":"","signature":own},
+            {"type":"thinking","thinking":"T","signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3h"},
+            {"type":"text","text":"Hello."}]},
+        {"role":"user","content":"and?"},
+    ]);
+    let sent = sent(&body(&json!({"messages": messages})), GPT);
+    let details = &sent["messages"][1]["reasoning_details"];
+    assert_eq!(details.as_array().map(Vec::len), Some(1), "{details}");
+    assert_eq!(details[0]["data"], "gAAAA");
 }

@@ -83,3 +83,30 @@ fn text<'v>(fields: &'v serde_json::Map<String, Value>, name: &str) -> Option<&'
         .and_then(Value::as_str)
         .filter(|text| !text.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_reader_can_use_is_told() {
+        let value = json!([
+            "said", " ", {"title":"T","url":"https://a"}, {"url":"https://b"}, {"error_code":"unavailable"},
+            {"content":[{"text":"inside"}],"encrypted_content":"xxx"}
+        ]);
+        let mut told = Vec::new();
+        tell(&value, &mut told);
+        assert_eq!(
+            told,
+            [
+                "said",
+                "T — https://a",
+                "https://b",
+                "unavailable",
+                "inside"
+            ]
+        );
+    }
+}
