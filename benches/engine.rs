@@ -13,9 +13,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use dagway::engine::{
-    Artifact, Cx, End, EventBatch, EventSink, FlowEnd, Observer, Own, Owned, Plan, Resources,
-    RunId, RunStart, State, Tail, TailReporter, Task, TaskDef, TaskError, Timestamp, TraceContext,
-    event_queue, tail,
+    Cx, End, FlowEnd, Own, Owned, Plan, Resources, Tail, TailReporter, Task, TaskDef, TaskError,
+    tail,
+};
+use dagway::events::{
+    Artifact, EventBatch, EventSink, Observer, RunId, RunStart, State, Timestamp, TraceContext,
+    event_queue,
 };
 use serde::{Deserialize, Serialize};
 

@@ -29,7 +29,7 @@
 //! 4. [`tasks::convert_response`] wraps the stream in the translator and returns at once: the client's socket pulls
 //!    ([`tasks::reply_flow`]). There is no channel, no spawned task and no buffer per stream.
 //! 5. When the flow has ended, whole, broken or dropped, its tail is reported; `price_usage` and `log_usage` run then.
-//! 6. All that was observed went as [`engine::event`]s through one bounded queue to the observers, on a thread of their own: the
+//! 6. All that was observed went as [`events`] through one bounded queue to the observers, on a thread of their own: the
 //!    [`store`]'s recorder, and the spans and metrics of [`telemetry`].
 //!
 //! # The modules, and what each may use
@@ -38,15 +38,16 @@
 //!
 //! | module | what it is for | may use | does not know |
 //! | --- | --- | --- | --- |
-//! | [`engine`] | tasks, plans, runs, events | nothing | HTTP, LLMs, SQL |
+//! | [`engine`] | tasks, plans, runs | `events` | HTTP, LLMs, SQL |
+//! | [`events`] | what can be observed of a run, and its way out | nothing | how a run is executed, who observes it |
 //! | [`facts`] | the names of a run's figures | nothing | how they are found |
 //! | [`protocol`] | the two dialects and the translation | nothing | async, I/O, clocks |
 //! | [`settings`] | all settings, read once | nothing | what they are used for |
 //! | [`upstream`] | the other side over HTTP | `protocol` | runs, clients |
-//! | [`store`] | recorder and run store | `engine`, `facts` | HTTP, pages |
-//! | [`telemetry`] | logs, spans, metrics | `engine`, `facts` | where events come from |
-//! | [`tasks`] | where engine and protocol meet | `engine`, `facts`, `protocol`, `upstream`, `store` | actix |
-//! | [`dashboard`] | pages and run API | `engine`, `facts`, `store` | the upstream |
+//! | [`store`] | recorder and run store | `events`, `facts` | HTTP, pages |
+//! | [`telemetry`] | logs, spans, metrics | `events`, `facts` | where events come from |
+//! | [`tasks`] | where engine and protocol meet | `engine`, `events`, `facts`, `protocol`, `upstream`, `store` | actix |
+//! | [`dashboard`] | pages and run API | `events`, `facts`, `store` | the upstream |
 //! | [`server`] | routes, guard, errors | all but `settings`, `telemetry`, `cli`, `app` | SQL, pages |
 //! | [`simulator`] | a simulated OpenRouter for demo and tests | nothing | Dagway |
 //! | [`conformance`] | cases that prove a gateway, and what runs them | nothing | Dagway |
@@ -77,6 +78,7 @@ pub mod cli;
 pub mod conformance;
 pub mod dashboard;
 pub mod engine;
+pub mod events;
 pub mod facts;
 pub mod protocol;
 pub mod server;

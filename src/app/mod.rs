@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::dashboard::{self, Dashboard};
-use crate::engine::event_queue;
+use crate::events::event_queue;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
 use crate::server::{Gateway, routes};

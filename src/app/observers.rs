@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::StartError;
-use crate::engine::{EventSink, EventSource, Observer};
+use crate::events::{EventSink, EventSource, Observer};
 use crate::settings;
 use crate::store::{Recorder, RecorderStats};
 use crate::telemetry::metrics::Metrics;

@@ -7,7 +7,8 @@ use tokio::sync::Semaphore;
 
 use super::upstreams;
 use crate::engine::plan::Faults;
-use crate::engine::{Plan, PlanInfo, Resources};
+use crate::engine::{Plan, Resources};
+use crate::events::PlanInfo;
 use crate::server::gateway::MessagesPlan;
 use crate::settings::Settings;
 use crate::tasks;

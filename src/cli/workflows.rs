@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::args::Workflows;
 use super::{Failure, say};
 use crate::app::plans;
-use crate::engine::{Carries, PlanInfo};
+use crate::events::{Carries, PlanInfo};
 use crate::settings::Settings;
 
 /// Proves or prints workflows.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::filter::Query;
 use super::page::{Failure, query_pairs};
 use super::{Dashboard, format, payloads, run, state};
-use crate::engine::{Carries, EdgeInfo, PlanInfo, StepIndex, StepInfo, Timestamp};
+use crate::events::{Carries, EdgeInfo, PlanInfo, StepIndex, StepInfo, Timestamp};
 use crate::store::{LogLine, RunDetail, RunSummary, StateChange, StepRun, Totals};
 
 /// Mounts the run API. It expects `web::Data<Dashboard>` among the app's data.
@@ -122,7 +122,7 @@ struct Summary<'a> {
     error: Option<&'a str>,
     pieces: u64,
     bytes: u64,
-    facts: &'a std::collections::BTreeMap<String, crate::engine::FactValue>,
+    facts: &'a std::collections::BTreeMap<String, crate::events::FactValue>,
 }
 
 impl<'a> Summary<'a> {

@@ -8,7 +8,7 @@ use super::format::{self, percent_attribute};
 use super::page::part;
 use super::state::StateView;
 use super::timeline::{Row, Scale, Segment, SegmentKind, Timeline};
-use crate::engine::{StepIndex, Timestamp};
+use crate::events::{StepIndex, Timestamp};
 use crate::store::RunDetail;
 
 #[derive(Template)]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::engine::{FactValue, RunId, State, Timestamp};
+use crate::events::{FactValue, RunId, State, Timestamp};
 use crate::facts;
 use crate::store::{RunFilter, RunSummary};
 

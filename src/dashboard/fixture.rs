@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use crate::dashboard::Dashboard;
-use crate::engine::{
+use crate::events::{
     Carries, EdgeInfo, FactValue, Level, PlanInfo, RunId, State, StepIndex, StepInfo, Timestamp,
 };
 use crate::facts;
@@ -135,9 +135,9 @@ pub(crate) fn messages_plan() -> PlanInfo {
             },
             optional: *name == "log_usage",
             timeout: (*name == "call_upstream").then(|| Duration::from_secs(60)),
-            retry: (*name == "call_upstream").then(|| crate::engine::retry::Retry {
+            retry: (*name == "call_upstream").then(|| crate::events::Retry {
                 attempts: 3,
-                backoff: crate::engine::retry::Backoff::Exponential,
+                backoff: crate::events::Backoff::Exponential,
                 base: Duration::from_millis(250),
                 max: Duration::from_secs(8),
                 jitter: true,

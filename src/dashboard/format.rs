@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::engine::Timestamp;
+use crate::events::Timestamp;
 
 /// What stands where a figure is not known.
 pub(crate) const UNKNOWN: &str = "–";

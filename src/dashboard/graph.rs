@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use dagre::graph::{Graph, GraphOptions};
 use dagre::{EdgeLabel, LayoutOptions, NodeLabel, Point, RankDir};
 
-use crate::engine::{Carries, EdgeInfo, PlanInfo, StepIndex};
+use crate::events::{Carries, EdgeInfo, PlanInfo, StepIndex};
 
 /// Where everything stands, in pixels from the top left corner.
 #[derive(Debug, PartialEq)]

@@ -19,7 +19,7 @@ use super::filter::Query;
 use super::page::{Failure, failed, query_pairs};
 use super::run::{View, parse_id};
 use super::{Dashboard, run as run_page, runs as runs_page};
-use crate::engine::{RunId, Timestamp};
+use crate::events::{RunId, Timestamp};
 use crate::store::{Changed, RunSummary};
 
 /// How often a stream speaks.
@@ -362,7 +362,7 @@ fn message(html: &str) -> Bytes {
 mod tests {
     use super::*;
     use crate::dashboard::fixture::{self, FakeStore};
-    use crate::engine::State;
+    use crate::events::State;
 
     const QUICK: Pace = Pace {
         least: Duration::from_millis(20),

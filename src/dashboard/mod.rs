@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, broadcast};
 
-use crate::engine::PlanInfo;
+use crate::events::PlanInfo;
 use crate::store::{Changed, Store};
 
 pub use page::not_found;

@@ -6,8 +6,8 @@ use super::page::part;
 use super::pretty::{self, Token};
 use super::state::StateView;
 use super::{format, state};
-use crate::engine::retry::{Backoff, Retry};
-use crate::engine::{Carries, StepIndex, Timestamp};
+use crate::events::{Backoff, Retry};
+use crate::events::{Carries, StepIndex, Timestamp};
 use crate::store::{Preview, RunDetail};
 
 /// Bytes of a preview that are shown.
@@ -86,7 +86,7 @@ pub(super) fn of_step(run: &RunDetail, index: StepIndex, now: Timestamp) -> Stri
         error: step
             .error
             .clone()
-            .filter(|_| step.state != crate::engine::State::Completed),
+            .filter(|_| step.state != crate::events::State::Completed),
         rules,
         settings: has_settings.then(|| pretty::json(&info.with, PREVIEW).tokens),
         history: history(run, index, now),

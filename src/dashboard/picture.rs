@@ -10,7 +10,7 @@ use super::format;
 use super::graph::{EdgeKind, Geometry, LONGEST_NAME, Node, geometry};
 use super::page::part;
 use super::state::StateView;
-use crate::engine::{PlanInfo, State, StepIndex, Timestamp};
+use crate::events::{PlanInfo, State, StepIndex, Timestamp};
 use crate::store::{RunDetail, StepRun};
 
 #[derive(Template)]

@@ -13,7 +13,7 @@ use super::filter::encode_pairs;
 use super::page::{Failure, Shell, answer, part, query_pairs};
 use super::timeline::{Scale, critical_path};
 use super::{Dashboard, bars, format, panel, payloads, picture, run_head, state};
-use crate::engine::{RunId, State, StepIndex, Timestamp};
+use crate::events::{RunId, State, StepIndex, Timestamp};
 use crate::facts;
 use crate::store::{RunDetail, RunSummary, Store};
 

@@ -8,7 +8,7 @@ use super::filter::{encode, encode_pairs};
 use super::format;
 use super::page::part;
 use super::state::StateView;
-use crate::engine::{RunId, Timestamp};
+use crate::events::{RunId, Timestamp};
 use crate::facts;
 use crate::store::{RunDetail, RunSummary};
 

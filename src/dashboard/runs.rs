@@ -9,7 +9,7 @@ use super::filter::{Query, RANGES, Range};
 use super::page::{Failure, Shell, answer, part, query_pairs};
 use super::state::{StateShare, StateView, shares};
 use super::{Dashboard, format};
-use crate::engine::{RunId, State, Timestamp};
+use crate::events::{RunId, State, Timestamp};
 use crate::facts;
 use crate::store::{self, RunPage, RunSummary, Totals};
 

@@ -1,6 +1,6 @@
 //! How states look: label, class and icon. The colours are Prefect's, in `tokens.css`.
 
-use crate::engine::{Level, State};
+use crate::events::{Level, State};
 
 /// A state as pages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

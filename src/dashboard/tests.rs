@@ -182,7 +182,7 @@ async fn a_payload_is_never_a_page() {
 
 #[actix_web::test]
 async fn what_does_not_exist_is_said_with_a_page() {
-    let nobody = crate::engine::RunId::now();
+    let nobody = crate::events::RunId::now();
     for (path, status) in [
         ("/runs/nope".to_owned(), 404),
         (format!("/runs/{nobody}"), 404),

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::engine::{Carries, PlanInfo, State, StepIndex, Timestamp};
+use crate::events::{Carries, PlanInfo, State, StepIndex, Timestamp};
 use crate::store::{RunDetail, StepRun};
 
 use super::format;

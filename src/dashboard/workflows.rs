@@ -8,7 +8,7 @@ use askama::Template;
 use super::page::{Failure, Shell, answer};
 use super::state::{StateShare, shares};
 use super::{Dashboard, format, panel, picture};
-use crate::engine::{PlanInfo, State, Timestamp};
+use crate::events::{PlanInfo, State, Timestamp};
 use crate::store::Totals;
 
 #[derive(Template)]

@@ -13,10 +13,10 @@ use futures_util::FutureExt;
 
 use super::cx::Cx;
 use super::error::TaskError;
-use super::event::{State, StepIndex};
 use super::port::{Inputs, Outputs};
 use super::slot::{Given, Intake, TailEnd};
 use super::task::Task;
+use crate::events::{State, StepIndex};
 
 /// Something a run waits for.
 pub(super) type Work = Pin<Box<dyn Future<Output = (StepIndex, Outcome)> + Send>>;

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::error::TaskError;
-use super::event::{State, StepIndex};
 use super::plan::Taker;
+use crate::events::{State, StepIndex};
 
 /// The steps' counters and those whose counter is at zero.
 pub(super) struct Counters {

@@ -1,4 +1,4 @@
-//! The workflow engine. It knows no HTTP, no LLM and no SQL.
+//! The workflow engine. It knows no HTTP, no LLM and no SQL; what can be observed of it leaves as [`crate::events`].
 //!
 //! Rules that the files below keep:
 //!
@@ -21,7 +21,6 @@
 //! | [`order`] | who can run before whom |
 //! | [`report`] | gathers those sentences |
 //! | [`plan`] | a workflow proved: [`Plan`] |
-//! | [`info`] | a plan as plain data |
 //! | [`run`] | one execution: [`Run`] |
 //! | [`scheduler`] | what runs when |
 //! | [`counters`] | what each step still waits for |
@@ -29,10 +28,6 @@
 //! | [`attempt`] | one attempt of a step: panics caught, time limit kept |
 //! | [`retry`] | when a failed step is tried again |
 //! | [`cx`] | what a task may say while it works |
-//! | [`journal`] | a run's events on their way out |
-//! | [`event`] | what can be observed of a run |
-//! | [`queue`] | the bounded queue between runs and observers |
-//! | [`trace`] | W3C trace context and span ids |
 //! | [`error`] | how a task fails |
 
 mod attempt;
@@ -40,39 +35,28 @@ mod binding;
 mod counters;
 pub mod cx;
 pub mod error;
-pub mod event;
 pub mod flow;
-pub mod info;
-mod journal;
 mod order;
 pub mod plan;
 pub mod port;
 mod proof;
-pub mod queue;
 pub mod registry;
 mod report;
-pub mod retry;
+mod retry;
 pub mod run;
 mod scheduler;
 mod slot;
 pub mod task;
-pub mod trace;
 mod workflow;
 
 #[cfg(test)]
 mod tests;
 
-pub use cx::{Cx, Reporter};
+pub use cx::Cx;
 pub use error::{Fault, TaskError};
-pub use event::{
-    Event, EventBatch, EventKind, FactValue, Level, Observer, RunId, RunStart, State, StepIndex,
-    Timestamp, TraceContext,
-};
 pub use flow::{End, FlowEnd, Tail, TailReporter, tail};
-pub use info::{Carries, EdgeInfo, PlanInfo, StepInfo};
 pub use plan::Plan;
-pub use port::{AnyArtifact, Artifact, Own, Owned, Res};
-pub use queue::{EventSink, EventSource, event_queue};
+pub use port::{Own, Owned, Res};
 pub use registry::{Resources, TaskDef};
 pub use run::{Run, RunFailure};
 pub use task::Task;

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::AnyTask;
-use super::event::{RunStart, StepIndex};
-use super::info::{Carries, EdgeInfo, PlanInfo, StepInfo};
-use super::port::{AnyArtifact, Artifact, InputPort, OutputPort, Own, Owned, Port, PortKind};
+use super::port::{InputPort, OutputPort, Own, Owned, Port, PortKind};
 use super::proof::{Ends, Origin, Proof, StepProof, prove};
-use super::queue::EventSink;
 use super::registry::{Resources, TaskDef};
 use super::report::Report;
-use super::retry::Retry;
 use super::run::Run;
 use super::scheduler::Scheduler;
 use super::slot::Source;
 use super::workflow::{self, Workflow};
+use crate::events::{
+    AnyArtifact, Artifact, Carries, EdgeInfo, EventSink, PlanInfo, Retry, RunStart, StepIndex,
+    StepInfo,
+};
 
 /// A compiled workflow whose runs take an `I` and reply with an `Own<R>`.
 pub struct Plan<I, R> {

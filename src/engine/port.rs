@@ -4,52 +4,13 @@
 //! [`Res<T>`] a resource of the process, `Option<Arc<T>>` when a skipped or failed optional step may leave it out.
 //! The plan compares these types when it is compiled; at run time a downcast cannot fail.
 
-use std::any::{Any, TypeId};
-use std::io;
+use std::any::TypeId;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::flow::{End, Tail};
 use super::slot::{Given, Intake, Output};
-
-/// A type that travels on an edge. What it serialises to is what the dashboard shows, capped.
-pub trait Artifact: Serialize + Send + Sync + 'static {
-    /// The name on the edge, in plan errors and on pages.
-    const NAME: &'static str;
-}
-
-/// An [`Artifact`] whose type was forgotten.
-pub trait AnyArtifact: Any + Send + Sync {
-    /// [`Artifact::NAME`].
-    fn name(&self) -> &'static str;
-
-    /// Writes the artifact as JSON.
-    ///
-    /// # Errors
-    /// When `out` fails; a capped writer uses this to stop early.
-    fn write_json(&self, out: &mut dyn io::Write) -> serde_json::Result<()>;
-}
-
-impl<T: Artifact> AnyArtifact for T {
-    fn name(&self) -> &'static str {
-        T::NAME
-    }
-
-    fn write_json(&self, out: &mut dyn io::Write) -> serde_json::Result<()> {
-        // The serialiser writes a few bytes at a time: gathered, they cost one virtual call and not a hundred.
-        let mut out = io::BufWriter::with_capacity(512, out);
-        serde_json::to_writer(&mut out, self)?;
-        io::Write::flush(&mut out).map_err(serde_json::Error::io)
-    }
-}
-
-impl std::fmt::Debug for dyn AnyArtifact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::events::{AnyArtifact, Artifact};
 
 /// A value with exactly one taker. As an output it need not be [`Sync`] nor serialisable: only its name is shown.
 #[derive(Debug)]

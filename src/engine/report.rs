@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use strsim::levenshtein;
+
 use super::plan::{Fault, Faults};
 
 /// The faults of one file, found so far.
@@ -45,9 +47,9 @@ impl<'a> Report<'a> {
 /// ``; did you mean `…`?``, when one of `known` is near enough to `written`, else the list of all.
 pub(super) fn suggestion<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.into_iter().collect();
-    let nearest = known.iter().min_by_key(|name| distance(written, name));
+    let nearest = known.iter().min_by_key(|name| levenshtein(written, name));
     match nearest {
-        Some(name) if distance(written, name) <= 1 + name.len() / 3 => {
+        Some(name) if levenshtein(written, name) <= 1 + name.len() / 3 => {
             format!("write `{name}` if that is what was meant")
         }
         Some(_) => format!("the known ones are {}", listed(&known)),
@@ -65,38 +67,9 @@ pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
-/// How many characters have to be added, removed or replaced to get from `a` to `b` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<_> = b.chars().collect();
-    let mut row: Vec<_> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_distance_counts_edits() {
-        for (a, b, edits) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("needs", "need", 1),
-            ("kitten", "sitting", 3),
-            ("é", "e", 1),
-        ] {
-            assert_eq!(distance(a, b), edits, "{a} {b}");
-        }
-    }
 
     #[test]
     fn what_is_far_from_everything_gets_the_list() {

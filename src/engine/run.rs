@@ -4,11 +4,10 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::cx::Reporter;
 use super::error::TaskError;
-use super::event::State;
 use super::port::Owned;
 use super::scheduler::Scheduler;
+use crate::events::{Reporter, State};
 
 /// A run under way. Time limits and pauses need a tokio runtime with its timer.
 #[must_use = "a run that is dropped is cancelled"]

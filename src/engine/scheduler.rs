@@ -14,16 +14,15 @@ use futures_util::stream::FuturesUnordered;
 
 use super::attempt::{Outcome, Work};
 use super::counters::{Counters, Verdict};
-use super::cx::{Cx, Reporter};
+use super::cx::Cx;
 use super::error::TaskError;
-use super::event::{EventKind, RunStart, State, StepIndex, Timestamp};
 use super::flow::FlowEnd;
-use super::journal::Journal;
 use super::plan::Graph;
-use super::port::AnyArtifact;
-use super::queue::EventSink;
 use super::run::RunFailure;
 use super::slot::{Given, Held, Intake, Output, Slot, Source, TailEnd};
+use crate::events::{
+    AnyArtifact, EventKind, EventSink, Journal, Reporter, RunStart, State, StepIndex, Timestamp,
+};
 
 /// A run's state. The plan does not change; these counters do.
 pub(super) struct Scheduler {

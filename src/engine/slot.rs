@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::flow::FlowEnd;
-use super::port::{AnyArtifact, Artifact};
+use crate::events::{AnyArtifact, Artifact};
 
 const PROOF: &str = "the plan proved the type of every edge";
 

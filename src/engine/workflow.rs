@@ -6,13 +6,14 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::report::{Report, suggestion};
-use super::retry::{Backoff, Retry};
+use crate::events::{Backoff, Retry};
 
 /// A place in the file's text.
 pub(super) type Span = Range<usize>;
@@ -291,25 +292,14 @@ impl From<Spanned<String>> for Name {
 
 /// A time such as `"250ms"`.
 #[derive(Deserialize)]
-#[serde(try_from = "String")]
+#[serde(try_from = "SignedDuration")]
 struct Time(Duration);
 
-impl TryFrom<String> for Time {
-    type Error = &'static str;
+impl TryFrom<SignedDuration> for Time {
+    type Error = jiff::Error;
 
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        const FORM: &str = "not a whole number and its unit";
-        let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-        let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| FORM)?;
-        let millis_each = match unit.trim_start() {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return Err(FORM),
-        };
-        let millis = number.checked_mul(millis_each).ok_or(FORM)?;
-        Ok(Self(Duration::from_millis(millis)))
+    fn try_from(time: SignedDuration) -> Result<Self, jiff::Error> {
+        Duration::try_from(time).map(Self)
     }
 }
 

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::errors;
-use crate::engine::RunId;
+use crate::events::RunId;
 use crate::protocol::anthropic::error::{ApiError, ErrorKind};
 
 /// What is said of the paths that begin so (behind `/v1/`); the first that fits counts.

@@ -6,7 +6,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
-use crate::engine::{Fault, RunFailure, State};
+use crate::engine::{Fault, RunFailure};
+use crate::events::State;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::request::InvalidRequest;
 use crate::protocol::openrouter::error::UpstreamError;

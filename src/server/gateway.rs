@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::{EventSink, Plan, PlanInfo};
+use crate::engine::Plan;
+use crate::events::{EventSink, PlanInfo};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::request::asked_model;
 use crate::store::Store;

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::errors;
-use crate::engine::RunId;
+use crate::events::RunId;
 use crate::protocol::anthropic::error::ApiError;
 
 /// Who may come in.

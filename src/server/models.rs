@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::errors;
 use super::gateway::Gateway;
-use crate::engine::RunId;
+use crate::events::RunId;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::models::{self, ListQuery};
 

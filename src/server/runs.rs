@@ -14,7 +14,7 @@ use tracing::Instrument;
 
 use super::errors;
 use super::gateway::{Gateway, MessagesPlan};
-use crate::engine::{Reporter, RunId, RunStart, Timestamp, TraceContext};
+use crate::events::{Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::tasks::{ClientReply, ClientRequest, Content};

@@ -198,7 +198,9 @@ impl Layers {
             keys.map(move |key| format!("{section}.{key}"))
                 .chain([section.clone()])
         });
-        let nearest = known.map(|name| (distance(&name, key), name)).min();
+        let nearest = known
+            .map(|name| (strsim::levenshtein(&name, key), name))
+            .min();
         let hint = match nearest {
             Some((distance, name)) if distance <= 3 => format!(" (did you mean `{name}`?)"),
             _ => String::new(),
@@ -401,22 +403,6 @@ fn invalid(key: &str, message: String) -> Result<(), Error> {
         key: key.to_owned(),
         message,
     })
-}
-
-/// Levenshtein distance, for suggestions.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a_char) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, b_char) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(a_char != *b_char);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::block::{Minute, NewBlock, Touched};
-use crate::engine::{FactValue, PlanInfo, RunStart, State, Timestamp};
+use crate::events::{FactValue, PlanInfo, RunStart, State, Timestamp};
 use crate::facts;
 
 /// Everything that changed since the last commit.

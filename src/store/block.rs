@@ -9,7 +9,7 @@ use std::mem;
 
 use bytes::Bytes;
 
-use crate::engine::Timestamp;
+use crate::events::Timestamp;
 
 /// Names a block by its content: the first 16 bytes of its BLAKE3 hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,7 +9,7 @@ use super::Error;
 use super::block::BlockHash;
 use super::journal::{self, Entry, Piece};
 use super::model::{LogLine, PayloadInfo, Preview, RunDetail, RunSummary, StateChange, StepRun};
-use crate::engine::{PlanInfo, State, StepIndex, Timestamp};
+use crate::events::{PlanInfo, State, StepIndex, Timestamp};
 use crate::facts::payload;
 
 /// The journal of a run, read.

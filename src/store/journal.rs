@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::block::BlockHash;
-use crate::engine::{Level, State, StepIndex, Timestamp};
+use crate::events::{Level, State, StepIndex, Timestamp};
 
 /// One thing in a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

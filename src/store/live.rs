@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use crate::engine::RunId;
+use crate::events::RunId;
 
 /// Announcements a slow subscriber may be behind before it is told that it missed some.
 const BACKLOG: usize = 256;

@@ -49,7 +49,7 @@ pub use settings::Settings;
 pub use sqlite::{OpenError, Opened, SqliteStore, open};
 pub use stats::RecorderStats;
 
-use crate::engine::{PlanInfo, RunId, Timestamp};
+use crate::events::{PlanInfo, RunId, Timestamp};
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]

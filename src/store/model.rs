@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::{FactValue, Level, PlanInfo, RunId, State, StepIndex, Timestamp};
+use crate::events::{FactValue, Level, PlanInfo, RunId, State, StepIndex, Timestamp};
 
 /// A run as a row of a list. Times are microseconds; absent figures are not known (yet).
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use super::payload::{OpenPayload, Out};
 use super::preview;
 use super::recent::RecentBodies;
 use super::stats::{RecorderStats, add};
-use crate::engine::{
+use crate::events::{
     AnyArtifact, Event, EventKind, FactValue, Level, PlanInfo, RunStart, State, StepIndex,
     Timestamp,
 };

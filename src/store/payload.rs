@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::block::{BlockHash, Intake, Minute};
 use super::journal::{self, Entry, Piece};
 use super::recent::RecentBodies;
-use crate::engine::Timestamp;
+use crate::events::Timestamp;
 
 /// A first piece up to this length stands in the journal as it is.
 const SMALL_TEXT: usize = 4 << 10;

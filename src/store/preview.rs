@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::engine::AnyArtifact;
+use crate::events::AnyArtifact;
 
 /// Writes the artifact's JSON into `out` (emptied first), at most `cap` bytes; returns whether it was cut off.
 ///
@@ -55,7 +55,7 @@ mod tests {
     use serde::{Serialize, Serializer};
 
     use super::*;
-    use crate::engine::Artifact;
+    use crate::events::Artifact;
 
     #[derive(Serialize)]
     struct Word(String);

@@ -15,7 +15,7 @@ use super::open_run::{Desk, OpenRun, Shedding, Urgency};
 use super::recent::RecentBodies;
 use super::settings::Settings;
 use super::stats::{RecorderStats, add};
-use crate::engine::{EventBatch, EventKind, Observer, PlanInfo, RunId, Timestamp};
+use crate::events::{EventBatch, EventKind, Observer, PlanInfo, RunId, Timestamp};
 
 /// A change waits at most this long for others to share its transaction.
 const LONGEST_WAIT: Duration = Duration::from_millis(40);
@@ -89,7 +89,7 @@ impl Recorder {
     }
 
     /// Lets the recorder see how many batches wait for it in a queue of `capacity`
-    /// ([`EventSink::depth`](crate::engine::EventSink::depth)).
+    /// ([`EventSink::depth`](crate::events::EventSink::depth)).
     /// From a quarter on it leaves out the texts of artifacts, from three eighths on also requests and answers:
     /// before the half, where new runs have to wait.
     #[must_use]

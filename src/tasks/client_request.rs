@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::engine::Artifact;
+use crate::events::Artifact;
 
 /// A client's request. The body is kept once and shared by everybody who borrows from it.
 #[derive(Debug, Serialize)]

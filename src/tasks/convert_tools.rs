@@ -7,7 +7,8 @@ use serde::ser::{Serialize, Serializer};
 use yoke::Yoke;
 
 use super::validate::ValidRequest;
-use crate::engine::{Artifact, Cx, Task, TaskError};
+use crate::engine::{Cx, Task, TaskError};
+use crate::events::Artifact;
 use crate::protocol::translate::{Tools, convert_tools};
 
 /// Converts tools and tool choice.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::price_usage::PricedReply;
-use crate::engine::{Cx, Level, Task, TaskError};
+use crate::engine::{Cx, Task, TaskError};
+use crate::events::Level;
 use crate::facts;
 use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::translate::reply::Summary;

@@ -7,7 +7,8 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::validate::ValidRequest;
-use crate::engine::{Artifact, Cx, Res, Task, TaskError};
+use crate::engine::{Cx, Res, Task, TaskError};
+use crate::events::Artifact;
 use crate::facts;
 use crate::protocol::translate::model::Target;
 use crate::upstream::{Lane, Upstream, Upstreams};

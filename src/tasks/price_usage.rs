@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::convert_response::ReplySummary;
 use super::map_model::MappedModel;
-use crate::engine::{Artifact, Cx, End, Task, TaskError};
+use crate::engine::{Cx, End, Task, TaskError};
+use crate::events::Artifact;
 use crate::facts;
 use crate::protocol::openrouter::catalogue::Metered;
 

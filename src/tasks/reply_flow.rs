@@ -14,7 +14,8 @@ use tokio::time::Sleep;
 
 use super::convert_response::ReplySummary;
 use super::converter::Converter;
-use crate::engine::{FlowEnd, Reporter, TailReporter, TaskError};
+use crate::engine::{FlowEnd, TailReporter, TaskError};
+use crate::events::Reporter;
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::upstream::{ByteFlow, answer::broken};

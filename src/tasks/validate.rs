@@ -7,7 +7,8 @@ use serde::ser::{Serialize, Serializer};
 use yoke::Yoke;
 
 use super::client_request::ClientRequest;
-use crate::engine::{Artifact, Cx, Level, Task, TaskError};
+use crate::engine::{Cx, Task, TaskError};
+use crate::events::{Artifact, Level};
 use crate::facts;
 use crate::protocol::anthropic::request::{InvalidRequest, Request};
 use crate::protocol::json_text::whole_characters;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{
+use crate::events::{
     Carries, EdgeInfo, Event, EventBatch, EventKind, FactValue, Level, PlanInfo, RunId, RunStart,
     State, StepIndex, StepInfo, Timestamp, TraceContext,
 };

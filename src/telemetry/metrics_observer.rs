@@ -11,7 +11,7 @@ use prometheus::{Counter, Histogram, IntCounter};
 
 use super::metrics::{Families, Metrics};
 use super::record::{Detail, Ending, Folded, OpenRuns, RunRecord, error_type};
-use crate::engine::{EventBatch, Observer, PlanInfo, State};
+use crate::events::{EventBatch, Observer, PlanInfo, State};
 use crate::facts;
 
 /// Plans whose counters are kept at hand; more than these only after many reloads.

@@ -8,7 +8,7 @@ use super::metrics::Metrics;
 use super::metrics_observer::MetricsObserver;
 use super::probe::Probe;
 use super::spans::CALL_TASK;
-use crate::engine::{EventBatch, Observer, RunId, State, TraceContext, event_queue};
+use crate::events::{EventBatch, Observer, RunId, State, TraceContext, event_queue};
 use crate::facts;
 
 fn observer(most_open: usize) -> (Arc<Metrics>, MetricsObserver) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
 
-use crate::engine::EventSink;
+use crate::events::EventSink;
 
 /// A name, a sentence about it and the way to read it.
 pub struct Probe {

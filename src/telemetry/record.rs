@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{
+use crate::events::{
     Carries, Event, EventBatch, EventKind, FactValue, Level, PlanInfo, RunId, RunStart, State,
     StepIndex, Timestamp,
 };

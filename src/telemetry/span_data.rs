@@ -17,8 +17,8 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use super::record::{
     Ending, LONGEST_TEXT, Note, NoteKind, RunRecord, StepRecord, cut, error_type, is_error,
 };
-use crate::engine::trace::{call_span_id, root_span_id, step_span_id};
-use crate::engine::{Carries, FactValue, Level, State, StepIndex, StepInfo, Timestamp};
+use crate::events::trace::{call_span_id, root_span_id, step_span_id};
+use crate::events::{Carries, FactValue, Level, State, StepIndex, StepInfo, Timestamp};
 use crate::facts;
 
 /// Makes traces of records.

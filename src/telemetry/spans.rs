@@ -11,7 +11,7 @@ use super::export::SpanExport;
 use super::probe::Probe;
 use super::record::{Detail, Ending, Folded, OpenRuns, RunRecord};
 use super::span_data::TraceMaker;
-use crate::engine::{EventBatch, Observer};
+use crate::events::{EventBatch, Observer};
 
 /// The task whose steps call the model.
 pub const CALL_TASK: &str = "call_upstream";

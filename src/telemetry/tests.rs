@@ -14,8 +14,8 @@ use super::fixture::{self, START, Story};
 use super::otlp::{Answer, Collector};
 use super::probe::Probe;
 use super::spans::{CALL_TASK, SpanObserver};
-use crate::engine::trace::{call_span_id, root_span_id, step_span_id};
-use crate::engine::{Level, Observer, RunId, State, TraceContext};
+use crate::events::trace::{call_span_id, root_span_id, step_span_id};
+use crate::events::{Level, Observer, RunId, State, TraceContext};
 use crate::facts;
 
 /// Root, nine steps, the call.

@@ -5,23 +5,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and what it may use, itself left out.
-const MAY_USE: [(&str, &[&str]); 13] = [
-    ("engine", &[]),
+const MAY_USE: [(&str, &[&str]); 14] = [
+    ("engine", &["events"]),
+    ("events", &[]),
     ("facts", &[]),
     ("protocol", &[]),
     ("settings", &[]),
     ("upstream", &["protocol"]),
-    ("store", &["engine", "facts"]),
-    ("telemetry", &["engine", "facts"]),
+    ("store", &["events", "facts"]),
+    ("telemetry", &["events", "facts"]),
     (
         "tasks",
-        &["engine", "facts", "protocol", "upstream", "store"],
+        &["engine", "events", "facts", "protocol", "upstream", "store"],
     ),
-    ("dashboard", &["engine", "facts", "store"]),
+    ("dashboard", &["events", "facts", "store"]),
     (
         "server",
         &[
             "engine",
+            "events",
             "facts",
             "protocol",
             "tasks",

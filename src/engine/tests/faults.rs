@@ -5,8 +5,8 @@ use std::fmt::Write;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use super::super::PlanInfo;
 use super::*;
+use crate::events::PlanInfo;
 
 /// Gives an owned value to whoever wants it.
 #[derive(Deserialize)]
@@ -108,7 +108,7 @@ const FAULTY: &[(&str, &str)] = &[
     ),
     (
         "wrong times",
-        "timeout = \"1.5s\"\nretry = { attempts = 2, base = \"soon\", max = \"1d\" }",
+        "timeout = \"-5s\"\nretry = { attempts = 2, base = \"soon\", max = \"1d\" }",
     ),
     ("no time", "timeout = \"0s\""),
     ("no attempts", "retry = { attempts = 0 }"),

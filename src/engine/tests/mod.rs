@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Artifact, Cx, Event, EventBatch, EventKind, EventSink, EventSource, Observer, Own, Owned, Plan,
-    Res, Resources, Run, RunId, RunStart, State, Task, TaskDef, TaskError, Timestamp, TraceContext,
-    event_queue,
+use super::{Cx, Own, Owned, Plan, Res, Resources, Run, Task, TaskDef, TaskError};
+use crate::events::{
+    Artifact, Event, EventBatch, EventKind, EventSink, EventSource, Observer, RunId, RunStart,
+    State, Timestamp, TraceContext, event_queue,
 };
 
 #[derive(Debug, PartialEq, Serialize)]

@@ -331,9 +331,9 @@ async fn what_a_task_and_the_server_say_is_heard() {
     run.reporter().progress(2, 3);
     run.reply().await.unwrap();
     let reporter = run.reporter().clone();
-    reporter.log(crate::engine::Level::Info, "after the reply");
+    reporter.log(crate::events::Level::Info, "after the reply");
     run.finish().await;
-    reporter.log(crate::engine::Level::Info, "after the end");
+    reporter.log(crate::events::Level::Info, "after the end");
     reporter.flush();
     drop(reporter);
     assert_snapshot!(rig.events().told(), @r#"

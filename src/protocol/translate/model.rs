@@ -167,13 +167,14 @@ fn unknown(
 
 /// Aliases that differ from a name by a slip of the finger, or contain it or are contained.
 fn near(name: &str, aliases: &BTreeMap<String, String>) -> Vec<String> {
-    let lower = name.to_ascii_lowercase();
+    // A name can be as long as a request; what is longer than this is no slip.
+    let lower: String = name.to_ascii_lowercase().chars().take(40).collect();
     let mut found: Vec<(usize, &str)> = aliases
         .keys()
         .map(String::as_str)
         .filter(|alias| !alias.ends_with('*'))
         .filter_map(|alias| {
-            let slips = distance(&lower, &alias.to_ascii_lowercase());
+            let slips = strsim::osa_distance(&lower, &alias.to_ascii_lowercase());
             let part = lower.len() > 2 && (alias.contains(&lower) || lower.contains(alias));
             (slips <= 2 && slips < alias.len() || part).then_some((slips, alias))
         })
@@ -184,27 +185,6 @@ fn near(name: &str, aliases: &BTreeMap<String, String>) -> Vec<String> {
         .take(3)
         .map(|(_, alias)| format!("`{alias}`"))
         .collect()
-}
-
-/// How many letters must be changed, added, taken away or swapped with their neighbour. Long names count as far apart.
-fn distance(one: &str, other: &str) -> usize {
-    let one: Vec<char> = one.chars().take(40).collect();
-    let other: Vec<char> = other.chars().take(40).collect();
-    let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];
-    for (i, &a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, &b) in other.iter().enumerate() {
-            let mut best = (rows[i][j] + usize::from(a != b))
-                .min(rows[i][j + 1] + 1)
-                .min(row[j] + 1);
-            if i > 0 && j > 0 && a == other[j - 1] && one[i - 1] == b {
-                best = best.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
 }
 
 /// Who made a model: what its dialect, its reasoning and its cache are like.
@@ -390,23 +370,6 @@ mod tests {
             ("opus4", false),
         ] {
             assert_eq!(is_line(word), is_one, "{word}");
-        }
-    }
-
-    #[test]
-    fn the_distance_counts_changes_and_swaps() {
-        for (one, other, far) in [
-            ("", "", 0),
-            ("opus", "opus", 0),
-            ("", "opus", 4),
-            ("abcd", "acbd", 1),
-            ("abcdef", "abcdfe", 1),
-            ("kitten", "sitting", 3),
-            ("sonet", "sonnet", 1),
-            ("abc", "cab", 2),
-        ] {
-            assert_eq!(distance(one, other), far, "{one} {other}");
-            assert_eq!(distance(other, one), far, "{other} {one}");
         }
     }
 

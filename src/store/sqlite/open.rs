@@ -24,7 +24,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Opened {
     /// Reads runs.
     pub store: Arc<SqliteStore>,
-    /// Writes them: hand it to [`EventSource::feed`](crate::engine::EventSource::feed).
+    /// Writes them: hand it to [`EventSource::feed`](crate::events::EventSource::feed).
     pub recorder: Recorder,
     /// Tells which runs change.
     pub live: Live,

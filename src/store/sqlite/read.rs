@@ -11,7 +11,7 @@ use super::readers::Readers;
 use super::select::{COLUMNS, page, summary};
 use super::totals::{By, totals};
 use super::write::PART_BITS;
-use crate::engine::{PlanInfo, RunId, Timestamp};
+use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::{BlockHash, unpack};
 use crate::store::detail::{Journal, OwnedPiece};
 use crate::store::model::{RunDetail, RunFilter, RunPage, RunSummary, Totals};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
-use crate::engine::{FactValue, RunId, State, Timestamp};
+use crate::events::{FactValue, RunId, State, Timestamp};
 use crate::store::Error;
 use crate::store::model::{RunFilter, RunPage, RunSummary};
 

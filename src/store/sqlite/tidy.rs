@@ -6,7 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::write::PART_BITS;
-use crate::engine::Timestamp;
+use crate::events::Timestamp;
 use crate::store::Error;
 use crate::store::batch::{Keep, Tidied};
 use crate::store::block::Minute;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::select::{Conditions, count, state};
-use crate::engine::{State, Timestamp};
+use crate::events::{State, Timestamp};
 use crate::store::Error;
 use crate::store::model::Totals;
 

@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, pa
 use super::checkpoint::Checkpointer;
 use super::open::FolderLock;
 use super::tidy::Tidy;
-use crate::engine::{PlanInfo, RunId, Timestamp};
+use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::facts;
 use crate::store::Error;
 use crate::store::batch::{Batch, Change, Keep, RunRow, RunWrite, Sink, Tidied};

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{Script, open_in, plan, settings};
-use crate::engine::{Observer, RunId, State};
+use crate::events::{Observer, RunId, State};
 use crate::store::{OpenError, Opened, Settings, Store, open};
 
 fn refusal(settings: Settings) -> OpenError {

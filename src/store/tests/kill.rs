@@ -8,7 +8,7 @@ use std::sync::mpsc::{channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::{Script, open_in, plan, settings};
-use crate::engine::{Observer, RunId, State, Timestamp, event_queue};
+use crate::events::{Observer, RunId, State, Timestamp, event_queue};
 use crate::facts::payload;
 use crate::store::{RunFilter, Settings, Store, open};
 

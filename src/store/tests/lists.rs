@@ -1,7 +1,7 @@
 //! Lists of runs: what each filter lets through, and pages that neither repeat nor leave out.
 
 use super::{Script, eventually, open_in, plan, plan_of};
-use crate::engine::{Observer, RunId, State, Timestamp};
+use crate::events::{Observer, RunId, State, Timestamp};
 use crate::facts;
 use crate::store::{Opened, RunFilter, Store};
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub(crate) use script::{Script, plan, plan_of, start};
 
 use super::{Opened, Settings, open};
-use crate::engine::Observer;
+use crate::events::Observer;
 
 /// Opens a store in `folder` with settings under which nothing expires.
 fn open_in(folder: &tempfile::TempDir) -> Opened {

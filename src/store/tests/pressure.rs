@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{Script, eventually, plan, settings};
-use crate::engine::{EventKind, Observer, RunId, State};
+use crate::events::{EventKind, Observer, RunId, State};
 use crate::facts::payload;
 use crate::store::batch::{Batch, Change, Keep, Sink, Tidied};
 use crate::store::live::Live;

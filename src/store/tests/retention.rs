@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::{Script, plan, settings};
-use crate::engine::{Observer, RunId, State, Timestamp};
+use crate::events::{Observer, RunId, State, Timestamp};
 use crate::facts::payload;
 use crate::store::{Opened, RunFilter, Settings, Store, open};
 

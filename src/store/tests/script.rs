@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::engine::{
+use crate::events::{
     AnyArtifact, Artifact, Event, EventBatch, EventKind, FactValue, Level, PlanInfo, RunId,
     RunStart, State, StepIndex, StepInfo, Timestamp, TraceContext,
 };

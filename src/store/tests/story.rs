@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Script, eventually, open_in, plan, plan_of};
-use crate::engine::{EventKind, FactValue, Level, Observer, RunId, State, Timestamp};
+use crate::events::{EventKind, FactValue, Level, Observer, RunId, State, Timestamp};
 use crate::facts::{self, payload};
 use crate::store::{RunDetail, RunFilter, Store};
 

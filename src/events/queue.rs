@@ -156,7 +156,7 @@ enum Drained {
 mod tests {
     use std::sync::Mutex;
 
-    use super::super::event::RunId;
+    use super::super::run_id::RunId;
     use super::*;
 
     /// Notes what an observer is told.

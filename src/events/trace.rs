@@ -2,7 +2,8 @@
 //!
 //! Source: <https://www.w3.org/TR/trace-context/>. This file must not know OpenTelemetry.
 
-use super::event::{RunId, StepIndex, TraceContext};
+use super::event::{StepIndex, TraceContext};
+use super::run_id::RunId;
 
 impl TraceContext {
     /// Reads a `traceparent` header; anything malformed is as good as absent, as the standard demands.

@@ -6,8 +6,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, EventBatch, EventKind, Level, RunStart, StepIndex, Timestamp};
+use super::event::{Event, EventBatch, EventKind, Level, RunStart, StepIndex};
 use super::queue::EventSink;
+use super::run_id::Timestamp;
 
 /// Events that may wait before the journal tries to get rid of them.
 const MOST_EVENTS: usize = 1_000;
@@ -15,10 +16,10 @@ const MOST_EVENTS: usize = 1_000;
 const MOST_PAYLOAD: usize = 4 << 20;
 
 #[derive(Debug)]
-pub(super) struct Journal {
-    pub(super) start: Arc<RunStart>,
+pub(crate) struct Journal {
+    pub(crate) start: Arc<RunStart>,
     /// The step whose output the run gives away.
-    pub(super) reply: StepIndex,
+    pub(crate) reply: StepIndex,
     sink: EventSink,
     pages: Mutex<Pages>,
 }
@@ -43,7 +44,7 @@ struct Lost {
 }
 
 impl Journal {
-    pub(super) fn new(
+    pub(crate) fn new(
         start: Arc<RunStart>,
         reply: StepIndex,
         sink: EventSink,
@@ -66,11 +67,11 @@ impl Journal {
     }
 
     /// Notes what happens now. After the run's end nothing is heard any more.
-    pub(super) fn note(&self, kind: EventKind) {
+    pub(crate) fn note(&self, kind: EventKind) {
         self.note_at(Timestamp::now(), kind);
     }
 
-    pub(super) fn note_at(&self, at: Timestamp, kind: EventKind) {
+    pub(crate) fn note_at(&self, at: Timestamp, kind: EventKind) {
         let mut pages = self.pages();
         if pages.is_closed {
             return;
@@ -82,12 +83,12 @@ impl Journal {
     }
 
     /// Offers what is written to the observers, without waiting.
-    pub(super) fn offer(&self) {
+    pub(crate) fn offer(&self) {
         self.offer_pages(&mut self.pages());
     }
 
     /// Notes the run's last event and hands everything over, waiting for room if need be.
-    pub(super) fn close(&self, at: Timestamp, last: EventKind) {
+    pub(crate) fn close(&self, at: Timestamp, last: EventKind) {
         let events = {
             let mut pages = self.pages();
             if pages.is_closed {
@@ -204,9 +205,11 @@ impl Pages {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::event::{Observer, RunId, State, TraceContext};
-    use super::super::port::Artifact;
+    use super::super::artifact::Artifact;
+    use super::super::event::{Observer, TraceContext};
     use super::super::queue::{EventSource, event_queue};
+    use super::super::run_id::RunId;
+    use super::super::state::State;
     use super::*;
 
     #[derive(serde::Serialize)]

@@ -45,11 +45,38 @@ pub struct StepInfo {
     /// The longest one attempt may take.
     pub timeout: Option<Duration>,
     /// How often and when it is tried again.
-    pub retry: Option<super::retry::Retry>,
+    pub retry: Option<Retry>,
     /// The names of what it takes, resources included.
     pub takes: Vec<String>,
     /// The names of what it gives.
     pub gives: Vec<String>,
+}
+
+/// The `retry` of a step, as written in the workflow file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all, the first included; at least 1.
+    pub attempts: u16,
+    /// How the pause grows.
+    pub backoff: Backoff,
+    /// The first pause.
+    pub base: Duration,
+    /// The longest pause of our own choosing.
+    pub max: Duration,
+    /// Whether a pause is shortened at random, so that callers do not come back together.
+    pub jitter: bool,
+    /// Whether the task's error may set the pause.
+    pub honour_retry_after: bool,
+}
+
+/// How the pause between attempts grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backoff {
+    /// Always the base.
+    Constant,
+    /// Doubling.
+    Exponential,
 }
 
 /// An edge, described.
