@@ -31,31 +31,25 @@ pub struct TaskError {
 impl TaskError {
     /// The client's fault; another attempt would fail the same way.
     pub fn client(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self {
-            fault: Fault::Client,
-            retryable: false,
-            retry_after: None,
-            source: source.into(),
-        }
+        Self::new(Fault::Client, source.into())
     }
 
     /// The other side's fault.
     pub fn upstream(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self {
-            fault: Fault::Upstream,
-            retryable: false,
-            retry_after: None,
-            source: source.into(),
-        }
+        Self::new(Fault::Upstream, source.into())
     }
 
     /// Our fault; another attempt would fail the same way.
     pub fn ours(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(Fault::Ours, source.into())
+    }
+
+    const fn new(fault: Fault, source: Box<dyn StdError + Send + Sync>) -> Self {
         Self {
-            fault: Fault::Ours,
+            fault,
             retryable: false,
             retry_after: None,
-            source: source.into(),
+            source,
         }
     }
 

@@ -25,17 +25,10 @@ pub struct Plan<I, R> {
     types: PhantomData<fn(I) -> R>,
 }
 
-/// One thing that is wrong with a workflow file: a sentence that names file, step and cure.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
-    /// The sentence.
-    pub sentence: String,
-}
-
-/// All that is wrong with a workflow file.
+/// All that is wrong with a workflow file: sentences that name file, step and cure.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(|fault| fault.sentence.as_str()).collect::<Vec<_>>().join("\n"))]
-pub struct Faults(pub Vec<Fault>);
+#[error("{}", .0.join("\n"))]
+pub struct Faults(pub Vec<String>);
 
 /// What the scheduler needs of a plan. The first slot is the request's.
 pub(super) struct Graph {

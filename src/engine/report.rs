@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use strsim::levenshtein;
 
-use super::plan::{Fault, Faults};
+use super::plan::Faults;
 
 /// The faults of one file, found so far.
 pub(super) struct Report<'a> {
@@ -35,8 +35,7 @@ impl<'a> Report<'a> {
         self.found.dedup();
         let file = self.file;
         let sentence = |(line, sentence)| format!("{file}:{line}: {sentence}.");
-        let faults = self.found.into_iter().map(sentence);
-        Err(Faults(faults.map(|sentence| Fault { sentence }).collect()))
+        Err(Faults(self.found.into_iter().map(sentence).collect()))
     }
 
     pub(super) fn is_empty(&self) -> bool {
