@@ -64,6 +64,8 @@ pub mod payload {
     pub const CLIENT_REQUEST_HEADERS: &str = "client.request.headers";
     /// What Dagway sent upstream.
     pub const UPSTREAM_REQUEST: &str = "upstream.request";
+    /// What Dagway sent instead, after the upstream had refused something of the request, once or twice.
+    pub const UPSTREAM_REQUEST_AGAIN: [&str; 2] = ["upstream.request.2", "upstream.request.3"];
     /// The headers it was sent with, secrets redacted.
     pub const UPSTREAM_REQUEST_HEADERS: &str = "upstream.request.headers";
     /// What the provider answered.
@@ -76,11 +78,13 @@ pub mod payload {
     pub const CLIENT_RESPONSE_HEADERS: &str = "client.response.headers";
 
     /// All of them, in the order of their way.
-    pub const ALL: [&str; 8] = [
+    pub const ALL: [&str; 10] = [
         CLIENT_REQUEST,
         CLIENT_REQUEST_HEADERS,
         UPSTREAM_REQUEST,
         UPSTREAM_REQUEST_HEADERS,
+        UPSTREAM_REQUEST_AGAIN[0],
+        UPSTREAM_REQUEST_AGAIN[1],
         UPSTREAM_RESPONSE,
         UPSTREAM_RESPONSE_HEADERS,
         CLIENT_RESPONSE,

@@ -382,8 +382,10 @@ fn summary(start: Timestamp, sequence: u16, plan: &PlanInfo) -> RunSummary {
 }
 
 fn payloads() -> Vec<PayloadInfo> {
-    facts::payload::ALL
+    let usual = facts::payload::ALL
         .iter()
+        .filter(|name| !facts::payload::UPSTREAM_REQUEST_AGAIN.contains(name));
+    usual
         .map(|name| PayloadInfo {
             name: (*name).to_owned(),
             bytes: u64::try_from(payload_text(name).len()).unwrap(),
@@ -395,7 +397,7 @@ fn payloads() -> Vec<PayloadInfo> {
 fn payload_text(name: &str) -> String {
     match name {
         facts::payload::CLIENT_REQUEST => r#"{"model":"claude-sonnet-4-5","max_tokens":32000,"stream":true,"system":[{"type":"text","text":"You are a careful engineer.","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":[{"type":"text","text":"List the files, then read the two largest and tell me what they have in common."}]}],"tools":[{"name":"Bash","input_schema":{"type":"object","properties":{"command":{"type":"string"}},"required":["command"]}}],"metadata":{"user_id":null},"temperature":1.0}"#.to_owned(),
-        facts::payload::UPSTREAM_REQUEST => r#"{"model":"anthropic/claude-sonnet-4.5","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"system","content":"You are a careful engineer."},{"role":"user","content":"List the files, then read the two largest and tell me what they have in common."}],"usage":{"include":true}}"#.to_owned(),
+        "upstream.request" | "upstream.request.2" | "upstream.request.3" => r#"{"model":"anthropic/claude-sonnet-4.5","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"system","content":"You are a careful engineer."},{"role":"user","content":"List the files, then read the two largest and tell me what they have in common."}],"usage":{"include":true}}"#.to_owned(),
         facts::payload::UPSTREAM_RESPONSE => ": OPENROUTER PROCESSING\n\ndata: {\"id\":\"gen-1\",\"provider\":\"Anthropic\",\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"I will look\"}}]}\n\ndata: {\"id\":\"gen-1\",\"choices\":[{\"delta\":{\"content\":\" at the files.\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n".to_owned(),
         facts::payload::CLIENT_RESPONSE => "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"gen-1\",\"role\":\"assistant\",\"content\":[]}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"I will look\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n".to_owned(),
         facts::payload::CLIENT_REQUEST_HEADERS => r#"{"host":"127.0.0.1:4000","user-agent":"claude-cli/2.1.330 (external, cli)","x-api-key":"sk-leaked","anthropic-beta":["a","b"],"content-type":"application/json"}"#.to_owned(),

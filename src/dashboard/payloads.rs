@@ -1,4 +1,5 @@
-//! The four payloads of a run: what the client asked, what was sent on, what came back, what the client got.
+//! The payloads of a run: what the client asked, what was sent on (and sent again, when something of it was refused),
+//! what came back, what the client got.
 //!
 //! Secrets are redacted where payloads are recorded; headers are redacted here once more, because a page is where
 //! a forgotten one would be seen.
@@ -28,24 +29,35 @@ const SECRET: [&str; 6] = [
     "x-dagway-key",
 ];
 
-/// One of the four.
+/// One of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Side {
     #[default]
     Asked,
     Sent,
+    SentSecond,
+    SentThird,
     Answered,
     Got,
 }
 
 impl Side {
-    const ALL: [Self; 4] = [Self::Asked, Self::Sent, Self::Answered, Self::Got];
+    const ALL: [Self; 6] = [
+        Self::Asked,
+        Self::Sent,
+        Self::SentSecond,
+        Self::SentThird,
+        Self::Answered,
+        Self::Got,
+    ];
 
     /// Its name in URLs.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Asked => "asked",
             Self::Sent => "sent",
+            Self::SentSecond => "sent-2",
+            Self::SentThird => "sent-3",
             Self::Answered => "answered",
             Self::Got => "got",
         }
@@ -55,6 +67,8 @@ impl Side {
         match self {
             Self::Asked => "Client asked",
             Self::Sent => "Dagway sent",
+            Self::SentSecond => "Sent 2nd form",
+            Self::SentThird => "Sent 3rd form",
             Self::Answered => "Provider answered",
             Self::Got => "Client got",
         }
@@ -64,6 +78,8 @@ impl Side {
         match self {
             Self::Asked => payload::CLIENT_REQUEST,
             Self::Sent => payload::UPSTREAM_REQUEST,
+            Self::SentSecond => payload::UPSTREAM_REQUEST_AGAIN[0],
+            Self::SentThird => payload::UPSTREAM_REQUEST_AGAIN[1],
             Self::Answered => payload::UPSTREAM_RESPONSE,
             Self::Got => payload::CLIENT_RESPONSE,
         }
@@ -72,10 +88,15 @@ impl Side {
     const fn headers(self) -> &'static str {
         match self {
             Self::Asked => payload::CLIENT_REQUEST_HEADERS,
-            Self::Sent => payload::UPSTREAM_REQUEST_HEADERS,
+            Self::Sent | Self::SentSecond | Self::SentThird => payload::UPSTREAM_REQUEST_HEADERS,
             Self::Answered => payload::UPSTREAM_RESPONSE_HEADERS,
             Self::Got => payload::CLIENT_RESPONSE_HEADERS,
         }
+    }
+
+    /// Whether every run has it; other sides are shown only of a run that does.
+    const fn is_usual(self) -> bool {
+        !matches!(self, Self::SentSecond | Self::SentThird)
     }
 
     /// Reads a name as written by [`Side::name`].
@@ -85,7 +106,8 @@ impl Side {
             .find(|side| side.name() == name)
             .ok_or_else(|| {
                 Failure::Bad(
-                    "payload: give asked, sent, answered or got, or leave it out".to_owned(),
+                    "payload: give asked, sent, sent-2, sent-3, answered or got, or leave it out"
+                        .to_owned(),
                 )
             })
     }
@@ -131,7 +153,9 @@ pub(super) async fn of_run(
     let side = view.payload();
     let id = run.summary.id;
     let info = |name: &str| run.payloads.iter().find(|payload| payload.name == name);
-    let tabs = Side::ALL.map(|other| Tab {
+    let sides = Side::ALL.into_iter();
+    let shown = sides.filter(|side| side.is_usual() || info(side.body()).is_some());
+    let tabs = shown.map(|other| Tab {
         title: other.title(),
         size: info(other.body()).map(|payload| format::bytes(payload.bytes)),
         href: view.href_of_payload(&run.summary, other),
@@ -146,7 +170,7 @@ pub(super) async fn of_run(
         _ => None,
     };
     Ok(part(&Payloads {
-        tabs: tabs.into(),
+        tabs: tabs.collect(),
         title: side.title(),
         headers: headers.map(|bytes| header_rows(&bytes)).unwrap_or_default(),
         raw: format!("/runs/{id}/payloads/{}", side.body()),

@@ -158,7 +158,8 @@ async fn secrets_in_headers_are_shown_nowhere() {
         let page = get(&format!("/runs/{id}?payload={side}")).await;
         assert!(!page.body.contains("sk-leaked"), "{side}");
     }
-    for name in crate::facts::payload::ALL {
+    assert!(run.payloads.len() >= 8);
+    for name in run.payloads.iter().map(|payload| &payload.name) {
         for path in [
             format!("/runs/{id}/payloads/{name}"),
             format!("/api/runs/{id}/payloads/{name}"),

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::convert_messages::ConvertedMessages;
 use super::convert_tools::ConvertedTools;
+use super::forms::{Forms, Without};
 use super::map_model::MappedModel;
-use super::second_form::{SecondForm, Without};
 use super::validate::ValidRequest;
 use crate::engine::{Cx, Res, Task, TaskError};
 use crate::events::{Artifact, Level};
@@ -36,10 +36,10 @@ pub struct ProviderWish {
 /// The upstream's request, ready to be sent, as often as need be.
 #[derive(Debug, Serialize)]
 pub struct UpstreamRequest {
-    /// The JSON body of the first attempt.
+    /// The JSON body, and what to send when the upstream refuses something that it can do without.
     #[serde(skip)]
-    pub body: Bytes,
-    /// The body's length in bytes.
+    pub forms: Forms,
+    /// The length in bytes of the body as it was built.
     pub bytes: usize,
     /// Whether the answer should be a stream.
     pub stream: bool,
@@ -48,21 +48,9 @@ pub struct UpstreamRequest {
     /// How it is sent.
     #[serde(skip)]
     pub envelope: Envelope,
-    /// What to send when the upstream refuses something that it can do without.
-    #[serde(skip)]
-    pub second_forms: Vec<SecondForm>,
     /// When it was ready.
     #[serde(skip)]
     pub built: Instant,
-}
-
-impl UpstreamRequest {
-    /// The body to send now.
-    #[must_use]
-    pub fn body(&self) -> &Bytes {
-        let mut forms = self.second_forms.iter();
-        forms.find_map(SecondForm::chosen).unwrap_or(&self.body)
-    }
 }
 
 /// What a request is sent with, besides its body.
@@ -99,13 +87,13 @@ impl Task for BuildRequest {
         cx: &Cx,
     ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
-        let parts = Arc::new(Parts {
+        let parts = Parts {
             fallbacks: fallbacks(&request.fallbacks, &model, &upstreams, cx)?,
             valid: Arc::clone(&valid),
             model: Arc::clone(&model),
             tools,
             provider,
-        });
+        };
         let built = parts
             .build(messages.0.get(), Demand::Strict)
             .map_err(TaskError::client)?;
@@ -128,8 +116,7 @@ impl Task for BuildRequest {
                 headers: beta_header(&valid, &model),
                 ..Envelope::default()
             },
-            second_forms: second_forms(&body, &parts, &messages),
-            body,
+            forms: forms(body, parts, messages),
             built: Instant::now(),
         })
     }
@@ -161,30 +148,34 @@ impl Parts {
     }
 }
 
-/// The forms without what is in the body and may be refused: reasoning given back, a schema that must be enforced.
-fn second_forms(
-    body: &[u8],
-    parts: &Arc<Parts>,
-    messages: &Arc<ConvertedMessages>,
-) -> Vec<SecondForm> {
-    let mut forms = Vec::new();
-    let owned = || (Arc::clone(parts), Arc::clone(messages));
-    if memchr::memmem::find(body, b"\"reasoning_details\"").is_some() {
-        let (parts, messages) = owned();
-        forms.push(SecondForm::new(Without::Thoughts, move || {
-            let messages = messages.0.get().without_thoughts()?;
-            let built = parts.build(&messages, Demand::Strict).ok()?;
-            Some(built.body.into())
-        }));
+/// What may be refused, and can go: reasoning given back, a schema that must be enforced.
+fn forms(body: Bytes, parts: Parts, messages: Arc<ConvertedMessages>) -> Forms {
+    let has_thoughts = memchr::memmem::find(&body, b"\"reasoning_details\"").is_some();
+    let has_schema = parts.valid.request.get().output_config.format.is_some();
+    if !has_thoughts && !has_schema {
+        return Forms::only(body);
     }
-    if parts.valid.request.get().output_config.format.is_some() {
-        let (parts, messages) = owned();
-        forms.push(SecondForm::new(Without::Strictness, move || {
-            let built = parts.build(messages.0.get(), Demand::Lenient).ok()?;
-            Some(built.body.into())
-        }));
-    }
-    forms
+    Forms::new(body, move |without| {
+        let (thoughts, strictness) = (Without::Thoughts, Without::Strictness);
+        let may_go = |what: &Without| match what {
+            Without::Thoughts => has_thoughts,
+            Without::Strictness => has_schema,
+        };
+        if !without.iter().all(may_go) {
+            return None;
+        }
+        let demand = match without.contains(&strictness) {
+            true => Demand::Lenient,
+            false => Demand::Strict,
+        };
+        let messages = messages.0.get();
+        let built = if without.contains(&thoughts) {
+            parts.build(&messages.without_thoughts()?, demand)
+        } else {
+            parts.build(messages, demand)
+        };
+        Some(built.ok()?.body.into())
+    })
 }
 
 /// The models that the upstream may fall back to, as it knows them. It can only take over from itself.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::build_request::UpstreamRequest;
+use super::forms::Without;
 use super::map_model::MappedModel;
-use super::second_form::Without;
 use crate::engine::{Cx, Own, Owned, Task, TaskError};
 use crate::events::{Level, trace};
 use crate::facts;
@@ -63,7 +63,7 @@ impl Task for CallUpstream {
         let span = trace::call_span_id(cx.run_id(), cx.step());
         let call = Call {
             api: request.envelope.api,
-            body: request.body().clone(),
+            body: request.forms.body(),
             stream: request.stream,
             traceparent: Some(cx.start().trace.traceparent(span)),
             headers: request.envelope.headers.clone(),
@@ -154,12 +154,17 @@ fn task_error(cx: &Cx, request: &UpstreamRequest, error: UpstreamError) -> TaskE
 /// reasoning that they cannot verify with a 500 that says nothing.
 fn does_without(cx: &Cx, request: &UpstreamRequest, error: &UpstreamError) -> Option<Without> {
     let is_suspect = error.status == Some(500) && cx.attempt() > 1;
-    let mut forms = request.second_forms.iter();
-    let form = forms.find(|form| match form.without() {
-        Without::Thoughts => error.rejects_reasoning || is_suspect,
-        Without::Strictness => error.rejects_strictness,
-    })?;
-    form.choose().then(|| form.without())
+    let refused = [
+        (Without::Thoughts, error.rejects_reasoning || is_suspect),
+        (Without::Strictness, error.rejects_strictness),
+    ];
+    let mut refused = refused.into_iter().filter(|(_, is_refused)| *is_refused);
+    let (left_out, _) = refused.find(|(what, _)| request.forms.leave_out(*what))?;
+    let names = facts::payload::UPSTREAM_REQUEST_AGAIN;
+    if let Some(name) = names.get(request.forms.count() - 1) {
+        cx.payload(name, request.forms.body());
+    }
+    Some(left_out)
 }
 
 fn say_where_it_goes(cx: &Cx, client: &Client, call: &Call) {

@@ -12,12 +12,12 @@ pub mod convert_response;
 pub mod convert_tools;
 pub mod converter;
 pub mod count_tokens;
+pub mod forms;
 pub mod log_usage;
 pub mod map_model;
 pub mod pass_through;
 pub mod price_usage;
 pub mod reply_flow;
-pub mod second_form;
 pub mod splice_model;
 pub mod validate;
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::build_request::{Envelope, UpstreamRequest};
 use super::client_request::{ClientRequest, shared_bytes};
+use super::forms::Forms;
 use super::map_model::MappedModel;
 use super::validate::ValidRequest;
 use crate::engine::{Cx, Task, TaskError};
@@ -56,7 +57,8 @@ impl Task for SpliceModel {
         }
         Ok(UpstreamRequest {
             bytes: body.len(),
-            body,
+            // A thought that is refused here is the client's to take back: its body passes as it is.
+            forms: Forms::only(body),
             stream: request.stream,
             notes: Vec::new(),
             envelope: Envelope {
@@ -64,8 +66,6 @@ impl Task for SpliceModel {
                 headers,
                 query: client.query.clone(),
             },
-            // A thought that is refused here is the client's to take back: its body passes as it is.
-            second_forms: Vec::new(),
             built: Instant::now(),
         })
     }

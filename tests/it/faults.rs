@@ -408,6 +408,50 @@ fn a_refused_signature_is_retried_once_without_the_reasoning() {
         assert_eq!(call["attempts"], 2, "{call}");
         let told = app.get(&format!("/api/runs/{}", got.run())).await.body;
         assert!(told.contains("leaves out the reasoning"), "{told}");
+        for (name, thinks) in [("upstream.request", true), ("upstream.request.2", false)] {
+            let path = format!("/api/runs/{}/payloads/{name}", got.run());
+            let sent = app.get(&path).await.body;
+            assert!(sent.contains("\"messages\""), "{name}: {sent}");
+            assert_eq!(sent.contains("reasoning_details"), thinks, "{name}: {sent}");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn what_two_refusals_name_stays_out_of_the_third_attempt() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| settings.log.filter = "off".to_owned()).await;
+        // The simulator itself refuses the foreign signature first.
+        app.script(
+            Script::new()
+                .then(Answer::error(
+                    400,
+                    "This provider does not support strict json_schema outputs",
+                ))
+                .then(Turn::text("{\"found\":1}")),
+        );
+        let mut body = with_a_foreign_thought(ask("list"));
+        body["output_config"] = json!({ "format": { "type": "json_schema", "schema": {
+            "type": "object", "properties": { "found": { "type": "integer" } }, "required": ["found"], "additionalProperties": false,
+        } } });
+        let got = app.messages(&body).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        let requests = app.simulator.requests();
+        let asked = requests.iter().filter(|seen| seen.method == "POST");
+        let asked: Vec<String> = asked.map(|seen| seen.body.to_string()).collect();
+        let has = |what: &str| {
+            asked
+                .iter()
+                .map(|body| body.contains(what))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(has("reasoning_details"), [true, false, false]);
+        assert_eq!(has("\"strict\":true"), [true, true, false]);
+        app.ended_run(&got.run()).await;
+        let third = format!("/api/runs/{}/payloads/upstream.request.3", got.run());
+        let third: Value = serde_json::from_str(&app.get(&third).await.body).unwrap();
+        assert_eq!(third.to_string(), asked[2]);
         app.stop().await;
     });
 }
