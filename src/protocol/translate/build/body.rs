@@ -67,7 +67,8 @@ pub fn build_request(
     offers::check(tools, target)?;
     let mut notes = messages.notes.clone();
     notes.extend_from_slice(&tools.notes);
-    not_sent(request, routing, &mut notes);
+    not_sent(request, target, routing, &mut notes);
+    offers::note_left_out(tools, target, &mut notes);
     let mut out = Writer::with_capacity(request.body_len + 4096);
     out.object(|out| {
         let parts = Parts {
@@ -104,6 +105,12 @@ impl Parts<'_> {
             demand,
         } = *self;
         let mut breakpoints = Breakpoints::choose(messages, tools, request.cache, target);
+        if breakpoints.unknown {
+            notes.push(Note::new(
+                "the cache breakpoints were left out, because nothing says that this upstream takes them \
+                 (`quirks.cache_control` in the settings)",
+            ));
+        }
         if breakpoints.dropped > 0 {
             notes.push(Note::new(format!(
                 "{} cache breakpoint(s) were left out, because a request can have four",
@@ -286,7 +293,26 @@ fn has_pdf(turn: &Turn<'_>) -> bool {
     })
 }
 
-fn not_sent(request: &Request<'_>, routing: &Routing<'_>, notes: &mut Vec<Note>) {
+/// What [`extensions`] would have said.
+fn only_where_extended(request: &Request<'_>, routing: &Routing<'_>) -> Vec<&'static str> {
+    let fields = [
+        ("speed", request.fast),
+        ("service_tier", request.standard_tier_only),
+        ("fallbacks", !routing.models.is_empty()),
+        ("provider", routing.provider.is_some()),
+    ];
+    let said = fields.into_iter().filter(|(_, is_said)| *is_said);
+    said.map(|(name, _)| name).collect()
+}
+
+fn not_sent(request: &Request<'_>, target: &Target, routing: &Routing<'_>, notes: &mut Vec<Note>) {
+    let names = only_where_extended(request, routing);
+    if !target.dialect.extensions && !names.is_empty() {
+        notes.push(Note::new(format!(
+            "`{}` was left out, because plain chat completions have no such field (`quirks.extensions` in the settings)",
+            names.join("`, `")
+        )));
+    }
     let unknown = request.unknown.iter().map(|(name, _)| name.as_ref());
     let mut names: Vec<&str> = request.set_aside.iter().copied().chain(unknown).collect();
     if request.output_config.task_budget {

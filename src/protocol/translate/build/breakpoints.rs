@@ -28,6 +28,8 @@ pub(super) struct Breakpoints {
     pass_over: [usize; 3],
     /// How many there are more than can be sent.
     pub(super) dropped: usize,
+    /// Whether there are any that the model would take, but nothing says that its upstream does.
+    pub(super) unknown: bool,
 }
 
 impl Breakpoints {
@@ -42,11 +44,15 @@ impl Breakpoints {
             taken: target.takes_cache_control(),
             pass_over: [0; 3],
             dropped: 0,
+            unknown: false,
         };
+        let there = || [in_tools(tools), in_system(messages), in_messages(messages)];
         if !chosen.taken {
+            let is_any = || at_the_end.is_some() || there().into_iter().any(|count| count > 0);
+            chosen.unknown = target.family.takes_cache_control() && is_any();
             return chosen;
         }
-        let there = [in_tools(tools), in_system(messages), in_messages(messages)];
+        let there = there();
         let mut left = MOST - usize::from(at_the_end.is_some());
         let mut keep = [0; 3];
         for (kept, there) in keep.iter_mut().zip(there).take(2) {

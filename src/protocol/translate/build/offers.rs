@@ -36,6 +36,27 @@ pub(super) fn any(tools: &Tools<'_>, target: &Target) -> bool {
     offers.any(|offer| target.dialect.extensions || matches!(offer, Offer::Function(_)))
 }
 
+/// Says which server tools an upstream without any is not sent.
+pub(super) fn note_left_out(tools: &Tools<'_>, target: &Target, notes: &mut Vec<Note>) {
+    if target.dialect.extensions {
+        return;
+    }
+    for offer in &tools.offers {
+        if let Offer::Server(tool) = offer {
+            notes.push(Note::new(format!(
+                "the server tool `{}` was left out, because the upstream of {} has none",
+                tool.kind, target.id
+            )));
+        }
+    }
+    if let Some(Choice::Server(kind)) = &tools.choice {
+        notes.push(Note::new(format!(
+            "`tool_choice` was left out, because it names `{kind}`, which the upstream of {} has not",
+            target.id
+        )));
+    }
+}
+
 /// Writes `tools`, `tool_choice` and `parallel_tool_calls`.
 pub(super) fn write(
     out: &mut Writer,
@@ -49,10 +70,7 @@ pub(super) fn write(
             match offer {
                 Offer::Function(tool) => function(out, tool, target, breakpoints, notes),
                 Offer::Server(tool) if target.dialect.extensions => server(out, tool),
-                Offer::Server(tool) => notes.push(Note::new(format!(
-                    "the server tool `{}` was left out, because the upstream of {} has none",
-                    tool.kind, target.id
-                ))),
+                Offer::Server(_) => {}
             }
         }
     });

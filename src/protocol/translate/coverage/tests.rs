@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Outcome, Part, Row, rows, table};
 use crate::protocol::anthropic::request::{InvalidRequest, Request};
+use crate::protocol::translate::dialect::Dialect;
 use crate::protocol::translate::model::{Target, resolve};
 use crate::protocol::translate::{Built, Routing, build_request, convert_messages, convert_tools};
 
@@ -35,11 +36,16 @@ fn body(example: &str) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// All that happens to a request between the client and the upstream.
+/// All that happens to a request between the client and OpenRouter.
 fn translated(body: &str) -> Result<Built, InvalidRequest> {
+    translated_to(body, Dialect::OPENROUTER)
+}
+
+fn translated_to(body: &str, dialect: Dialect) -> Result<Built, InvalidRequest> {
     let request = Request::parse(body)?;
     let known = std::collections::BTreeMap::new();
     let target = Target::new(&resolve(&request.model, &known)?, None);
+    let target = Target { dialect, ..target };
     let models = request.fallbacks.iter().map(|model| resolve(model, &known));
     let models = models.collect::<Result<Vec<_>, _>>()?;
     let session = request.session_id();
@@ -91,6 +97,36 @@ fn every_row_is_true_of_each_of_its_names() {
                     "{name} is not {:?} as {proof:?} of {example}:\n{fault}",
                     row.outcome
                 ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+#[test]
+fn a_plain_server_is_sent_the_same_or_the_run_says_what_was_left_out() {
+    let mut faults = Vec::new();
+    for row in rows() {
+        for name in row.names {
+            let example = row.example.replace('$', name);
+            let proof = row.proof.replace('$', name);
+            let is_said_upstream = matches!(row.outcome, Outcome::Carried | Outcome::Translated);
+            if !is_said_upstream || proof.starts_with('!') {
+                continue;
+            }
+            // `session_id` only keeps a conversation at one host, which a plain server is.
+            let proof = match *name {
+                "metadata" => "\"user\":\"",
+                _ => &proof,
+            };
+            match translated_to(&body(&example), Dialect::PLAIN) {
+                Ok(built) => {
+                    let sent = String::from_utf8(built.body).unwrap();
+                    if !sent.contains(proof) && built.notes.is_empty() {
+                        faults.push(format!("{name}: no {proof} and no note:\n{sent}"));
+                    }
+                }
+                Err(error) => faults.push(format!("{name}: {error}")),
             }
         }
     }
