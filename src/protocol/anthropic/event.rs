@@ -142,8 +142,20 @@ pub fn block_stop(out: &mut Vec<u8>, index: u64) {
 pub fn message_end(out: &mut Vec<u8>, end: MessageEnd<'_>) {
     put(
         out,
-        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{",
     );
+    stop(out, end);
+    put(out, "},\"usage\":");
+    json(out, end.usage);
+    put(
+        out,
+        "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    );
+}
+
+/// The members that say why a message stopped.
+pub(super) fn stop(out: &mut Vec<u8>, end: MessageEnd<'_>) {
+    put(out, "\"stop_reason\":\"");
     put(out, end.stop_reason.name());
     put(out, "\",\"stop_sequence\":");
     match end.stop_sequence {
@@ -154,12 +166,6 @@ pub fn message_end(out: &mut Vec<u8>, end: MessageEnd<'_>) {
         put(out, ",\"stop_details\":");
         put(out, details);
     }
-    put(out, "},\"usage\":");
-    json(out, end.usage);
-    put(
-        out,
-        "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
-    );
 }
 
 /// `ping`.
@@ -196,17 +202,17 @@ fn delta_start(out: &mut Vec<u8>, index: u64) {
     put(out, ",\"delta\":");
 }
 
-fn put(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn quote(out: &mut Vec<u8>, text: &str) {
+pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     json_text::escape(text, out);
     out.push(b'"');
 }
 
-fn json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
+pub(super) fn json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(out, value).expect("strings and numbers serialize into memory");
 }
 

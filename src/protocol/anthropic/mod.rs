@@ -1,5 +1,6 @@
 //! The Messages API as clients speak it.
 
+pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod message;

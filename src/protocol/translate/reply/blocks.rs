@@ -6,14 +6,13 @@
 
 use serde::Serialize;
 
-use crate::protocol::anthropic::event::{self, MessageEnd, MessageStart};
-
-/// The input of a tool call is sent in pieces of this size.
-const PIECE: usize = 4096;
+use crate::protocol::anthropic::delivery::{Call, Delivery};
+use crate::protocol::anthropic::event::{MessageEnd, MessageStart};
 
 /// The message that is being written.
 #[derive(Debug)]
 pub(super) struct Blocks {
+    delivery: Delivery,
     id: String,
     model: String,
     input_tokens: u64,
@@ -33,8 +32,10 @@ enum Open {
 }
 
 impl Blocks {
-    pub(super) fn new(id: String, model: String, input_tokens: u64) -> Self {
+    /// A message that is delivered in this form, and the answer to `id`, `model` and the guess at its input.
+    pub(super) fn new(delivery: Delivery, id: String, model: String, input_tokens: u64) -> Self {
         Self {
+            delivery,
             id,
             model,
             input_tokens,
@@ -85,32 +86,35 @@ impl Blocks {
             model: &self.model,
             input_tokens: self.input_tokens,
         };
-        event::message_start(out, start);
+        self.delivery.message_start(out, start);
     }
 
     /// Writes text, in a text block that is opened if need be.
     pub(super) fn text(&mut self, out: &mut Vec<u8>, escaped: &str) {
         if self.open != Open::Text {
             self.start(out);
-            event::text_start(out, self.next);
+            self.delivery.text_start(out, self.next);
             self.open = Open::Text;
             self.has_text = true;
         }
         self.bytes += escaped.len() as u64;
-        event::text_delta(out, self.next, escaped);
-    }
-
-    /// Writes a citation into the open text.
-    pub(super) fn citation<C: Serialize>(&mut self, out: &mut Vec<u8>, citation: &C) {
-        if self.open == Open::Text {
-            event::citations_delta(out, self.next, citation);
-        }
+        self.delivery.text(out, self.next, escaped);
     }
 
     /// Closes the open text.
     pub(super) fn close_text(&mut self, out: &mut Vec<u8>) {
+        self.close_cited_text(out, std::iter::empty::<()>());
+    }
+
+    /// Closes the open text with its citations.
+    pub(super) fn close_cited_text<C: Serialize>(
+        &mut self,
+        out: &mut Vec<u8>,
+        citations: impl Iterator<Item = C>,
+    ) {
         if self.open == Open::Text {
-            self.close(out);
+            self.delivery.text_stop(out, self.next, citations);
+            self.closed();
         }
     }
 
@@ -121,7 +125,7 @@ impl Blocks {
         }
         self.close_text(out);
         self.start(out);
-        event::thinking_start(out, self.next);
+        self.delivery.thinking_start(out, self.next);
         self.open = Open::Thinking;
     }
 
@@ -129,58 +133,39 @@ impl Blocks {
     pub(super) fn thinking(&mut self, out: &mut Vec<u8>, escaped: &str) {
         self.open_thinking(out);
         self.bytes += escaped.len() as u64;
-        event::thinking_delta(out, self.next, escaped);
+        self.delivery.thinking(out, self.next, escaped);
     }
 
     /// Signs and closes the open thinking block.
     pub(super) fn close_thinking(&mut self, out: &mut Vec<u8>, signature: &str) {
         if self.open == Open::Thinking {
-            event::signature_delta(out, self.next, signature);
-            self.close(out);
+            self.delivery.thinking_stop(out, self.next, signature);
+            self.closed();
         }
     }
 
-    /// Writes a whole tool call.
-    pub(super) fn tool_use(&mut self, out: &mut Vec<u8>, [id, name, input]: [&str; 3]) {
+    /// Writes a tool call.
+    pub(super) fn call(&mut self, out: &mut Vec<u8>, call: Call<'_>) {
         self.start(out);
-        event::tool_use_start(out, self.next, id, name);
-        self.input(out, input);
-        self.close(out);
-    }
-
-    /// Writes a call that the server has run.
-    pub(super) fn server_tool_use(&mut self, out: &mut Vec<u8>, [id, name, input]: [&str; 3]) {
-        self.start(out);
-        event::server_tool_use_start(out, self.next, id, name);
-        self.input(out, input);
-        self.close(out);
+        self.bytes += call.input.len() as u64;
+        self.delivery.call(out, self.next, call);
+        self.closed();
     }
 
     /// Writes a block that comes in one piece.
     pub(super) fn whole<B: Serialize>(&mut self, out: &mut Vec<u8>, block: &B) {
         self.start(out);
-        event::whole_block_start(out, self.next, block);
-        self.close(out);
+        self.delivery.block(out, self.next, block);
+        self.closed();
     }
 
     /// Ends the message.
     pub(super) fn end(&mut self, out: &mut Vec<u8>, end: MessageEnd<'_>) {
         self.start(out);
-        event::message_end(out, end);
+        self.delivery.message_end(out, end);
     }
 
-    fn input(&mut self, out: &mut Vec<u8>, input: &str) {
-        self.bytes += input.len() as u64;
-        let mut rest = input;
-        while !rest.is_empty() {
-            let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
-            event::input_json_delta(out, self.next, piece);
-            rest = after;
-        }
-    }
-
-    fn close(&mut self, out: &mut Vec<u8>) {
-        event::block_stop(out, self.next);
+    fn closed(&mut self) {
         self.open = Open::Nothing;
         self.next += 1;
     }

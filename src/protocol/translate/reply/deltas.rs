@@ -128,10 +128,7 @@ impl Translator {
     pub(super) fn close_text(&mut self, out: &mut Vec<u8>) {
         self.flush_text(out);
         if self.blocks.is_text() {
-            for citation in self.searches.uncited() {
-                self.blocks.citation(out, &citation);
-            }
-            self.blocks.close_text(out);
+            self.blocks.close_cited_text(out, self.searches.uncited());
         }
     }
 

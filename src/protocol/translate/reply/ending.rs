@@ -7,6 +7,7 @@
 use super::calls::{Call, Calls, Ended, Finished};
 use super::stop::{self, Ending, Finish, StopScanner};
 use super::translator::{Outcome, Translator, origin};
+use crate::protocol::anthropic::delivery;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event::MessageEnd;
 use crate::protocol::anthropic::message::StopReason;
@@ -106,7 +107,13 @@ impl Translator {
         self.write_late_reasoning(!calls.is_empty(), out);
         for (call, id) in calls.iter().zip(&ids) {
             let name = self.settings.names.original(&call.name);
-            self.blocks.tool_use(out, [id, name, &call.arguments]);
+            let call = delivery::Call {
+                by_server: false,
+                id,
+                name,
+                input: &call.arguments,
+            };
+            self.blocks.call(out, call);
         }
         let only_sequence = match self.settings.stop_sequences.as_slice() {
             [only] if reason == StopReason::StopSequence => Some(only.clone()),
@@ -155,15 +162,16 @@ impl Translator {
         let id = format!("srvtoolu_{}", self.tool_ids.seed());
         let input = self.searches.input();
         self.blocks
-            .server_tool_use(out, [&id, "web_search", &input]);
+            .call(out, run_by_server(&id, "web_search", &input));
         self.blocks.whole(out, &self.searches.result(&id));
     }
 
     pub(super) fn write_fetches(&mut self, out: &mut Vec<u8>) {
         for fetch in self.fetches.take() {
             let id = format!("srvtoolu_{}_{}", self.tool_ids.seed(), self.blocks.next());
+            let input = fetch.input();
             self.blocks
-                .server_tool_use(out, [&id, "web_fetch", &fetch.input()]);
+                .call(out, run_by_server(&id, "web_fetch", &input));
             self.blocks.whole(out, &fetch.result(&id));
         }
     }
@@ -184,5 +192,14 @@ impl Translator {
         };
         self.blocks.end(out, end);
         self.outcome = Some(Outcome::Stopped(reason));
+    }
+}
+
+fn run_by_server<'a>(id: &'a str, name: &'a str, input: &'a str) -> delivery::Call<'a> {
+    delivery::Call {
+        by_server: true,
+        id,
+        name,
+        input,
     }
 }

@@ -1,46 +1,11 @@
-//! A whole message: the events of a translated completion, folded.
+//! Another way to a whole message: the events of a stream, folded as an SDK folds them, for tests to compare with.
 //!
-//! Texts are joined in their escaped form, so that folding costs little more than copying.
 //! This file must not know how a completion is translated.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::summary::Summary;
-use super::translator::{Outcome, ReplySettings, Translator};
-use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::json_text;
-use crate::protocol::openrouter::chunk::Chunk;
-use crate::protocol::openrouter::error::{self, Headers};
-
-/// Translates a completion that was not streamed into the JSON of a message.
-///
-/// # Errors
-///
-/// What the upstream said was wrong, or that its answer cannot be understood; with the status to answer with.
-pub fn whole(settings: ReplySettings, body: &[u8]) -> (Result<Vec<u8>, ApiError>, Summary) {
-    let mut translator = Translator::new(settings);
-    let mut events = Vec::with_capacity(body.len() + 1024);
-    match Chunk::read(body) {
-        Ok(chunk) if chunk.choices.0.is_some() || chunk.error.is_some() => {
-            translator.chunk(&chunk, &mut events);
-            translator.finish(&mut events);
-        }
-        Err(_) if body.starts_with(b"data:") || body.starts_with(b":") => {
-            translator.push(body, &mut events);
-            translator.end(&mut events);
-        }
-        _ => {
-            let error = error::from_answer(200, "", Headers::default(), body);
-            translator.fail(error.api, &mut events);
-        }
-    }
-    let message = match &translator.outcome {
-        Some(Outcome::Failed(error)) => Err(error.clone()),
-        _ => folded(&events).ok_or_else(|| ApiError::api("the message could not be put together")),
-    };
-    (message, translator.summary())
-}
 
 #[derive(Deserialize)]
 struct MessageStart<'a> {
@@ -119,7 +84,8 @@ struct Growing {
     citations: Vec<String>,
 }
 
-fn folded(events: &[u8]) -> Option<Vec<u8>> {
+/// The message that a stream of events adds up to.
+pub(super) fn folded(events: &[u8]) -> Option<Vec<u8>> {
     let mut message = String::with_capacity(events.len());
     let mut start = "";
     let mut growing = Growing::default();

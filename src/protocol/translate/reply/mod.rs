@@ -4,11 +4,11 @@
 //!  bytes ─► sse ─► chunk ─► Translator ─┬─ thinking ─► details ─► envelope   (leading blocks)
 //!                                       ├─ text, searches                    (as they come)
 //!                                       └─ calls ─► tool_ids                 (held until they are whole)
-//!                                            └─► blocks ─► anthropic::event ─► bytes ─► fold, if not streamed
+//!                                            └─► blocks ─► anthropic::delivery ─► bytes: events, or a whole message
 //! ```
 //!
 //! One dictionary, two deliveries: a completion that was not streamed is fed to the same [`Translator`] as one chunk
-//! ([`whole`]), and its events are folded into a message.
+//! ([`whole`]), which then writes a message instead of events.
 //! Three rules come before all others. Blocks follow one another without holes, because the SDKs find them by index.
 //! A broken stream ends in `event: error` with its block left open, because Claude Code runs every tool block that
 //! was closed. And finishing happens once, because upstreams send the last chunk twice.
@@ -21,6 +21,7 @@ mod deltas;
 mod details;
 mod ending;
 mod fetches;
+#[cfg(test)]
 mod fold;
 mod form;
 #[cfg(test)]
@@ -41,8 +42,9 @@ mod translator;
 mod usage;
 #[cfg(test)]
 mod vectors;
+mod whole;
 
-pub use fold::whole;
 pub use peek::{Peek, peek};
 pub use summary::Summary;
 pub use translator::{ReplySettings, Translator};
+pub use whole::whole;

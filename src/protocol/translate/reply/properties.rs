@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::fold::folded;
 use super::grammar;
 use super::{ReplySettings, Translator, peek, whole};
+use crate::protocol::openrouter::chunk::Chunk;
 use crate::protocol::openrouter::error::{self, Headers};
 
 fn settings(flags: u8) -> ReplySettings {
@@ -129,6 +131,38 @@ proptest! {
         prop_assert!(checked.is_ok(), "{:?}\n{}", checked, String::from_utf8_lossy(&out));
         if flags & 16 == 0 {
             prop_assert_eq!(run(flags, &[stream]), out);
+        }
+    }
+
+    #[test]
+    fn a_whole_message_is_what_its_events_add_up_to(chunks in prop::collection::vec(chunk(), 0..6), flags: u8) {
+        // A completion that comes as a stream to a client that did not ask for one.
+        let mut stream: Vec<u8> = b": hello\n\n".to_vec();
+        for chunk in &chunks {
+            stream.extend_from_slice(format!("data: {chunk}\n\n").as_bytes());
+        }
+        let mut completion = chunks.last().cloned().unwrap_or_default();
+        if let Some(choice) = completion.pointer_mut("/choices/0") {
+            choice["message"] = choice["delta"].take();
+        }
+        for body in [stream, completion.to_string().into_bytes()] {
+            let (message, summary) = whole(settings(flags), &body);
+            let mut translator = Translator::new(settings(flags));
+            let mut events = Vec::new();
+            if body.starts_with(b":") {
+                translator.push(&body, &mut events);
+                translator.end(&mut events);
+            } else if let Ok(chunk) = Chunk::read(&body) {
+                translator.chunk(&chunk, &mut events);
+                translator.finish(&mut events);
+            }
+            match message {
+                Ok(message) => {
+                    prop_assert_eq!(Some(message), folded(&events));
+                    prop_assert_eq!(format!("{summary:?}"), format!("{:?}", translator.summary()));
+                }
+                Err(_) => prop_assert!(translator.summary().stop_reason.is_none()),
+            }
         }
     }
 

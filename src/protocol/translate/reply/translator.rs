@@ -11,6 +11,7 @@ use super::stop::{Finish, StopScanner};
 use super::summary::Summary;
 use super::thinking::{Display, Thinking};
 use super::usage::{self, Figures};
+use crate::protocol::anthropic::delivery::Delivery;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event;
 use crate::protocol::anthropic::message::StopReason;
@@ -98,9 +99,14 @@ pub(super) enum Outcome {
 }
 
 impl Translator {
-    /// Begins an answer.
+    /// Begins an answer that is streamed.
     #[must_use]
-    pub fn new(mut settings: ReplySettings) -> Self {
+    pub fn new(settings: ReplySettings) -> Self {
+        Self::of(Delivery::Events, settings)
+    }
+
+    /// Begins an answer that is delivered in this form.
+    pub(super) fn of(delivery: Delivery, mut settings: ReplySettings) -> Self {
         let display = match (settings.thinking_asked, settings.display_omitted) {
             (false, _) => Display::Unasked,
             (true, false) => Display::Shown,
@@ -111,6 +117,7 @@ impl Translator {
             reader: Reader::default(),
             tool_ids: ToolIds::new(used, &settings.message_id),
             blocks: Blocks::new(
+                delivery,
                 std::mem::take(&mut settings.message_id),
                 std::mem::take(&mut settings.model),
                 settings.input_estimate,
