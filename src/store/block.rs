@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::mem;
 
 use bytes::Bytes;
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
 use crate::events::Timestamp;
 
@@ -132,25 +133,34 @@ impl Seen {
     }
 }
 
-/// Compresses `data` into `scratch` and returns the shorter of the two.
-///
-/// What is returned is compressed exactly when it is shorter than `data`.
-pub(crate) fn pack<'a>(data: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
-    const WORTH_IT: usize = 256;
-    if data.len() < WORTH_IT {
-        return data;
-    }
-    let room = lz4_flex::block::get_maximum_output_size(data.len());
-    if scratch.len() < room {
-        scratch.resize(room, 0);
-    }
-    match lz4_flex::block::compress_into(data, scratch) {
-        Ok(length) if length < data.len() => &scratch[..length],
-        _ => data,
+/// What packing needs, kept from one text to the next.
+#[derive(Default)]
+pub(crate) struct Packer {
+    table: CompressTable,
+    out: Vec<u8>,
+}
+
+impl Packer {
+    /// Compresses `data` and returns the shorter of the two.
+    ///
+    /// What is returned is compressed exactly when it is shorter than `data`.
+    pub(crate) fn pack<'a>(&'a mut self, data: &'a [u8]) -> &'a [u8] {
+        const WORTH_IT: usize = 256;
+        if data.len() < WORTH_IT {
+            return data;
+        }
+        let room = get_maximum_output_size(data.len());
+        if self.out.len() < room {
+            self.out.resize(room, 0);
+        }
+        match compress_into_with_table(data, &mut self.out, &mut self.table) {
+            Ok(length) if length < data.len() => &self.out[..length],
+            _ => data,
+        }
     }
 }
 
-/// Takes back what [`pack`] gave for a text of `length` bytes; `None` when it cannot be that.
+/// Takes back what [`Packer::pack`] gave for a text of `length` bytes; `None` when it cannot be that.
 pub(crate) fn unpack(packed: Vec<u8>, length: usize) -> Option<Vec<u8>> {
     // LZ4 spends at least one byte on 255, so that a broken length cannot ask for all memory.
     let longest = packed.len().saturating_mul(256);
@@ -218,10 +228,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_packed_comes_back(data in prop::collection::vec(0_u8..4, 0..2000)) {
-            let mut scratch = Vec::new();
-            let packed = pack(&data, &mut scratch).to_vec();
-            prop_assert!(packed.len() <= data.len());
-            prop_assert_eq!(unpack(packed, data.len()), Some(data));
+            let mut packer = Packer::default();
+            // What one text left behind must not show in the next.
+            for text in [&data[..], &data[data.len() / 2..], &data[..]] {
+                let packed = packer.pack(text).to_vec();
+                prop_assert!(packed.len() <= text.len());
+                let unpacked = unpack(packed, text.len());
+                prop_assert_eq!(unpacked.as_deref(), Some(text));
+            }
         }
 
         #[test]

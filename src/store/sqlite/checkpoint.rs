@@ -13,9 +13,9 @@ use rusqlite::Connection;
 use super::open::BUSY_TIMEOUT;
 
 /// Pages in the log that are worth a checkpoint: 4 MB.
-const WORTH_IT: i64 = 1000;
+const WORTH_IT: i64 = 512;
 /// Pages in the log at which the writer helps: 64 MB.
-const TOO_LONG: i64 = 16 << 10;
+const TOO_LONG: i64 = 8 << 10;
 
 /// The thread that moves the log.
 #[derive(Debug)]

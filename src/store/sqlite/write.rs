@@ -13,7 +13,7 @@ use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::facts;
 use crate::store::Error;
 use crate::store::batch::{Batch, Change, Keep, RunRow, RunWrite, Sink, Tidied};
-use crate::store::block::{NewBlock, Touched, pack};
+use crate::store::block::{NewBlock, Packer, Touched};
 
 const INSERT_PLAN: &str =
     "INSERT INTO plans (hash, name, info) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
@@ -47,7 +47,7 @@ pub(super) struct SqliteSink {
 
 #[derive(Default)]
 struct Scratch {
-    packed: Vec<u8>,
+    packer: Packer,
     facts: Vec<u8>,
     models: String,
 }
@@ -74,7 +74,7 @@ impl Sink for SqliteSink {
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         insert_plans(&transaction, batch.plans)?;
-        insert_blocks(&transaction, batch.blocks, &mut self.scratch.packed)?;
+        insert_blocks(&transaction, batch.blocks, &mut self.scratch.packer)?;
         touch_blocks(&transaction, batch.touched)?;
         let new_rows = write_runs(&transaction, &batch.runs, &self.rows, &mut self.scratch)?;
         transaction.commit()?;
@@ -113,14 +113,14 @@ fn insert_plans(transaction: &Transaction<'_>, plans: &[Arc<PlanInfo>]) -> Resul
 fn insert_blocks(
     transaction: &Transaction<'_>,
     blocks: &[NewBlock],
-    packed: &mut Vec<u8>,
+    packer: &mut Packer,
 ) -> rusqlite::Result<()> {
     if blocks.is_empty() {
         return Ok(());
     }
     let mut insert = transaction.prepare_cached(INSERT_BLOCK)?;
     for block in blocks {
-        let data = pack(&block.data, packed);
+        let data = packer.pack(&block.data);
         insert.execute((&block.hash.0, block.used.0, length(&block.data), data))?;
     }
     Ok(())
@@ -173,7 +173,7 @@ fn write_runs(
         };
         if !run.journal.is_empty() {
             let place = row << PART_BITS | i64::from(run.part);
-            let data = pack(run.journal, &mut scratch.packed);
+            let data = scratch.packer.pack(run.journal);
             insert_part.execute((place, length(run.journal), data))?;
         }
     }
