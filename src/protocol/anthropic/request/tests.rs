@@ -494,6 +494,58 @@ fn the_calls_of_a_conversation_are_known_by_their_ids() {
 }
 
 #[test]
+fn what_the_upstream_may_run_is_known_by_the_types_of_the_tools() {
+    for (tools, search, fetch) in [
+        (json!([]), false, false),
+        (
+            json!([{"name":"web_search","input_schema":{}}]),
+            false,
+            false,
+        ),
+        (
+            json!([{"type":"web_search_20250305","name":"web_search"}]),
+            true,
+            false,
+        ),
+        (
+            json!([{"type":"web_fetch_20250910","name":"web_fetch"}]),
+            false,
+            true,
+        ),
+        (
+            json!([{"name":"T","input_schema":{}},{"type":"web_fetch_20250910","name":"f"},{"type":"web_search_20250305","name":"s"}]),
+            true,
+            true,
+        ),
+    ] {
+        let text = body(&json!({ "tools": tools }));
+        let request = Request::parse(&text).unwrap();
+        let offered = (request.offers_web_search(), request.offers_web_fetch());
+        assert_eq!(offered, (search, fetch), "{tools}");
+    }
+}
+
+#[test]
+fn thinking_is_asked_for_and_shown_as_the_request_says() {
+    for (thinking, asked, omitted) in [
+        (json!(null), false, false),
+        (json!({"type":"disabled"}), false, false),
+        (json!({"type":"adaptive"}), true, false),
+        (json!({"type":"adaptive","display":"omitted"}), true, true),
+        (
+            json!({"type":"enabled","budget_tokens":1024,"display":"summarized"}),
+            true,
+            false,
+        ),
+    ] {
+        let text = body(&json!({"max_tokens":5000,"thinking":thinking}));
+        let request = Request::parse(&text).unwrap();
+        let seen = (request.asks_for_thinking(), request.omits_thinking());
+        assert_eq!(seen, (asked, omitted), "{thinking}");
+    }
+}
+
+#[test]
 fn an_account_that_is_empty_names_nobody() {
     let named = |user_id: &Value| {
         let text = body(&json!({"metadata":{"user_id":user_id.to_string()}}));

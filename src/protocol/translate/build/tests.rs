@@ -401,6 +401,63 @@ fn tools_that_the_client_runs_get_their_published_schema() {
 }
 
 #[test]
+fn what_is_offered_is_what_the_last_change_left() {
+    let reference = |name: &str| json!({"type":"tool_reference","name":name});
+    let added = |name: &str| json!({"type":"tool_addition","tool":reference(name)});
+    let removed = |name: &str| json!({"type":"tool_removal","tool":reference(name)});
+    let defined = |tool: Value| json!({"type":"tool_addition","tool":{"type":"tool_definition","definition":tool}});
+    let search = json!({"type":"web_search_20250305","name":"web_search"});
+    let odd = "mcp.odd name";
+    let offered = |changes: &[Value]| -> Vec<String> {
+        let tools = json!([tool("A"), tool(odd), search]);
+        let mut messages = vec![json!({"role":"user","content":"hi"})];
+        messages.extend(
+            changes
+                .iter()
+                .map(|change| json!({"role":"system","content":[change]})),
+        );
+        let text = body(&json!({"tools":tools,"messages":messages})).to_string();
+        let request = Request::parse(&text).unwrap();
+        let tools = convert_tools(&request).unwrap();
+        let seen = serde_json::to_value(&tools).unwrap();
+        let sent = seen["offered"].as_array().unwrap().iter();
+        let sent = sent.map(|name| name.as_str().unwrap());
+        sent.map(|name| tools.names.original(name).to_owned())
+            .collect()
+    };
+    let web = "openrouter:web_search";
+    assert_eq!(offered(&[]), ["A", odd, web]);
+    assert_eq!(offered(&[removed("A")]), [odd, web]);
+    assert_eq!(offered(&[removed(odd)]), ["A", web]);
+    assert_eq!(offered(&[removed("web_search")]), ["A", odd]);
+    assert_eq!(
+        offered(&[removed("nobody"), added("nobody")]),
+        ["A", odd, web]
+    );
+    assert_eq!(
+        offered(&[removed("A"), removed(odd), added(odd)]),
+        [web, odd]
+    );
+    assert_eq!(
+        offered(&[removed("web_search"), added("web_search")]),
+        ["A", odd, web]
+    );
+    assert_eq!(offered(&[defined(tool("B"))]), ["A", odd, web, "B"]);
+    assert_eq!(offered(&[defined(tool("A"))]), [odd, web, "A"]);
+}
+
+#[test]
+fn a_fault_in_a_tool_that_comes_later_is_named_by_its_place() {
+    let strange = json!({"type":"strange_20250101","name":"s"});
+    let definition = json!({"type":"tool_definition","definition":strange});
+    let change = json!({"type":"tool_addition","tool":definition});
+    let messages = json!([{"role":"user","content":"hi"},{"role":"system","content":[{"type":"text","text":"t"},change]}]);
+    let text = body(&json!({"messages":messages})).to_string();
+    let refused = convert_tools(&Request::parse(&text).unwrap()).unwrap_err();
+    assert_eq!(refused.path, "messages.1.content.1.tool.definition.type");
+}
+
+#[test]
 fn tools_that_only_anthropic_runs_are_refused_or_noted() {
     for (kind, path) in [
         ("code_execution_20250825", Some("tools.0.type")),
