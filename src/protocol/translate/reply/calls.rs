@@ -89,7 +89,6 @@ impl Calls {
             None => Cow::Borrowed(""),
             Some(json) => match json_text::body(json) {
                 Some(escaped) => Cow::Owned(slot.plain(escaped)),
-                None if json.get() == "null" => Cow::Borrowed(""),
                 None => Cow::Borrowed(json.get()),
             },
         };
