@@ -526,6 +526,22 @@ fn what_the_upstream_may_run_is_known_by_the_types_of_the_tools() {
 }
 
 #[test]
+fn a_tool_that_the_model_may_not_call_itself_is_worth_a_note() {
+    for (callers, is_noted) in [
+        (json!(null), false),
+        (json!([]), false),
+        (json!(["direct"]), false),
+        (json!(["code_execution_20250825", "direct"]), false),
+        (json!(["code_execution_20250825"]), true),
+    ] {
+        let tool = json!({"name":"T","input_schema":{},"allowed_callers":callers});
+        let text = body(&json!({"tools":[tool]}));
+        let noted = Request::parse(&text).unwrap().set_aside;
+        assert_eq!(noted.contains(&"allowed_callers"), is_noted, "{callers}");
+    }
+}
+
+#[test]
 fn thinking_is_asked_for_and_shown_as_the_request_says() {
     for (thinking, asked, omitted) in [
         (json!(null), false, false),

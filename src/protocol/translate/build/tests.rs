@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::protocol::anthropic::request::Request;
 use crate::protocol::openrouter::catalogue::{Catalogue, Entry};
+use crate::protocol::translate::dialect::{Dialect, ReasoningField};
 use crate::protocol::translate::envelope::{Detail, Envelope};
 use crate::protocol::translate::model::Target;
+use crate::protocol::translate::tokens;
 use crate::protocol::translate::{Note, convert_messages, convert_tools};
 
 pub(in crate::protocol::translate) const CLAUDE: &str = "anthropic/claude-sonnet-4.5";
@@ -574,6 +576,174 @@ fn p70_a_pdf_is_a_file_with_the_parser_that_costs_nothing() {
         sent_to(&wish, &reader).0["plugins"][0]["pdf"]["engine"],
         "native"
     );
+}
+
+#[test]
+fn an_upstream_that_knows_words_for_effort_gets_the_nearest_one() {
+    let said = |changes: Value, field: ReasoningField| {
+        let mut target = Target::new(CLAUDE, None);
+        target.dialect.reasoning = field;
+        let (sent, notes) = sent_to(&body(&changes), &target);
+        assert_eq!(sent.get("reasoning"), None, "that is OpenRouter's field");
+        (sent["reasoning_effort"].clone(), notes.len())
+    };
+    let budget = |tokens: u64| json!({"thinking":{"type":"enabled","budget_tokens":tokens}});
+    for (changes, word) in [
+        (json!({}), json!(null)),
+        (json!({"thinking":{"type":"adaptive"}}), json!(null)),
+        (json!({"output_config":{"effort":"high"}}), json!("high")),
+        (budget(4095), json!("low")),
+        (budget(4096), json!("medium")),
+        (budget(16_383), json!("medium")),
+        (budget(16_384), json!("high")),
+    ] {
+        let wishes = changes != json!({});
+        assert_eq!(
+            said(changes.clone(), ReasoningField::Effort).0,
+            word,
+            "{changes}"
+        );
+        assert_eq!(
+            said(changes, ReasoningField::None),
+            (json!(null), usize::from(wishes))
+        );
+    }
+}
+
+#[test]
+fn a_schema_is_held_to_strictly_where_the_model_can() {
+    let strict = |schema: Value, model: &str| {
+        let tools = json!([{"name":"A","strict":true,"input_schema":schema}]);
+        let (sent, notes) = sent_to(&body(&json!({"tools":tools})), &Target::new(model, None));
+        let strict = sent["tools"][0]["function"].get("strict").is_some();
+        assert_eq!(
+            notes.len(),
+            usize::from(!strict),
+            "what is left out is noted"
+        );
+        strict
+    };
+    let open = json!({"type":"object","properties":{"a":{"type":"string"}}});
+    let closed = json!({"type":"object","properties":{},"additionalProperties":false});
+    assert!(strict(open.clone(), CLAUDE) && strict(closed.clone(), CLAUDE));
+    assert!(!strict(open, GPT) && strict(closed.clone(), GPT));
+    assert!(!strict(closed, DEEPSEEK));
+}
+
+#[test]
+fn an_upstream_of_plain_chat_completions_gets_none_of_openrouters_fields() {
+    let mut target = Target::new(GPT, None);
+    target.dialect = Dialect::PLAIN;
+    let search = json!({"type":"web_search_20250305","name":"web_search"});
+    let models = ["x/y".to_owned()];
+    let routing = Routing {
+        session_id: Some("s"),
+        user: Some("u"),
+        models: &models,
+        ..Routing::default()
+    };
+    let wish = json!({"stream":true,"top_k":5,"speed":"fast","tools":[tool("A"), search],
+        "tool_choice":{"type":"tool","name":"web_search"}});
+    let built = built(&body(&wish), &target, &routing);
+    let sent: Value = serde_json::from_slice(&built.body).unwrap();
+    for field in [
+        "session_id",
+        "models",
+        "service_tier",
+        "plugins",
+        "reasoning",
+        "top_k",
+        "tool_choice",
+    ] {
+        assert_eq!(sent.get(field), None, "{field}");
+    }
+    assert_eq!(sent["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&sent["user"], &sent["stream_options"]),
+        (&json!("u"), &json!({"include_usage":true}))
+    );
+    let only_search = sent_to(&body(&json!({"tools":[search]})), &target).0;
+    assert_eq!(only_search.get("tools"), None);
+}
+
+#[test]
+fn a_session_goes_as_it_is_named_unless_it_is_too_long() {
+    let session = |name: &str| {
+        let routing = Routing {
+            session_id: Some(name),
+            user: Some(""),
+            ..Routing::default()
+        };
+        let built = built(&body(&json!({})), &Target::new(GPT, None), &routing);
+        let sent: Value = serde_json::from_slice(&built.body).unwrap();
+        assert_eq!(sent.get("user"), None);
+        assert_eq!(sent.get("stream_options"), None, "nothing is streamed");
+        sent.get("session_id").cloned()
+    };
+    let (longest, longer) = ("s".repeat(256), "s".repeat(257));
+    assert_eq!(session(""), None);
+    assert_eq!(session(&longest), Some(json!(longest)));
+    assert_eq!(session(&longer).unwrap().as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn a_tier_is_asked_for_as_the_client_says() {
+    for (changes, tier) in [
+        (json!({}), json!(null)),
+        (
+            json!({"service_tier":"auto","speed":"standard"}),
+            json!(null),
+        ),
+        (json!({"service_tier":"standard_only"}), json!("default")),
+        (json!({"speed":"fast"}), json!("priority")),
+    ] {
+        assert_eq!(
+            sent(&body(&changes), GPT)["service_tier"],
+            tier,
+            "{changes}"
+        );
+    }
+}
+
+#[test]
+fn a_context_of_eight_thousand_is_short_and_one_more_is_not() {
+    for (length, is_short) in [(8191, true), (8192, true), (8193, false)] {
+        let target = known("x/y", &json!({"context_length":length}));
+        let sent = sent_to(&body(&json!({})), &target).0;
+        assert_eq!(sent.get("plugins").is_some(), is_short, "{length}");
+    }
+}
+
+#[test]
+fn the_limit_leaves_room_for_the_prompt_and_an_eighth() {
+    let long = json!({"messages":[{"role":"user","content":"word ".repeat(7000)}]});
+    let request = body(&long).to_string();
+    let prompt = tokens::estimate(&Request::parse(&request).unwrap());
+    for (context, expected) in [
+        (0, 50_000),
+        (40_000, 40_000 - prompt - prompt / 8),
+        (12_000, 4096),
+        (100_000, 50_000),
+    ] {
+        let target = known("x/y", &json!({"context_length":context}));
+        assert_eq!(
+            sent_to(&body(&long), &target).0["max_tokens"],
+            expected,
+            "{context}"
+        );
+    }
+    for (asked, model, expected) in [(1, GPT, 16), (16, GPT, 16), (17, GPT, 17), (1, CLAUDE, 1)] {
+        let sent = sent_to(
+            &body(&json!({"max_tokens":asked})),
+            &Target::new(model, None),
+        );
+        assert_eq!(sent.0["max_tokens"], expected);
+        assert_eq!(
+            sent.1.len(),
+            usize::from(asked != expected),
+            "{asked} {model}"
+        );
+    }
 }
 
 #[test]

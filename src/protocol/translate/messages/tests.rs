@@ -705,6 +705,93 @@ fn p28_geminis_signature_of_a_call_goes_back_with_the_call() {
 }
 
 #[test]
+fn anthropics_own_blocks_are_counted_on_behind_what_an_envelope_carries() {
+    let signed = |text: &str| {
+        let mut detail = detail("reasoning.text", "anthropic-claude-v1", None);
+        detail.text = Some(text.to_owned());
+        detail.signature = Some(SIGNATURE.to_owned());
+        detail
+    };
+    let packed = packed(CLAUDE, "other", vec![signed("a"), signed("b")]);
+    let blocks = json!([packed, thinking("c", SIGNATURE), {"type":"redacted_thinking","data":"R"}, thinking("d", SIGNATURE), text("said")]);
+    let sent = to(json!([user("go"), assistant(blocks), user("more")]), CLAUDE);
+    let details = sent[1]["reasoning_details"].as_array().unwrap();
+    let told: Vec<_> = details
+        .iter()
+        .map(|detail| (detail["text"].as_str(), detail["index"].as_u64()))
+        .collect();
+    let (a, b, c, d) = (Some("a"), Some("b"), Some("c"), Some("d"));
+    assert_eq!(
+        told,
+        [
+            (a, None),
+            (b, None),
+            (c, Some(2)),
+            (None, Some(3)),
+            (d, Some(4))
+        ]
+    );
+}
+
+#[test]
+fn every_thought_that_cannot_be_read_is_counted() {
+    let own = || {
+        packed(
+            GPT,
+            "",
+            vec![detail(
+                "reasoning.encrypted",
+                "openai-responses-v1",
+                Some("rs_1"),
+            )],
+        )
+    };
+    let plain = packed(GPT, "plain", vec![]);
+    let redacted = json!({"type":"redacted_thinking","data":"R"});
+    let claudes = thinking("c", SIGNATURE);
+    for (blocks, left_out) in [
+        (vec![own()], 0),
+        (vec![claudes.clone()], 1),
+        (vec![claudes.clone(), claudes.clone(), redacted.clone()], 3),
+        (vec![own(), claudes.clone(), redacted], 2),
+        (vec![own(), own()], 1),
+        (vec![own(), plain.clone()], 1),
+        (vec![plain], 0),
+    ] {
+        let mut content = blocks.clone();
+        content.push(text("said"));
+        let messages = json!([user("go"), assistant(content), user("more")]);
+        let expected = format!("{left_out} earlier thought(s)");
+        let notes = notes(messages, GPT);
+        assert_eq!(
+            notes.contains(&expected),
+            left_out > 0,
+            "{blocks:?}: {notes}"
+        );
+    }
+}
+
+#[test]
+fn a_model_that_wants_words_gets_those_of_every_thought() {
+    let hidden = thinking(
+        "",
+        &Envelope::new(GPT, "", "hidden ".to_owned(), vec![]).pack(),
+    );
+    let blocks = json!([
+        packed(GPT, "packed ", vec![]),
+        hidden,
+        thinking("signed ", SIGNATURE),
+        thinking("plain", "1712345678901"),
+        text("said")
+    ]);
+    let messages = json!([user("go"), assistant(blocks), user("more")]);
+    assert_eq!(
+        to(messages, DEEPSEEK)[1]["reasoning"],
+        "packed hidden signed plain"
+    );
+}
+
+#[test]
 fn p31_p32_a_signature_that_means_nothing_is_not_sent() {
     for signature in ["1712345678901", "", "dgw1.broken"] {
         let sent = to(thought(&thinking("t", signature)), CLAUDE);
