@@ -103,7 +103,7 @@ impl Details {
         self.given_up
     }
 
-    /// A call went out under another id than its upstream's: entries that name it follow.
+    /// A call went out, perhaps under another id than its upstream's: entries that name it follow.
     pub(super) fn follow_call(&mut self, upstream_id: &str, id: &str) {
         for entry in &mut self.entries {
             if entry.state != State::Sealed && entry.detail.id.as_deref() == Some(upstream_id) {
