@@ -598,6 +598,136 @@ fn the_end_user_is_the_same_in_all_sessions_and_not_readable() {
 }
 
 #[test]
+fn the_length_of_a_body_is_known() {
+    assert_eq!(Request::parse(SMALLEST).unwrap().body_len, SMALLEST.len());
+}
+
+#[test]
+fn the_preview_names_choice_and_thinking_as_they_were_written() {
+    let previewed = |changes: &Value| -> Value {
+        let text = body(changes);
+        serde_json::to_value(Request::parse(&text).unwrap()).unwrap()
+    };
+    let tool = json!([{"name":"T","input_schema":{}}]);
+    for (choice, word) in [
+        (json!({"type":"auto"}), "auto"),
+        (json!({"type":"any"}), "any"),
+        (json!({"type":"none"}), "none"),
+        (json!({"type":"tool","name":"T"}), "T"),
+    ] {
+        let seen = previewed(&json!({"tools":tool,"tool_choice":choice}));
+        assert_eq!(seen["tool_choice"], word);
+    }
+    for (thinking, word) in [
+        (json!({"type":"enabled","budget_tokens":1024}), "enabled"),
+        (json!({"type":"adaptive"}), "adaptive"),
+        (json!({"type":"between_tools"}), "between_tools"),
+        (json!({"type":"disabled"}), "disabled"),
+    ] {
+        let seen = previewed(&json!({"max_tokens":4096,"thinking":thinking}));
+        assert_eq!(seen["thinking"], word);
+    }
+    for effort in ["low", "medium", "high", "xhigh", "max"] {
+        let seen = previewed(&json!({"output_config":{"effort":effort}}));
+        assert_eq!(seen["effort"], effort);
+    }
+    let unknown = previewed(&json!({"brand_new":1,"betas":["x"]}));
+    assert_eq!(unknown["left_out"], json!(["betas", "brand_new"]));
+}
+
+#[test]
+fn edits_are_read_as_they_are_documented() {
+    let uses = |changes: ClearToolUses<'static>| Edit::ClearToolUses(changes);
+    let clear = |fields: Value| {
+        let mut edit = json!({"type":"clear_tool_uses_20250919"});
+        for (name, value) in fields.as_object().unwrap() {
+            edit[name] = value.clone();
+        }
+        edit
+    };
+    let keep = |value: Value| json!({"type":"clear_thinking_20251015","keep":value});
+    for (edit, expected) in [
+        (clear(json!({})), uses(ClearToolUses::default())),
+        (
+            clear(
+                json!({"trigger":{"type":"tool_uses","value":7},"keep":{"type":"tool_uses","value":2}}),
+            ),
+            uses(ClearToolUses {
+                trigger: Trigger::ToolUses(7),
+                keep: 2,
+                ..ClearToolUses::default()
+            }),
+        ),
+        (
+            clear(
+                json!({"trigger":{"value":7,"type":"input_tokens"},"clear_at_least":{"type":"input_tokens","value":5}}),
+            ),
+            uses(ClearToolUses {
+                trigger: Trigger::InputTokens(7),
+                at_least: Some(5),
+                ..ClearToolUses::default()
+            }),
+        ),
+        (
+            clear(
+                json!({"exclude_tools":["A"],"clear_tool_inputs":true,"trigger":null,"keep":null,"clear_at_least":null}),
+            ),
+            uses(ClearToolUses {
+                excluded: vec!["A".into()],
+                inputs: Inputs::Cleared,
+                ..ClearToolUses::default()
+            }),
+        ),
+        (
+            clear(json!({"exclude_tools":null,"clear_tool_inputs":false})),
+            uses(ClearToolUses::default()),
+        ),
+        (
+            clear(json!({"clear_tool_inputs":["A"]})),
+            uses(ClearToolUses {
+                inputs: Inputs::ClearedOf(vec!["A".into()]),
+                ..ClearToolUses::default()
+            }),
+        ),
+        (keep(json!(null)), Edit::ClearThinking(Some(1))),
+        (keep(json!("all")), Edit::ClearThinking(None)),
+        (keep(json!({"type":"all"})), Edit::ClearThinking(None)),
+        (
+            keep(json!({"type":"thinking_turns","value":4})),
+            Edit::ClearThinking(Some(4)),
+        ),
+        (json!({"type":"compact_20260112"}), Edit::Compact),
+    ] {
+        let text = body(&json!({"context_management":{"edits":[edit]}}));
+        assert_eq!(Request::parse(&text).unwrap().edits, [expected], "{edit}");
+    }
+    let newer =
+        body(&json!({"context_management":{"edits":[{"type":"newer"}, {"type":"newer"}],"x":1}}));
+    let newer = Request::parse(&newer).unwrap();
+    assert_eq!(
+        (newer.edits.len(), newer.set_aside),
+        (0, vec!["context_management.edits"])
+    );
+    for (edit, words) in [
+        (json!({}), "context_management.edits.0.type: Field required"),
+        (
+            keep(json!({"value":1})),
+            "context_management.edits.0.keep.type: Field required",
+        ),
+        (
+            keep(json!({"type":"thinking_turns"})),
+            "context_management.edits.0.keep.value: Field required",
+        ),
+        (
+            keep(json!("none")),
+            "context_management.edits.0.keep: Input should be 'all'",
+        ),
+    ] {
+        refuses_field("context_management", &json!({"edits":[edit]}), words);
+    }
+}
+
+#[test]
 fn the_preview_shows_the_shape_and_no_text() {
     let text = body(&json!({
         "system":"secret","tools":[{"name":"T","input_schema":{}},{"type":"web_search_20250305","name":"web_search"}],
