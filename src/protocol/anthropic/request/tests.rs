@@ -636,6 +636,168 @@ fn the_preview_names_choice_and_thinking_as_they_were_written() {
 }
 
 #[test]
+fn what_only_anthropics_servers_can_heed_is_set_aside_once() {
+    let aside = |text: String| Request::parse(&text).unwrap().set_aside;
+    let with = |field: &str, value: &Value| {
+        let mut block = json!({"type":"text","text":"a"});
+        block[field] = value.clone();
+        aside(message("user", &json!([block, block])))
+    };
+    for (field, unsaid, said) in [
+        ("transformations", json!({}), json!({"x":1})),
+        ("toolset_name", json!(null), json!("t")),
+        (
+            "caller",
+            json!({"type":"direct"}),
+            json!({"type":"code_execution_20250825"}),
+        ),
+        ("citations", json!([]), json!([{"type":"char_location"}])),
+    ] {
+        assert_eq!(with(field, &unsaid), [""; 0], "{field}");
+        assert_eq!(with(field, &json!(null)), [""; 0], "{field}");
+        assert_eq!(with(field, &said), [field]);
+    }
+    let spaced = message("user", &json!([{"type":"text","text":"a","caller":7}]))
+        .replace('7', "{ \"type\": \"direct\" }");
+    assert_eq!(aside(spaced), [""; 0]);
+    let inner = json!([{"type":"tool_result","tool_use_id":"1","content":[{"type":"text","text":"a","toolset_name":"t"}]}]);
+    let call = json!([{"type":"tool_use","id":"1","name":"T","input":{}}]);
+    let messages = json!([{"role":"user","content":"go"},{"role":"assistant","content":call},{"role":"user","content":inner}]);
+    assert_eq!(aside(body(&json!({"messages":messages}))), ["toolset_name"]);
+    for (at, noted) in [
+        (json!(null), false),
+        (json!("never"), false),
+        (json!("end"), true),
+    ] {
+        let messages = json!([{"role":"user","content":"go","clear_at":at}]);
+        assert_eq!(
+            aside(body(&json!({"messages":messages}))).len(),
+            usize::from(noted),
+            "{at}"
+        );
+    }
+    for field in [
+        "input_examples",
+        "url_sources",
+        "response_inclusion",
+        "use_cache",
+    ] {
+        for (value, noted) in [(json!(null), false), (json!([]), false), (json!([1]), true)] {
+            let mut tool = json!({"name":"T","input_schema":{}});
+            tool[field] = value;
+            let expected: &[&str] = if noted { &[field] } else { &[] };
+            assert_eq!(aside(body(&json!({"tools":[tool]}))), expected);
+        }
+    }
+    let fallback = json!([{"model":"a"},{"model":"b","speed":"fast"}]);
+    let text = body(&json!({"fallbacks":fallback}));
+    let request = Request::parse(&text).unwrap();
+    assert_eq!((request.fallbacks.len(), request.set_aside.len()), (2, 1));
+    let text = body(&json!({"fallbacks":"default"}));
+    let request = Request::parse(&text).unwrap();
+    assert_eq!(
+        (request.fallbacks.len(), request.set_aside),
+        (0, vec!["fallbacks"])
+    );
+}
+
+#[test]
+fn a_picture_is_what_its_bytes_say() {
+    let (png, pdf) = ("iVBORw0KGgoAAAANSUhEUg", "JVBERi0xLjQKJcfsj6IK");
+    let block = |kind: &str, media_type: &str, data: &str| json!({"type":kind,"source":{"type":"base64","media_type":media_type,"data":data}});
+    let accepted = |block: &Value| Request::parse(&message("user", &json!([block]))).is_ok();
+    assert!(accepted(&block("image", "image/png", png)));
+    assert!(
+        accepted(&block("image", "image/png", "AAAA")),
+        "what is not known may be anything"
+    );
+    assert!(accepted(&block("document", "application/pdf", pdf)));
+    assert!(accepted(&block("document", "application/pdf", "AAAA")));
+    let at = "messages.0.content.0.source";
+    refuses_block(
+        "user",
+        &block("image", "image/jpeg", png),
+        &format!(
+            "{at}: The image was specified using the image/jpeg media type, but the image appears to be a image/png file"
+        ),
+    );
+    refuses_block(
+        "user",
+        &block("document", "application/pdf", png),
+        &format!("{at}: The PDF specified was not valid: it appears to be a image/png file"),
+    );
+}
+
+#[test]
+fn a_source_has_what_its_type_needs() {
+    let at = "messages.0.content.0.source";
+    let refuses = |kind: &str, source: Value, words: &str| {
+        refuses_block(
+            "user",
+            &json!({"type":kind,"source":source}),
+            &format!("{at}{words}"),
+        );
+    };
+    refuses(
+        "image",
+        json!({"type":"base64","data":"AAAA"}),
+        ".media_type: Field required",
+    );
+    refuses(
+        "image",
+        json!({"type":"base64","media_type":"image/png"}),
+        ".data: Field required",
+    );
+    refuses("image", json!({"type":"url"}), ".url: Field required");
+    refuses("document", json!({"type":"text"}), ".data: Field required");
+    refuses(
+        "document",
+        json!({"type":"content"}),
+        ".content: Field required",
+    );
+    refuses("image", json!({}), ".type: Field required");
+    refuses(
+        "image",
+        json!("name"),
+        ": Input should be a valid dictionary",
+    );
+    let tag = |tag: &str, expected: &str| {
+        format!(
+            ": Input tag '{tag}' found using 'type' does not match any of the expected tags: {expected}"
+        )
+    };
+    let of_images = "'base64', 'url', 'file'";
+    refuses(
+        "image",
+        json!({"type":"text","data":"x"}),
+        &tag("text", of_images),
+    );
+    refuses(
+        "image",
+        json!({"type":"content","content":"x"}),
+        &tag("content", of_images),
+    );
+    refuses(
+        "image",
+        json!({"type":"odd"}),
+        &tag("odd", "'base64', 'url', 'text', 'content', 'file'"),
+    );
+    let found =
+        json!({"type":"search_result","title":"T","source":{"type":"url","url":"u"},"content":[]});
+    refuses_block(
+        "user",
+        &found,
+        &format!("{at}: Input should be a valid string"),
+    );
+    let odd = json!({"type":"search_result","title":"T","source":"S","content":[{"type":"image","source":{"type":"url","url":"u"}}]});
+    refuses_block(
+        "user",
+        &odd,
+        "messages.0.content.0.content.0: Input tag 'image' found using 'type' does not match any of the expected tags: 'text'",
+    );
+}
+
+#[test]
 fn edits_are_read_as_they_are_documented() {
     let uses = |changes: ClearToolUses<'static>| Edit::ClearToolUses(changes);
     let clear = |fields: Value| {

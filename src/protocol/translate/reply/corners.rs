@@ -522,6 +522,50 @@ fn nothing_follows_the_end_of_an_answer() {
 }
 
 #[test]
+fn a_message_starts_with_the_first_thing_that_is_shown() {
+    let mut translator = Translator::new(quiet());
+    let mut out = Vec::new();
+    for (chunk, has_started) in [
+        (thought("Hm"), false),
+        (text(""), false),
+        (text("Hi"), true),
+    ] {
+        translator.push(stream(&[chunk]).as_bytes(), &mut out);
+        assert_eq!(
+            (translator.has_started(), out.is_empty()),
+            (has_started, !has_started)
+        );
+    }
+}
+
+#[test]
+fn a_thought_that_is_shown_is_not_carried_in_its_signature_as_well() {
+    let signature = |thoughts: &[&str]| {
+        let mut chunks: Vec<Value> = thoughts.iter().map(|said| thought(said)).collect();
+        chunks.push(text("Hi"));
+        let received = replay(&ended(chunks, "stop"));
+        received.content()[0]["signature"].as_str().unwrap().len()
+    };
+    let long = "a thought that is like no other: 0123456789abcdefghijklmnopqrstuvwxyz";
+    assert!(signature(&[long, long]) < signature(&["Hm"]) + 10);
+}
+
+#[test]
+fn four_megabytes_of_thought_that_is_not_shown_are_kept() {
+    let omitted = ReplySettings {
+        display_omitted: true,
+        ..settings()
+    };
+    let mut translator = Translator::new(omitted);
+    let mut out = Vec::new();
+    let half = "x".repeat(2 << 20);
+    let chunks = vec![thought(&half), thought(&half), thought("y"), text("Hi")];
+    translator.push(ended(chunks, "stop").as_bytes(), &mut out);
+    let received = grammar::complete(&out).unwrap();
+    assert_eq!(restored(&received.content()[0]).text, half.repeat(2));
+}
+
+#[test]
 fn a_half_character_at_the_end_of_a_thought_is_replaced() {
     let half = "data: {\"choices\":[{\"delta\":{\"reasoning\":\"a\\ud83d\"}}]}\n\n";
     let received = replay(&(half.to_owned() + &ended(vec![text("Hi")], "stop")));
