@@ -178,7 +178,7 @@ impl Mender {
     }
 
     fn mended(&mut self, piece: &str) -> String {
-        let mut mended = String::with_capacity(piece.len());
+        let mut mended = String::with_capacity(piece.len() + 12);
         let mut rest = piece;
         while !rest.is_empty() {
             let escape_at = memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());

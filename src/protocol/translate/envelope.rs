@@ -20,6 +20,8 @@ use serde_json::{Map, Value};
 const PREFIX: &str = "dgw1.";
 /// What an envelope may inflate to.
 const LONGEST_INFLATED: usize = 16 << 20;
+/// Bytes before the compressed JSON: its checksum and its length.
+const HEAD: usize = 8;
 /// The shortest text that is believed to be a signature of Anthropic's (real ones have hundreds of characters).
 const SHORTEST_NATIVE: usize = 16;
 
@@ -187,11 +189,12 @@ impl Envelope {
     #[must_use]
     pub fn pack(&self) -> String {
         let json = serde_json::to_vec(self).expect("strings and numbers serialize");
-        let mut packed = Vec::with_capacity(json.len());
+        let mut packed = Vec::with_capacity(HEAD + json.len());
         packed.extend_from_slice(&checksum(&json).to_le_bytes());
         packed.extend_from_slice(&(json.len() as u32).to_le_bytes());
         packed.extend_from_slice(&lz4_flex::block::compress(&json));
-        let mut signature = PREFIX.to_owned();
+        let mut signature = String::with_capacity(PREFIX.len() + packed.len() * 4 / 3 + 3);
+        signature.push_str(PREFIX);
         URL_SAFE_NO_PAD.encode_string(packed, &mut signature);
         signature
     }

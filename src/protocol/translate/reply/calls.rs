@@ -345,7 +345,7 @@ impl Progress {
 /// Takes out commas before a closing bracket, drops what follows the object, adds brackets that are missing.
 /// A string that was not closed was cut off and stays so.
 fn repaired(arguments: &str) -> String {
-    let mut text = String::with_capacity(arguments.len());
+    let mut text = String::with_capacity(arguments.len() + 8);
     let mut open: Vec<char> = Vec::new();
     let mut in_string = false;
     let mut after_backslash = false;
