@@ -256,11 +256,11 @@ impl Passage {
         let Some(head) = &event.message else { return };
         self.figures.head(head);
         rename(head, &self.settings, splice);
-        let summary = &self.figures.summary.usage;
-        let known = summary.input_tokens
-            + summary.cache_read_input_tokens
-            + summary.cache_creation_input_tokens;
-        if known > 0 {
+        let said = &self.figures.summary.usage;
+        let has_counted = said.input_tokens > 0
+            || said.cache_read_input_tokens > 0
+            || said.cache_creation_input_tokens > 0;
+        if has_counted {
             return;
         }
         self.estimate = body.map_or(0, |body| estimate(&body));
@@ -493,6 +493,10 @@ mod tests {
             (r#""input_tokens":0,"cache_creation_input_tokens":9"#, false),
             (
                 r#""input_tokens":3,"cache_creation_input_tokens":9,"cache_read_input_tokens":5"#,
+                false,
+            ),
+            (
+                r#""input_tokens":18446744073709551615,"cache_read_input_tokens":1"#,
                 false,
             ),
         ] {

@@ -247,6 +247,171 @@ fn p63_at_most_four_breakpoints_are_sent_and_the_best_are_kept() {
 }
 
 #[test]
+fn breakpoints_are_kept_from_the_end_with_one_each_for_what_never_changes() {
+    // How many stand in tools, system and conversation, whether one is asked for at the end, and how many are kept.
+    for (there, at_the_end, kept) in [
+        ([0, 0, 0], true, [0, 0, 0]),
+        ([1, 1, 2], false, [1, 1, 2]),
+        ([1, 1, 2], true, [1, 1, 1]),
+        ([1, 1, 5], false, [1, 1, 2]),
+        ([0, 0, 6], false, [0, 0, 4]),
+        ([0, 0, 6], true, [0, 0, 3]),
+        ([6, 0, 0], false, [4, 0, 0]),
+        ([0, 6, 0], false, [0, 4, 0]),
+        ([3, 3, 0], false, [1, 3, 0]),
+        ([3, 1, 1], false, [2, 1, 1]),
+        ([3, 3, 3], true, [1, 1, 1]),
+    ] {
+        let [tools, system, said] = there;
+        let marked = |count: usize| {
+            (0..count)
+                .map(|n| cached(&n.to_string()))
+                .collect::<Vec<_>>()
+        };
+        let tools: Vec<Value> = (0..tools)
+            .map(|n| json!({"name":format!("T{n}"),"input_schema":{},"cache_control":{"type":"ephemeral","ttl":"5m"}}))
+            .collect();
+        let mut wish = body(&json!({"tools":tools,"system":marked(system)}));
+        if said > 0 {
+            wish["messages"][0]["content"] = json!(marked(said));
+        }
+        if at_the_end {
+            wish["cache_control"] = json!({"type":"ephemeral"});
+        }
+        let (request, notes) = sent_to(&wish, &Target::new(CLAUDE, None));
+        let marks = |list: &Value| -> Vec<bool> {
+            let list = list.as_array().map_or(&[][..], Vec::as_slice);
+            list.iter()
+                .map(|part| part["cache_control"].is_object())
+                .collect()
+        };
+        let (system, messages) = match request["messages"].as_array().unwrap().as_slice() {
+            [system, messages] => (marks(&system["content"]), marks(&messages["content"])),
+            [messages] => (vec![], marks(&messages["content"])),
+            other => panic!("{other:?}"),
+        };
+        for (marks, kept) in [marks(&request["tools"]), system, messages]
+            .iter()
+            .zip(kept)
+        {
+            assert_eq!(
+                marks.iter().filter(|mark| **mark).count(),
+                kept,
+                "{there:?}"
+            );
+            assert!(
+                marks.iter().rev().take(kept).all(|mark| *mark),
+                "the last: {there:?}"
+            );
+        }
+        let dropped = there.iter().sum::<usize>() - kept.iter().sum::<usize>();
+        let told = notes.first().map_or("", Note::as_str);
+        assert_eq!(
+            told.starts_with(&format!("{dropped} cache")),
+            dropped > 0,
+            "{told}"
+        );
+        assert_eq!(request.get("cache_control").is_some(), at_the_end);
+        if kept[0] > 0 {
+            let last = request["tools"].as_array().unwrap().last().unwrap();
+            assert_eq!(
+                last["cache_control"],
+                json!({"type":"ephemeral","ttl":"5m"})
+            );
+        }
+    }
+}
+
+#[test]
+fn a_prefill_loses_the_white_space_at_its_end_and_nothing_else() {
+    for (prefill, expected) in [
+        ("said", "said"),
+        ("said \n\t\r \n", "said"),
+        ("a\nb", "a\nb"),
+        (r"C:\n", r"C:\n"),
+        ("C:\\\n", r"C:\"),
+        (r"C:\\t", r"C:\\t"),
+        ("C:\\\\\t ", r"C:\\"),
+    ] {
+        let messages =
+            json!([{"role":"user","content":"go"},{"role":"assistant","content":prefill}]);
+        let sent = sent(&body(&json!({"messages":messages})), CLAUDE);
+        assert_eq!(sent["messages"][1]["content"], expected, "{prefill:?}");
+        assert_eq!(sent["messages"].as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn claudes_differ_by_version() {
+    let prefill = json!({"messages":[{"role":"user","content":"go"},{"role":"assistant","content":"{"}],"temperature":0.5,"top_p":0.5,"top_k":5});
+    for (model, goes_on, samples) in [
+        ("anthropic/claude-sonnet-4.5", true, true),
+        ("anthropic/claude-opus-4.6", false, true),
+        ("anthropic/claude-opus-4.7", false, false),
+        ("openai/gpt-5", false, true),
+    ] {
+        let (sent, notes) = sent_to(&body(&prefill), &Target::new(model, None));
+        assert_eq!(
+            sent["messages"].as_array().unwrap().len() == 2,
+            goes_on,
+            "{model}"
+        );
+        for field in ["temperature", "top_p", "top_k"] {
+            assert_eq!(sent.get(field).is_some(), samples, "{model} {field}");
+        }
+        let told = notes
+            .iter()
+            .any(|note| note.as_str().contains("`temperature`, `top_p`, `top_k`"));
+        assert_eq!(told, !samples, "{notes:?}");
+    }
+}
+
+#[test]
+fn sampling_goes_as_far_as_the_model_knows_it() {
+    let wish = body(&json!({"temperature":0.5,"top_p":0.25,"top_k":5}));
+    for known_one in ["temperature", "top_p", "top_k"] {
+        let target = known("x/y", &json!({"supported_parameters":[known_one]}));
+        let (sent, _) = sent_to(&wish, &target);
+        for field in ["temperature", "top_p", "top_k"] {
+            assert_eq!(sent.get(field).is_some(), field == known_one, "{field}");
+        }
+    }
+}
+
+#[test]
+fn the_form_of_an_answer_has_a_name_and_the_models_dialect() {
+    let schema = json!({"type":"object","properties":{},"additionalProperties":false});
+    let formatted = |name: Value, model: &str, demand: Demand| {
+        let format = json!({"type":"json_schema","schema":schema,"name":name});
+        let wish = body(&json!({"output_config":{"format":format}}));
+        let routing = Routing {
+            demand,
+            ..Routing::default()
+        };
+        let built = built(&wish, &Target::new(model, None), &routing);
+        let sent: Value = serde_json::from_slice(&built.body).unwrap();
+        sent["response_format"]["json_schema"].clone()
+    };
+    let strict = |name: &str| json!({"name":name,"strict":true,"schema":schema});
+    assert_eq!(
+        formatted(json!(null), GPT, Demand::Strict),
+        strict("answer")
+    );
+    assert_eq!(formatted(json!(""), GPT, Demand::Strict), strict("answer"));
+    assert_eq!(
+        formatted(json!("person"), GPT, Demand::Strict),
+        strict("person")
+    );
+    assert_ne!(formatted(json!("a b"), GPT, Demand::Strict)["name"], "a b");
+    assert_eq!(
+        formatted(json!(null), GPT, Demand::Lenient),
+        json!({"name":"answer","schema":schema})
+    );
+    let google = formatted(json!(null), "google/gemini-3-pro", Demand::Strict);
+    assert_eq!(google["schema"], json!({"type":"object","properties":{}}));
+}
+
+#[test]
 fn p39_p64_breakpoints_never_stand_on_thoughts_or_empty_texts() {
     let wish = body(&json!({"messages":[
         {"role":"user","content":[cached("")]},

@@ -839,6 +839,8 @@ fn a_tool_loop_that_another_model_began_goes_on_without_reasoning() {
     assert_eq!(reasoning(&foreign, &own, &[], CLAUDE), off);
     assert_eq!(reasoning(&own, &text("calls"), &[], CLAUDE), on);
     assert_eq!(reasoning(&foreign, &foreign, &[user("next")], CLAUDE), on);
+    let newer = reasoning(&foreign, &own, &[], "anthropic/claude-opus-4.6");
+    assert_eq!(newer, on, "newer ones do not mind");
     let adaptive = reasoning(&foreign, &own, &[], "anthropic/claude-opus-5.5");
     assert_eq!(adaptive, json!({"effort":"low"}));
 }
