@@ -209,11 +209,7 @@ impl Mender {
             }
             (None, Some(_)) => mended.push_str(REPLACEMENT),
             (high, None) => {
-                if high.is_some() && !escape.is_empty() {
-                    mended.push_str(REPLACEMENT);
-                } else {
-                    self.high = high;
-                }
+                mended.push_str(high.map_or("", |_| REPLACEMENT));
                 mended.push_str(escape);
             }
         }
@@ -275,6 +271,8 @@ mod tests {
             whole_characters(halves),
             r#"{"a\ufffd":"\ufffd","b":"\ufffd"}"#
         );
+        assert_eq!(whole_characters(r#""\ud83d""#), r#""\ufffd""#);
+        assert_eq!(whole_characters(r#""\uD83D""#), r#""\ufffd""#);
         assert!(matches!(whole_characters("{}"), Cow::Borrowed(_)));
     }
 

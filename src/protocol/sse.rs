@@ -204,6 +204,36 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_lies_whole_in_a_piece_is_not_copied() {
+        let stream = b": hello\n\ndata: one\n\ndata:two\n\ndata: three\n";
+        let inside = stream.as_ptr_range();
+        let mut reader = Reader::default();
+        let mut input = stream.as_slice();
+        for expected in [b"one".as_slice(), b"two"] {
+            let data = reader.next(&mut input).unwrap().unwrap();
+            assert_eq!(data, expected);
+            assert!(inside.contains(&data.as_ptr()), "{expected:?}");
+        }
+        assert_eq!(reader.next(&mut input), Ok(None));
+        let mut rest = b"\n".as_slice();
+        assert_eq!(reader.next(&mut rest), Ok(Some(b"three".as_slice())));
+    }
+
+    #[test]
+    fn an_event_of_many_lines_is_bounded_as_one_line_is() {
+        let mut reader = Reader::default();
+        let line = [b"data: ".as_slice(), &vec![b'x'; LONGEST / 2 - 1], b"\n"].concat();
+        assert_eq!(reader.next(&mut line.as_slice()), Ok(None));
+        assert_eq!(reader.next(&mut line.as_slice()), Ok(None));
+        assert_eq!(reader.next(&mut b"data:\n".as_slice()), Ok(None));
+        assert_eq!(reader.next(&mut b"data:\n".as_slice()), Err(TooLong));
+        assert_eq!(
+            TooLong.to_string(),
+            "an event of the stream is longer than 32 MB"
+        );
+    }
+
+    #[test]
     fn an_object_without_its_field_name_is_data() {
         assert_eq!(read(&[b"{\"error\":1}"]), ["{\"error\":1}"]);
         assert_eq!(read(&[b"hello\nworld: x\n\n"]), Vec::<String>::new());

@@ -287,6 +287,76 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_has_its_name_and_status() {
+        use ErrorKind::{
+            Api, Authentication, Billing, InvalidRequest, NotFound, Overloaded, Permission,
+            RateLimit, RequestTooLarge, Timeout,
+        };
+        for (kind, name, status) in [
+            (InvalidRequest, "invalid_request_error", 400),
+            (Authentication, "authentication_error", 401),
+            (Billing, "billing_error", 402),
+            (Permission, "permission_error", 403),
+            (NotFound, "not_found_error", 404),
+            (RequestTooLarge, "request_too_large", 413),
+            (RateLimit, "rate_limit_error", 429),
+            (Api, "api_error", 500),
+            (Timeout, "timeout_error", 504),
+            (Overloaded, "overloaded_error", 529),
+        ] {
+            assert_eq!((kind.name(), kind.status()), (name, status));
+            assert_eq!(ErrorKind::named(name), Some(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), name);
+            assert_eq!(ApiError::new(kind, "m").status, status);
+        }
+        assert_eq!(ErrorKind::named("error"), None);
+    }
+
+    #[test]
+    fn clients_are_told_not_to_repeat_what_cannot_succeed() {
+        for (error, status, should_retry) in [
+            (ApiError::authentication("m"), 401, Some(false)),
+            (ApiError::billing("m"), 402, Some(false)),
+            (ApiError::permission("m"), 403, Some(false)),
+            (ApiError::not_found("m"), 404, Some(false)),
+            (ApiError::request_too_large(32 << 20), 413, Some(false)),
+            (ApiError::invalid_request("m"), 400, None),
+            (ApiError::rate_limit("m", None), 429, None),
+            (ApiError::api("m"), 500, None),
+            (ApiError::bad_gateway("m"), 502, None),
+            (ApiError::timeout("m"), 504, None),
+            (ApiError::overloaded("m").retry(true), 529, Some(true)),
+        ] {
+            assert_eq!(
+                (error.status, error.should_retry),
+                (status, should_retry),
+                "{error:?}"
+            );
+        }
+        let large = ApiError::request_too_large(32 << 20);
+        assert_eq!(large.to_string(), "the request is larger than 32 MB");
+    }
+
+    #[test]
+    fn what_a_run_records_of_an_error_says_the_wait_in_seconds() {
+        let wait = |wait| serde_json::to_value(ApiError::rate_limit("m", wait)).unwrap();
+        assert_eq!(wait(Some(Duration::from_millis(1500)))["retry_after"], 1.5);
+        let none = wait(None);
+        assert_eq!(none["retry_after"], serde_json::Value::Null);
+        assert_eq!(
+            (&none["kind"], none.get("code")),
+            (&"rate_limit_error".into(), None)
+        );
+    }
+
+    #[test]
+    fn a_body_of_another_server_is_given_out_as_it_is() {
+        let mut error = ApiError::api("m");
+        error.verbatim = Some("{\"type\":\"error\"}".into());
+        assert_eq!(error.body("req_1"), b"{\"type\":\"error\"}");
+    }
+
+    #[test]
     fn an_event_is_one_frame() {
         let event = String::from_utf8(ApiError::api("x\ny").event("r")).unwrap();
         assert!(event.starts_with("event: error\ndata: {\"type\":\"error\","));

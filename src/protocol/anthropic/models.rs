@@ -380,6 +380,86 @@ mod tests {
     }
 
     #[test]
+    fn twenty_models_are_a_page_unless_another_number_is_asked() {
+        let models: Vec<_> = (0..21).map(|n| json!({"id":format!("x/{n}")})).collect();
+        let catalogue = Catalogue::parse(json!({"data":models}).to_string().as_bytes()).unwrap();
+        for (limit, shown, more) in [
+            (None, 20, true),
+            (Some(20), 20, true),
+            (Some(21), 21, false),
+            (Some(1000), 21, false),
+            (Some(1), 1, true),
+        ] {
+            let page = list(
+                &catalogue,
+                &ListQuery {
+                    limit,
+                    ..ListQuery::default()
+                },
+            )
+            .unwrap();
+            assert_eq!((page.data.len(), page.has_more), (shown, more), "{limit:?}");
+            assert_eq!(page.first_id.as_deref(), Some("anthropic-or/x/0"));
+            assert_eq!(page.last_id, Some(format!("anthropic-or/x/{}", shown - 1)));
+        }
+    }
+
+    #[test]
+    fn what_a_model_can_is_told_from_the_catalogue() {
+        let told = |entry: serde_json::Value| {
+            let mut entry = entry;
+            entry["id"] = json!("x/opus");
+            let entry: Entry = serde_json::from_value(entry).unwrap();
+            let info = ModelInfo::of(&entry);
+            assert_eq!(info.line, None, "only Claude's models have one");
+            serde_json::to_value(info.capabilities).unwrap()
+        };
+        let no = |supported: &serde_json::Value| supported["supported"] == false;
+        let nothing = told(json!({}));
+        for name in [
+            "batch",
+            "citations",
+            "code_execution",
+            "context_management",
+            "effort",
+            "image_input",
+            "server_tools",
+            "structured_outputs",
+            "thinking",
+        ] {
+            assert!(no(&nothing[name]), "{name}");
+        }
+        assert!(!no(&nothing["pdf_input"]) && no(&nothing["effort"]["high"]));
+        assert!(!no(&nothing["thinking"]["types"]["disabled"]));
+        let tools = told(json!({"supported_parameters":["tools"]}));
+        assert!(!no(&tools["server_tools"]) && !no(&tools["server_tools"]["web_search"]));
+        assert!(no(&tools["server_tools"]["code_execution"]) && no(&tools["thinking"]));
+        for reasons in [
+            json!({"supported_parameters":["reasoning"]}),
+            json!({"reasoning":{}}),
+        ] {
+            let told = told(reasons);
+            let types = &told["thinking"]["types"];
+            assert!(!no(&told["thinking"]) && !no(&types["adaptive"]) && !no(&types["enabled"]));
+            assert!(no(&types["between_tools"]) && !no(&told["effort"]["max"]));
+        }
+        let mandatory = told(json!({"reasoning":{"mandatory":true,"supported_efforts":["max"]}}));
+        assert!(no(&mandatory["thinking"]["types"]["disabled"]));
+        assert!(no(&mandatory["effort"]["low"]) && !no(&mandatory["effort"]["max"]));
+    }
+
+    #[test]
+    fn a_model_is_retired_at_the_time_that_is_said() {
+        for (date, retires) in [
+            ("2027-01-31", Some("2027-01-31T00:00:00Z")),
+            ("2027-01-31T12:00:00Z", Some("2027-01-31T12:00:00Z")),
+            ("soon", None),
+        ] {
+            assert_eq!(midnight(date).as_deref(), retires);
+        }
+    }
+
+    #[test]
     fn odd_queries_are_refused_by_name() {
         for (query, path) in [
             (

@@ -69,6 +69,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn abilities_count_as_they_are_told_and_thinking_where_nothing_is() {
+        let read = |capabilities: Value| {
+            let model =
+                serde_json::json!({"id":"m","capabilities":capabilities,"retires_at":"2027-01-31"});
+            entry(&model).unwrap()
+        };
+        let bare = read(Value::Null);
+        assert_eq!((bare.inputs(), bare.reasoning.is_some()), (None, true));
+        assert!(bare.supported_parameters.unwrap().reasoning);
+        assert_eq!(bare.expiration_date.as_deref(), Some("2027-01-31"));
+        let none = read(serde_json::json!({"thinking":{"supported":false}}));
+        let parameters = none.supported_parameters.unwrap();
+        assert!(!parameters.reasoning && !parameters.structured_outputs && parameters.tools);
+        assert_eq!(
+            (none.inputs(), none.reasoning),
+            (Some(Modalities::default()), None)
+        );
+        let all = read(
+            serde_json::json!({"pdf_input":{"supported":true},"structured_outputs":{"supported":true}}),
+        );
+        assert!(all.inputs().unwrap().file && !all.inputs().unwrap().image);
+        let parameters = all.supported_parameters.unwrap();
+        assert!(parameters.structured_outputs && parameters.response_format);
+    }
+
+    #[test]
     fn a_list_of_models_is_read_and_what_is_odd_counts_as_unsaid() {
         let answer = br#"{"data":[
             {"type":"model","id":"claude-sonnet-4-5-20250929","display_name":"Claude Sonnet 4.5","created_at":"2025-09-29T00:00:00Z",

@@ -256,11 +256,11 @@ impl Passage {
         let Some(head) = &event.message else { return };
         self.figures.head(head);
         rename(head, &self.settings, splice);
-        let summary = &self.figures.summary.usage;
-        let known = summary.input_tokens
-            + summary.cache_read_input_tokens
-            + summary.cache_creation_input_tokens;
-        if known > 0 {
+        let said = &self.figures.summary.usage;
+        let has_counted = said.input_tokens > 0
+            || said.cache_read_input_tokens > 0
+            || said.cache_creation_input_tokens > 0;
+        if has_counted {
             return;
         }
         self.estimate = body.map_or(0, |body| estimate(&body));
@@ -495,6 +495,10 @@ mod tests {
                 r#""input_tokens":3,"cache_creation_input_tokens":9,"cache_read_input_tokens":5"#,
                 false,
             ),
+            (
+                r#""input_tokens":18446744073709551615,"cache_read_input_tokens":1"#,
+                false,
+            ),
         ] {
             let (out, summary) =
                 passed(&plain.replacen(r#""input_tokens":0"#, count, 1), usize::MAX);
@@ -510,6 +514,10 @@ mod tests {
             "data: {\"type\":\"content_block_delta\",\"index\":0",
             "data: {\"type\":\"content_block_delta\",]}\n\n",
             "data: {\"type\":\"x\\n\\ndata: {}\"}\n\n",
+            "data: {\"type\":\"\"}\n\n",
+            "data: {\"type\":\"a word\"}\n\n",
+            "data: {}\n\n",
+            "data: [\"ping\"]\n\n",
         ] {
             let (passed, _) = passed(stream, usize::MAX);
             assert!(passed.starts_with("event: error\n"), "{passed}");
@@ -619,6 +627,69 @@ mod tests {
         passage.push(expected.as_bytes(), &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), expected);
         assert!(passage.is_done());
+    }
+
+    #[test]
+    fn a_passage_is_known_to_be_under_way_finishing_or_done() {
+        let mut passage = passage();
+        let mut out = Vec::new();
+        let states = [START, TEXT, DELTA, STOP].map(|data| {
+            passage.push(stream(&[data]).as_bytes(), &mut out);
+            (passage.is_finishing(), passage.is_done(), passage.events())
+        });
+        let under_way = |events| (false, false, events);
+        assert_eq!(
+            states,
+            [
+                under_way(1),
+                under_way(2),
+                (true, false, 3),
+                (false, true, 4)
+            ]
+        );
+        let length = out.len();
+        passage.ping(&mut out);
+        passage.fail(ApiError::timeout("late"), &mut out);
+        passage.push(stream(&[TEXT]).as_bytes(), &mut out);
+        assert_eq!(out.len(), length, "nothing follows the last event");
+        assert!(passage.summary().error.is_none());
+    }
+
+    #[test]
+    fn a_ping_of_the_gateways_own_may_stand_between_events() {
+        let mut passage = passage();
+        let mut out = Vec::new();
+        passage.ping(&mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
+        assert_eq!(passage.events(), 0);
+    }
+
+    #[test]
+    fn an_event_over_several_lines_passes_in_one() {
+        let cut = "data: {\"type\":\ndata: \"ping\",\ndata: \"x\":1}\n\ndata:\n\n";
+        let mut passage = passage();
+        let mut out = Vec::new();
+        passage.push(cut.as_bytes(), &mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out, "event: ping\ndata: {\"type\": \"ping\", \"x\":1}\n\n");
+    }
+
+    #[test]
+    fn an_answer_whose_last_line_is_cut_is_judged_by_what_came() {
+        let whole = stream(&[START, TEXT, DELTA]) + "data: " + STOP;
+        let (out, summary) = passed(&whole, usize::MAX);
+        assert!(summary.error.is_none(), "{out}");
+        assert_eq!(out.matches("event: message_stop").count(), 1);
+        assert_eq!(summary.notes.len(), 0, "{:?}", summary.notes);
+    }
+
+    #[test]
+    fn a_thought_that_was_never_said_is_no_repeat() {
+        let [copy_start, copy_stop] = copy(0);
+        let (out, _) = passed(&stream(&[START, &copy_start, &copy_stop, DELTA, STOP]), 5);
+        assert!(out.contains(&format!("data: {copy_start}\n")), "{out}");
+        assert!(out.contains(&format!("data: {copy_stop}\n")), "{out}");
     }
 
     #[test]

@@ -69,6 +69,11 @@ mod tests {
             r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#
         ));
         assert!(is_error(r#"{"error":{"message":"m","code":500}}"#));
+        assert!(!is_error(r#"{"type":"message","error":{"message":"m"}}"#));
+        assert!(!is_error(r#"{"message":"m"}"#));
+        assert!(!is_error(r#"{"error":null}"#));
+        assert_eq!(peek(b"data: \n\ndata: {\"type\":"), Peek::More);
+        assert_eq!(peek(b"{\"type\":]"), Peek::Fine);
         assert_eq!(peek(format!("{ping}{start}{error}").as_bytes()), Peek::Fine);
         assert_eq!(peek(ping.as_bytes()), Peek::More);
         assert_eq!(peek(b"{\"type\":\"mess"), Peek::More);

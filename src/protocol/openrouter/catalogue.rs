@@ -388,6 +388,65 @@ mod tests {
     }
 
     #[test]
+    fn each_name_stands_for_its_ability_and_two_for_another_as_well() {
+        let parameters = |names: &[&str]| {
+            let names: Vec<Value> = names.iter().map(|&name| name.into()).collect();
+            serde_json::to_value(Parameters::from(names)).unwrap()
+        };
+        for name in [
+            "tools",
+            "tool_choice",
+            "reasoning",
+            "response_format",
+            "temperature",
+            "top_p",
+            "top_k",
+            "stop",
+        ] {
+            let known = parameters(&[name]);
+            let known = known.as_object().unwrap().iter();
+            let known: Vec<&str> = known
+                .filter(|(_, has)| **has == true)
+                .map(|(name, _)| name.as_str())
+                .collect();
+            assert_eq!(known, [name]);
+        }
+        assert_eq!(
+            parameters(&["include_reasoning"]),
+            parameters(&["reasoning"])
+        );
+        let structured = parameters(&["structured_outputs"]);
+        assert_eq!(
+            (
+                &structured["structured_outputs"],
+                &structured["response_format"]
+            ),
+            (&true.into(), &true.into())
+        );
+        let inputs = |name: &str| Modalities::from(vec![name.into()]);
+        assert!(
+            inputs("image").image
+                && inputs("file").file
+                && inputs("audio").audio
+                && inputs("video").video
+        );
+        assert_eq!(inputs("text"), Modalities::default());
+    }
+
+    #[test]
+    fn levels_are_a_set() {
+        let none = Levels::default();
+        assert!(none.is_empty() && !none.contains(Level::None) && none.iter().next().is_none());
+        for level in Level::ALL {
+            let one: Levels = [level, level].into_iter().collect();
+            assert!(!one.is_empty() && one.iter().eq([level]), "{level:?}");
+            assert_eq!(one, Levels::from(vec![level.as_str().into(), "odd".into()]));
+        }
+        let all: Levels = Level::ALL.into_iter().collect();
+        assert!(all.iter().eq(Level::ALL));
+    }
+
+    #[test]
     fn odd_fields_count_as_unsaid_and_odd_entries_are_left_out() {
         let catalogue = catalogue();
         assert_eq!(catalogue.entries().len(), 4);

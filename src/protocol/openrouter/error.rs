@@ -286,7 +286,7 @@ fn without_error(
     }
     let facts = Facts {
         answered: status,
-        status: if status < 400 { 502 } else { status },
+        status,
         code: status.to_string(),
         provider: None,
         message,
@@ -589,6 +589,153 @@ mod tests {
             assert!(error.rejects_reasoning && error.api.message.contains(message));
         }
         assert!(!answered(400, json!({"message": "invalid tool schema"})).rejects_reasoning);
+    }
+
+    #[test]
+    fn only_words_on_the_signatures_of_thoughts_speak_of_reasoning() {
+        for (message, is_one) in [
+            ("Invalid `signature` in `thinking` block", true),
+            ("Thought signature is not valid", true),
+            ("the thinking block has a MISSING signature", true),
+            ("code: invalid_encrypted_content", true),
+            ("invalid signature of the request", false),
+            ("invalid thinking budget", false),
+            ("thinking blocks have a signature", false),
+            ("invalid request", false),
+        ] {
+            assert_eq!(rejects_reasoning(message), is_one, "{message}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_stream_names_its_provider_once() {
+        let of = |error: Value, provider: &str| from_stream(&error.to_string(), provider).provider;
+        let named = json!({"code": 502, "message": "m", "metadata": {"provider_name": "Groq"}});
+        let unnamed = json!({"code": 502, "message": "m"});
+        assert_eq!(of(named.clone(), "Chunk").as_deref(), Some("Groq"));
+        assert_eq!(of(named, "").as_deref(), Some("Groq"));
+        assert_eq!(of(unnamed.clone(), "Chunk").as_deref(), Some("Chunk"));
+        assert_eq!(of(unnamed, ""), None);
+        let error = from_stream("{\"code\":429,\"message\":\"slow\"}", "");
+        assert_eq!((error.api.status, error.status), (429, Some(200)));
+    }
+
+    #[test]
+    fn a_refused_key_is_dagways_own_unless_a_provider_refused_it() {
+        let own = answered(401, json!({"code": 401, "message": "no"}));
+        assert!(own.api.message.contains("Dagway's API key"));
+        let providers = answered(
+            401,
+            json!({"code": 401, "message": "no", "metadata": {"provider_name": "Groq"}}),
+        );
+        assert_eq!(providers.api.message, "[Groq] no");
+    }
+
+    #[test]
+    fn a_gateways_fault_behind_the_upstream_is_an_overload() {
+        for (error, status) in [
+            (json!({"code": 502, "message": "m"}), 502),
+            (json!({"code": "provider_error", "message": "m"}), 529),
+            (
+                json!({"code": 502, "message": "m", "metadata": {"provider_name": "Z"}}),
+                529,
+            ),
+        ] {
+            assert_eq!(answered(502, error.clone()).api.status, status, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_budget_in_flight_is_told_in_any_of_three_places() {
+        let in_flight = "openrouter_in_flight_budget";
+        for (error, status) in [
+            (
+                json!({"metadata": {"reason": "in_flight_budget_exhausted"}}),
+                429,
+            ),
+            (json!({"metadata": {"limit_source": in_flight}}), 429),
+            (json!({"limit_source": in_flight}), 429),
+            (
+                json!({"metadata": {"reason": "other", "limit_source": "other"}}),
+                402,
+            ),
+            (json!({"limit_source": "other"}), 402),
+        ] {
+            assert_eq!(answered(402, error.clone()).api.status, status, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_daily_quota_is_hopeless_for_limits_only() {
+        let message = "Rate limit exceeded: free-models-per-day";
+        assert!(!answered(429, json!({"message": message})).retryable);
+        assert!(answered(503, json!({"message": message})).retryable);
+    }
+
+    #[test]
+    fn what_did_not_come_over_the_wire_is_worth_another_attempt() {
+        for (error, status, code) in [
+            (UpstreamError::no_use("cut"), 502, "unusable_answer"),
+            (UpstreamError::timed_out("too late"), 504, "timeout"),
+            (
+                UpstreamError::unreachable("host", "refused"),
+                502,
+                "unreachable",
+            ),
+        ] {
+            assert_eq!((error.status, error.retryable), (None, true));
+            assert_eq!((error.api.status, error.code.as_str()), (status, code));
+            assert_eq!(ApiError::from(error).should_retry, Some(true));
+        }
+        assert_eq!(
+            UpstreamError::no_use("cut").api.message,
+            "the upstream failed: cut"
+        );
+    }
+
+    #[test]
+    fn a_finish_with_an_error_is_told_with_its_reason() {
+        let told = |native: &str| {
+            let error = from_finish(native);
+            assert_eq!((error.api.status, error.retryable), (529, true));
+            assert!(error.api.message.ends_with(&format!(": {}", error.code)));
+            error.code
+        };
+        assert_eq!(told("RECITATION"), "RECITATION");
+        assert_eq!(told(""), "no reason given");
+    }
+
+    #[test]
+    fn plain_text_is_quoted_from_where_it_begins_to_where_it_grows_long() {
+        let quoted = |status: u16, body: &str| {
+            let error = from_answer(status, "text/plain", Headers::default(), body.as_bytes());
+            error.api.message
+        };
+        let late = format!("{}oops", " ".repeat(500));
+        assert_eq!(
+            quoted(500, &late),
+            "the upstream answered with status 500: oops"
+        );
+        let long = "ab".repeat(400);
+        let shown = long.get(..LONGEST_QUOTE).unwrap();
+        assert_eq!(
+            quoted(400, &long),
+            format!("the upstream answered with status 400: {shown}")
+        );
+        for (status, hints) in [
+            (200, true),
+            (302, true),
+            (400, false),
+            (404, true),
+            (405, true),
+            (502, false),
+        ] {
+            assert_eq!(
+                quoted(status, "oops").contains("base URL"),
+                hints,
+                "{status}"
+            );
+        }
     }
 
     #[test]

@@ -61,3 +61,30 @@ fn hints<const N: usize>(facts: [(&str, &Value); N]) -> String {
     }
     hints
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn hints_are_told_as_far_as_there_are_any() {
+        let forbidden = json!({"metadata":{"reasons":["a",7,"b"],"patterns":[],"limit_source":"key","resets_at":5}});
+        assert_eq!(permission(&forbidden), " (reasons: a, b) (limit: key)");
+        assert_eq!(permission(&json!({})), "");
+        let gone =
+            json!({"availability":{"code":"c","excluded_by":["x"],"fallback_models":["m","n"]}});
+        assert_eq!(
+            availability(&gone),
+            " (reason: c) (excluded by: x) (available instead: m, n)"
+        );
+        let credits = " — credits: https://openrouter.ai/settings/credits";
+        assert_eq!(billing(&json!({"metadata":{"limit_source":7}})), credits);
+        let limited = json!({"metadata":{"limit_source":"key","remedy_hint":"raise it"}});
+        assert_eq!(
+            billing(&limited),
+            format!(" (limit: key) (hint: raise it){credits}")
+        );
+    }
+}

@@ -179,6 +179,60 @@ mod tests {
     }
 
     #[test]
+    fn fewer_output_tokens_help_while_four_thousand_are_left_for_them() {
+        let said = |input: u64, output: u64| {
+            let requested = input + output;
+            plain(&format!("maximum context length is 10000 tokens, you requested {requested} tokens ({input} in the messages, {output} in the completion)")).unwrap()
+        };
+        assert!(said(5904, 6000).starts_with(
+            "input length and `max_tokens` exceed context limit: 5904 + 6000 > 10000"
+        ));
+        assert_eq!(
+            said(5905, 6000),
+            "prompt is too long: 5905 tokens > 10000 maximum"
+        );
+        assert_eq!(
+            said(100, 0),
+            "prompt is too long: 100 tokens > 10000 maximum"
+        );
+    }
+
+    #[test]
+    fn the_numbers_are_found_in_every_phrase() {
+        for said in [
+            "maximum context length is 10 and you requested about 20",
+            "maximum prompt length is 10 but your prompt contains 20",
+            "the input token count is 20; maximum number of tokens allowed (10)",
+            "a maximum context length of 10, but the prompt contains at least 20",
+            "exceeds the context window of 10: it has 20 tokens",
+            "context limit of 10: resulted in 20",
+            "the model's context length is only 10; request contains 20",
+        ] {
+            let reworded = plain(said);
+            assert_eq!(
+                reworded.as_deref(),
+                Some("prompt is too long: 20 tokens > 10 maximum"),
+                "{said}"
+            );
+        }
+        for said in [
+            "context length is 10, you requested 20 (15 output tokens)",
+            "context length is 10, you requested 20 (15 tokens in the output)",
+            "context length is 10, you requested 20 (15 for the completion)",
+        ] {
+            assert_eq!(
+                plain(said).as_deref(),
+                Some("prompt is too long: 5 tokens > 10 maximum"),
+                "{said}"
+            );
+        }
+        assert_eq!(
+            reworded("context_length_exceeded", "no", "[P] no").unwrap(),
+            "prompt is too long ([P] no)"
+        );
+    }
+
+    #[test]
     fn anthropics_own_words_stay_as_they_are() {
         for said in [
             "prompt is too long: 210000 tokens > 200000 maximum",

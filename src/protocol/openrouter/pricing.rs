@@ -72,3 +72,59 @@ fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D:
     };
     Ok(price.filter(|price: &f64| price.is_finite() && *price >= 0.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cents(prices: Value, used: &Metered) -> Option<f64> {
+        let pricing: Pricing = serde_json::from_value(prices).unwrap();
+        pricing.cost(used).map(|dollars| (dollars * 100.0).round())
+    }
+
+    #[test]
+    fn each_kind_of_token_has_its_price() {
+        let used = Metered {
+            input: 1,
+            cache_read: 10,
+            cache_write: 100,
+            output: 1000,
+            web_searches: 10_000,
+        };
+        let all = json!({"prompt":"2","completion":"3","request":"0.5","web_search":"4",
+            "input_cache_read":"0.1","input_cache_write":"5"});
+        assert_eq!(
+            cents(all, &used),
+            Some(100.0 * (2.0 + 1.0 + 500.0 + 3000.0 + 40_000.0 + 0.5))
+        );
+        let least = json!({"prompt":2,"completion":"3"});
+        assert_eq!(
+            cents(least, &used),
+            Some(100.0 * (2.0 + 20.0 + 200.0 + 3000.0))
+        );
+    }
+
+    #[test]
+    fn a_price_that_varies_or_is_none_prices_nothing() {
+        let used = Metered::default();
+        for (prompt, is_priced) in [
+            (json!("0"), true),
+            (json!(" 0.5 "), true),
+            (json!(0.5), true),
+            (json!("-1"), false),
+            (json!(-0.1), false),
+            (json!("NaN"), false),
+            (json!("inf"), false),
+            (json!(null), false),
+            (json!([1]), false),
+        ] {
+            let priced = |prompt: &Value, completion: &Value| {
+                cents(json!({"prompt":prompt,"completion":completion}), &used).is_some()
+            };
+            assert_eq!(priced(&prompt, &json!("1")), is_priced, "{prompt}");
+            assert_eq!(priced(&json!("1"), &prompt), is_priced, "{prompt}");
+        }
+    }
+}

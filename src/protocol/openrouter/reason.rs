@@ -193,6 +193,128 @@ mod tests {
     }
 
     #[test]
+    fn the_word_that_says_most_is_taken() {
+        for (error, word) in [
+            (
+                json!({"metadata":{"error_type":"a"},"error_type":"b","code":"c"}),
+                "a",
+            ),
+            (json!({"error_type":"b","availability":{"code":"c"}}), "b"),
+            (json!({"availability":{"code":"c"},"code":"d"}), "c"),
+            (json!({"code":"d","type":"e"}), "d"),
+            (json!({"code":429,"type":"e"}), "e"),
+            (json!({"code":429}), "429"),
+            (json!({"message":"m"}), "error"),
+        ] {
+            assert_eq!(code_of(&error), word, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_the_answers_then_the_codes_then_the_words() {
+        for (http, error, word, status) in [
+            (404, json!({"code":500}), "x", 404),
+            (599, json!({}), "x", 599),
+            (400, json!({}), "server", 400),
+            (500, json!({}), "provider_overloaded", 529),
+            (500, json!({}), "overloaded_error", 529),
+            (200, json!({"code":429}), "x", 429),
+            (200, json!({"code":"429"}), "x", 429),
+            (200, json!({"code":399}), "server", 500),
+            (200, json!({"code":600}), "server", 500),
+            (200, json!({"code":4_000_000}), "timeout", 504),
+            (399, json!({}), "timeout", 504),
+            (600, json!({}), "timeout", 504),
+        ] {
+            assert_eq!(
+                status_of(http, &error, word),
+                status,
+                "{http} {error} {word}"
+            );
+        }
+    }
+
+    #[test]
+    fn words_of_every_kind_stand_for_statuses() {
+        for (words, status) in [
+            (
+                &["authentication", "authentication_error", "invalid_api_key"][..],
+                401,
+            ),
+            (
+                &["payment_required", "insufficient_quota", "billing_error"],
+                402,
+            ),
+            (&["permission_error", "region_restricted"], 403),
+            (
+                &["image_not_found", "model_not_found", "free_variant_ended"],
+                404,
+            ),
+            (&["rate_limit_error", "capacity_exhausted"], 429),
+            (&["timeout_error"], 504),
+            (
+                &["unmapped", "server_error", "api_error", "internal_error"],
+                500,
+            ),
+            (
+                &["context_length_exceeded", "precondition_failed", "image"],
+                400,
+            ),
+            (&["", "500"], 502),
+        ] {
+            for word in words {
+                assert_eq!(status_of_word(word), status, "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_message_is_the_providers_then_the_last_attempts_then_the_errors() {
+        let previous = json!([{"raw":"first"},{"raw":"last"}]);
+        for (error, message) in [
+            (
+                json!({"message":"m","metadata":{"raw":"r","previous_errors":previous}}),
+                "r",
+            ),
+            (
+                json!({"message":"m","metadata":{"raw":" ","previous_errors":previous}}),
+                "last",
+            ),
+            (
+                json!({"message":"m","metadata":{"previous_errors":[]}}),
+                "m",
+            ),
+            (
+                json!({"code":5}),
+                "the upstream answered with status 418 and no reason",
+            ),
+        ] {
+            assert_eq!(message_of(&error, 418), message, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_deepest_message_is_found_in_every_shape() {
+        for (value, message) in [
+            (json!(" said "), Some("said")),
+            (json!("5"), Some("5")),
+            (json!("[\"listed\"]"), Some("listed")),
+            (json!("{\"detail\":\"inside\"}"), Some("inside")),
+            (json!({"error":" ","message":"m"}), Some("m")),
+            (json!({"error":{"code":5},"msg":"m"}), Some("m")),
+            (json!({"error_message":"m"}), Some("m")),
+            (json!([{"loc":1},{"msg":"second"}]), Some("second")),
+            (json!({"other":"m"}), None),
+            (json!(5), None),
+            (json!(""), None),
+        ] {
+            assert_eq!(deepest(&value, 0).as_deref(), message, "{value}");
+        }
+        let long = json!("é".repeat(LONGEST));
+        assert_eq!(deepest(&long, 0).unwrap(), "é".repeat(LONGEST / 2));
+    }
+
+    #[test]
     fn a_message_is_looked_for_eight_levels_deep() {
         let nested =
             |levels: usize| (0..levels).fold(json!("deep"), |inner, _| json!({ "error": inner }));

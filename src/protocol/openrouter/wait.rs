@@ -90,3 +90,98 @@ fn time_of(milliseconds: &str) -> Option<String> {
     let time = jiff::Timestamp::from_millisecond(milliseconds.trim().parse().ok()?).ok()?;
     Some(time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seconds(wait: &Wait) -> Option<u64> {
+        wait.time.map(|time| time.as_secs())
+    }
+
+    #[test]
+    fn the_header_counts_before_the_error() {
+        let after = |retry_after| Headers {
+            retry_after,
+            rate_limit_reset: None,
+        };
+        let both = json!({"availability":{"retry_after":2},"metadata":{"retry_after":3}});
+        let metadata = json!({"metadata":{"retry_after":3}});
+        for (header, error, expected) in [
+            (Some(" 1 "), &both, Some(1)),
+            (Some("soon"), &both, Some(2)),
+            (None, &both, Some(2)),
+            (None, &metadata, Some(3)),
+            (Some("-1"), &metadata, None),
+            (None, &Value::Null, None),
+        ] {
+            let wait = Wait::read(after(header), error, "");
+            assert_eq!(seconds(&wait), expected, "{header:?} {error}");
+        }
+    }
+
+    #[test]
+    fn a_minute_is_waited_for_and_more_is_said_in_words() {
+        for (seconds, words) in [
+            (60, None),
+            (61, Some("61 seconds")),
+            (119, Some("119 seconds")),
+            (120, Some("2 minutes")),
+            (121, Some("3 minutes")),
+            (7199, Some("120 minutes")),
+            (7200, Some("2 hours")),
+            (7201, Some("3 hours")),
+        ] {
+            let wait = Wait {
+                time: Some(Duration::from_secs(seconds)),
+                daily: None,
+            };
+            assert_eq!(wait.is_hopeless(), words.is_some(), "{seconds}");
+            let api = wait.onto(ApiError::rate_limit("slow", None));
+            assert_eq!(api.retry_after, Some(Duration::from_secs(60)));
+            let expected = words.map_or("slow".to_owned(), |words| {
+                format!("slow (try again in {words})")
+            });
+            assert_eq!(api.message, expected);
+        }
+        let none = Wait::default();
+        let api = none.onto(ApiError::rate_limit("slow", None));
+        assert_eq!(
+            (api.retry_after, api.message.as_str(), none.is_hopeless()),
+            (None, "slow", false)
+        );
+    }
+
+    #[test]
+    fn a_daily_quota_says_when_it_starts_anew_if_that_is_known() {
+        let reset = |header, told: Value| {
+            let headers = Headers {
+                retry_after: None,
+                rate_limit_reset: header,
+            };
+            let error = json!({"metadata":{"headers":{"X-RateLimit-Reset":told}}});
+            let wait = Wait::read(headers, &error, "50 requests Per Day");
+            assert!(wait.is_daily());
+            wait.onto(ApiError::rate_limit("slow", None)).message
+        };
+        let told = "request limit reached (daily; resets 2026-08-09 00:00 UTC): slow";
+        assert_eq!(reset(Some("1786233600000"), Value::Null), told);
+        assert_eq!(reset(None, json!("1786233600000")), told);
+        assert_eq!(
+            reset(Some("soon"), Value::Null),
+            "request limit reached (daily): slow"
+        );
+        for (message, is_daily) in [
+            ("free-models-per-day", true),
+            ("your daily quota", true),
+            ("per minute", false),
+        ] {
+            assert_eq!(
+                Wait::read(Headers::default(), &Value::Null, message).is_daily(),
+                is_daily
+            );
+        }
+    }
+}

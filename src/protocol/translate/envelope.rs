@@ -437,6 +437,76 @@ mod tests {
     }
 
     #[test]
+    fn vendors_are_told_by_the_beginning_of_a_models_id() {
+        let of = |format: &str| {
+            let detail = Detail {
+                format: Some(format.to_owned()),
+                ..encrypted()
+            };
+            Envelope::new("a/b", "", String::new(), vec![detail])
+        };
+        for (format, model, fits) in [
+            ("meta-responses-v1", "meta-llama/llama-5", true),
+            ("meta-responses-v1", "meta/muse", true),
+            ("xai-responses-v1", "x-ai/grok-4", true),
+            ("google-gemini-v1", "~google/gemini-latest", true),
+            ("openai-responses-v1", "gpt-5", false),
+            ("unknown", "a/b:free", true),
+            ("unknown", "a/b@preset/mine", true),
+            ("unknown", "a/c", false),
+        ] {
+            assert_eq!(of(format).fits(model), fits, "{format} {model}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_says_only_what_there_is_to_say() {
+        let said = |envelope: &Envelope| serde_json::to_string(envelope).unwrap();
+        let empty = Envelope::new("a/b", "", String::new(), vec![]);
+        assert_eq!(said(&empty), r#"{"m":"a/b"}"#);
+        let full = Envelope::new("a/b", "abc", "t".to_owned(), vec![encrypted()]);
+        let full = said(&full);
+        for name in ["m", "n", "h", "t", "d"] {
+            assert!(full.contains(&format!("\"{name}\":")), "{full}");
+        }
+        assert!(!full.contains('~') && !full.contains("\"x\""), "{full}");
+    }
+
+    #[test]
+    fn plain_text_is_what_was_shown_then_what_was_hidden_then_what_the_entries_say() {
+        let text = |text: &str| Detail {
+            kind: "reasoning.text".to_owned(),
+            text: Some(text.to_owned()),
+            ..Detail::default()
+        };
+        let mut said = summary("b");
+        said.visible = None;
+        said.summary = Some("b".to_owned());
+        for (shown, hidden, plain) in [
+            ("shown", "hidden", "shown"),
+            ("", "hidden", "hidden"),
+            ("", "", "ab"),
+        ] {
+            let details = vec![text("a"), encrypted(), said.clone()];
+            let envelope = Envelope::new("a/b", shown, hidden.to_owned(), details);
+            assert_eq!(envelope.restore(shown).unwrap().text, plain);
+        }
+    }
+
+    #[test]
+    fn a_signature_of_sixteen_characters_may_be_anthropics() {
+        for (signature, expected) in [
+            ("abcdefgh+/=01234", Unpacked::Native),
+            ("abcdefgh+/=0123", Unpacked::Foreign),
+            ("abcdefgh-_=01234", Unpacked::Foreign),
+            ("0123456789012345", Unpacked::Foreign),
+            (" abcdefgh01234567\n", Unpacked::Native),
+        ] {
+            assert_eq!(unpack(signature), expected, "{signature}");
+        }
+    }
+
+    #[test]
     fn signatures_of_others_are_told_apart() {
         assert_eq!(unpack(" "), Unpacked::Empty);
         assert_eq!(unpack("EqQBCgIYAhIM1gbcDa9GJwZA2b3h"), Unpacked::Native);

@@ -90,13 +90,7 @@ fn claude(name: &str) -> Option<String> {
         None => (name, None),
     };
     let mut words: Vec<&str> = name.strip_prefix("claude-")?.split('-').collect();
-    if words.len() > 1
-        && words
-            .last()
-            .is_some_and(|last| is_date(last) || *last == "latest")
-    {
-        words.pop();
-    }
+    words.pop_if(|last| is_date(last) || *last == "latest");
     let slug = match words.as_slice() {
         [line, "preview"] if is_line(line) => format!("{line}-preview"),
         [line, version] if is_line(line) && is_version(version) => format!("{line}-{version}"),
@@ -449,6 +443,28 @@ mod tests {
     }
 
     #[test]
+    fn aliases_that_are_near_are_named_nearest_first() {
+        let aliases: BTreeMap<_, _> = ["sonnet", "sonnets", "sone", "nets", "a", "ab", "pit*"]
+            .map(|alias| (alias.to_owned(), "a/b".to_owned()))
+            .into();
+        for (name, expected) in [
+            ("sonnet", &["`sonnet`", "`sonnets`", "`sone`"][..]),
+            ("SONNET", &["`sonnet`", "`sonnets`", "`sone`"]),
+            ("sonet", &["`sone`", "`sonnet`", "`sonnets`"]),
+            ("onn", &["`sone`", "`sonnet`", "`sonnets`"]),
+            ("on", &["`sone`"]),
+            ("so", &["`sone`"]),
+            ("my-sonnet-5", &["`sonnet`"]),
+            ("pit", &[]),
+            ("x", &[]),
+            ("xy", &[]),
+            ("abx", &["`ab`", "`a`"]),
+        ] {
+            assert_eq!(near(name, &aliases), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn a_claude_name_that_no_rule_reads_is_not_guessed() {
         for asked in [
             "claude",
@@ -457,6 +473,21 @@ mod tests {
             "claude-sonnet",
             "claude-20250101",
             "claude-sonnet-123-4",
+            "claude-latest",
+            "claude-sonnet-ab",
+            "claude-sonnet-x1",
+            "claude-sonnet-4.x",
+            "claude-sonnet-x.5",
+            "claude-sonnet-4-x",
+            "claude-sonnet-4-2025092",
+            "claude-sonnet-4-abcdefgh",
+            "claude-x1-preview",
+            "claude-x1-4",
+            "claude-x1-4-5",
+            "claude-4-x1",
+            "claude-3-5-x1",
+            "claude-3-x1-sonnet",
+            "claude-x1-5-sonnet",
         ] {
             assert!(resolve(asked, &BTreeMap::new()).is_err(), "{asked}");
         }
@@ -477,12 +508,57 @@ mod tests {
             ("mistralai/devstral", Family::Mistral),
             ("minimax/minimax-m2", Family::MiniMax),
             ("qwen/qwen3-coder", Family::Qwen),
+            ("anthropic/opus", Family::Claude),
+            ("openai/o3", Family::OpenAi),
+            ("deepseek/r1", Family::DeepSeek),
+            ("moonshotai/moonlight", Family::Kimi),
+            ("qwen/qwq-32b", Family::Qwen),
+            ("alibaba/tongyi", Family::Qwen),
+            ("minimax/m2", Family::MiniMax),
+            ("z-ai/autoglm", Family::Glm),
+            ("thudm/chat", Family::Glm),
+            ("x-ai/coder", Family::Grok),
+            ("mistral/codestral", Family::Mistral),
+            ("mistralai/glm-not", Family::Mistral),
+            ("someone/gpt-oss-120b", Family::OpenAi),
+            ("someone/claude-like", Family::Claude),
             ("kimi-k2", Family::Kimi),
             ("meta-llama/llama-4", Family::Other),
             ("@preset/x", Family::Other),
         ] {
             assert_eq!(Family::of(id), family, "{id}");
         }
+    }
+
+    #[test]
+    fn families_differ_in_caches_instructions_and_thoughts() {
+        use Family::{
+            Claude, DeepSeek, Gemini, Glm, Grok, Kimi, MiniMax, Mistral, OpenAi, Other, Qwen,
+        };
+        let all = [
+            Claude, OpenAi, Gemini, DeepSeek, Kimi, Qwen, MiniMax, Glm, Grok, Mistral, Other,
+        ];
+        let those = |is_one: fn(Family) -> bool| -> Vec<Family> {
+            all.into_iter().filter(|family| is_one(*family)).collect()
+        };
+        assert_eq!(those(Family::takes_cache_control), [Claude, Gemini, Qwen]);
+        assert_eq!(those(Family::takes_system_anywhere), [OpenAi]);
+        assert_eq!(
+            those(Family::wants_thoughts_as_text),
+            [DeepSeek, Kimi, MiniMax]
+        );
+    }
+
+    #[test]
+    fn breakpoints_are_marked_where_model_and_upstream_both_take_them() {
+        let takes = |id: &str, cache_control: bool| {
+            let mut target = Target::new(id, None);
+            target.dialect.cache_control = cache_control;
+            target.takes_cache_control()
+        };
+        assert!(takes("anthropic/claude-opus-5", true));
+        assert!(!takes("anthropic/claude-opus-5", false));
+        assert!(!takes("openai/gpt-5", true));
     }
 
     #[test]

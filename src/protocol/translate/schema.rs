@@ -410,6 +410,149 @@ mod tests {
     }
 
     #[test]
+    fn what_google_knows_is_kept_and_everything_inside_is_cleaned() {
+        for (schema, clean) in [
+            (
+                json!({"type":"string","enum":["a"],"format":"date-time","default":"a","x":1}),
+                json!({"type":"string","enum":["a"],"format":"date-time","default":"a"}),
+            ),
+            (
+                json!({"type":"integer","enum":["1"]}),
+                json!({"type":"integer","enum":["1"]}),
+            ),
+            (
+                json!({"type":"integer","multipleOf":5}),
+                json!({"type":"integer","description":"A multiple of 5."}),
+            ),
+            (
+                json!({"type":"integer","exclusiveMinimum":0,"exclusiveMaximum":9,"description":"Few."}),
+                json!({"type":"integer","description":"Few. Greater than 0. Less than 9."}),
+            ),
+            (
+                json!({"type":"array","items":{"type":"string","x":1}}),
+                json!({"type":"array","items":{"type":"string"}}),
+            ),
+            (
+                json!({"type":"array","items":[{"type":"string","x":1},{"type":"number"}]}),
+                json!({"type":"array","items":{"type":"string"}}),
+            ),
+            (
+                json!({"type":"object","properties":{"a":{"type":"string","x":1},"b":true}}),
+                json!({"type":"object","properties":{"a":{"type":"string"},"b":{"type":"object"}}}),
+            ),
+            (
+                json!({"anyOf":[{"type":"string","x":1}]}),
+                json!({"anyOf":[{"type":"string"}]}),
+            ),
+            (json!({"type":["string"]}), json!({"type":"string"})),
+            (json!({"type":["null"]}), json!({"nullable":true})),
+            (
+                json!({"type":["string","number","null"]}),
+                json!({"nullable":true,"anyOf":[{"type":"string"},{"type":"number"}]}),
+            ),
+            (
+                json!({"type":"object","required":["a","a","b"],"properties":{"a":{"type":"string"}}}),
+                json!({"type":"object","required":["a"],"properties":{"a":{"type":"string"}}}),
+            ),
+            (
+                json!({"type":"object","required":["b",7],"properties":{"a":{"type":"string"}}}),
+                json!({"type":"object","properties":{"a":{"type":"string"}}}),
+            ),
+            (
+                json!({"type":"object","required":["a"]}),
+                json!({"type":"object"}),
+            ),
+        ] {
+            assert_eq!(google(&schema), clean, "{schema}");
+        }
+        assert_eq!(for_google("no schema"), "no schema");
+    }
+
+    #[test]
+    fn what_all_parts_say_is_merged_and_the_schemas_own_word_wins() {
+        let schema = json!({
+            "$defs":{"p":{"required":["b"],"properties":{"b":{"type":"number"}}}},
+            "type":"object","description":"own","required":["a"],"enum":["own"],
+            "properties":{"a":{"type":"string"},"b":{"type":"string"}},
+            "allOf":[true,{"$ref":"#/$defs/p"},{"$ref":"#/nowhere","description":"more","enum":["more"],"maxProperties":3}]
+        });
+        assert_eq!(
+            google(&schema),
+            json!({"type":"object","description":"own","required":["a","b"],"enum":["own"],
+                "properties":{"a":{"type":"string"},"b":{"type":"number"}},"maxProperties":3})
+        );
+    }
+
+    #[test]
+    fn schemas_are_followed_sixty_four_levels_down_and_four_references_deep() {
+        let text = json!({"type":"string"});
+        let nested = |levels: usize| {
+            (1..levels).fold(
+                text.clone(),
+                |inner, _| json!({"type":"array","items":inner}),
+            )
+        };
+        assert_eq!(google(&nested(DEEPEST)), nested(DEEPEST));
+        let deeper = google(&nested(DEEPEST + 1)).to_string();
+        assert!(
+            !deeper.contains("string") && deeper.contains("object"),
+            "{deeper}"
+        );
+        let referring = |references: usize| {
+            let mut definitions = json!({"0": text});
+            for n in 1..references {
+                definitions[n.to_string()] = json!({"$ref": format!("#/$defs/{}", n - 1)});
+            }
+            json!({"$defs": definitions, "$ref": format!("#/$defs/{}", references - 1)})
+        };
+        assert_eq!(google(&referring(DEEPEST_REFERENCE)), text);
+        assert_eq!(
+            google(&referring(DEEPEST_REFERENCE + 1)),
+            json!({"type":"object"})
+        );
+    }
+
+    #[test]
+    fn two_hundred_references_are_followed_and_no_more() {
+        let properties: Map<_, _> = (0..=MOST_REFERENCES)
+            .map(|name| (name.to_string(), json!({"$ref":"#/$defs/p"})))
+            .collect();
+        let schema = json!({"$defs":{"p":{"type":"string"}},"properties":properties});
+        let clean = google(&schema);
+        let of = |name: usize| clean["properties"][name.to_string()]["type"].clone();
+        assert_eq!(of(MOST_REFERENCES - 1), "string");
+        assert_eq!(of(MOST_REFERENCES), "object");
+    }
+
+    #[test]
+    fn moonshot_reads_alternatives_wherever_they_stand() {
+        let moonshot = |schema: Value| -> Value {
+            serde_json::from_str(&for_moonshot(&schema.to_string())).unwrap()
+        };
+        for (schema, clean) in [
+            (
+                json!({"allOf":[{"type":"string","anyOf":[{}]}]}),
+                json!({"allOf":[{"anyOf":[{"type":"string"}]}]}),
+            ),
+            (
+                json!({"type":"string","anyOf":[{"anyOf":[{}]}]}),
+                json!({"anyOf":[{"anyOf":[{"type":"string"}]}]}),
+            ),
+            (
+                json!({"type":"object","properties":{"anyOf":{"type":"string"}}}),
+                json!({"type":"object","properties":{"anyOf":{"type":"string"}}}),
+            ),
+            (json!({"anyOf":[{}, true]}), json!({"anyOf":[{}, true]})),
+        ] {
+            assert_eq!(moonshot(schema.clone()), clean, "{schema}");
+        }
+        assert_eq!(
+            for_moonshot("\"anyOf\" and no schema"),
+            "\"anyOf\" and no schema"
+        );
+    }
+
+    #[test]
     fn moonshot_reads_the_type_inside_each_alternative() {
         let schema = r#"{"type":"object","properties":{"x":{"type":"string","anyOf":[{"enum":["a"]},{"type":"null"},{"$ref":"y"}]}}}"#;
         let clean: Value = serde_json::from_str(&for_moonshot(schema)).unwrap();
@@ -435,6 +578,12 @@ mod tests {
         );
         let sum = json!({"required":["z"],"allOf":[part("a", json!(["a"])), {"$ref":"#/$defs/p"}],"$defs":{"p":part("b", json!(["b"]))}});
         assert_eq!(merged(sum)["required"], json!(["z", "a", "b"]));
+        let own = json!({"properties":{"a":{"type":"number"}},"required":["a"],"allOf":[part("a", json!(["a","b"])),{"$ref":"#/no/where"}]});
+        assert_eq!(
+            merged(own),
+            json!({"properties":{"a":{"type":"number"}},"required":["a","b"],"type":"object"})
+        );
+        assert_eq!(with_plain_top("[]"), "[]");
         assert_eq!(
             merged(json!({"oneOf":7})),
             json!({"type":"object","properties":{}})
@@ -527,6 +676,21 @@ mod tests {
                 false,
             ),
             (json!({"type":"string"}), true),
+            (json!({"properties":7}), false),
+            (json!({"anyOf":[{"type":"object"}]}), false),
+            (json!({"anyOf":[{"type":"string"}]}), true),
+            (
+                json!({"type":"object","properties":{"a":{"type":"object"}},"required":["a"],"additionalProperties":false}),
+                false,
+            ),
+            (
+                json!({"type":"object","properties":{},"additionalProperties":true}),
+                false,
+            ),
+            (
+                json!({"type":"object","properties":{},"additionalProperties":false}),
+                true,
+            ),
         ] {
             assert_eq!(is_strict(&schema), strict, "{schema}");
         }

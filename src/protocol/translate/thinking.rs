@@ -431,6 +431,159 @@ mod tests {
     }
 
     #[test]
+    fn a_small_answer_is_one_below_its_limit() {
+        let able = target("x/y", Some(ReasoningAbility::default()));
+        for (max_tokens, formatted, effort, is_off) in [
+            (2047, false, None, true),
+            (2048, false, None, false),
+            (8191, true, None, true),
+            (8192, true, None, false),
+            (2047, true, Some(Effort::Low), true),
+            (2048, true, Some(Effort::Low), false),
+        ] {
+            let wish = Wish {
+                max_tokens,
+                formatted,
+                ..wish(None, effort)
+            };
+            let off = said(&wish, &able) == Reasoning::Effort(Level::None);
+            assert_eq!(off, is_off, "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn a_budget_is_a_level_where_none_is_taken() {
+        let unknown = Target::new("openai/gpt-9", None);
+        for (budget_tokens, level) in [
+            (1024, Level::Low),
+            (4096, Level::Low),
+            (4097, Level::Medium),
+            (8192, Level::Medium),
+            (8193, Level::High),
+            (24_576, Level::High),
+            (24_577, Level::Xhigh),
+        ] {
+            let wish = wish(Some(Thinking::Enabled { budget_tokens }), None);
+            assert_eq!(
+                said(&wish, &unknown),
+                Reasoning::Effort(level),
+                "{budget_tokens}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_budget_goes_to_those_that_take_one_and_is_worth_a_thousand_tokens() {
+        let parameters = |reasoning| {
+            Some(Parameters {
+                reasoning,
+                ..Parameters::default()
+            })
+        };
+        let takes = |id: &str, max_tokens: u64| {
+            let target = Target {
+                parameters: parameters(true),
+                ..Target::new(id, None)
+            };
+            let wish = Wish {
+                max_tokens,
+                ..wish(Some(BUDGET), None)
+            };
+            said(&wish, &target)
+        };
+        let claude = "anthropic/claude-sonnet-4.5";
+        assert_eq!(takes(claude, 1280), Reasoning::Budget(1024));
+        assert_eq!(takes(claude, 1279), Reasoning::Effort(Level::Xhigh));
+        assert_eq!(
+            takes("anthropic/claude-opus-4.6", 64_000),
+            Reasoning::Budget(31_999)
+        );
+        assert_eq!(
+            takes("anthropic/claude-opus-4.7", 64_000),
+            Reasoning::Effort(Level::Xhigh)
+        );
+        assert_eq!(
+            takes("google/gemini-3-pro", 64_000),
+            Reasoning::Budget(31_999)
+        );
+        assert_eq!(
+            takes("openai/gpt-5", 64_000),
+            Reasoning::Effort(Level::Xhigh)
+        );
+        let unknown = Target::new(claude, None);
+        assert_eq!(
+            said(&wish(Some(BUDGET), None), &unknown),
+            Reasoning::Budget(31_999)
+        );
+        let missing = Target {
+            parameters: parameters(false),
+            ..Target::new(claude, None)
+        };
+        assert_eq!(said(&wish(Some(BUDGET), None), &missing), Reasoning::Unsaid);
+    }
+
+    #[test]
+    fn what_forbids_reasoning_matters_only_where_reasoning_is_wanted() {
+        let claude = target(
+            "anthropic/claude-sonnet-4.5",
+            Some(ReasoningAbility::default()),
+        );
+        let off = Reasoning::Effort(Level::None);
+        let forced = |wish| Wish {
+            forced_tool: true,
+            ..wish
+        };
+        let strange = |wish| Wish {
+            strange_loop: true,
+            ..wish
+        };
+        for (wish, expected, is_noted) in [
+            (forced(wish(None, None)), Reasoning::Unsaid, false),
+            (forced(wish(None, Some(Effort::Low))), off, true),
+            (forced(wish(ADAPTIVE, None)), off, true),
+            (strange(wish(None, None)), Reasoning::Unsaid, false),
+            (strange(wish(None, Some(Effort::Low))), off, true),
+            (strange(wish(ADAPTIVE, None)), off, true),
+            (wish(ADAPTIVE, None), Reasoning::Enabled, false),
+            (
+                wish(Some(Thinking::BetweenTools), None),
+                Reasoning::Enabled,
+                true,
+            ),
+            (wish(Some(Thinking::Disabled), None), off, false),
+        ] {
+            let (said, note) = reasoning(&wish, &claude);
+            assert_eq!((said, note.is_some()), (expected, is_noted), "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_levels_equally_near_the_stronger_is_taken_and_none_never() {
+        let given = |has: &[Level], wanted: Effort| {
+            let target = target("x/y", Some(levels(has)));
+            said(&wish(ADAPTIVE, Some(wanted)), &target)
+        };
+        for (has, wanted, level) in [
+            (&[Level::Low, Level::High][..], Effort::Medium, Level::High),
+            (&[Level::None, Level::Max], Effort::Low, Level::Max),
+            (&[Level::None], Effort::Low, Level::Low),
+            (
+                &[Level::Low, Level::Medium, Level::High],
+                Effort::Xhigh,
+                Level::High,
+            ),
+            (&[Level::Minimal, Level::High], Effort::Low, Level::Minimal),
+            (&[], Effort::Xhigh, Level::Xhigh),
+        ] {
+            assert_eq!(
+                given(has, wanted),
+                Reasoning::Effort(level),
+                "{has:?} {wanted:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_budget_stays_below_the_limit_on_the_answer() {
         let budgeted = target(
             "anthropic/claude-sonnet-4.5",

@@ -228,6 +228,79 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_block_is_counted() {
+        let name = |name: &str| serde_json::json!({"type":"tool_reference","name":name});
+        let text = |text: &str| serde_json::json!({"type":"text","text":text});
+        let tool = serde_json::json!({"type":"tool_definition","definition":{"name":"T","description":"D","input_schema":{}}});
+        let image = serde_json::json!({"type":"image","source":{"type":"url","url":"https://x"}});
+        let rows = serde_json::json!([
+            ["user", {"type":"text","text":"hello"}, ["hello"], 0],
+            ["user", image, [], IMAGE],
+            ["assistant", {"type":"thinking","thinking":"hm","signature":"s"}, ["hm"], 0],
+            ["assistant", {"type":"redacted_thinking","data":"xxxx"}, [], 0],
+            ["assistant", {"type":"tool_use","id":"1","name":"T","input":{"a":1}}, ["T", "{\"a\":1}"], TOOL],
+            ["assistant", {"type":"server_tool_use","id":"1","name":"S","input":{}}, ["S", "{}"], TOOL],
+            ["assistant", {"type":"web_search_tool_result","tool_use_id":"1","content":[1,2]}, ["[1,2]"], 0],
+            ["assistant", {"type":"compaction","content":"sum"}, ["sum"], 0],
+            ["assistant", {"type":"compaction","content":null}, [], 0],
+            ["user", {"type":"tool_result","tool_use_id":"1","content":[text("r"), image]}, ["r"], TOOL + IMAGE],
+            ["user", {"type":"tool_result","tool_use_id":"1","content":[{"type":"tool_reference","tool_name":"T"}]}, ["T"], TOOL],
+            ["user", {"type":"search_result","title":"t","source":"s","content":[text("a"), text("b")]}, ["t", "s", "a", "b"], 0],
+            ["user", {"type":"document","source":{"type":"url","url":"https://x"}}, [], FILE],
+            ["user", {"type":"document","source":{"type":"text","media_type":"text/plain","data":"plain"}}, ["plain"], 0],
+            ["user", {"type":"document","source":{"type":"content","content":[text("in"), image]}}, ["in"], IMAGE],
+            ["user", {"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"A".repeat(120_000)}}, [], 3000],
+            ["system", {"type":"tool_addition","tool":name("N")}, ["N"], 0],
+            ["system", {"type":"tool_removal","tool":name("N")}, ["N"], 0],
+            ["system", {"type":"tool_addition","tool":tool}, ["T", "D", "{}"], 0],
+        ]);
+        for row in rows.as_array().unwrap() {
+            let messages = serde_json::json!([{"role":"user","content":"x"},{"role":row[0],"content":[row[1]]}]);
+            let body = serde_json::json!({"model":"m","messages":messages}).to_string();
+            let request = Request::parse_for_count(&body).unwrap();
+            let counted = countable(&request);
+            let texts: Vec<&str> = row[2]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|text| text.as_str())
+                .collect();
+            assert_eq!(counted.texts[1..], texts, "{row}");
+            assert_eq!(
+                counted.fixed,
+                row[3].as_u64().unwrap() + CONVERSATION + 2 * MESSAGE,
+                "{row}"
+            );
+            let bytes: usize = texts.iter().map(|text| text.len()).sum();
+            let tokens = estimate_block(&request.messages[1].content[0]);
+            assert_eq!(
+                tokens,
+                row[3].as_u64().unwrap() + (bytes as u64 * 2).div_ceil(7),
+                "{row}"
+            );
+        }
+    }
+
+    #[test]
+    fn tools_cost_their_frame_and_each_its_own() {
+        let tool = |name: &str| serde_json::json!({"name":name,"input_schema":{}});
+        let fixed = |tools: &[serde_json::Value]| {
+            let body = serde_json::json!({"model":"m","messages":[{"role":"user","content":"x"}],"tools":tools});
+            countable(&Request::parse_for_count(&body.to_string()).unwrap()).fixed
+        };
+        assert_eq!(fixed(&[]), CONVERSATION + MESSAGE);
+        assert_eq!(
+            fixed(&[tool("a")]),
+            CONVERSATION + MESSAGE + TOOL_SET + TOOL
+        );
+        let search = serde_json::json!({"type":"web_search_20250305","name":"web_search"});
+        assert_eq!(
+            fixed(&[tool("a"), search]),
+            CONVERSATION + MESSAGE + TOOL_SET + 2 * TOOL
+        );
+    }
+
+    #[test]
     fn images_cost_what_they_cost_however_long_their_base64_is() {
         let small = BODY.replace("a\nb", "a");
         let large = small.replace("AAAA", &"A".repeat(100_000));

@@ -192,6 +192,25 @@ mod tests {
     }
 
     #[test]
+    fn an_id_of_five_hundred_letters_passes_and_a_longer_one_is_replaced() {
+        let longest = "a".repeat(LONGEST);
+        assert_eq!(ids(&[]).outward(&longest), longest);
+        assert_eq!(ids(&[]).outward(&"a".repeat(LONGEST + 1)), "toolu_01Ab_0");
+    }
+
+    #[test]
+    fn what_is_made_up_holds_the_end_of_the_messages_id() {
+        for (message, seed) in [
+            ("msg_01Ab", "01Ab"),
+            ("gen:1-2_3", "gen1-2_3"),
+            ("msg_abcdefghijklmnopqrstuvwxyz", "cdefghijklmnopqrstuvwxyz"),
+            ("", ""),
+        ] {
+            assert_eq!(ToolIds::new(Vec::new(), message).seed(), seed);
+        }
+    }
+
+    #[test]
     fn damaged_ids_of_ours_stay_as_they_are() {
         for id in [
             "dgw_",

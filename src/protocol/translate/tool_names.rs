@@ -115,6 +115,21 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_name_is_as_long_as_may_be_and_begins_as_it_did() {
+        let mut names = ToolNames::default();
+        let long = "mcp__a.server_".repeat(9);
+        let sent = names.outward(&long);
+        assert_eq!(sent.len(), LONGEST);
+        assert!(sent.starts_with("mcp__a_server_mcp__a_server_"), "{sent}");
+        let odd = format!("9{long}");
+        let sent = names.outward(&odd);
+        assert_eq!(sent.len(), LONGEST);
+        assert!(sent.starts_with("_9mcp__a_server_"), "{sent}");
+        let fits_but_for_one = "n".repeat(LONGEST + 1);
+        assert_ne!(names.outward(&fits_but_for_one), fits_but_for_one);
+    }
+
+    #[test]
     fn p10_case_is_kept() {
         let mut names = ToolNames::default();
         assert_eq!(names.outward("WebSearch"), "WebSearch");

@@ -374,6 +374,32 @@ mod tests {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(accepts(&deep(128)));
         assert!(!accepts(&deep(130)));
+        let filled = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let object = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        assert!(accepts(&filled(128)) && !accepts(&filled(129)));
+        assert!(accepts(&object(128)) && !accepts(&object(129)));
+        fn read(cursor: &mut Cursor<'_>, levels: usize) -> Parsed<()> {
+            match (levels, cursor.kind()) {
+                (1.., Kind::Array) => cursor.array(|cursor, _| read(cursor, levels - 1)),
+                (1.., Kind::Object) => cursor.object(|cursor, _| read(cursor, levels - 1)),
+                _ => cursor.skip(),
+            }
+        }
+        for levels in [1, 100, 128, 200] {
+            for nested in [filled, object] {
+                assert!(
+                    read(&mut Cursor::new(&nested(128)), levels).is_ok(),
+                    "{levels}"
+                );
+                assert!(
+                    read(&mut Cursor::new(&nested(129)), levels).is_err(),
+                    "{levels}"
+                );
+            }
+        }
+        let mut wide = Cursor::new("[[[]],[[1]],{},{\"a\":{}}]");
+        read(&mut wide, 9).unwrap();
+        assert_eq!(wide.scan.depth, 0, "what was closed does not count");
         assert!(!accepts(&"[".repeat(100_000)));
         assert!(!accepts(&"{\"a\":".repeat(100_000)));
     }
@@ -410,6 +436,10 @@ mod tests {
             ("1.5", None),
             ("-1", None),
             ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("9007199254740991.0", Some(9_007_199_254_740_991)),
+            ("9007199254740992.0", None),
+            ("-0", Some(0)),
             ("1e300", None),
             ("\"5\"", None),
             ("true", None),

@@ -126,6 +126,22 @@ mod tests {
     }
 
     #[test]
+    fn a_body_to_pass_may_begin_a_thread_and_says_when_it_goes_on_with_one() {
+        let lost = |thread: &str| {
+            let body = format!(r#"{{"model":"m","thread":{thread}}}"#);
+            let request = Request::parse_to_pass(&body).unwrap();
+            request.lost_thread.map(|lost| (lost.path, lost.code))
+        };
+        assert_eq!(lost("null"), None);
+        assert_eq!(lost(r#"{"type":"create"}"#), None);
+        let goes_on = lost(r#"{"type":"continue"}"#);
+        assert_eq!(
+            goes_on,
+            Some(("thread".to_owned(), Some("thread_not_found")))
+        );
+    }
+
+    #[test]
     fn a_body_to_pass_is_json_with_one_model() {
         for (body, said) in [
             ("{", "body: The request body is not valid JSON"),

@@ -494,6 +494,74 @@ fn the_calls_of_a_conversation_are_known_by_their_ids() {
 }
 
 #[test]
+fn what_the_upstream_may_run_is_known_by_the_types_of_the_tools() {
+    for (tools, search, fetch) in [
+        (json!([]), false, false),
+        (
+            json!([{"name":"web_search","input_schema":{}}]),
+            false,
+            false,
+        ),
+        (
+            json!([{"type":"web_search_20250305","name":"web_search"}]),
+            true,
+            false,
+        ),
+        (
+            json!([{"type":"web_fetch_20250910","name":"web_fetch"}]),
+            false,
+            true,
+        ),
+        (
+            json!([{"name":"T","input_schema":{}},{"type":"web_fetch_20250910","name":"f"},{"type":"web_search_20250305","name":"s"}]),
+            true,
+            true,
+        ),
+    ] {
+        let text = body(&json!({ "tools": tools }));
+        let request = Request::parse(&text).unwrap();
+        let offered = (request.offers_web_search(), request.offers_web_fetch());
+        assert_eq!(offered, (search, fetch), "{tools}");
+    }
+}
+
+#[test]
+fn a_tool_that_the_model_may_not_call_itself_is_worth_a_note() {
+    for (callers, is_noted) in [
+        (json!(null), false),
+        (json!([]), false),
+        (json!(["direct"]), false),
+        (json!(["code_execution_20250825", "direct"]), false),
+        (json!(["code_execution_20250825"]), true),
+    ] {
+        let tool = json!({"name":"T","input_schema":{},"allowed_callers":callers});
+        let text = body(&json!({"tools":[tool]}));
+        let noted = Request::parse(&text).unwrap().set_aside;
+        assert_eq!(noted.contains(&"allowed_callers"), is_noted, "{callers}");
+    }
+}
+
+#[test]
+fn thinking_is_asked_for_and_shown_as_the_request_says() {
+    for (thinking, asked, omitted) in [
+        (json!(null), false, false),
+        (json!({"type":"disabled"}), false, false),
+        (json!({"type":"adaptive"}), true, false),
+        (json!({"type":"adaptive","display":"omitted"}), true, true),
+        (
+            json!({"type":"enabled","budget_tokens":1024,"display":"summarized"}),
+            true,
+            false,
+        ),
+    ] {
+        let text = body(&json!({"max_tokens":5000,"thinking":thinking}));
+        let request = Request::parse(&text).unwrap();
+        let seen = (request.asks_for_thinking(), request.omits_thinking());
+        assert_eq!(seen, (asked, omitted), "{thinking}");
+    }
+}
+
+#[test]
 fn an_account_that_is_empty_names_nobody() {
     let named = |user_id: &Value| {
         let text = body(&json!({"metadata":{"user_id":user_id.to_string()}}));
@@ -527,6 +595,298 @@ fn the_end_user_is_the_same_in_all_sessions_and_not_readable() {
     );
     assert_eq!(one.len(), 32);
     assert_eq!(user(""), None);
+}
+
+#[test]
+fn the_length_of_a_body_is_known() {
+    assert_eq!(Request::parse(SMALLEST).unwrap().body_len, SMALLEST.len());
+}
+
+#[test]
+fn the_preview_names_choice_and_thinking_as_they_were_written() {
+    let previewed = |changes: &Value| -> Value {
+        let text = body(changes);
+        serde_json::to_value(Request::parse(&text).unwrap()).unwrap()
+    };
+    let tool = json!([{"name":"T","input_schema":{}}]);
+    for (choice, word) in [
+        (json!({"type":"auto"}), "auto"),
+        (json!({"type":"any"}), "any"),
+        (json!({"type":"none"}), "none"),
+        (json!({"type":"tool","name":"T"}), "T"),
+    ] {
+        let seen = previewed(&json!({"tools":tool,"tool_choice":choice}));
+        assert_eq!(seen["tool_choice"], word);
+    }
+    for (thinking, word) in [
+        (json!({"type":"enabled","budget_tokens":1024}), "enabled"),
+        (json!({"type":"adaptive"}), "adaptive"),
+        (json!({"type":"between_tools"}), "between_tools"),
+        (json!({"type":"disabled"}), "disabled"),
+    ] {
+        let seen = previewed(&json!({"max_tokens":4096,"thinking":thinking}));
+        assert_eq!(seen["thinking"], word);
+    }
+    for effort in ["low", "medium", "high", "xhigh", "max"] {
+        let seen = previewed(&json!({"output_config":{"effort":effort}}));
+        assert_eq!(seen["effort"], effort);
+    }
+    let unknown = previewed(&json!({"brand_new":1,"betas":["x"]}));
+    assert_eq!(unknown["left_out"], json!(["betas", "brand_new"]));
+}
+
+#[test]
+fn what_only_anthropics_servers_can_heed_is_set_aside_once() {
+    let aside = |text: String| Request::parse(&text).unwrap().set_aside;
+    let with = |field: &str, value: &Value| {
+        let mut block = json!({"type":"text","text":"a"});
+        block[field] = value.clone();
+        aside(message("user", &json!([block, block])))
+    };
+    for (field, unsaid, said) in [
+        ("transformations", json!({}), json!({"x":1})),
+        ("toolset_name", json!(null), json!("t")),
+        (
+            "caller",
+            json!({"type":"direct"}),
+            json!({"type":"code_execution_20250825"}),
+        ),
+        ("citations", json!([]), json!([{"type":"char_location"}])),
+    ] {
+        assert_eq!(with(field, &unsaid), [""; 0], "{field}");
+        assert_eq!(with(field, &json!(null)), [""; 0], "{field}");
+        assert_eq!(with(field, &said), [field]);
+    }
+    let spaced = message("user", &json!([{"type":"text","text":"a","caller":7}]))
+        .replace('7', "{ \"type\": \"direct\" }");
+    assert_eq!(aside(spaced), [""; 0]);
+    let inner = json!([{"type":"tool_result","tool_use_id":"1","content":[{"type":"text","text":"a","toolset_name":"t"}]}]);
+    let call = json!([{"type":"tool_use","id":"1","name":"T","input":{}}]);
+    let messages = json!([{"role":"user","content":"go"},{"role":"assistant","content":call},{"role":"user","content":inner}]);
+    assert_eq!(aside(body(&json!({"messages":messages}))), ["toolset_name"]);
+    for (at, noted) in [
+        (json!(null), false),
+        (json!("never"), false),
+        (json!("end"), true),
+    ] {
+        let messages = json!([{"role":"user","content":"go","clear_at":at}]);
+        assert_eq!(
+            aside(body(&json!({"messages":messages}))).len(),
+            usize::from(noted),
+            "{at}"
+        );
+    }
+    for field in [
+        "input_examples",
+        "url_sources",
+        "response_inclusion",
+        "use_cache",
+    ] {
+        for (value, noted) in [(json!(null), false), (json!([]), false), (json!([1]), true)] {
+            let mut tool = json!({"name":"T","input_schema":{}});
+            tool[field] = value;
+            let expected: &[&str] = if noted { &[field] } else { &[] };
+            assert_eq!(aside(body(&json!({"tools":[tool]}))), expected);
+        }
+    }
+    let fallback = json!([{"model":"a"},{"model":"b","speed":"fast"}]);
+    let text = body(&json!({"fallbacks":fallback}));
+    let request = Request::parse(&text).unwrap();
+    assert_eq!((request.fallbacks.len(), request.set_aside.len()), (2, 1));
+    let text = body(&json!({"fallbacks":"default"}));
+    let request = Request::parse(&text).unwrap();
+    assert_eq!(
+        (request.fallbacks.len(), request.set_aside),
+        (0, vec!["fallbacks"])
+    );
+}
+
+#[test]
+fn a_picture_is_what_its_bytes_say() {
+    let (png, pdf) = ("iVBORw0KGgoAAAANSUhEUg", "JVBERi0xLjQKJcfsj6IK");
+    let block = |kind: &str, media_type: &str, data: &str| json!({"type":kind,"source":{"type":"base64","media_type":media_type,"data":data}});
+    let accepted = |block: &Value| Request::parse(&message("user", &json!([block]))).is_ok();
+    assert!(accepted(&block("image", "image/png", png)));
+    assert!(
+        accepted(&block("image", "image/png", "AAAA")),
+        "what is not known may be anything"
+    );
+    assert!(accepted(&block("document", "application/pdf", pdf)));
+    assert!(accepted(&block("document", "application/pdf", "AAAA")));
+    let at = "messages.0.content.0.source";
+    refuses_block(
+        "user",
+        &block("image", "image/jpeg", png),
+        &format!(
+            "{at}: The image was specified using the image/jpeg media type, but the image appears to be a image/png file"
+        ),
+    );
+    refuses_block(
+        "user",
+        &block("document", "application/pdf", png),
+        &format!("{at}: The PDF specified was not valid: it appears to be a image/png file"),
+    );
+}
+
+#[test]
+fn a_source_has_what_its_type_needs() {
+    let at = "messages.0.content.0.source";
+    let refuses = |kind: &str, source: Value, words: &str| {
+        refuses_block(
+            "user",
+            &json!({"type":kind,"source":source}),
+            &format!("{at}{words}"),
+        );
+    };
+    refuses(
+        "image",
+        json!({"type":"base64","data":"AAAA"}),
+        ".media_type: Field required",
+    );
+    refuses(
+        "image",
+        json!({"type":"base64","media_type":"image/png"}),
+        ".data: Field required",
+    );
+    refuses("image", json!({"type":"url"}), ".url: Field required");
+    refuses("document", json!({"type":"text"}), ".data: Field required");
+    refuses(
+        "document",
+        json!({"type":"content"}),
+        ".content: Field required",
+    );
+    refuses("image", json!({}), ".type: Field required");
+    refuses(
+        "image",
+        json!("name"),
+        ": Input should be a valid dictionary",
+    );
+    let tag = |tag: &str, expected: &str| {
+        format!(
+            ": Input tag '{tag}' found using 'type' does not match any of the expected tags: {expected}"
+        )
+    };
+    let of_images = "'base64', 'url', 'file'";
+    refuses(
+        "image",
+        json!({"type":"text","data":"x"}),
+        &tag("text", of_images),
+    );
+    refuses(
+        "image",
+        json!({"type":"content","content":"x"}),
+        &tag("content", of_images),
+    );
+    refuses(
+        "image",
+        json!({"type":"odd"}),
+        &tag("odd", "'base64', 'url', 'text', 'content', 'file'"),
+    );
+    let found =
+        json!({"type":"search_result","title":"T","source":{"type":"url","url":"u"},"content":[]});
+    refuses_block(
+        "user",
+        &found,
+        &format!("{at}: Input should be a valid string"),
+    );
+    let odd = json!({"type":"search_result","title":"T","source":"S","content":[{"type":"image","source":{"type":"url","url":"u"}}]});
+    refuses_block(
+        "user",
+        &odd,
+        "messages.0.content.0.content.0: Input tag 'image' found using 'type' does not match any of the expected tags: 'text'",
+    );
+}
+
+#[test]
+fn edits_are_read_as_they_are_documented() {
+    let uses = |changes: ClearToolUses<'static>| Edit::ClearToolUses(changes);
+    let clear = |fields: Value| {
+        let mut edit = json!({"type":"clear_tool_uses_20250919"});
+        for (name, value) in fields.as_object().unwrap() {
+            edit[name] = value.clone();
+        }
+        edit
+    };
+    let keep = |value: Value| json!({"type":"clear_thinking_20251015","keep":value});
+    for (edit, expected) in [
+        (clear(json!({})), uses(ClearToolUses::default())),
+        (
+            clear(
+                json!({"trigger":{"type":"tool_uses","value":7},"keep":{"type":"tool_uses","value":2}}),
+            ),
+            uses(ClearToolUses {
+                trigger: Trigger::ToolUses(7),
+                keep: 2,
+                ..ClearToolUses::default()
+            }),
+        ),
+        (
+            clear(
+                json!({"trigger":{"value":7,"type":"input_tokens"},"clear_at_least":{"type":"input_tokens","value":5}}),
+            ),
+            uses(ClearToolUses {
+                trigger: Trigger::InputTokens(7),
+                at_least: Some(5),
+                ..ClearToolUses::default()
+            }),
+        ),
+        (
+            clear(
+                json!({"exclude_tools":["A"],"clear_tool_inputs":true,"trigger":null,"keep":null,"clear_at_least":null}),
+            ),
+            uses(ClearToolUses {
+                excluded: vec!["A".into()],
+                inputs: Inputs::Cleared,
+                ..ClearToolUses::default()
+            }),
+        ),
+        (
+            clear(json!({"exclude_tools":null,"clear_tool_inputs":false})),
+            uses(ClearToolUses::default()),
+        ),
+        (
+            clear(json!({"clear_tool_inputs":["A"]})),
+            uses(ClearToolUses {
+                inputs: Inputs::ClearedOf(vec!["A".into()]),
+                ..ClearToolUses::default()
+            }),
+        ),
+        (keep(json!(null)), Edit::ClearThinking(Some(1))),
+        (keep(json!("all")), Edit::ClearThinking(None)),
+        (keep(json!({"type":"all"})), Edit::ClearThinking(None)),
+        (
+            keep(json!({"type":"thinking_turns","value":4})),
+            Edit::ClearThinking(Some(4)),
+        ),
+        (json!({"type":"compact_20260112"}), Edit::Compact),
+    ] {
+        let text = body(&json!({"context_management":{"edits":[edit]}}));
+        assert_eq!(Request::parse(&text).unwrap().edits, [expected], "{edit}");
+    }
+    let newer =
+        body(&json!({"context_management":{"edits":[{"type":"newer"}, {"type":"newer"}],"x":1}}));
+    let newer = Request::parse(&newer).unwrap();
+    assert_eq!(
+        (newer.edits.len(), newer.set_aside),
+        (0, vec!["context_management.edits"])
+    );
+    for (edit, words) in [
+        (json!({}), "context_management.edits.0.type: Field required"),
+        (
+            keep(json!({"value":1})),
+            "context_management.edits.0.keep.type: Field required",
+        ),
+        (
+            keep(json!({"type":"thinking_turns"})),
+            "context_management.edits.0.keep.value: Field required",
+        ),
+        (
+            keep(json!("none")),
+            "context_management.edits.0.keep: Input should be 'all'",
+        ),
+    ] {
+        refuses_field("context_management", &json!({"edits":[edit]}), words);
+    }
 }
 
 #[test]

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::protocol::anthropic::request::Request;
 use crate::protocol::openrouter::catalogue::{Catalogue, Entry};
+use crate::protocol::translate::dialect::{Dialect, ReasoningField};
 use crate::protocol::translate::envelope::{Detail, Envelope};
 use crate::protocol::translate::model::Target;
+use crate::protocol::translate::tokens;
 use crate::protocol::translate::{Note, convert_messages, convert_tools};
 
 pub(in crate::protocol::translate) const CLAUDE: &str = "anthropic/claude-sonnet-4.5";
@@ -245,6 +247,171 @@ fn p63_at_most_four_breakpoints_are_sent_and_the_best_are_kept() {
 }
 
 #[test]
+fn breakpoints_are_kept_from_the_end_with_one_each_for_what_never_changes() {
+    // How many stand in tools, system and conversation, whether one is asked for at the end, and how many are kept.
+    for (there, at_the_end, kept) in [
+        ([0, 0, 0], true, [0, 0, 0]),
+        ([1, 1, 2], false, [1, 1, 2]),
+        ([1, 1, 2], true, [1, 1, 1]),
+        ([1, 1, 5], false, [1, 1, 2]),
+        ([0, 0, 6], false, [0, 0, 4]),
+        ([0, 0, 6], true, [0, 0, 3]),
+        ([6, 0, 0], false, [4, 0, 0]),
+        ([0, 6, 0], false, [0, 4, 0]),
+        ([3, 3, 0], false, [1, 3, 0]),
+        ([3, 1, 1], false, [2, 1, 1]),
+        ([3, 3, 3], true, [1, 1, 1]),
+    ] {
+        let [tools, system, said] = there;
+        let marked = |count: usize| {
+            (0..count)
+                .map(|n| cached(&n.to_string()))
+                .collect::<Vec<_>>()
+        };
+        let tools: Vec<Value> = (0..tools)
+            .map(|n| json!({"name":format!("T{n}"),"input_schema":{},"cache_control":{"type":"ephemeral","ttl":"5m"}}))
+            .collect();
+        let mut wish = body(&json!({"tools":tools,"system":marked(system)}));
+        if said > 0 {
+            wish["messages"][0]["content"] = json!(marked(said));
+        }
+        if at_the_end {
+            wish["cache_control"] = json!({"type":"ephemeral"});
+        }
+        let (request, notes) = sent_to(&wish, &Target::new(CLAUDE, None));
+        let marks = |list: &Value| -> Vec<bool> {
+            let list = list.as_array().map_or(&[][..], Vec::as_slice);
+            list.iter()
+                .map(|part| part["cache_control"].is_object())
+                .collect()
+        };
+        let (system, messages) = match request["messages"].as_array().unwrap().as_slice() {
+            [system, messages] => (marks(&system["content"]), marks(&messages["content"])),
+            [messages] => (vec![], marks(&messages["content"])),
+            other => panic!("{other:?}"),
+        };
+        for (marks, kept) in [marks(&request["tools"]), system, messages]
+            .iter()
+            .zip(kept)
+        {
+            assert_eq!(
+                marks.iter().filter(|mark| **mark).count(),
+                kept,
+                "{there:?}"
+            );
+            assert!(
+                marks.iter().rev().take(kept).all(|mark| *mark),
+                "the last: {there:?}"
+            );
+        }
+        let dropped = there.iter().sum::<usize>() - kept.iter().sum::<usize>();
+        let told = notes.first().map_or("", Note::as_str);
+        assert_eq!(
+            told.starts_with(&format!("{dropped} cache")),
+            dropped > 0,
+            "{told}"
+        );
+        assert_eq!(request.get("cache_control").is_some(), at_the_end);
+        if kept[0] > 0 {
+            let last = request["tools"].as_array().unwrap().last().unwrap();
+            assert_eq!(
+                last["cache_control"],
+                json!({"type":"ephemeral","ttl":"5m"})
+            );
+        }
+    }
+}
+
+#[test]
+fn a_prefill_loses_the_white_space_at_its_end_and_nothing_else() {
+    for (prefill, expected) in [
+        ("said", "said"),
+        ("said \n\t\r \n", "said"),
+        ("a\nb", "a\nb"),
+        (r"C:\n", r"C:\n"),
+        ("C:\\\n", r"C:\"),
+        (r"C:\\t", r"C:\\t"),
+        ("C:\\\\\t ", r"C:\\"),
+    ] {
+        let messages =
+            json!([{"role":"user","content":"go"},{"role":"assistant","content":prefill}]);
+        let sent = sent(&body(&json!({"messages":messages})), CLAUDE);
+        assert_eq!(sent["messages"][1]["content"], expected, "{prefill:?}");
+        assert_eq!(sent["messages"].as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn claudes_differ_by_version() {
+    let prefill = json!({"messages":[{"role":"user","content":"go"},{"role":"assistant","content":"{"}],"temperature":0.5,"top_p":0.5,"top_k":5});
+    for (model, goes_on, samples) in [
+        ("anthropic/claude-sonnet-4.5", true, true),
+        ("anthropic/claude-opus-4.6", false, true),
+        ("anthropic/claude-opus-4.7", false, false),
+        ("openai/gpt-5", false, true),
+    ] {
+        let (sent, notes) = sent_to(&body(&prefill), &Target::new(model, None));
+        assert_eq!(
+            sent["messages"].as_array().unwrap().len() == 2,
+            goes_on,
+            "{model}"
+        );
+        for field in ["temperature", "top_p", "top_k"] {
+            assert_eq!(sent.get(field).is_some(), samples, "{model} {field}");
+        }
+        let told = notes
+            .iter()
+            .any(|note| note.as_str().contains("`temperature`, `top_p`, `top_k`"));
+        assert_eq!(told, !samples, "{notes:?}");
+    }
+}
+
+#[test]
+fn sampling_goes_as_far_as_the_model_knows_it() {
+    let wish = body(&json!({"temperature":0.5,"top_p":0.25,"top_k":5}));
+    for known_one in ["temperature", "top_p", "top_k"] {
+        let target = known("x/y", &json!({"supported_parameters":[known_one]}));
+        let (sent, _) = sent_to(&wish, &target);
+        for field in ["temperature", "top_p", "top_k"] {
+            assert_eq!(sent.get(field).is_some(), field == known_one, "{field}");
+        }
+    }
+}
+
+#[test]
+fn the_form_of_an_answer_has_a_name_and_the_models_dialect() {
+    let schema = json!({"type":"object","properties":{},"additionalProperties":false});
+    let formatted = |name: Value, model: &str, demand: Demand| {
+        let format = json!({"type":"json_schema","schema":schema,"name":name});
+        let wish = body(&json!({"output_config":{"format":format}}));
+        let routing = Routing {
+            demand,
+            ..Routing::default()
+        };
+        let built = built(&wish, &Target::new(model, None), &routing);
+        let sent: Value = serde_json::from_slice(&built.body).unwrap();
+        sent["response_format"]["json_schema"].clone()
+    };
+    let strict = |name: &str| json!({"name":name,"strict":true,"schema":schema});
+    assert_eq!(
+        formatted(json!(null), GPT, Demand::Strict),
+        strict("answer")
+    );
+    assert_eq!(formatted(json!(""), GPT, Demand::Strict), strict("answer"));
+    assert_eq!(
+        formatted(json!("person"), GPT, Demand::Strict),
+        strict("person")
+    );
+    assert_ne!(formatted(json!("a b"), GPT, Demand::Strict)["name"], "a b");
+    assert_eq!(
+        formatted(json!(null), GPT, Demand::Lenient),
+        json!({"name":"answer","schema":schema})
+    );
+    let google = formatted(json!(null), "google/gemini-3-pro", Demand::Strict);
+    assert_eq!(google["schema"], json!({"type":"object","properties":{}}));
+}
+
+#[test]
 fn p39_p64_breakpoints_never_stand_on_thoughts_or_empty_texts() {
     let wish = body(&json!({"messages":[
         {"role":"user","content":[cached("")]},
@@ -401,6 +568,63 @@ fn tools_that_the_client_runs_get_their_published_schema() {
 }
 
 #[test]
+fn what_is_offered_is_what_the_last_change_left() {
+    let reference = |name: &str| json!({"type":"tool_reference","name":name});
+    let added = |name: &str| json!({"type":"tool_addition","tool":reference(name)});
+    let removed = |name: &str| json!({"type":"tool_removal","tool":reference(name)});
+    let defined = |tool: Value| json!({"type":"tool_addition","tool":{"type":"tool_definition","definition":tool}});
+    let search = json!({"type":"web_search_20250305","name":"web_search"});
+    let odd = "mcp.odd name";
+    let offered = |changes: &[Value]| -> Vec<String> {
+        let tools = json!([tool("A"), tool(odd), search]);
+        let mut messages = vec![json!({"role":"user","content":"hi"})];
+        messages.extend(
+            changes
+                .iter()
+                .map(|change| json!({"role":"system","content":[change]})),
+        );
+        let text = body(&json!({"tools":tools,"messages":messages})).to_string();
+        let request = Request::parse(&text).unwrap();
+        let tools = convert_tools(&request).unwrap();
+        let seen = serde_json::to_value(&tools).unwrap();
+        let sent = seen["offered"].as_array().unwrap().iter();
+        let sent = sent.map(|name| name.as_str().unwrap());
+        sent.map(|name| tools.names.original(name).to_owned())
+            .collect()
+    };
+    let web = "openrouter:web_search";
+    assert_eq!(offered(&[]), ["A", odd, web]);
+    assert_eq!(offered(&[removed("A")]), [odd, web]);
+    assert_eq!(offered(&[removed(odd)]), ["A", web]);
+    assert_eq!(offered(&[removed("web_search")]), ["A", odd]);
+    assert_eq!(
+        offered(&[removed("nobody"), added("nobody")]),
+        ["A", odd, web]
+    );
+    assert_eq!(
+        offered(&[removed("A"), removed(odd), added(odd)]),
+        [web, odd]
+    );
+    assert_eq!(
+        offered(&[removed("web_search"), added("web_search")]),
+        ["A", odd, web]
+    );
+    assert_eq!(offered(&[defined(tool("B"))]), ["A", odd, web, "B"]);
+    assert_eq!(offered(&[defined(tool("A"))]), [odd, web, "A"]);
+}
+
+#[test]
+fn a_fault_in_a_tool_that_comes_later_is_named_by_its_place() {
+    let strange = json!({"type":"strange_20250101","name":"s"});
+    let definition = json!({"type":"tool_definition","definition":strange});
+    let change = json!({"type":"tool_addition","tool":definition});
+    let messages = json!([{"role":"user","content":"hi"},{"role":"system","content":[{"type":"text","text":"t"},change]}]);
+    let text = body(&json!({"messages":messages})).to_string();
+    let refused = convert_tools(&Request::parse(&text).unwrap()).unwrap_err();
+    assert_eq!(refused.path, "messages.1.content.1.tool.definition.type");
+}
+
+#[test]
 fn tools_that_only_anthropic_runs_are_refused_or_noted() {
     for (kind, path) in [
         ("code_execution_20250825", Some("tools.0.type")),
@@ -517,6 +741,174 @@ fn p70_a_pdf_is_a_file_with_the_parser_that_costs_nothing() {
         sent_to(&wish, &reader).0["plugins"][0]["pdf"]["engine"],
         "native"
     );
+}
+
+#[test]
+fn an_upstream_that_knows_words_for_effort_gets_the_nearest_one() {
+    let said = |changes: Value, field: ReasoningField| {
+        let mut target = Target::new(CLAUDE, None);
+        target.dialect.reasoning = field;
+        let (sent, notes) = sent_to(&body(&changes), &target);
+        assert_eq!(sent.get("reasoning"), None, "that is OpenRouter's field");
+        (sent["reasoning_effort"].clone(), notes.len())
+    };
+    let budget = |tokens: u64| json!({"thinking":{"type":"enabled","budget_tokens":tokens}});
+    for (changes, word) in [
+        (json!({}), json!(null)),
+        (json!({"thinking":{"type":"adaptive"}}), json!(null)),
+        (json!({"output_config":{"effort":"high"}}), json!("high")),
+        (budget(4095), json!("low")),
+        (budget(4096), json!("medium")),
+        (budget(16_383), json!("medium")),
+        (budget(16_384), json!("high")),
+    ] {
+        let wishes = changes != json!({});
+        assert_eq!(
+            said(changes.clone(), ReasoningField::Effort).0,
+            word,
+            "{changes}"
+        );
+        assert_eq!(
+            said(changes, ReasoningField::None),
+            (json!(null), usize::from(wishes))
+        );
+    }
+}
+
+#[test]
+fn a_schema_is_held_to_strictly_where_the_model_can() {
+    let strict = |schema: Value, model: &str| {
+        let tools = json!([{"name":"A","strict":true,"input_schema":schema}]);
+        let (sent, notes) = sent_to(&body(&json!({"tools":tools})), &Target::new(model, None));
+        let strict = sent["tools"][0]["function"].get("strict").is_some();
+        assert_eq!(
+            notes.len(),
+            usize::from(!strict),
+            "what is left out is noted"
+        );
+        strict
+    };
+    let open = json!({"type":"object","properties":{"a":{"type":"string"}}});
+    let closed = json!({"type":"object","properties":{},"additionalProperties":false});
+    assert!(strict(open.clone(), CLAUDE) && strict(closed.clone(), CLAUDE));
+    assert!(!strict(open, GPT) && strict(closed.clone(), GPT));
+    assert!(!strict(closed, DEEPSEEK));
+}
+
+#[test]
+fn an_upstream_of_plain_chat_completions_gets_none_of_openrouters_fields() {
+    let mut target = Target::new(GPT, None);
+    target.dialect = Dialect::PLAIN;
+    let search = json!({"type":"web_search_20250305","name":"web_search"});
+    let models = ["x/y".to_owned()];
+    let routing = Routing {
+        session_id: Some("s"),
+        user: Some("u"),
+        models: &models,
+        ..Routing::default()
+    };
+    let wish = json!({"stream":true,"top_k":5,"speed":"fast","tools":[tool("A"), search],
+        "tool_choice":{"type":"tool","name":"web_search"}});
+    let built = built(&body(&wish), &target, &routing);
+    let sent: Value = serde_json::from_slice(&built.body).unwrap();
+    for field in [
+        "session_id",
+        "models",
+        "service_tier",
+        "plugins",
+        "reasoning",
+        "top_k",
+        "tool_choice",
+    ] {
+        assert_eq!(sent.get(field), None, "{field}");
+    }
+    assert_eq!(sent["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&sent["user"], &sent["stream_options"]),
+        (&json!("u"), &json!({"include_usage":true}))
+    );
+    let only_search = sent_to(&body(&json!({"tools":[search]})), &target).0;
+    assert_eq!(only_search.get("tools"), None);
+}
+
+#[test]
+fn a_session_goes_as_it_is_named_unless_it_is_too_long() {
+    let session = |name: &str| {
+        let routing = Routing {
+            session_id: Some(name),
+            user: Some(""),
+            ..Routing::default()
+        };
+        let built = built(&body(&json!({})), &Target::new(GPT, None), &routing);
+        let sent: Value = serde_json::from_slice(&built.body).unwrap();
+        assert_eq!(sent.get("user"), None);
+        assert_eq!(sent.get("stream_options"), None, "nothing is streamed");
+        sent.get("session_id").cloned()
+    };
+    let (longest, longer) = ("s".repeat(256), "s".repeat(257));
+    assert_eq!(session(""), None);
+    assert_eq!(session(&longest), Some(json!(longest)));
+    assert_eq!(session(&longer).unwrap().as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn a_tier_is_asked_for_as_the_client_says() {
+    for (changes, tier) in [
+        (json!({}), json!(null)),
+        (
+            json!({"service_tier":"auto","speed":"standard"}),
+            json!(null),
+        ),
+        (json!({"service_tier":"standard_only"}), json!("default")),
+        (json!({"speed":"fast"}), json!("priority")),
+    ] {
+        assert_eq!(
+            sent(&body(&changes), GPT)["service_tier"],
+            tier,
+            "{changes}"
+        );
+    }
+}
+
+#[test]
+fn a_context_of_eight_thousand_is_short_and_one_more_is_not() {
+    for (length, is_short) in [(8191, true), (8192, true), (8193, false)] {
+        let target = known("x/y", &json!({"context_length":length}));
+        let sent = sent_to(&body(&json!({})), &target).0;
+        assert_eq!(sent.get("plugins").is_some(), is_short, "{length}");
+    }
+}
+
+#[test]
+fn the_limit_leaves_room_for_the_prompt_and_an_eighth() {
+    let long = json!({"messages":[{"role":"user","content":"word ".repeat(7000)}]});
+    let request = body(&long).to_string();
+    let prompt = tokens::estimate(&Request::parse(&request).unwrap());
+    for (context, expected) in [
+        (0, 50_000),
+        (40_000, 40_000 - prompt - prompt / 8),
+        (12_000, 4096),
+        (100_000, 50_000),
+    ] {
+        let target = known("x/y", &json!({"context_length":context}));
+        assert_eq!(
+            sent_to(&body(&long), &target).0["max_tokens"],
+            expected,
+            "{context}"
+        );
+    }
+    for (asked, model, expected) in [(1, GPT, 16), (16, GPT, 16), (17, GPT, 17), (1, CLAUDE, 1)] {
+        let sent = sent_to(
+            &body(&json!({"max_tokens":asked})),
+            &Target::new(model, None),
+        );
+        assert_eq!(sent.0["max_tokens"], expected);
+        assert_eq!(
+            sent.1.len(),
+            usize::from(asked != expected),
+            "{asked} {model}"
+        );
+    }
 }
 
 #[test]

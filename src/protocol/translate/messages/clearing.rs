@@ -266,6 +266,67 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_met_when_they_are_reached_exactly() {
+        let request = conversation(&json!({"type":"clear_tool_uses_20250919"}));
+        let length = tokens::estimate(&Request::parse(&request).unwrap());
+        let result = 5000 * 2_u64;
+        let three_results = 3 * result.div_ceil(7);
+        let keep_one = json!({"type":"tool_uses","value":1});
+        let edit = |trigger: &str, value: u64, least: u64| {
+            json!({"type":"clear_tool_uses_20250919","keep":keep_one,
+                "trigger":{"type":trigger,"value":value},
+                "clear_at_least":{"type":"input_tokens","value":least}})
+        };
+        for (trigger, value, least, results) in [
+            ("tool_uses", 3, 0, "d"),
+            ("tool_uses", 4, 0, "bacd"),
+            ("input_tokens", length - 1, 0, "d"),
+            ("input_tokens", length, 0, "bacd"),
+            ("tool_uses", 3, three_results, "d"),
+            ("tool_uses", 3, three_results + 1, "bacd"),
+        ] {
+            let (left, _, _, notes) = left(&edit(trigger, value, least));
+            assert_eq!(left, results, "{trigger} {value} {least}");
+            assert_eq!(notes.len(), usize::from(results == "d"));
+        }
+    }
+
+    #[test]
+    fn the_note_counts_the_results_and_says_when_tokens_were_estimated() {
+        let with = |changes: Value| {
+            let mut edit = json!({"type":"clear_tool_uses_20250919","trigger":{"type":"tool_uses","value":2},"keep":{"type":"tool_uses","value":2}});
+            edit["clear_tool_inputs"] = json!(true);
+            for (name, value) in changes.as_object().unwrap() {
+                edit[name] = value.clone();
+            }
+            left(&edit).3[0].as_str().to_owned()
+        };
+        let exact =
+            "the results of 2 earlier tool call(s) were cleared, as `context_management` asks";
+        assert_eq!(with(json!({})), exact);
+        let least = json!({"clear_at_least":{"type":"input_tokens","value":5}});
+        assert_eq!(
+            with(least),
+            format!("{exact}, by an estimate of the tokens")
+        );
+    }
+
+    #[test]
+    fn what_was_cleared_before_is_not_cleared_again() {
+        let body = json!({"model":"m","max_tokens":9,"messages":[
+            {"role":"user","content":"go"},
+            {"role":"assistant","content":[call("a","Read")]},
+            {"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":CLEARED}]}],
+            "context_management":{"edits":[{"type":"clear_tool_uses_20250919","clear_tool_inputs":true,
+                "trigger":{"type":"tool_uses","value":0},"keep":{"type":"tool_uses","value":0}}]}});
+        let body = body.to_string();
+        let request = Request::parse(&body).unwrap();
+        let mut notes = Vec::new();
+        assert!(matches!(cleared(&request, &mut notes), Cow::Borrowed(_)));
+        assert!(notes.is_empty());
+    }
+
+    #[test]
     fn a_limit_in_tokens_is_estimated_and_the_note_says_so() {
         let edit = |value: u64| json!({"type":"clear_tool_uses_20250919","trigger":{"type":"input_tokens","value":value}});
         let (results, _, _, notes) = left(&edit(1000));

@@ -91,6 +91,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sources_and_references_are_told_where_they_can_be_read() {
+        for (value, expected) in [
+            (json!({"title":"T"}), &[][..]),
+            (json!({"title":"","url":"https://a"}), &["https://a"]),
+            (json!({"stdout":"o","stderr":"e","text":""}), &["o", "e"]),
+            (
+                json!({"tool_references":[{"tool_name":"A"},{"tool_name":"B"}]}),
+                &["A", "B"],
+            ),
+            (json!({"media_type":"text/plain","data":"d"}), &["d"]),
+            (json!({"media_type":"application/pdf","data":"d"}), &[]),
+            (
+                json!({"source":{"media_type":"text/plain","data":"d"}}),
+                &["d"],
+            ),
+            (json!({"source":"https://a"}), &[]),
+            (json!([7, null, true]), &[]),
+        ] {
+            let mut told = Vec::new();
+            tell(&value, &mut told);
+            assert_eq!(told, expected, "{value}");
+        }
+    }
+
+    #[test]
     fn what_a_reader_can_use_is_told() {
         let value = json!([
             "said", " ", {"title":"T","url":"https://a"}, {"url":"https://b"}, {"error_code":"unavailable"},

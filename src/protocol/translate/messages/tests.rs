@@ -77,6 +77,161 @@ fn an_empty_document_leaves_no_empty_text() {
 }
 
 #[test]
+fn a_text_document_is_introduced_by_its_title_and_context() {
+    for (title, context, expected) in [
+        (json!(null), json!(null), "body"),
+        (json!(" "), json!(" "), "body"),
+        (json!("T"), json!(null), "Document: T\n\nbody"),
+        (json!(null), json!("C"), "C\n\nbody"),
+        (json!("T"), json!("C"), "Document: T\nC\n\nbody"),
+    ] {
+        let source = json!({"type":"text","media_type":"text/plain","data":"body"});
+        let document = json!({"type":"document","title":title,"context":context,"source":source});
+        let sent = to(json!([user(json!([document]))]), GPT);
+        assert_eq!(sent[0]["content"], expected, "{title} {context}");
+        let source = json!({"type":"content","content":[text("body"), text("more")]});
+        let document = json!({"type":"document","title":title,"context":context,"source":source});
+        let sent = to(json!([user(json!([document]))]), GPT);
+        assert_eq!(
+            sent[0]["content"],
+            format!("{expected}\n\nmore"),
+            "{title} {context}"
+        );
+    }
+}
+
+#[test]
+fn a_file_is_called_by_its_title_and_ends_in_pdf() {
+    for (title, name) in [
+        (json!(null), "document.pdf"),
+        (json!(" "), "document.pdf"),
+        (json!("Report"), "Report.pdf"),
+        (json!("Report.pdf"), "Report.pdf"),
+        (json!("REPORT.PDF"), "REPORT.PDF"),
+    ] {
+        let document = json!({"type":"document","title":title,"context":"C","source":{"type":"url","url":"https://a"}});
+        let sent = to(json!([user(json!([document]))]), GPT);
+        assert_eq!(sent[0]["content"][0]["text"], "C");
+        assert_eq!(sent[0]["content"][1]["file"]["filename"], name, "{title}");
+    }
+}
+
+#[test]
+fn citations_that_cannot_be_given_are_noted() {
+    let on = json!({"enabled":true});
+    let source = json!({"type":"text","media_type":"text/plain","data":"body"});
+    let document =
+        |citations: &Value| json!({"type":"document","source":source,"citations":citations});
+    let found = |citations: &Value| json!({"type":"search_result","title":"T","source":"S","content":[text("x")],"citations":citations});
+    for block in [document(&on), found(&on)] {
+        assert!(notes(json!([user(json!([block]))]), GPT).contains("citations were asked"));
+    }
+    for block in [document(&json!({"enabled":false})), found(&json!(null))] {
+        assert_eq!(notes(json!([user(json!([block]))]), GPT), "");
+    }
+}
+
+#[test]
+fn a_breakpoint_that_a_part_cannot_carry_moves_to_the_text_before_it() {
+    let hour = json!({"type":"ephemeral","ttl":"1h"});
+    let plain = json!({"type":"ephemeral"});
+    let marked = |mut block: Value, cache: &Value| {
+        block["cache_control"] = cache.clone();
+        block
+    };
+    let pdf = json!({"type":"document","source":{"type":"url","url":"https://a"}});
+    for block in [image(), pdf] {
+        let sent = to(
+            json!([user(json!([text("a"), marked(block.clone(), &plain)]))]),
+            CLAUDE,
+        );
+        assert_eq!(sent[0]["content"][0]["cache_control"], plain);
+        let own = marked(text("a"), &hour);
+        let sent = to(json!([user(json!([own, marked(block, &plain)]))]), CLAUDE);
+        assert_eq!(sent[0]["content"][0]["cache_control"], hour);
+    }
+    let found =
+        |inner: &[Value]| json!({"type":"search_result","title":"T","source":"S","content":inner});
+    let inner = [
+        marked(text("x"), &plain),
+        marked(text("y"), &hour),
+        text("z"),
+    ];
+    let sent = to(json!([user(json!([found(&inner)]))]), CLAUDE);
+    assert_eq!(sent[0]["content"][0]["cache_control"], hour);
+    let sent = to(
+        json!([user(json!([marked(found(&inner), &plain)]))]),
+        CLAUDE,
+    );
+    assert_eq!(sent[0]["content"][0]["cache_control"], plain);
+    let calls = json!([text("a"), marked(call("1"), &plain)]);
+    let sent = to(
+        json!([
+            user("go"),
+            assistant(calls),
+            user(json!([marked(result("1", "R"), &hour)]))
+        ]),
+        CLAUDE,
+    );
+    assert_eq!(sent[1]["content"][0]["cache_control"], plain);
+    assert_eq!(sent[2]["content"][0]["cache_control"], hour);
+}
+
+#[test]
+fn a_conversation_without_thoughts_is_the_same_otherwise() {
+    let turn =
+        |blocks: Value| talk(&json!([user("go"), assistant(blocks), user("more")])).to_string();
+    let plain = turn(json!([text("said")]));
+    let thoughtless = convert_messages(&Request::parse(&plain).unwrap()).unwrap();
+    assert!(thoughtless.without_thoughts().is_none());
+    let thoughtful = turn(json!([thinking("t", SIGNATURE), text("said")]));
+    let thoughtful = convert_messages(&Request::parse(&thoughtful).unwrap()).unwrap();
+    assert_ne!(thoughtful.turns, thoughtless.turns);
+    assert_eq!(
+        thoughtful.without_thoughts().unwrap().turns,
+        thoughtless.turns
+    );
+}
+
+#[test]
+fn a_summary_that_is_blank_is_no_summary() {
+    let compaction = |content: &Value| json!({"type":"compaction","content":content});
+    for (content, is_told) in [
+        (json!("We met."), true),
+        (json!(" "), false),
+        (json!(null), false),
+    ] {
+        let by_model = json!([
+            user("go"),
+            assistant(json!([compaction(&content), text("x")])),
+            user("more")
+        ]);
+        let told = to(by_model.clone(), GPT).to_string();
+        assert_eq!(told.contains("Summary of"), is_told, "{content}");
+        assert_eq!(
+            notes(by_model, GPT).contains("`compaction` block was left out"),
+            !is_told
+        );
+    }
+}
+
+#[test]
+fn calls_of_servers_are_told_by_what_they_looked_for() {
+    for (input, told) in [
+        (json!({"query":"q","url":"u"}), "[s: q]"),
+        (json!({"query":7,"url":"u"}), "[s: u]"),
+        (json!({"code":"1+1"}), "[s: {\"code\":\"1+1\"}]"),
+    ] {
+        let block = json!({"type":"server_tool_use","id":"i","name":"s","input":input});
+        let sent = to(
+            json!([user("go"), assistant(json!([block])), user("more")]),
+            GPT,
+        );
+        assert_eq!(sent[1]["content"], told);
+    }
+}
+
+#[test]
 fn p17_results_come_first_in_the_order_of_the_calls_and_texts_behind_them() {
     let messages = json!([
         user("go"),
@@ -684,6 +839,8 @@ fn a_tool_loop_that_another_model_began_goes_on_without_reasoning() {
     assert_eq!(reasoning(&foreign, &own, &[], CLAUDE), off);
     assert_eq!(reasoning(&own, &text("calls"), &[], CLAUDE), on);
     assert_eq!(reasoning(&foreign, &foreign, &[user("next")], CLAUDE), on);
+    let newer = reasoning(&foreign, &own, &[], "anthropic/claude-opus-4.6");
+    assert_eq!(newer, on, "newer ones do not mind");
     let adaptive = reasoning(&foreign, &own, &[], "anthropic/claude-opus-5.5");
     assert_eq!(adaptive, json!({"effort":"low"}));
 }
@@ -701,6 +858,93 @@ fn p28_geminis_signature_of_a_call_goes_back_with_the_call() {
     assert_eq!(
         sent[1]["reasoning_details"][0]["id"],
         sent[1]["tool_calls"][0]["id"]
+    );
+}
+
+#[test]
+fn anthropics_own_blocks_are_counted_on_behind_what_an_envelope_carries() {
+    let signed = |text: &str| {
+        let mut detail = detail("reasoning.text", "anthropic-claude-v1", None);
+        detail.text = Some(text.to_owned());
+        detail.signature = Some(SIGNATURE.to_owned());
+        detail
+    };
+    let packed = packed(CLAUDE, "other", vec![signed("a"), signed("b")]);
+    let blocks = json!([packed, thinking("c", SIGNATURE), {"type":"redacted_thinking","data":"R"}, thinking("d", SIGNATURE), text("said")]);
+    let sent = to(json!([user("go"), assistant(blocks), user("more")]), CLAUDE);
+    let details = sent[1]["reasoning_details"].as_array().unwrap();
+    let told: Vec<_> = details
+        .iter()
+        .map(|detail| (detail["text"].as_str(), detail["index"].as_u64()))
+        .collect();
+    let (a, b, c, d) = (Some("a"), Some("b"), Some("c"), Some("d"));
+    assert_eq!(
+        told,
+        [
+            (a, None),
+            (b, None),
+            (c, Some(2)),
+            (None, Some(3)),
+            (d, Some(4))
+        ]
+    );
+}
+
+#[test]
+fn every_thought_that_cannot_be_read_is_counted() {
+    let own = || {
+        packed(
+            GPT,
+            "",
+            vec![detail(
+                "reasoning.encrypted",
+                "openai-responses-v1",
+                Some("rs_1"),
+            )],
+        )
+    };
+    let plain = packed(GPT, "plain", vec![]);
+    let redacted = json!({"type":"redacted_thinking","data":"R"});
+    let claudes = thinking("c", SIGNATURE);
+    for (blocks, left_out) in [
+        (vec![own()], 0),
+        (vec![claudes.clone()], 1),
+        (vec![claudes.clone(), claudes.clone(), redacted.clone()], 3),
+        (vec![own(), claudes.clone(), redacted], 2),
+        (vec![own(), own()], 1),
+        (vec![own(), plain.clone()], 1),
+        (vec![plain], 0),
+    ] {
+        let mut content = blocks.clone();
+        content.push(text("said"));
+        let messages = json!([user("go"), assistant(content), user("more")]);
+        let expected = format!("{left_out} earlier thought(s)");
+        let notes = notes(messages, GPT);
+        assert_eq!(
+            notes.contains(&expected),
+            left_out > 0,
+            "{blocks:?}: {notes}"
+        );
+    }
+}
+
+#[test]
+fn a_model_that_wants_words_gets_those_of_every_thought() {
+    let hidden = thinking(
+        "",
+        &Envelope::new(GPT, "", "hidden ".to_owned(), vec![]).pack(),
+    );
+    let blocks = json!([
+        packed(GPT, "packed ", vec![]),
+        hidden,
+        thinking("signed ", SIGNATURE),
+        thinking("plain", "1712345678901"),
+        text("said")
+    ]);
+    let messages = json!([user("go"), assistant(blocks), user("more")]);
+    assert_eq!(
+        to(messages, DEEPSEEK)[1]["reasoning"],
+        "packed hidden signed plain"
     );
 }
 

@@ -451,6 +451,13 @@ fn a_peek_tells_errors_from_beginnings() {
     assert!(matches!(peek(error.as_bytes()), Peek::Error(error) if error.api.status == 429));
     let failed = stream(&[finish("error")]);
     assert!(matches!(peek(failed.as_bytes()), Peek::Error(error) if error.api.status == 529));
+    let done = peek(b": x\n\ndata: [DONE]\n\n");
+    assert!(matches!(done, Peek::Error(error) if error.retryable && error.api.status == 502));
+    let of_choice = stream(&[json!({"choices": [{"error": {"code": 503, "message": "m"}}]})]);
+    assert!(matches!(peek(of_choice.as_bytes()), Peek::Error(error) if error.api.status == 529));
+    assert_eq!(peek(b"data: \n\n"), Peek::More);
+    assert_eq!(peek(b"{\"id\":]"), Peek::Fine);
+    assert_eq!(peek(b"{\"id\":\"x\"}"), Peek::Fine);
     assert_eq!(peek(stream(&[text("")]).as_bytes()), Peek::Fine);
     assert_eq!(peek(b"data: {\"id\":"), Peek::More);
     assert_eq!(peek(b""), Peek::More);

@@ -67,7 +67,6 @@ impl Details {
             None => {
                 let mut detail = Detail {
                     kind: piece.kind.as_str().to_owned(),
-                    index,
                     ..Detail::default()
                 };
                 join(&mut detail, piece, text);
@@ -104,7 +103,7 @@ impl Details {
         self.given_up
     }
 
-    /// A call went out under another id than its upstream's: entries that name it follow.
+    /// A call went out, perhaps under another id than its upstream's: entries that name it follow.
     pub(super) fn follow_call(&mut self, upstream_id: &str, id: &str) {
         for entry in &mut self.entries {
             if entry.state != State::Sealed && entry.detail.id.as_deref() == Some(upstream_id) {
@@ -156,7 +155,8 @@ impl Details {
         if entry.state != State::Sealed {
             return false;
         }
-        if entry.detail.signature.is_none() && entry.detail.text.is_some() {
+        // What was carried is remembered without its text; what still has one was left out.
+        if entry.detail.text.is_some() {
             entry.detail.signature = Some(signature.to_owned());
             entry.state = State::Late;
         }
@@ -251,6 +251,7 @@ fn join(detail: &mut Detail, piece: &ReasoningPiece<'_>, text: &str) {
             *field = Some(value.to_owned());
         }
     }
+    detail.index = detail.index.or_else(|| index_of(piece));
     if !detail.rest.is_empty() {
         forget_what_came(detail);
     }
@@ -294,140 +295,4 @@ fn index_of(piece: &ReasoningPiece<'_>) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::json_text;
-    use crate::protocol::translate::envelope::{Restored, Unpacked, unpack};
-
-    fn merged(pieces: &[&str]) -> Details {
-        let mut details = Details::default();
-        merge(&mut details, pieces);
-        details
-    }
-
-    fn merge(details: &mut Details, pieces: &[&str]) {
-        for piece in pieces {
-            let piece: ReasoningPiece<'_> = serde_json::from_str(piece).unwrap();
-            let text = piece
-                .text
-                .or(piece.summary)
-                .and_then(json_text::body)
-                .unwrap_or_default();
-            details.merge(&piece, text);
-        }
-    }
-
-    fn restored(signature: &str, thinking: &str) -> Restored {
-        match unpack(signature) {
-            Unpacked::Details(envelope) => envelope.restore(thinking).unwrap(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    const CLAUDE_TEXT: &str =
-        r#"{"type":"reasoning.text","text":"abc","format":"anthropic-claude-v1","index":0}"#;
-    const CLAUDE_SIGNATURE: &str =
-        r#"{"type":"reasoning.text","signature":"c2ln","format":"anthropic-claude-v1","index":0}"#;
-
-    #[test]
-    fn a_signature_joins_its_text_and_travels_bare() {
-        let mut details = merged(&[CLAUDE_TEXT, CLAUDE_SIGNATURE]);
-        assert_eq!(
-            details.seal("anthropic/claude", "abc".into(), String::new()),
-            "c2ln"
-        );
-        assert!(!details.has_unsent());
-    }
-
-    #[test]
-    fn a_signed_text_that_is_not_shown_travels_in_an_envelope() {
-        let mut details = merged(&[CLAUDE_TEXT, CLAUDE_SIGNATURE]);
-        let signature = details.seal("anthropic/claude", Shown::default(), String::new());
-        let restored = restored(&signature, "");
-        assert_eq!(restored.details[0].text.as_deref(), Some("abc"));
-        assert_eq!(restored.details[0].signature.as_deref(), Some("c2ln"));
-    }
-
-    #[test]
-    fn a_late_signature_makes_its_entry_be_carried_whole() {
-        let mut details = merged(&[CLAUDE_TEXT]);
-        let early = details.seal("anthropic/claude", "abc".into(), String::new());
-        assert!(restored(&early, "abc").details.is_empty());
-        assert!(!details.has_unsent());
-        merge(&mut details, &[CLAUDE_SIGNATURE]);
-        assert!(details.has_unsent());
-        let late = restored(
-            &details.seal("anthropic/claude", Shown::default(), String::new()),
-            "",
-        );
-        assert_eq!(late.details[0].text.as_deref(), Some("abc"));
-        assert_eq!(late.details[0].signature.as_deref(), Some("c2ln"));
-    }
-
-    #[test]
-    fn a_summary_and_an_encrypted_entry_of_one_index_stay_apart() {
-        let mut details = merged(&[
-            r#"{"type":"reasoning.summary","summary":"I ","index":0,"format":"openai-responses-v1"}"#,
-            r#"{"type":"reasoning.summary","summary":"think","index":0}"#,
-            r#"{"type":"reasoning.encrypted","data":"QUJD","id":"rs_1","index":0,"format":"openai-responses-v1"}"#,
-            r#"{"type":"reasoning.encrypted","data":"QUJD","id":"rs_1","index":0}"#,
-        ]);
-        let signature = details.seal("openai/gpt-5", "I think".into(), String::new());
-        let details = restored(&signature, "I think").details;
-        assert_eq!(details.len(), 2);
-        assert_eq!(details[0].summary.as_deref(), Some("I think"));
-        assert_eq!(details[1].data.as_deref(), Some("QUJD"));
-    }
-
-    #[test]
-    fn an_entry_without_id_adopts_the_id_that_comes() {
-        let mut details = merged(&[
-            r#"{"type":"reasoning.summary","summary":"a","index":0}"#,
-            r#"{"type":"reasoning.summary","summary":"b","index":0,"id":"rs_1"}"#,
-            r#"{"type":"reasoning.summary","summary":"c","index":0,"id":"rs_2"}"#,
-        ]);
-        let signature = details.seal("openai/gpt-5", "abc".into(), String::new());
-        let details = restored(&signature, "abc").details;
-        let summaries: Vec<_> = details
-            .iter()
-            .filter_map(|d| d.summary.as_deref())
-            .collect();
-        assert_eq!(summaries, ["ab", "c"]);
-    }
-
-    #[test]
-    fn what_is_redacted_or_unknown_is_not_carried() {
-        let details = merged(&[
-            r#"{"type":"reasoning.encrypted","data":"[REDACTED]","index":0}"#,
-            r#"{"type":"reasoning.server_tool_call","tool_name":"x","index":1}"#,
-            r#"{"type":"reasoning.text","text":"unsigned","format":"google-gemini-v1","index":2}"#,
-        ]);
-        assert!(!details.has_unsent());
-    }
-
-    #[test]
-    fn interleaved_texts_are_carried_whole_because_the_block_shows_them_in_another_order() {
-        let mut details = merged(&[
-            r#"{"type":"reasoning.text","text":"a1","index":0}"#,
-            r#"{"type":"reasoning.text","text":"b1","index":1}"#,
-            r#"{"type":"reasoning.text","text":"a2","index":0}"#,
-        ]);
-        let signature = details.seal("x/y", "a1b1a2".into(), String::new());
-        let details = restored(&signature, "a1b1a2").details;
-        assert_eq!(details[0].text.as_deref(), Some("a1a2"));
-        assert_eq!(details[1].text.as_deref(), Some("b1"));
-    }
-
-    #[test]
-    fn details_beyond_all_measure_are_given_up() {
-        let mut details = Details::default();
-        let piece: ReasoningPiece<'_> = serde_json::from_str(CLAUDE_TEXT).unwrap();
-        let megabyte = "x".repeat(1 << 20);
-        for _ in 0..6 {
-            details.merge(&piece, &megabyte);
-        }
-        assert!(details.were_given_up() && !details.has_unsent());
-        let signature = details.seal("x/y", "shown".into(), String::new());
-        assert!(restored(&signature, "shown").details.is_empty());
-    }
-}
+mod tests;

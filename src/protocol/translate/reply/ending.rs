@@ -128,9 +128,7 @@ impl Translator {
         for call in calls {
             let id = self.tool_ids.outward(&call.id);
             let sent_back = tool_ids::decode(&id);
-            if sent_back != call.id && !call.id.is_empty() {
-                self.thinking.details.follow_call(&call.id, &sent_back);
-            }
+            self.thinking.details.follow_call(&call.id, &sent_back);
             ids.push(id);
         }
         ids

@@ -144,6 +144,28 @@ mod tests {
     }
 
     #[test]
+    fn four_megabytes_are_checked_and_one_byte_more_is_not() {
+        let quoted = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
+        for (length, is_checked) in [(LONGEST, true), (LONGEST + 1, false)] {
+            let mut form = Form::new(r#"{"type":"string"}"#.to_owned());
+            let text = quoted(length);
+            let (head, tail) = text.split_at(9);
+            form.add(head);
+            form.add(tail);
+            assert_eq!(form.fault().is_none(), is_checked, "{length}");
+            form.add("");
+            assert_eq!(form.fault().is_none(), is_checked, "{length}");
+        }
+        let mut form = Form::new("true".to_owned());
+        form.add(&quoted(LONGEST + 1));
+        form.add("7");
+        assert!(
+            form.fault().unwrap().contains("too long"),
+            "what came after it is no answer"
+        );
+    }
+
+    #[test]
     fn an_answer_beyond_all_measure_is_not_kept() {
         let mut form = Form::new("true".to_owned());
         for _ in 0..6 {

@@ -17,6 +17,8 @@
 mod behaviour;
 mod blocks;
 mod calls;
+#[cfg(test)]
+mod corners;
 mod deltas;
 mod details;
 mod ending;

@@ -200,6 +200,79 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_word_of_an_upstream_is_understood() {
+        use Finish::{Failed, Filtered, Length, Missing, Stop, ToolCalls, Unknown};
+        for (words, finish) in [
+            (
+                &[
+                    "stop",
+                    "end_turn",
+                    "stop_sequence",
+                    "eos",
+                    "eos_token",
+                    "completed",
+                    "STOP",
+                ][..],
+                Stop,
+            ),
+            (&["length", "max_tokens", "MAX_TOKENS"], Length),
+            (&["tool_calls", "tool_use", "function_call"], ToolCalls),
+            (&["content_filter", "refusal"], Filtered),
+            (&["error"], Failed),
+            (&[""], Missing),
+            (&["Stop", "x"], Unknown),
+        ] {
+            for word in words {
+                assert_eq!(Finish::of(word), finish, "{word}");
+            }
+        }
+        for word in [
+            "refusal",
+            "SAFETY",
+            "PROHIBITED_CONTENT",
+            "BLOCKLIST",
+            "SPII",
+        ] {
+            assert_eq!(
+                reason("stop", word, false),
+                Some(StopReason::Refusal),
+                "{word}"
+            );
+            assert_eq!(
+                reason("length", word, false),
+                Some(StopReason::MaxTokens),
+                "{word}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lost_call_a_whole_call_and_a_refusal_weigh_in_that_order() {
+        use StopReason::{EndTurn, MaxTokens, Refusal, ToolUse};
+        for (finish, lost_a_call, has_calls, has_refusal, expected) in [
+            ("stop", true, true, true, Some(MaxTokens)),
+            ("stop", false, true, true, Some(ToolUse)),
+            ("stop", false, false, true, Some(Refusal)),
+            ("length", false, false, true, Some(Refusal)),
+            ("", false, false, true, Some(Refusal)),
+            ("stop", false, false, false, Some(EndTurn)),
+            ("content_filter", false, true, false, Some(ToolUse)),
+            ("odd", false, true, false, Some(ToolUse)),
+            ("odd", false, false, true, None),
+            ("error", false, true, true, None),
+        ] {
+            let ending = Ending {
+                finish: Finish::of(finish),
+                native: "",
+                has_calls,
+                lost_a_call,
+                has_refusal,
+            };
+            assert_eq!(stop_reason(ending), expected, "{ending:?}");
+        }
+    }
+
     fn scanned(sequences: &[&str], pieces: &[&str]) -> (String, Option<String>) {
         let sequences: Vec<String> = sequences.iter().map(|&s| s.to_owned()).collect();
         let mut scanner = StopScanner::new(&sequences).unwrap();

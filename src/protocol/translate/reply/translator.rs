@@ -22,9 +22,6 @@ use crate::protocol::sse::Reader;
 use crate::protocol::translate::tool_ids::ToolIds;
 use crate::protocol::translate::tool_names::ToolNames;
 
-/// How many notes an answer can have.
-const MOST_NOTES: usize = 20;
-
 /// What an answer is translated with.
 #[derive(Clone, Debug, Default)]
 pub struct ReplySettings {
@@ -251,10 +248,10 @@ impl Translator {
         figures
     }
 
-    pub(super) fn note(&mut self, note: impl Into<String>) {
-        let note = note.into();
-        if self.notes.len() < MOST_NOTES && !self.notes.contains(&note) {
-            self.notes.push(note);
+    /// Notes something once; notes are sentences of this program's own, so there are few.
+    pub(super) fn note(&mut self, note: &'static str) {
+        if !self.notes.iter().any(|known| known == note) {
+            self.notes.push(note.to_owned());
         }
     }
 

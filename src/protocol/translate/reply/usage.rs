@@ -78,7 +78,10 @@ pub(super) fn read(usage: &RawValue) -> Option<Figures> {
             web_search_requests: searches,
             web_fetch_requests: None,
         },
-        cost_usd: told.cost.and_then(|cost| cost.get().parse().ok()),
+        cost_usd: told
+            .cost
+            .and_then(|cost| cost.get().parse().ok())
+            .filter(|cost: &f64| cost.is_finite()),
     };
     Some(figures)
 }
@@ -135,6 +138,68 @@ mod tests {
         };
         assert_eq!(figures.usage, expected);
         assert_eq!(figures.cost_usd, Some(0.0125));
+    }
+
+    #[test]
+    fn counts_are_read_however_they_are_written() {
+        for (number, count) in [
+            ("7", 7),
+            ("7.9", 7),
+            ("1e2", 100),
+            ("0", 0),
+            ("-1", 0),
+            ("-0.5", 0),
+            ("null", 0),
+            ("\"7\"", 0),
+            ("[7]", 0),
+        ] {
+            let figures = figures(&format!("{{\"completion_tokens\":{number}}}")).unwrap();
+            assert_eq!(figures.usage.output_tokens, count, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_cost_is_a_number_that_can_be_added_up() {
+        for (cost, expected) in [
+            ("0.5", Some(0.5)),
+            ("0", Some(0.0)),
+            ("1e999", None),
+            ("\"1\"", None),
+        ] {
+            let figures = figures(&format!("{{\"cost\":{cost}}}")).unwrap();
+            assert_eq!(figures.cost_usd, expected, "{cost}");
+        }
+    }
+
+    #[test]
+    fn searches_are_counted_in_either_of_two_fields() {
+        for (told, expected) in [
+            (r#"{"server_tool_use":{"web_search_requests":3}}"#, Some(3)),
+            (
+                r#"{"server_tool_use_details":{},"server_tool_use":{"web_search_requests":3}}"#,
+                Some(3),
+            ),
+            (
+                r#"{"server_tool_use_details":{"web_search_requests":2},"server_tool_use":{"web_search_requests":3}}"#,
+                Some(2),
+            ),
+            (r#"{"server_tool_use":[3]}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(
+                figures(told).unwrap().usage.web_search_requests,
+                expected,
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_estimate_counts_a_token_for_four_bytes_begun() {
+        for (bytes, tokens) in [(0, 0), (1, 1), (4, 1), (5, 2)] {
+            let usage = estimate(9, bytes);
+            assert_eq!((usage.input_tokens, usage.output_tokens), (9, tokens));
+        }
     }
 
     #[test]

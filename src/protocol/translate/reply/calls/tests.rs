@@ -1,0 +1,638 @@
+//! Calls in the shapes that upstreams send them, and in all others.
+
+use std::io::{self, Write};
+
+use proptest::prelude::*;
+use serde_json::ser::{Formatter, Serializer};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn finished(pieces: &[&str], ended: Ended) -> Result<Finished, ApiError> {
+    let mut calls = Calls::default();
+    for piece in pieces {
+        calls.push(&serde_json::from_str(piece).unwrap())?;
+    }
+    calls.finish(ended)
+}
+
+fn calls(pieces: &[&str]) -> Vec<(String, String, String)> {
+    let finished = finished(pieces, Ended::Orderly).unwrap();
+    finished
+        .calls
+        .into_iter()
+        .map(|call| (call.id, call.name, call.arguments))
+        .collect()
+}
+
+fn call(id: &str, name: &str, arguments: &str) -> (String, String, String) {
+    (id.to_owned(), name.to_owned(), arguments.to_owned())
+}
+
+#[test]
+fn interleaved_calls_are_told_apart_by_index() {
+    let pieces = [
+        r#"{"index":0,"id":"a","type":"function","function":{"name":"A","arguments":""}}"#,
+        r#"{"index":1,"id":"b","type":"function","function":{"name":"B","arguments":"{\"x\""}}"#,
+        r#"{"index":0,"function":{"arguments":"{\"y\":"}}"#,
+        r#"{"index":1,"function":{"arguments":":1}"}}"#,
+        r#"{"index":0,"function":{"arguments":"2}"}}"#,
+    ];
+    assert_eq!(
+        calls(&pieces),
+        [call("a", "A", "{\"y\":2}"), call("b", "B", "{\"x\":1}")]
+    );
+}
+
+#[test]
+fn calls_on_one_index_are_told_apart_by_id_or_by_a_second_object() {
+    let by_id = [
+        r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{}"}}"#,
+        r#"{"index":0,"id":"b","function":{"name":"A","arguments":"{\"x\":"}}"#,
+        r#"{"index":0,"function":{"arguments":"1}"}}"#,
+    ];
+    assert_eq!(
+        calls(&by_id),
+        [call("a", "A", "{}"), call("b", "A", "{\"x\":1}")]
+    );
+    let by_object = [
+        r#"{"index":0,"id":"","function":{"name":"A","arguments":"{\"x\":1}{\"x\":"}}"#,
+        r#"{"index":0,"function":{"arguments":"2}"}}"#,
+    ];
+    assert_eq!(
+        calls(&by_object),
+        [call("", "A", "{\"x\":1}"), call("", "A", "{\"x\":2}")]
+    );
+}
+
+#[test]
+fn arguments_may_come_before_the_name_and_without_index() {
+    let pieces = [
+        r#"{"index":3,"function":{"arguments":"{\"x\":"}}"#,
+        r#"{"index":3,"id":"a","function":{"name":"A","arguments":"1}"}}"#,
+    ];
+    assert_eq!(calls(&pieces), [call("a", "A", "{\"x\":1}")]);
+    let without_index = [
+        r#"{"id":"a","function":{"name":"A","arguments":"{\"x\":"}}"#,
+        r#"{"function":{"arguments":"1}"}}"#,
+        r#"{"id":"b","function":{"name":"A","arguments":"{}"}}"#,
+        r#"{"index":-1,"function":{"name":"C","arguments":"{}"}}"#,
+    ];
+    let expected = [
+        call("a", "A", "{\"x\":1}"),
+        call("b", "A", "{}"),
+        call("", "C", "{}"),
+    ];
+    assert_eq!(calls(&without_index), expected);
+}
+
+#[test]
+fn repeats_and_blanks_after_a_whole_call_are_dropped() {
+    let pieces = [
+        r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{\"x\":{}}"}}"#,
+        r#"{"index":0,"id":"a","function":{"name":"A","arguments":" \n"}}"#,
+        r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{\"x\":{}}"}}"#,
+    ];
+    assert_eq!(calls(&pieces), [call("a", "A", "{\"x\":{}}")]);
+}
+
+#[test]
+fn an_object_that_nests_its_own_beginning_is_no_repeat() {
+    let pieces = [
+        r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{\"a\":"}}"#,
+        r#"{"index":0,"function":{"arguments":"{\"a\":1}"}}"#,
+        r#"{"index":0,"function":{"arguments":"}"}}"#,
+    ];
+    assert_eq!(calls(&pieces), [call("a", "A", "{\"a\":{\"a\":1}}")]);
+}
+
+#[test]
+fn arguments_may_be_an_object_or_absent() {
+    let pieces = [
+        r#"{"index":0,"id":"a","function":{"name":"A","arguments":{"x": "}"}}}"#,
+        r#"{"index":1,"id":"b","function":{"name":"B"}}"#,
+        r#"{"index":2,"id":"c","function":{"name":"C","arguments":null}}"#,
+        r#"{"index":3,"id":"d","function":{"name":"D","arguments":"null"}}"#,
+    ];
+    let expected = [
+        call("a", "A", "{\"x\": \"}\"}"),
+        call("b", "B", "{}"),
+        call("c", "C", "{}"),
+        call("d", "D", "{}"),
+    ];
+    assert_eq!(calls(&pieces), expected);
+}
+
+#[test]
+fn small_faults_are_repaired_and_great_ones_are_errors() {
+    let with = |arguments: &str| {
+        let arguments = serde_json::to_string(arguments).unwrap();
+        let piece =
+            format!(r#"{{"index":0,"id":"a","function":{{"name":"A","arguments":{arguments}}}}}"#);
+        finished(&[&piece], Ended::Orderly).map(|finished| finished.calls[0].arguments.clone())
+    };
+    assert_eq!(with("{\"x\":[1,2,],}").unwrap(), "{\"x\":[1,2]}");
+    assert_eq!(
+        with("{\"x\":{\"y\":\"}\\\"\"").unwrap(),
+        "{\"x\":{\"y\":\"}\\\"\"}}"
+    );
+    assert_eq!(with("{\"x\":1}}").unwrap(), "{\"x\":1}");
+    for broken in [
+        "{\"x\":\"cut",
+        "{\"x\":",
+        "{\"x\"",
+        "[1]",
+        "text",
+        "\"{}\"",
+        "{]",
+        "{x:1}",
+    ] {
+        assert!(with(broken).is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn the_limit_loses_what_it_cut_and_nothing_else() {
+    let whole = r#"{"index":0,"id":"a","function":{"name":"A","arguments":""}}"#;
+    let cut = r#"{"index":1,"id":"b","function":{"name":"B","arguments":"{\"x\":\"c"}}"#;
+    let ended = finished(&[whole, cut], Ended::ByLimit).unwrap();
+    assert_eq!((ended.calls.len(), ended.lost), (1, 1));
+    let unbegun = finished(&[whole], Ended::ByLimit).unwrap();
+    assert_eq!((unbegun.calls.len(), unbegun.lost), (0, 1));
+    assert!(finished(&[cut], Ended::Orderly).is_err());
+}
+
+#[test]
+fn a_character_in_halves_is_one_character() {
+    let pieces = [
+        r#"{"index":0,"id":"a","function":{"name":"A","arguments":"{\"x\":\"\ud83d"}}"#,
+        r#"{"index":0,"function":{"arguments":"\ude00\"}"}}"#,
+    ];
+    assert_eq!(calls(&pieces), [call("a", "A", "{\"x\":\"😀\"}")]);
+}
+
+#[test]
+fn calls_are_bounded() {
+    let piece = serde_json::to_string(&"{}".repeat(2000)).unwrap();
+    let piece = format!(r#"{{"index":0,"function":{{"name":"A","arguments":{piece}}}}}"#);
+    assert!(finished(&[&piece], Ended::Orderly).is_err());
+    let many: Vec<String> = (0..600)
+        .map(|id| format!(r#"{{"id":"c{id}","function":{{"name":"A","arguments":"{{}}"}}}}"#))
+        .collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(finished(&many, Ended::Orderly).is_err());
+}
+
+proptest! {
+    #[test]
+    fn what_is_given_out_is_an_object(pieces in prop::collection::vec((0i64..3, "(c|d)?", "[AB]?", "([{}\\[\\],:1\"\\\\ x]){0,6}"), 0..12), limit: bool) {
+        let pieces: Vec<String> = pieces.into_iter().map(|(index, id, name, arguments)| {
+            serde_json::json!({"index": index - 1, "id": id, "function": {"name": name, "arguments": arguments}}).to_string()
+        }).collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        let ended = if limit { Ended::ByLimit } else { Ended::Orderly };
+        if let Ok(finished) = finished(&pieces, ended) {
+            for call in finished.calls {
+                prop_assert!(is_object(&call.arguments) && !call.name.is_empty());
+            }
+        }
+    }
+}
+
+/// A piece as upstreams write it: no field that is empty.
+fn piece(index: Option<i64>, id: &str, name: &str, arguments: &str) -> String {
+    let mut piece = json!({"function": {}});
+    if let Some(index) = index {
+        piece["index"] = json!(index);
+    }
+    if !id.is_empty() {
+        piece["id"] = json!(id);
+    }
+    if !name.is_empty() {
+        piece["function"]["name"] = json!(name);
+    }
+    if !arguments.is_empty() {
+        piece["function"]["arguments"] = json!(arguments);
+    }
+    piece.to_string()
+}
+
+fn calls_of(pieces: &[String]) -> Vec<(String, String, String)> {
+    calls(&pieces.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+const X: &str = "{\"x\":1}";
+const Y: &str = "{\"y\":2}";
+
+#[test]
+fn a_piece_on_a_known_index_goes_on_with_its_call_or_begins_another() {
+    let one: &[(&str, [[&str; 3]; 2], [&str; 3])] = &[
+        (
+            "an id without a name",
+            [["a", "A", "{\"x\":"], ["b", "", "1}"]],
+            ["a", "A", X],
+        ),
+        (
+            "a late id",
+            [["", "A", "{\"x\":"], ["a", "A", "1}"]],
+            ["a", "A", X],
+        ),
+        ("a late name", [["", "", X], ["a", "A", ""]], ["a", "A", X]),
+        (
+            "a name in pieces",
+            [["a", "Ba", ""], ["", "sh", X]],
+            ["a", "Bash", X],
+        ),
+        (
+            "a name and an id said again",
+            [["a", "A", ""], ["a", "A", X]],
+            ["a", "A", X],
+        ),
+        (
+            "a name said again",
+            [["a", "A", ""], ["", "A", X]],
+            ["a", "A", X],
+        ),
+        (
+            "another name with the id",
+            [["a", "A", ""], ["a", "B", X]],
+            ["a", "A", X],
+        ),
+        (
+            "another name amid arguments",
+            [["a", "A", "{\"x\":"], ["", "B", "1}"]],
+            ["a", "A", X],
+        ),
+        (
+            "all of it again",
+            [["a", "A", X], ["a", "A", X]],
+            ["a", "A", X],
+        ),
+        (
+            "a blank end",
+            [["a", "A", X], ["", "", " \n"]],
+            ["a", "A", X],
+        ),
+        (
+            "an id after the end",
+            [["", "A", X], ["a", "", ""]],
+            ["a", "A", X],
+        ),
+    ];
+    for (what, pieces, expected) in one {
+        let pieces = pieces.map(|[id, name, arguments]| piece(Some(0), id, name, arguments));
+        let [id, name, arguments] = *expected;
+        assert_eq!(calls_of(&pieces), [call(id, name, arguments)], "{what}");
+    }
+    let two: &[(&str, [[&str; 3]; 2], [[&str; 2]; 2])] = &[
+        (
+            "another id",
+            [["a", "A", X], ["b", "A", Y]],
+            [["a", "A"], ["b", "A"]],
+        ),
+        (
+            "an id after a call without",
+            [["", "A", X], ["b", "A", Y]],
+            [["", "A"], ["b", "A"]],
+        ),
+        (
+            "another name",
+            [["", "A", X], ["", "B", Y]],
+            [["", "A"], ["", "B"]],
+        ),
+        (
+            "another name with the id",
+            [["a", "A", X], ["a", "B", Y]],
+            [["a", "A"], ["a", "B"]],
+        ),
+        (
+            "the name again",
+            [["", "A", X], ["", "A", Y]],
+            [["", "A"], ["", "A"]],
+        ),
+        (
+            "only arguments",
+            [["a", "A", X], ["", "", Y]],
+            [["a", "A"], ["", "A"]],
+        ),
+    ];
+    for (what, pieces, [first, second]) in two {
+        let pieces = pieces.map(|[id, name, arguments]| piece(Some(0), id, name, arguments));
+        let expected = [call(first[0], first[1], X), call(second[0], second[1], Y)];
+        assert_eq!(calls_of(&pieces), expected, "{what}");
+    }
+}
+
+#[test]
+fn another_id_and_name_begin_another_call_even_amid_arguments() {
+    let pieces = [
+        piece(Some(0), "a", "A", "{\"x\":"),
+        piece(Some(0), "b", "B", X),
+        piece(Some(0), "", "", "\n"),
+    ];
+    let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+    let finished = finished(&pieces, Ended::ByLimit).unwrap();
+    assert_eq!((finished.calls.len(), finished.lost), (1, 1));
+    assert_eq!(
+        (
+            finished.calls[0].id.as_str(),
+            finished.calls[0].arguments.as_str()
+        ),
+        ("b", X)
+    );
+}
+
+#[test]
+fn what_follows_on_an_index_belongs_to_its_latest_call() {
+    let pieces = [
+        piece(Some(0), "a", "A", X),
+        piece(Some(1), "c", "C", "{\"c\":"),
+        piece(Some(0), "b", "B", "{\"y\":"),
+        piece(Some(1), "", "", "3}"),
+        piece(Some(0), "", "", "2}"),
+    ];
+    let expected = [
+        call("a", "A", X),
+        call("c", "C", "{\"c\":3}"),
+        call("b", "B", Y),
+    ];
+    assert_eq!(calls_of(&pieces), expected);
+}
+
+#[test]
+fn without_an_index_the_id_the_name_and_the_order_tell() {
+    let whole = |id: &str, name: &str| piece(None, id, name, X);
+    let halves = |[id, name]: [&str; 2], [later_id, later_name]: [&str; 2]| {
+        [
+            piece(None, id, name, "{\"x\":"),
+            piece(None, later_id, later_name, "1}"),
+        ]
+    };
+    for (pieces, expected) in [
+        (halves(["a", "A"], ["a", "A"]), call("a", "A", X)),
+        (halves(["a", "A"], ["", ""]), call("a", "A", X)),
+        (halves(["", "A"], ["a", "A"]), call("a", "A", X)),
+        (halves(["", "A"], ["a", ""]), call("a", "A", X)),
+        (halves(["a", ""], ["", "A"]), call("a", "A", X)),
+        (halves(["", ""], ["a", "A"]), call("a", "A", X)),
+    ] {
+        assert_eq!(calls_of(&pieces), [expected], "{pieces:?}");
+    }
+    for (pieces, expected) in [
+        ([whole("a", "A"), whole("b", "A")], [["a", "A"], ["b", "A"]]),
+        ([whole("a", "A"), whole("b", "")], [["a", "A"], ["b", ""]]),
+        ([whole("", "A"), whole("", "B")], [["", "A"], ["", "B"]]),
+        ([whole("", "A"), whole("b", "A")], [["", "A"], ["b", "A"]]),
+    ] {
+        let opened = opened(&pieces);
+        assert_eq!(opened, expected, "{pieces:?}");
+    }
+    let interleaved = [
+        piece(None, "a", "A", "{\"x\":"),
+        piece(None, "b", "B", "{\"y\":"),
+        piece(None, "a", "", "1}"),
+        piece(None, "b", "", "2}"),
+    ];
+    assert_eq!(
+        calls_of(&interleaved),
+        [call("a", "A", X), call("b", "B", Y)]
+    );
+}
+
+/// The id and the name of each call that pieces open, whether it is whole or not.
+fn opened(pieces: &[String]) -> Vec<[String; 2]> {
+    let mut calls = Calls::default();
+    for piece in pieces {
+        calls.push(&serde_json::from_str(piece).unwrap()).unwrap();
+    }
+    let slots = calls.slots.into_iter();
+    slots.map(|slot| [slot.id, slot.name]).collect()
+}
+
+#[test]
+fn a_name_that_changes_amid_arguments_is_another_call_when_there_is_no_index() {
+    let pieces = [piece(None, "", "A", "{\"x\":"), piece(None, "", "B", X)];
+    assert_eq!(opened(&pieces), [["", "A"], ["", "B"]]);
+}
+
+#[test]
+fn an_index_out_of_measure_is_no_index() {
+    for odd in ["-1", "513", "1.5", "\"0\"", "99999999999999999999"] {
+        let pieces = [
+            format!(r#"{{"index":{odd},"id":"a","function":{{"name":"A","arguments":"{{}}"}}}}"#),
+            format!(r#"{{"index":{odd},"id":"b","function":{{"name":"B","arguments":"{{"}}}}"#),
+            piece(None, "", "", "}"),
+        ];
+        assert_eq!(
+            calls_of(&pieces),
+            [call("a", "A", "{}"), call("b", "B", "{}")],
+            "{odd}"
+        );
+    }
+    for index in [0, 512] {
+        let pieces = [
+            piece(Some(index), "a", "A", "{"),
+            piece(Some(7), "b", "B", "{}"),
+            piece(Some(index), "", "", "}"),
+        ];
+        assert_eq!(
+            calls_of(&pieces),
+            [call("a", "A", "{}"), call("b", "B", "{}")],
+            "{index}"
+        );
+    }
+}
+
+#[test]
+fn what_an_end_makes_of_a_call_depends_on_what_it_has() {
+    let (orderly, limit, unsaid) = (Ended::Orderly, Ended::ByLimit, Ended::Unsaid);
+    // The last call's name and arguments, the end, and how many calls are given and lost; none is an error.
+    let table: &[(&str, &str, Ended, Option<(usize, usize)>)] = &[
+        ("A", X, orderly, Some((2, 0))),
+        ("A", X, limit, Some((2, 0))),
+        ("A", X, unsaid, Some((2, 0))),
+        ("A", "", orderly, Some((2, 0))),
+        ("A", " ", limit, Some((1, 1))),
+        ("A", "", unsaid, Some((1, 1))),
+        ("A", "null", orderly, Some((2, 0))),
+        ("A", "null", limit, Some((2, 0))),
+        ("A", "{\"x\":[1", orderly, Some((2, 0))),
+        ("A", "{\"x\":[1", limit, Some((1, 1))),
+        ("A", "{\"x\":[1", unsaid, Some((1, 1))),
+        ("A", "[1]", orderly, None),
+        ("A", "[1]", limit, Some((1, 1))),
+        ("", "", orderly, Some((1, 0))),
+        ("", "", limit, Some((1, 1))),
+        ("", "", unsaid, Some((1, 1))),
+        ("", X, orderly, None),
+        ("", X, limit, Some((1, 1))),
+        ("", X, unsaid, Some((1, 1))),
+    ];
+    for (name, arguments, ended, expected) in table {
+        let pieces = [
+            piece(Some(0), "z", "Z", "{}"),
+            piece(Some(1), "a", name, arguments),
+        ];
+        let pieces = pieces.each_ref().map(String::as_str);
+        let counted = finished(&pieces, *ended)
+            .ok()
+            .map(|f| (f.calls.len(), f.lost));
+        assert_eq!(counted, *expected, "{name} {arguments} {ended:?}");
+    }
+}
+
+#[test]
+fn only_the_last_call_may_have_lost_its_arguments_to_the_limit() {
+    let pieces = [piece(Some(0), "a", "A", ""), piece(Some(1), "b", "B", X)];
+    let pieces = pieces.each_ref().map(String::as_str);
+    let finished = finished(&pieces, Ended::ByLimit).unwrap();
+    assert_eq!((finished.calls.len(), finished.lost), (2, 0));
+    assert_eq!(finished.calls[0].arguments, "{}");
+}
+
+#[test]
+fn an_error_names_the_tool_that_was_called_wrongly() {
+    let message = |name: &str, arguments: &str| {
+        let piece = piece(Some(0), "a", name, arguments);
+        finished(&[&piece], Ended::Orderly).unwrap_err().message
+    };
+    assert!(message("Read", "[1]").contains("called Read with"));
+    assert!(message("", X).contains("called a tool without a name with"));
+}
+
+#[test]
+fn what_begins_as_something_else_is_no_call_where_an_object_follows() {
+    for arguments in ["[1]{\"x\":1}", "x{\"x\":1}"] {
+        let piece = piece(Some(0), "a", "A", arguments);
+        assert!(finished(&[&piece], Ended::Orderly).is_err(), "{arguments}");
+        let cut = finished(&[&piece], Ended::ByLimit).unwrap();
+        assert_eq!((cut.calls.len(), cut.lost), (0, 1), "{arguments}");
+    }
+}
+
+#[test]
+fn null_before_the_arguments_is_nothing() {
+    let pieces = [
+        r#"{"index":0,"id":"a","function":{"name":"A","arguments":null}}"#,
+        r#"{"index":0,"function":{"arguments":"{\"x\":1}"}}"#,
+    ];
+    assert_eq!(calls(&pieces), [call("a", "A", X)]);
+}
+
+#[test]
+fn blanks_around_arguments_are_left_out() {
+    let pieces = [
+        piece(Some(0), "a", "A", " \n{\"x\":"),
+        piece(Some(0), "", "", "1} "),
+    ];
+    assert_eq!(calls_of(&pieces), [call("a", "A", X)]);
+}
+
+#[test]
+fn sixteen_megabytes_of_arguments_are_the_most() {
+    let blanks = |count: usize| piece(Some(0), "a", "A", &" ".repeat(count));
+    let mut calls = Calls::default();
+    assert!(calls.is_empty());
+    for _ in 0..4 {
+        let piece = blanks(LARGEST / 4);
+        calls.push(&serde_json::from_str(&piece).unwrap()).unwrap();
+    }
+    assert_eq!((calls.size(), calls.is_empty()), (LARGEST, false));
+    assert!(
+        calls
+            .push(&serde_json::from_str(&blanks(1)).unwrap())
+            .is_err()
+    );
+}
+
+#[test]
+fn the_most_calls_are_all_given_whole() {
+    let objects: Vec<String> = (0..=MOST).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let of = |objects: &[String]| {
+        let piece = piece(Some(0), "", "A", &objects.concat());
+        finished(&[&piece], Ended::Orderly).map(|finished| finished.calls)
+    };
+    let calls = of(&objects[1..]).unwrap();
+    assert!(calls.iter().map(|call| &call.arguments).eq(&objects[1..]));
+    assert!(calls.iter().all(|call| call.name == "A"));
+    assert!(of(&objects).is_err());
+}
+
+/// Writes JSON as careless models do: with a comma before every closing bracket.
+struct Careless;
+
+impl Formatter for Careless {
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b",]")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b" , }")
+    }
+}
+
+fn carelessly(value: &Value) -> String {
+    let mut written = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut written, Careless);
+    serde::Serialize::serialize(value, &mut serializer).unwrap();
+    String::from_utf8(written).unwrap()
+}
+
+fn object() -> impl Strategy<Value = Value> {
+    let text = "([a{}\\[\\],:\"\\\\ é]){0,4}";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<i32>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((text, inner), 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    });
+    prop::collection::vec((text, value), 0..4)
+        .prop_map(|fields| Value::Object(fields.into_iter().collect()))
+}
+
+proptest! {
+    #[test]
+    fn an_object_is_one_call_however_it_is_cut(object in object()) {
+        let text = object.to_string();
+        let pieces: Vec<String> = text
+            .chars()
+            .enumerate()
+            .map(|(at, c)| if at == 0 { piece(Some(0), "a", "A", &c.to_string()) } else { piece(Some(0), "", "", &c.to_string()) })
+            .collect();
+        prop_assert_eq!(calls_of(&pieces), [call("a", "A", &text)]);
+    }
+
+    #[test]
+    fn objects_one_after_another_are_a_call_each(first in object(), second in object(), cut in 0usize..200) {
+        let (first, second) = (first.to_string(), second.to_string());
+        prop_assume!(first != second);
+        let both = format!("{first}{second}");
+        let cut = both.floor_char_boundary(cut.clamp(1, both.len() - 1));
+        let (head, tail) = both.split_at(cut);
+        let pieces = [piece(Some(0), "a", "A", head), piece(Some(0), "", "", tail)];
+        prop_assert_eq!(calls_of(&pieces), [call("a", "A", &first), call("", "A", &second)]);
+    }
+
+    #[test]
+    fn commas_brackets_and_what_follows_are_repaired(object in object(), after in "[\\]}x\"]?", open: bool) {
+        prop_assume!(open || object != json!({}) || !after.is_empty());
+        let mut careless = carelessly(&object);
+        if open {
+            let end = careless.trim_end_matches([' ', ',', ']', '}']).len();
+            careless.truncate(end);
+        } else {
+            careless.push_str(&after);
+        }
+        let piece = piece(Some(0), "a", "A", &careless);
+        let finished = finished(&[&piece], Ended::Orderly).unwrap();
+        prop_assert_eq!(finished.repaired, 1);
+        let given: Value = serde_json::from_str(&finished.calls[0].arguments).unwrap();
+        prop_assert_eq!(given, object);
+    }
+}
