@@ -63,6 +63,9 @@ fn end(message: &mut Value, data: &Value) {
     for (key, value) in data["delta"].as_object().unwrap_or(&none) {
         message[key] = value.clone();
     }
+    if let Some(edits) = data.get("context_management") {
+        message["context_management"] = edits.clone();
+    }
     let usage = data["usage"].as_object().unwrap_or(&none);
     for (key, value) in usage.iter().filter(|(_, value)| !value.is_null()) {
         message["usage"][key] = value.clone();

@@ -16,6 +16,7 @@ use super::validate::ValidRequest;
 use crate::engine::{Cx, Res, Task, TaskError};
 use crate::events::{Artifact, Level};
 use crate::facts;
+use crate::protocol::anthropic::message::AppliedEdit;
 use crate::protocol::anthropic::request::InvalidRequest;
 use crate::protocol::translate::betas::carried;
 use crate::protocol::translate::{Built, Demand, Messages, Routing, build_request};
@@ -45,6 +46,9 @@ pub struct UpstreamRequest {
     pub stream: bool,
     /// What could not be carried, one sentence each.
     pub notes: Vec<String>,
+    /// What `context_management` did, if the client asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_edits: Option<Vec<AppliedEdit>>,
     /// How it is sent.
     #[serde(skip)]
     pub envelope: Envelope,
@@ -112,6 +116,7 @@ impl Task for BuildRequest {
             bytes,
             stream: request.stream,
             notes,
+            applied_edits: messages.0.get().applied_edits.clone(),
             envelope: Envelope {
                 headers: beta_header(&valid, &model),
                 ..Envelope::default()

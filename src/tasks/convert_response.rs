@@ -49,7 +49,10 @@ impl Task for ConvertResponse {
 
     async fn run(&self, input: Self::Input, cx: &Cx) -> Result<Self::Output, TaskError> {
         let (Own(answer), request, valid, model, tools, patience) = input;
-        let settings = reply_settings(cx, &valid, &model, &tools);
+        let settings = ReplySettings {
+            applied_edits: request.applied_edits.clone(),
+            ..reply_settings(cx, &valid, &model, &tools)
+        };
         let (reporter, tail) = tail();
         let waited = Some((request.built, answer.arrived));
         let content = match answer.content {
@@ -117,5 +120,6 @@ fn reply_settings(
             .output_config
             .format
             .map(|format| format.schema.as_str().to_owned()),
+        applied_edits: None,
     }
 }

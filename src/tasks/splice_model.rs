@@ -61,6 +61,7 @@ impl Task for SpliceModel {
             forms: Forms::only(body),
             stream: request.stream,
             notes: Vec::new(),
+            applied_edits: None,
             envelope: Envelope {
                 api: Api::Messages,
                 headers,

@@ -173,7 +173,9 @@ impl Delivery {
         json(out, end.usage);
         // The figures are an object that is never empty: one more member goes into it.
         out.pop();
-        put(out, ",\"service_tier\":\"standard\"}}");
+        put(out, ",\"service_tier\":\"standard\"}");
+        event::context_management(out, end);
+        put(out, "}");
     }
 }
 

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::message::{StopReason, Usage};
+use super::message::{AppliedEdit, StopReason, Usage};
 use crate::protocol::json_text;
 
 /// What a `message_start` says.
@@ -31,6 +31,8 @@ pub struct MessageEnd<'a> {
     pub stop_details: Option<&'a str>,
     /// The true figures.
     pub usage: &'a Usage,
+    /// What `context_management` did, if the client asked for it.
+    pub applied_edits: Option<&'a [AppliedEdit]>,
 }
 
 /// `message_start`.
@@ -147,10 +149,20 @@ pub fn message_end(out: &mut Vec<u8>, end: MessageEnd<'_>) {
     stop(out, end);
     put(out, "},\"usage\":");
     json(out, end.usage);
+    context_management(out, end);
     put(
         out,
         "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
     );
+}
+
+/// The member that says how the context was edited, if that was asked for.
+pub(super) fn context_management(out: &mut Vec<u8>, end: MessageEnd<'_>) {
+    if let Some(edits) = end.applied_edits {
+        put(out, ",\"context_management\":{\"applied_edits\":");
+        json(out, &edits);
+        put(out, "}");
+    }
 }
 
 /// The members that say why a message stopped.
@@ -272,6 +284,7 @@ mod tests {
             stop_sequence: Some("</x>"),
             stop_details: Some("{\"type\":\"refusal\"}"),
             usage: &Usage::default(),
+            applied_edits: None,
         };
         message_end(&mut out, end);
         let text = String::from_utf8(out).unwrap();

@@ -123,6 +123,30 @@ impl Serialize for Usage {
     }
 }
 
+/// What an edit did, as the answer tells it in `context_management.applied_edits`. The tokens may be an estimate.
+///
+/// Source: the response types of Anthropic's SDKs (`BetaContextManagementResponse`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type")]
+pub enum AppliedEdit {
+    /// Results of old tool calls went.
+    #[serde(rename = "clear_tool_uses_20250919")]
+    ToolUses {
+        /// How many.
+        cleared_tool_uses: u64,
+        /// What that saved.
+        cleared_input_tokens: u64,
+    },
+    /// Thoughts of old turns went.
+    #[serde(rename = "clear_thinking_20251015")]
+    Thinking {
+        /// Of how many turns.
+        cleared_thinking_turns: u64,
+        /// What that saved.
+        cleared_input_tokens: u64,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

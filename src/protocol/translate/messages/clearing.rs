@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use crate::protocol::anthropic::message::AppliedEdit;
 use crate::protocol::anthropic::request::{
     Block, ClearToolUses, Edit, Inputs, Message, Raw, RawStr, Request, Role, TextBlock, ToolResult,
     ToolUse, Trigger,
@@ -17,23 +18,28 @@ use crate::protocol::translate::tokens;
 /// What stands where a result stood.
 const CLEARED: &str = "[This tool result was cleared to save context.]";
 
-/// The messages that the model shall read.
+/// The messages that the model shall read, and what was done to them.
 pub(super) fn cleared<'r, 'a>(
     request: &'r Request<'a>,
     notes: &mut Vec<Note>,
-) -> Cow<'r, [Message<'a>]> {
+) -> (Cow<'r, [Message<'a>]>, Vec<AppliedEdit>) {
     let mut messages = Cow::Borrowed(request.messages.as_slice());
+    let mut applied = Vec::new();
     for edit in &request.edits {
         match edit {
-            Edit::ClearToolUses(wish) => clear_uses(request, wish, &mut messages, notes),
+            Edit::ClearToolUses(wish) => {
+                applied.extend(clear_uses(request, wish, &mut messages, notes));
+            }
             Edit::ClearThinking(None) => {}
-            Edit::ClearThinking(Some(turns)) => clear_thinking(*turns, &mut messages, notes),
+            Edit::ClearThinking(Some(turns)) => {
+                applied.extend(clear_thinking(*turns, &mut messages, notes));
+            }
             Edit::Compact => notes.push(Note::new(
                 "`context_management` asks for `compact_20260112`, which only Anthropic's servers do, so nothing was summarised",
             )),
         }
     }
-    messages
+    (messages, applied)
 }
 
 /// Where a block stands: its message, and its place there.
@@ -44,7 +50,7 @@ fn clear_uses<'a>(
     wish: &ClearToolUses<'a>,
     messages: &mut Cow<'_, [Message<'a>]>,
     notes: &mut Vec<Note>,
-) {
+) -> Option<AppliedEdit> {
     let calls: Vec<(Place, &ToolUse<'a>)> = blocks(&request.messages)
         .filter_map(|(place, block)| match block {
             Block::ToolUse(call) => Some((place, call)),
@@ -52,14 +58,14 @@ fn clear_uses<'a>(
         })
         .collect();
     let estimated = match wish.trigger {
-        Trigger::ToolUses(most) if (calls.len() as u64) <= most => return,
-        Trigger::InputTokens(most) if tokens::estimate(request) <= most => return,
+        Trigger::ToolUses(most) if (calls.len() as u64) <= most => return None,
+        Trigger::InputTokens(most) if tokens::estimate(request) <= most => return None,
         Trigger::ToolUses(_) => wish.at_least.is_some(),
         Trigger::InputTokens(_) => true,
     };
     let (cleared, saved) = chosen(request, wish, calls);
     if cleared.is_empty() || wish.at_least.is_some_and(|least| saved < least) {
-        return;
+        return None;
     }
     let results = cleared
         .values()
@@ -77,6 +83,10 @@ fn clear_uses<'a>(
     for ((message, block), put) in cleared {
         messages[message].content[block] = put;
     }
+    Some(AppliedEdit::ToolUses {
+        cleared_tool_uses: results as u64,
+        cleared_input_tokens: saved,
+    })
 }
 
 /// What is put where, and how many tokens that saves.
@@ -142,14 +152,18 @@ fn goes(inputs: &Inputs<'_>, call: &ToolUse<'_>) -> bool {
 }
 
 /// A turn goes from one message of the user's own to the next, over all tool calls in between.
-fn clear_thinking<'a>(kept: u64, messages: &mut Cow<'_, [Message<'a>]>, notes: &mut Vec<Note>) {
+fn clear_thinking<'a>(
+    kept: u64,
+    messages: &mut Cow<'_, [Message<'a>]>,
+    notes: &mut Vec<Note>,
+) -> Option<AppliedEdit> {
     let mut turns_seen = 0;
     let mut turn_thinks = false;
     let mut beginning = 0;
     for (index, message) in messages.iter().enumerate().rev() {
         match message.role {
             Role::Assistant => turn_thinks |= message.content.iter().any(is_thought),
-            Role::User if !message.content.iter().all(is_result) => {
+            Role::User if is_beginning(message) => {
                 turns_seen += u64::from(turn_thinks);
                 turn_thinks = false;
                 if turns_seen >= kept {
@@ -160,18 +174,38 @@ fn clear_thinking<'a>(kept: u64, messages: &mut Cow<'_, [Message<'a>]>, notes: &
             Role::User | Role::System => {}
         }
     }
-    let old = messages.iter().take(beginning);
-    let thoughts = old.flat_map(|message| &message.content);
-    let thoughts = thoughts.filter(|block| is_thought(block)).count();
-    if thoughts == 0 {
-        return;
+    let old = &messages[..beginning];
+    let thoughts = old.iter().flat_map(|message| &message.content);
+    let thoughts: Vec<_> = thoughts.filter(|block| is_thought(block)).collect();
+    if thoughts.is_empty() {
+        return None;
     }
+    let applied = AppliedEdit::Thinking {
+        cleared_thinking_turns: turns_with_thoughts(old),
+        cleared_input_tokens: thoughts.iter().copied().map(tokens::estimate_block).sum(),
+    };
+    let thoughts = thoughts.len();
     notes.push(Note::new(format!(
         "{thoughts} thought(s) of earlier turns were cleared, as `context_management` asks"
     )));
     for message in messages.to_mut().iter_mut().take(beginning) {
         message.content.retain(|block| !is_thought(block));
     }
+    Some(applied)
+}
+
+fn turns_with_thoughts(messages: &[Message<'_>]) -> u64 {
+    let turns = messages.split(|message| is_beginning(message));
+    let thinks = |turn: &&[Message<'_>]| {
+        turn.iter()
+            .any(|message| message.content.iter().any(is_thought))
+    };
+    turns.filter(thinks).count() as u64
+}
+
+/// Whether a message is the user's own, with which a turn begins.
+fn is_beginning(message: &Message<'_>) -> bool {
+    message.role == Role::User && !message.content.iter().all(is_result)
 }
 
 fn is_thought(block: &Block<'_>) -> bool {
@@ -218,10 +252,16 @@ mod tests {
 
     /// The ids of the results that are left, those of the inputs, the thoughts, and the notes.
     fn left(edit: &Value) -> (String, String, String, Vec<Note>) {
+        let (left, notes, _) = told(edit);
+        (left.0, left.1, left.2, notes)
+    }
+
+    /// The same, and what is told of it.
+    fn told(edit: &Value) -> ((String, String, String), Vec<Note>, Value) {
         let body = conversation(edit);
         let request = Request::parse(&body).unwrap();
         let mut notes = Vec::new();
-        let messages = cleared(&request, &mut notes);
+        let (messages, applied) = cleared(&request, &mut notes);
         let mut left = (String::new(), String::new(), String::new());
         for (_, block) in blocks(&messages) {
             match block {
@@ -233,7 +273,7 @@ mod tests {
                 _ => {}
             }
         }
-        (left.0, left.1, left.2, notes)
+        (left, notes, serde_json::to_value(applied).unwrap())
     }
 
     #[test]
@@ -322,7 +362,10 @@ mod tests {
         let body = body.to_string();
         let request = Request::parse(&body).unwrap();
         let mut notes = Vec::new();
-        assert!(matches!(cleared(&request, &mut notes), Cow::Borrowed(_)));
+        assert!(matches!(
+            cleared(&request, &mut notes),
+            (Cow::Borrowed(_), applied) if applied.is_empty()
+        ));
         assert!(notes.is_empty());
     }
 
@@ -345,6 +388,31 @@ mod tests {
         assert_eq!(thoughts(json!(null)), "three");
         assert_eq!(thoughts(json!("all")), "onetwothree");
         assert_eq!(thoughts(json!({"type":"all"})), "onetwothree");
+    }
+
+    #[test]
+    fn what_was_cleared_is_told_as_anthropic_tells_it() {
+        let uses = json!({"type":"clear_tool_uses_20250919","trigger":{"type":"tool_uses","value":2},"keep":{"type":"tool_uses","value":1}});
+        let told_uses = told(&uses).2;
+        assert_eq!(told_uses[0]["type"], "clear_tool_uses_20250919");
+        assert_eq!(told_uses[0]["cleared_tool_uses"], 3);
+        let tokens = told_uses[0]["cleared_input_tokens"].as_u64().unwrap();
+        assert!(
+            (2_500..6_000).contains(&tokens),
+            "three thousand words: {tokens}"
+        );
+        let one = json!({"type":"thinking_turns","value":1});
+        let told_turns = told(&json!({"type":"clear_thinking_20251015","keep":one})).2;
+        assert_eq!(told_turns[0]["type"], "clear_thinking_20251015");
+        assert_eq!(
+            told_turns[0]["cleared_thinking_turns"], 1,
+            "two thoughts, one turn"
+        );
+        assert!(told_turns[0]["cleared_input_tokens"].as_u64().unwrap() > 0);
+        assert_eq!(
+            told(&json!({"type":"clear_thinking_20251015","keep":"all"})).2,
+            json!([])
+        );
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub fn convert_messages<'a>(request: &Request<'a>) -> Result<Messages<'a>, Inval
     let mut messages = Messages::default();
     messages.system = system(&request.system, &mut messages.notes);
     let mut walk = Walk::default();
-    let cleared = clearing::cleared(request, &mut messages.notes);
+    let (cleared, applied) = clearing::cleared(request, &mut messages.notes);
+    messages.applied_edits = (!request.edits.is_empty()).then_some(applied);
     for message in cleared.iter() {
         if message.effort.is_some() {
             messages.effort = message.effort;

@@ -6,6 +6,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::part::{Part, Text};
+use crate::protocol::anthropic::message::AppliedEdit;
 use crate::protocol::anthropic::request::{Effort, Raw, RawStr};
 use crate::protocol::translate::envelope::{Envelope, Restored};
 use crate::protocol::translate::note::Note;
@@ -21,6 +22,8 @@ pub struct Messages<'a> {
     pub effort: Option<Effort>,
     /// What was left out or repaired.
     pub notes: Vec<Note>,
+    /// What `context_management` did, if the client asked for it.
+    pub applied_edits: Option<Vec<AppliedEdit>>,
 }
 
 /// What one side said.

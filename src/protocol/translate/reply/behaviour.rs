@@ -9,6 +9,7 @@ use super::script::{
 };
 use super::{Peek, ReplySettings, Translator, peek, whole};
 use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::anthropic::message::AppliedEdit;
 use crate::protocol::translate::envelope::{Unpacked, unpack};
 use crate::protocol::translate::tool_names::ToolNames;
 
@@ -44,6 +45,38 @@ fn omitted_thinking_is_an_empty_block_that_carries_everything() {
     let carried = restored(&received.content()[0]);
     assert_eq!(carried.text, "Hm");
     assert_eq!(carried.details[0].signature.as_deref(), Some("c2ln"));
+}
+
+#[test]
+fn what_context_management_did_is_told_at_the_end_in_both_forms() {
+    let edits = |applied_edits| ReplySettings {
+        applied_edits,
+        ..settings()
+    };
+    let edit = AppliedEdit::ToolUses {
+        cleared_tool_uses: 3,
+        cleared_input_tokens: 900,
+    };
+    let told = json!({"applied_edits": [
+        {"type": "clear_tool_uses_20250919", "cleared_tool_uses": 3, "cleared_input_tokens": 900},
+    ]});
+    for (applied, told) in [
+        (Some(vec![edit]), told),
+        (Some(Vec::new()), json!({"applied_edits": []})),
+        (None, Value::Null),
+    ] {
+        let body = completion(json!({"role": "assistant", "content": "Hi"}), "stop");
+        let whole = message(edits(applied.clone()), &body);
+        assert_eq!(whole["context_management"], told);
+        assert_eq!(whole["usage"]["service_tier"], "standard");
+        let (_, _, transcript) = replay_with(&edits(applied), &ended(vec![text("Hi")], "stop"));
+        let end = transcript
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok())
+            .find(|event| event["type"] == "message_delta")
+            .unwrap();
+        assert_eq!(end["context_management"], told);
+    }
 }
 
 #[test]

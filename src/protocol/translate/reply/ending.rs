@@ -187,6 +187,7 @@ impl Translator {
                 .as_deref()
                 .filter(|_| reason == StopReason::Refusal),
             usage: &self.figures().usage,
+            applied_edits: self.settings.applied_edits.as_deref(),
         };
         self.blocks.end(out, end);
         self.outcome = Some(Outcome::Stopped(reason));

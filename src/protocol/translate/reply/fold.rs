@@ -31,6 +31,8 @@ struct MessageDelta<'a> {
     delta: Stop<'a>,
     #[serde(borrow)]
     usage: &'a RawValue,
+    #[serde(borrow, default)]
+    context_management: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -129,7 +131,11 @@ fn open_message(message: &mut String, start: &Start<'_>) {
 }
 
 fn close_message(message: &mut String, end: &MessageDelta<'_>) -> Option<()> {
-    let MessageDelta { delta, usage } = end;
+    let MessageDelta {
+        delta,
+        usage,
+        context_management,
+    } = end;
     message.push_str("],\"stop_reason\":");
     message.push_str(delta.stop_reason.get());
     message.push_str(",\"stop_sequence\":");
@@ -140,7 +146,12 @@ fn close_message(message: &mut String, end: &MessageDelta<'_>) -> Option<()> {
     }
     message.push_str(",\"usage\":");
     message.push_str(usage.get().strip_suffix('}')?);
-    message.push_str(",\"service_tier\":\"standard\"}}");
+    message.push_str(",\"service_tier\":\"standard\"}");
+    if let Some(edits) = context_management {
+        message.push_str(",\"context_management\":");
+        message.push_str(edits.get());
+    }
+    message.push('}');
     Some(())
 }
 

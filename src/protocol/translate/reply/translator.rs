@@ -14,7 +14,7 @@ use super::usage::{self, Figures};
 use crate::protocol::anthropic::delivery::Delivery;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event;
-use crate::protocol::anthropic::message::StopReason;
+use crate::protocol::anthropic::message::{AppliedEdit, StopReason};
 use crate::protocol::json_text::Mender;
 use crate::protocol::openrouter::chunk::{Choice, Chunk, NotAChunk};
 use crate::protocol::openrouter::error;
@@ -51,6 +51,8 @@ pub struct ReplySettings {
     pub web_fetch: bool,
     /// The JSON Schema that the answer must fit.
     pub schema: Option<String>,
+    /// What `context_management` did, if the client asked for it.
+    pub applied_edits: Option<Vec<AppliedEdit>>,
 }
 
 /// Translates one answer.

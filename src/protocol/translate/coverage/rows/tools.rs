@@ -111,10 +111,10 @@ table! { pub(super) ROWS
     Output ["task_budget"] Degraded "left out"
         r#"{"output_config":{"task_budget":{"type":"tokens","total":5}}}"#
         => "`output_config.task_budget` was left out";
-    Edit ["clear_tool_uses_20250919"] Translated "done here, exactly where it counts calls and by an estimate where it counts tokens; a note says how many"
+    Edit ["clear_tool_uses_20250919"] Translated "done here, exactly where it counts calls and by an estimate where it counts tokens; told in the answer's `context_management.applied_edits`"
         r#"{"model":"anthropic/claude-sonnet-4.5","context_management":{"edits":[{"type":"$","trigger":{"type":"tool_uses","value":0},"keep":{"type":"tool_uses","value":0}}]},"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"Read","input":{"p":1}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"old news"}]}]}"#
         => "[This tool result was cleared to save context.]";
-    Edit ["clear_thinking_20251015"] Translated "done here; a note says how many"
+    Edit ["clear_thinking_20251015"] Translated "done here; told in the answer's `context_management.applied_edits`"
         r#"{"model":"anthropic/claude-sonnet-4.5","context_management":{"edits":[{"type":"$","keep":{"type":"thinking_turns","value":0}}]},"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3h"},{"type":"text","text":"so"}]},{"role":"user","content":"on"}]}"#
         => "!EqQBCgIYAhIM1gbcDa9GJwZA2b3h";
     Edit ["compact_20260112"] Degraded "left out: nothing is summarised"
