@@ -246,6 +246,31 @@ fn p63_at_most_four_breakpoints_are_sent_and_the_best_are_kept() {
     }
 }
 
+/// A request with so many breakpoints in its tools, its system prompt and its conversation.
+fn with_breakpoints([tools, system, said]: [usize; 3], at_the_end: bool) -> Value {
+    let marked =
+        |count: usize| -> Vec<Value> { (0..count).map(|n| cached(&n.to_string())).collect() };
+    let tools: Vec<Value> = (0..tools)
+        .map(|n| json!({"name":format!("T{n}"),"input_schema":{},"cache_control":{"type":"ephemeral","ttl":"5m"}}))
+        .collect();
+    let mut wish = body(&json!({"tools":tools,"system":marked(system)}));
+    if said > 0 {
+        wish["messages"][0]["content"] = json!(marked(said));
+    }
+    if at_the_end {
+        wish["cache_control"] = json!({"type":"ephemeral"});
+    }
+    wish
+}
+
+/// Which parts of a list carry a breakpoint.
+fn marks(list: &Value) -> Vec<bool> {
+    let list = list.as_array().map_or(&[][..], Vec::as_slice);
+    list.iter()
+        .map(|part| part["cache_control"].is_object())
+        .collect()
+}
+
 #[test]
 fn breakpoints_are_kept_from_the_end_with_one_each_for_what_never_changes() {
     // How many stand in tools, system and conversation, whether one is asked for at the end, and how many are kept.
@@ -262,29 +287,8 @@ fn breakpoints_are_kept_from_the_end_with_one_each_for_what_never_changes() {
         ([3, 1, 1], false, [2, 1, 1]),
         ([3, 3, 3], true, [1, 1, 1]),
     ] {
-        let [tools, system, said] = there;
-        let marked = |count: usize| {
-            (0..count)
-                .map(|n| cached(&n.to_string()))
-                .collect::<Vec<_>>()
-        };
-        let tools: Vec<Value> = (0..tools)
-            .map(|n| json!({"name":format!("T{n}"),"input_schema":{},"cache_control":{"type":"ephemeral","ttl":"5m"}}))
-            .collect();
-        let mut wish = body(&json!({"tools":tools,"system":marked(system)}));
-        if said > 0 {
-            wish["messages"][0]["content"] = json!(marked(said));
-        }
-        if at_the_end {
-            wish["cache_control"] = json!({"type":"ephemeral"});
-        }
+        let wish = with_breakpoints(there, at_the_end);
         let (request, notes) = sent_to(&wish, &Target::new(CLAUDE, None));
-        let marks = |list: &Value| -> Vec<bool> {
-            let list = list.as_array().map_or(&[][..], Vec::as_slice);
-            list.iter()
-                .map(|part| part["cache_control"].is_object())
-                .collect()
-        };
         let (system, messages) = match request["messages"].as_array().unwrap().as_slice() {
             [system, messages] => (marks(&system["content"]), marks(&messages["content"])),
             [messages] => (vec![], marks(&messages["content"])),
@@ -294,32 +298,20 @@ fn breakpoints_are_kept_from_the_end_with_one_each_for_what_never_changes() {
             .iter()
             .zip(kept)
         {
-            assert_eq!(
-                marks.iter().filter(|mark| **mark).count(),
-                kept,
-                "{there:?}"
-            );
-            assert!(
-                marks.iter().rev().take(kept).all(|mark| *mark),
-                "the last: {there:?}"
-            );
+            let count = marks.iter().filter(|mark| **mark).count();
+            assert_eq!(count, kept, "{there:?}");
+            let mut last = marks.iter().rev().take(kept);
+            assert!(last.all(|mark| *mark), "the last are kept: {there:?}");
         }
         let dropped = there.iter().sum::<usize>() - kept.iter().sum::<usize>();
         let told = notes.first().map_or("", Note::as_str);
-        assert_eq!(
-            told.starts_with(&format!("{dropped} cache")),
-            dropped > 0,
-            "{told}"
-        );
+        let is_told = told.starts_with(&format!("{dropped} cache"));
+        assert_eq!(is_told, dropped > 0, "{told}");
         assert_eq!(request.get("cache_control").is_some(), at_the_end);
-        if kept[0] > 0 {
-            let last = request["tools"].as_array().unwrap().last().unwrap();
-            assert_eq!(
-                last["cache_control"],
-                json!({"type":"ephemeral","ttl":"5m"})
-            );
-        }
     }
+    let one = sent(&with_breakpoints([1, 0, 0], false), CLAUDE);
+    let five_minutes = json!({"type":"ephemeral","ttl":"5m"});
+    assert_eq!(one["tools"][0]["cache_control"], five_minutes);
 }
 
 #[test]

@@ -910,7 +910,7 @@ fn every_thought_that_cannot_be_read_is_counted() {
         (vec![own()], 0),
         (vec![claudes.clone()], 1),
         (vec![claudes.clone(), claudes.clone(), redacted.clone()], 3),
-        (vec![own(), claudes.clone(), redacted], 2),
+        (vec![own(), claudes, redacted], 2),
         (vec![own(), own()], 1),
         (vec![own(), plain.clone()], 1),
         (vec![plain], 0),
