@@ -714,6 +714,19 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_in_pieces_is_known_once_its_block_has_ended() {
+        let [piece, rest] =
+            ["s", "ig"].map(|piece| SIGNED.replace("\"sig\"", &format!("{piece:?}")));
+        let [signed, _] = copy(1);
+        let events = [START, THINKING, &piece, &rest, STOP_0, &signed];
+        let (out, _) = passed(&stream(&events), usize::MAX);
+        assert!(!out.contains("redacted"), "{out}");
+        let events = [START, THINKING, &piece, &rest, &signed];
+        let (out, _) = passed(&stream(&events), usize::MAX);
+        assert!(out.contains("redacted"), "{out}");
+    }
+
+    #[test]
     fn an_error_passes_word_for_word_and_ends_the_answer() {
         let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"theirs"}"#;
         let (out, summary) = passed(&stream(&[START, TEXT, error, TEXT]), usize::MAX);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::protocol::anthropic::request::Request;
 use crate::protocol::openrouter::catalogue::{Catalogue, Entry};
-use crate::protocol::translate::dialect::{Dialect, ReasoningField};
+use crate::protocol::translate::dialect::{Dialect, LimitField, ReasoningField};
 use crate::protocol::translate::envelope::{Detail, Envelope};
 use crate::protocol::translate::model::Target;
 use crate::protocol::translate::tokens;
@@ -821,6 +821,75 @@ fn an_upstream_of_plain_chat_completions_gets_none_of_openrouters_fields() {
     );
     let only_search = sent_to(&body(&json!({"tools":[search]})), &target).0;
     assert_eq!(only_search.get("tools"), None);
+}
+
+#[test]
+fn the_limit_on_an_answer_is_called_what_the_upstream_calls_it() {
+    for (limit, name, other) in [
+        (LimitField::MaxTokens, "max_tokens", "max_completion_tokens"),
+        (
+            LimitField::MaxCompletionTokens,
+            "max_completion_tokens",
+            "max_tokens",
+        ),
+    ] {
+        let mut target = Target::new(GPT, None);
+        target.dialect.limit = limit;
+        let sent = sent_to(&body(&json!({"max_tokens":100})), &target).0;
+        assert_eq!((&sent[name], sent.get(other)), (&json!(100), None));
+    }
+}
+
+#[test]
+fn what_a_run_shows_of_tools_are_names_and_choice() {
+    let search = json!({"type":"web_search_20250305","name":"web_search"});
+    let shown = |choice: &Value| {
+        let wish = json!({"tools":[tool("A"), tool("a b"), search],"tool_choice":choice});
+        let text = body(&wish).to_string();
+        let request = Request::parse(&text).unwrap();
+        serde_json::to_value(convert_tools(&request).unwrap()).unwrap()
+    };
+    for (choice, word) in [
+        (json!(null), json!(null)),
+        (json!({"type":"auto"}), json!("auto")),
+        (json!({"type":"any"}), json!("required")),
+        (json!({"type":"none"}), json!("none")),
+        (json!({"type":"tool","name":"A"}), json!("A")),
+        (
+            json!({"type":"tool","name":"web_search"}),
+            json!("openrouter:web_search"),
+        ),
+    ] {
+        let shown = shown(&choice);
+        assert_eq!(shown["choice"], word);
+        let offered = shown["offered"].as_array().unwrap();
+        assert_eq!(
+            (&offered[0], &offered[2]),
+            (&json!("A"), &json!("openrouter:web_search"))
+        );
+        assert_eq!(shown["renamed"][offered[1].as_str().unwrap()], "a b");
+        assert_eq!(
+            (&shown["one_at_a_time"], &shown["notes"]),
+            (&json!(false), &json!([]))
+        );
+    }
+    let alone = shown(&json!({"type":"auto","disable_parallel_tool_use":true}));
+    assert_eq!(alone["one_at_a_time"], true);
+}
+
+#[test]
+fn what_a_run_shows_of_messages_is_their_shape() {
+    let wish = body(&json!({"system":"secret","messages":[
+        {"role":"user","content":"secret"},
+        {"role":"assistant","content":[{"type":"tool_use","id":"1","name":"A","input":{"secret":1}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"secret"}]},
+        {"role":"system","content":"secret","output_config":{"effort":"low"}},
+        {"role":"user","content":"secret"}]}));
+    let text = wish.to_string();
+    let request = Request::parse(&text).unwrap();
+    let shown = serde_json::to_value(convert_messages(&request).unwrap()).unwrap();
+    let expected = json!({"system_blocks":1,"turns":5,"roles":"uatsu","effort":"low","notes":[]});
+    assert_eq!(shown, expected);
 }
 
 #[test]
