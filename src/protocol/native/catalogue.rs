@@ -114,6 +114,13 @@ mod tests {
             (Some(200_000), Some(64_000))
         );
         assert_eq!(sonnet.created, Some(1_759_104_000));
+        assert_eq!(sonnet.name.as_deref(), Some("Claude Sonnet 4.5"));
+        let provider = sonnet.top_provider.unwrap();
+        assert_eq!(provider.context_length, Some(200_000));
+        let parameters = sonnet.supported_parameters.unwrap();
+        assert!(parameters.tools && parameters.tool_choice && parameters.stop);
+        assert!(parameters.temperature && parameters.top_p && parameters.top_k);
+        assert_eq!(sonnet.pricing, None);
         assert!(sonnet.inputs().unwrap().image);
         assert!(super::catalogue(b"{}").is_err());
     }

@@ -693,6 +693,40 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_repeats_a_thought_and_nothing_else_that_was_said() {
+        let data = BASE64_STANDARD.encode(r#"{"signature":null,"text":"t"}"#);
+        let unsigned = format!(
+            r#"{{"type":"content_block_start","index":1,"content_block":{{"type":"redacted_thinking","data":"openrouter.reasoning:{data}"}}}}"#
+        );
+        let [signed, _] = copy(1);
+        let text =
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+        let at_once = THINKING.replace(r#""signature":"""#, r#""signature":"sig""#);
+        for (said, copy, is_left_out) in [
+            (text, &unsigned, false),
+            (THINKING, &unsigned, true),
+            (THINKING, &signed, false),
+            (&at_once, &signed, true),
+        ] {
+            let (out, _) = passed(&stream(&[START, said, STOP_0, copy]), usize::MAX);
+            assert_eq!(!out.contains("redacted"), is_left_out, "{said} {copy}");
+        }
+    }
+
+    #[test]
+    fn a_signature_in_pieces_is_known_once_its_block_has_ended() {
+        let [piece, rest] =
+            ["s", "ig"].map(|piece| SIGNED.replace("\"sig\"", &format!("{piece:?}")));
+        let [signed, _] = copy(1);
+        let events = [START, THINKING, &piece, &rest, STOP_0, &signed];
+        let (out, _) = passed(&stream(&events), usize::MAX);
+        assert!(!out.contains("redacted"), "{out}");
+        let events = [START, THINKING, &piece, &rest, &signed];
+        let (out, _) = passed(&stream(&events), usize::MAX);
+        assert!(out.contains("redacted"), "{out}");
+    }
+
+    #[test]
     fn an_error_passes_word_for_word_and_ends_the_answer() {
         let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"theirs"}"#;
         let (out, summary) = passed(&stream(&[START, TEXT, error, TEXT]), usize::MAX);

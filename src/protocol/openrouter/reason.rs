@@ -82,7 +82,6 @@ fn status_of_word(word: &str) -> u16 {
         "rate_limit_exceeded" | "rate_limit_error" | "capacity_exhausted" => 429,
         "timeout" | "timeout_error" => 504,
         "temporarily_unavailable" => 503,
-        "provider_unavailable" => 502,
         "server" | "unmapped" | "server_error" | "api_error" | "internal_error" => 500,
         "invalid_request"
         | "invalid_request_error"

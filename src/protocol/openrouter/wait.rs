@@ -141,9 +141,8 @@ mod tests {
             assert_eq!(wait.is_hopeless(), words.is_some(), "{seconds}");
             let api = wait.onto(ApiError::rate_limit("slow", None));
             assert_eq!(api.retry_after, Some(Duration::from_secs(60)));
-            let expected = words.map_or("slow".to_owned(), |words| {
-                format!("slow (try again in {words})")
-            });
+            let more = words.map(|words| format!(" (try again in {words})"));
+            let expected = format!("slow{}", more.unwrap_or_default());
             assert_eq!(api.message, expected);
         }
         let none = Wait::default();

@@ -469,6 +469,11 @@ fn the_session_is_read_from_the_user_id_in_all_its_forms() {
         ("somebody", Some("somebody")),
         (r#"{"device_id":"d"}"#, None),
         (r#"{"session_id":5}"#, None),
+        (r#"{"session_id":""}"#, None),
+        (
+            "user_abc_account__session_",
+            Some("user_abc_account__session_"),
+        ),
         ("", None),
     ] {
         let text = body(&json!({"metadata":{"user_id":user_id}}));
@@ -635,13 +640,17 @@ fn the_preview_names_choice_and_thinking_as_they_were_written() {
     assert_eq!(unknown["left_out"], json!(["betas", "brand_new"]));
 }
 
+/// What is set aside of a body.
+fn aside(text: &str) -> Vec<&'static str> {
+    Request::parse(text).unwrap().set_aside
+}
+
 #[test]
-fn what_only_anthropics_servers_can_heed_is_set_aside_once() {
-    let aside = |text: String| Request::parse(&text).unwrap().set_aside;
+fn what_a_block_says_to_anthropics_servers_is_set_aside_once() {
     let with = |field: &str, value: &Value| {
         let mut block = json!({"type":"text","text":"a"});
         block[field] = value.clone();
-        aside(message("user", &json!([block, block])))
+        aside(&message("user", &json!([block, block])))
     };
     for (field, unsaid, said) in [
         ("transformations", json!({}), json!({"x":1})),
@@ -659,11 +668,18 @@ fn what_only_anthropics_servers_can_heed_is_set_aside_once() {
     }
     let spaced = message("user", &json!([{"type":"text","text":"a","caller":7}]))
         .replace('7', "{ \"type\": \"direct\" }");
-    assert_eq!(aside(spaced), [""; 0]);
+    assert_eq!(aside(&spaced), [""; 0]);
     let inner = json!([{"type":"tool_result","tool_use_id":"1","content":[{"type":"text","text":"a","toolset_name":"t"}]}]);
     let call = json!([{"type":"tool_use","id":"1","name":"T","input":{}}]);
     let messages = json!([{"role":"user","content":"go"},{"role":"assistant","content":call},{"role":"user","content":inner}]);
-    assert_eq!(aside(body(&json!({"messages":messages}))), ["toolset_name"]);
+    assert_eq!(
+        aside(&body(&json!({"messages":messages}))),
+        ["toolset_name"]
+    );
+}
+
+#[test]
+fn what_else_only_anthropics_servers_can_heed_is_set_aside() {
     for (at, noted) in [
         (json!(null), false),
         (json!("never"), false),
@@ -671,7 +687,7 @@ fn what_only_anthropics_servers_can_heed_is_set_aside_once() {
     ] {
         let messages = json!([{"role":"user","content":"go","clear_at":at}]);
         assert_eq!(
-            aside(body(&json!({"messages":messages}))).len(),
+            aside(&body(&json!({"messages":messages}))).len(),
             usize::from(noted),
             "{at}"
         );
@@ -686,7 +702,7 @@ fn what_only_anthropics_servers_can_heed_is_set_aside_once() {
             let mut tool = json!({"name":"T","input_schema":{}});
             tool[field] = value;
             let expected: &[&str] = if noted { &[field] } else { &[] };
-            assert_eq!(aside(body(&json!({"tools":[tool]}))), expected);
+            assert_eq!(aside(&body(&json!({"tools":[tool]}))), expected);
         }
     }
     let fallback = json!([{"model":"a"},{"model":"b","speed":"fast"}]);
@@ -761,6 +777,18 @@ fn a_source_has_what_its_type_needs() {
         json!("name"),
         ": Input should be a valid dictionary",
     );
+}
+
+#[test]
+fn a_source_has_a_type_that_its_block_may_have() {
+    let at = "messages.0.content.0.source";
+    let refuses = |kind: &str, source: Value, words: &str| {
+        refuses_block(
+            "user",
+            &json!({"type":kind,"source":source}),
+            &format!("{at}{words}"),
+        );
+    };
     let tag = |tag: &str, expected: &str| {
         format!(
             ": Input tag '{tag}' found using 'type' does not match any of the expected tags: {expected}"
@@ -797,71 +825,70 @@ fn a_source_has_what_its_type_needs() {
     );
 }
 
+fn edits(edit: &Value) -> Vec<Edit<'static>> {
+    let text = body(&json!({"context_management":{"edits":[edit]}}));
+    let text: &'static str = text.leak();
+    Request::parse(text).unwrap().edits
+}
+
 #[test]
-fn edits_are_read_as_they_are_documented() {
-    let uses = |changes: ClearToolUses<'static>| Edit::ClearToolUses(changes);
-    let clear = |fields: Value| {
-        let mut edit = json!({"type":"clear_tool_uses_20250919"});
-        for (name, value) in fields.as_object().unwrap() {
-            edit[name] = value.clone();
-        }
-        edit
-    };
-    let keep = |value: Value| json!({"type":"clear_thinking_20251015","keep":value});
-    for (edit, expected) in [
-        (clear(json!({})), uses(ClearToolUses::default())),
+fn clearing_of_tool_uses_is_read_as_it_is_documented() {
+    for (fields, expected) in [
+        (json!({}), ClearToolUses::default()),
         (
-            clear(
-                json!({"trigger":{"type":"tool_uses","value":7},"keep":{"type":"tool_uses","value":2}}),
-            ),
-            uses(ClearToolUses {
+            json!({"trigger":{"type":"tool_uses","value":7},"keep":{"type":"tool_uses","value":2}}),
+            ClearToolUses {
                 trigger: Trigger::ToolUses(7),
                 keep: 2,
                 ..ClearToolUses::default()
-            }),
+            },
         ),
         (
-            clear(
-                json!({"trigger":{"value":7,"type":"input_tokens"},"clear_at_least":{"type":"input_tokens","value":5}}),
-            ),
-            uses(ClearToolUses {
+            json!({"trigger":{"value":7,"type":"input_tokens"},"clear_at_least":{"type":"input_tokens","value":5}}),
+            ClearToolUses {
                 trigger: Trigger::InputTokens(7),
                 at_least: Some(5),
                 ..ClearToolUses::default()
-            }),
+            },
         ),
         (
-            clear(
-                json!({"exclude_tools":["A"],"clear_tool_inputs":true,"trigger":null,"keep":null,"clear_at_least":null}),
-            ),
-            uses(ClearToolUses {
+            json!({"exclude_tools":["A"],"clear_tool_inputs":true,"trigger":null,"keep":null,"clear_at_least":null}),
+            ClearToolUses {
                 excluded: vec!["A".into()],
                 inputs: Inputs::Cleared,
                 ..ClearToolUses::default()
-            }),
+            },
         ),
         (
-            clear(json!({"exclude_tools":null,"clear_tool_inputs":false})),
-            uses(ClearToolUses::default()),
+            json!({"exclude_tools":null,"clear_tool_inputs":false}),
+            ClearToolUses::default(),
         ),
         (
-            clear(json!({"clear_tool_inputs":["A"]})),
-            uses(ClearToolUses {
+            json!({"clear_tool_inputs":["A"]}),
+            ClearToolUses {
                 inputs: Inputs::ClearedOf(vec!["A".into()]),
                 ..ClearToolUses::default()
-            }),
+            },
         ),
+    ] {
+        let mut edit = fields.clone();
+        edit["type"] = json!("clear_tool_uses_20250919");
+        assert_eq!(edits(&edit), [Edit::ClearToolUses(expected)], "{edit}");
+    }
+}
+
+#[test]
+fn other_edits_are_read_and_newer_ones_set_aside() {
+    let keep = |value: Value| json!({"type":"clear_thinking_20251015","keep":value});
+    let four = json!({"type":"thinking_turns","value":4});
+    for (edit, expected) in [
         (keep(json!(null)), Edit::ClearThinking(Some(1))),
         (keep(json!("all")), Edit::ClearThinking(None)),
         (keep(json!({"type":"all"})), Edit::ClearThinking(None)),
-        (
-            keep(json!({"type":"thinking_turns","value":4})),
-            Edit::ClearThinking(Some(4)),
-        ),
+        (keep(four), Edit::ClearThinking(Some(4))),
         (json!({"type":"compact_20260112"}), Edit::Compact),
     ] {
-        let text = body(&json!({"context_management":{"edits":[edit]}}));
-        assert_eq!(Request::parse(&text).unwrap().edits, [expected], "{edit}");
+        assert_eq!(edits(&edit), [expected], "{edit}");
     }
     let newer =
         body(&json!({"context_management":{"edits":[{"type":"newer"}, {"type":"newer"}],"x":1}}));
@@ -871,21 +898,19 @@ fn edits_are_read_as_they_are_documented() {
         (0, vec!["context_management.edits"])
     );
     for (edit, words) in [
-        (json!({}), "context_management.edits.0.type: Field required"),
-        (
-            keep(json!({"value":1})),
-            "context_management.edits.0.keep.type: Field required",
-        ),
+        (json!({}), "type: Field required"),
+        (keep(json!({"value":1})), "keep.type: Field required"),
         (
             keep(json!({"type":"thinking_turns"})),
-            "context_management.edits.0.keep.value: Field required",
+            "keep.value: Field required",
         ),
-        (
-            keep(json!("none")),
-            "context_management.edits.0.keep: Input should be 'all'",
-        ),
+        (keep(json!("none")), "keep: Input should be 'all'"),
     ] {
-        refuses_field("context_management", &json!({"edits":[edit]}), words);
+        refuses_field(
+            "context_management",
+            &json!({"edits":[edit]}),
+            &format!("context_management.edits.0.{words}"),
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::protocol::anthropic::request::Request;
 use crate::protocol::openrouter::catalogue::{Catalogue, Entry};
-use crate::protocol::translate::dialect::{Dialect, ReasoningField};
+use crate::protocol::translate::dialect::{Dialect, LimitField, ReasoningField};
 use crate::protocol::translate::envelope::{Detail, Envelope};
 use crate::protocol::translate::model::Target;
 use crate::protocol::translate::tokens;
@@ -246,6 +246,31 @@ fn p63_at_most_four_breakpoints_are_sent_and_the_best_are_kept() {
     }
 }
 
+/// A request with so many breakpoints in its tools, its system prompt and its conversation.
+fn with_breakpoints([tools, system, said]: [usize; 3], at_the_end: bool) -> Value {
+    let marked =
+        |count: usize| -> Vec<Value> { (0..count).map(|n| cached(&n.to_string())).collect() };
+    let tools: Vec<Value> = (0..tools)
+        .map(|n| json!({"name":format!("T{n}"),"input_schema":{},"cache_control":{"type":"ephemeral","ttl":"5m"}}))
+        .collect();
+    let mut wish = body(&json!({"tools":tools,"system":marked(system)}));
+    if said > 0 {
+        wish["messages"][0]["content"] = json!(marked(said));
+    }
+    if at_the_end {
+        wish["cache_control"] = json!({"type":"ephemeral"});
+    }
+    wish
+}
+
+/// Which parts of a list carry a breakpoint.
+fn marks(list: &Value) -> Vec<bool> {
+    let list = list.as_array().map_or(&[][..], Vec::as_slice);
+    list.iter()
+        .map(|part| part["cache_control"].is_object())
+        .collect()
+}
+
 #[test]
 fn breakpoints_are_kept_from_the_end_with_one_each_for_what_never_changes() {
     // How many stand in tools, system and conversation, whether one is asked for at the end, and how many are kept.
@@ -262,29 +287,8 @@ fn breakpoints_are_kept_from_the_end_with_one_each_for_what_never_changes() {
         ([3, 1, 1], false, [2, 1, 1]),
         ([3, 3, 3], true, [1, 1, 1]),
     ] {
-        let [tools, system, said] = there;
-        let marked = |count: usize| {
-            (0..count)
-                .map(|n| cached(&n.to_string()))
-                .collect::<Vec<_>>()
-        };
-        let tools: Vec<Value> = (0..tools)
-            .map(|n| json!({"name":format!("T{n}"),"input_schema":{},"cache_control":{"type":"ephemeral","ttl":"5m"}}))
-            .collect();
-        let mut wish = body(&json!({"tools":tools,"system":marked(system)}));
-        if said > 0 {
-            wish["messages"][0]["content"] = json!(marked(said));
-        }
-        if at_the_end {
-            wish["cache_control"] = json!({"type":"ephemeral"});
-        }
+        let wish = with_breakpoints(there, at_the_end);
         let (request, notes) = sent_to(&wish, &Target::new(CLAUDE, None));
-        let marks = |list: &Value| -> Vec<bool> {
-            let list = list.as_array().map_or(&[][..], Vec::as_slice);
-            list.iter()
-                .map(|part| part["cache_control"].is_object())
-                .collect()
-        };
         let (system, messages) = match request["messages"].as_array().unwrap().as_slice() {
             [system, messages] => (marks(&system["content"]), marks(&messages["content"])),
             [messages] => (vec![], marks(&messages["content"])),
@@ -294,32 +298,20 @@ fn breakpoints_are_kept_from_the_end_with_one_each_for_what_never_changes() {
             .iter()
             .zip(kept)
         {
-            assert_eq!(
-                marks.iter().filter(|mark| **mark).count(),
-                kept,
-                "{there:?}"
-            );
-            assert!(
-                marks.iter().rev().take(kept).all(|mark| *mark),
-                "the last: {there:?}"
-            );
+            let count = marks.iter().filter(|mark| **mark).count();
+            assert_eq!(count, kept, "{there:?}");
+            let mut last = marks.iter().rev().take(kept);
+            assert!(last.all(|mark| *mark), "the last are kept: {there:?}");
         }
         let dropped = there.iter().sum::<usize>() - kept.iter().sum::<usize>();
         let told = notes.first().map_or("", Note::as_str);
-        assert_eq!(
-            told.starts_with(&format!("{dropped} cache")),
-            dropped > 0,
-            "{told}"
-        );
+        let is_told = told.starts_with(&format!("{dropped} cache"));
+        assert_eq!(is_told, dropped > 0, "{told}");
         assert_eq!(request.get("cache_control").is_some(), at_the_end);
-        if kept[0] > 0 {
-            let last = request["tools"].as_array().unwrap().last().unwrap();
-            assert_eq!(
-                last["cache_control"],
-                json!({"type":"ephemeral","ttl":"5m"})
-            );
-        }
     }
+    let one = sent(&with_breakpoints([1, 0, 0], false), CLAUDE);
+    let five_minutes = json!({"type":"ephemeral","ttl":"5m"});
+    assert_eq!(one["tools"][0]["cache_control"], five_minutes);
 }
 
 #[test]
@@ -829,6 +821,75 @@ fn an_upstream_of_plain_chat_completions_gets_none_of_openrouters_fields() {
     );
     let only_search = sent_to(&body(&json!({"tools":[search]})), &target).0;
     assert_eq!(only_search.get("tools"), None);
+}
+
+#[test]
+fn the_limit_on_an_answer_is_called_what_the_upstream_calls_it() {
+    for (limit, name, other) in [
+        (LimitField::MaxTokens, "max_tokens", "max_completion_tokens"),
+        (
+            LimitField::MaxCompletionTokens,
+            "max_completion_tokens",
+            "max_tokens",
+        ),
+    ] {
+        let mut target = Target::new(GPT, None);
+        target.dialect.limit = limit;
+        let sent = sent_to(&body(&json!({"max_tokens":100})), &target).0;
+        assert_eq!((&sent[name], sent.get(other)), (&json!(100), None));
+    }
+}
+
+#[test]
+fn what_a_run_shows_of_tools_are_names_and_choice() {
+    let search = json!({"type":"web_search_20250305","name":"web_search"});
+    let shown = |choice: &Value| {
+        let wish = json!({"tools":[tool("A"), tool("a b"), search],"tool_choice":choice});
+        let text = body(&wish).to_string();
+        let request = Request::parse(&text).unwrap();
+        serde_json::to_value(convert_tools(&request).unwrap()).unwrap()
+    };
+    for (choice, word) in [
+        (json!(null), json!(null)),
+        (json!({"type":"auto"}), json!("auto")),
+        (json!({"type":"any"}), json!("required")),
+        (json!({"type":"none"}), json!("none")),
+        (json!({"type":"tool","name":"A"}), json!("A")),
+        (
+            json!({"type":"tool","name":"web_search"}),
+            json!("openrouter:web_search"),
+        ),
+    ] {
+        let shown = shown(&choice);
+        assert_eq!(shown["choice"], word);
+        let offered = shown["offered"].as_array().unwrap();
+        assert_eq!(
+            (&offered[0], &offered[2]),
+            (&json!("A"), &json!("openrouter:web_search"))
+        );
+        assert_eq!(shown["renamed"][offered[1].as_str().unwrap()], "a b");
+        assert_eq!(
+            (&shown["one_at_a_time"], &shown["notes"]),
+            (&json!(false), &json!([]))
+        );
+    }
+    let alone = shown(&json!({"type":"auto","disable_parallel_tool_use":true}));
+    assert_eq!(alone["one_at_a_time"], true);
+}
+
+#[test]
+fn what_a_run_shows_of_messages_is_their_shape() {
+    let wish = body(&json!({"system":"secret","messages":[
+        {"role":"user","content":"secret"},
+        {"role":"assistant","content":[{"type":"tool_use","id":"1","name":"A","input":{"secret":1}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"secret"}]},
+        {"role":"system","content":"secret","output_config":{"effort":"low"}},
+        {"role":"user","content":"secret"}]}));
+    let text = wish.to_string();
+    let request = Request::parse(&text).unwrap();
+    let shown = serde_json::to_value(convert_messages(&request).unwrap()).unwrap();
+    let expected = json!({"system_blocks":1,"turns":5,"roles":"uatsu","effort":"low","notes":[]});
+    assert_eq!(shown, expected);
 }
 
 #[test]

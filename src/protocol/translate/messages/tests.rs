@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::protocol::anthropic::request::Request;
-use crate::protocol::translate::build::tests::{CLAUDE, DEEPSEEK, GPT, body, sent, sent_to};
+use crate::protocol::translate::build::tests::{CLAUDE, DEEPSEEK, GPT, body, known, sent, sent_to};
 use crate::protocol::translate::convert_messages;
 use crate::protocol::translate::envelope::{Detail, Envelope};
 use crate::protocol::translate::model::Target;
@@ -432,6 +432,58 @@ fn mistral_gets_ids_of_its_own_form_and_no_user_behind_a_tool() {
             "assistant",
             "tool"
         ]
+    );
+}
+
+#[test]
+fn ids_for_mistral_are_made_of_all_letters_so_that_two_are_hardly_ever_the_same() {
+    let sent_id = |id: &str| {
+        let messages = json!([
+            user("go"),
+            assistant(json!([call(id)])),
+            user(json!([result(id, "R")]))
+        ]);
+        let sent = to(messages, "mistralai/devstral");
+        let id = sent[1]["tool_calls"][0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(sent[2]["tool_call_id"], id);
+        id
+    };
+    let ids: Vec<String> = (0..60).map(|n| sent_id(&format!("call_{n}"))).collect();
+    assert!(
+        ids.iter()
+            .all(|id| id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    );
+    let letters: std::collections::BTreeSet<char> = ids.iter().flat_map(|id| id.chars()).collect();
+    assert_eq!(letters.len(), 62);
+    assert_eq!(sent_id("abcDEF123"), "abcDEF123");
+    assert_ne!(sent_id("abcDEF12"), "abcDEF12");
+    assert_ne!(sent_id("abcDEF_12"), "abcDEF_12");
+}
+
+#[test]
+fn what_a_model_cannot_be_given_is_counted() {
+    let blind = known(
+        "x/blind",
+        &json!({"architecture":{"input_modalities":["text"]}}),
+    );
+    let system = json!({"role":"system","content":"Mind."});
+    let messages = json!([
+        user(json!([image(), image(), text("a")])),
+        assistant("b"),
+        system,
+        user("c"),
+        assistant("d"),
+        system,
+        user("e")
+    ]);
+    let (_, notes) = sent_to(&talk(&messages), &blind);
+    let told: Vec<&str> = notes
+        .iter()
+        .map(|note| note.as_str().split(' ').next().unwrap())
+        .collect();
+    assert_eq!(told, ["2", "2"], "{notes:?}");
+    assert!(
+        notes[0].as_str().contains("system message(s)") && notes[1].as_str().contains("image(s)")
     );
 }
 
@@ -910,7 +962,7 @@ fn every_thought_that_cannot_be_read_is_counted() {
         (vec![own()], 0),
         (vec![claudes.clone()], 1),
         (vec![claudes.clone(), claudes.clone(), redacted.clone()], 3),
-        (vec![own(), claudes.clone(), redacted], 2),
+        (vec![own(), claudes, redacted], 2),
         (vec![own(), own()], 1),
         (vec![own(), plain.clone()], 1),
         (vec![plain], 0),

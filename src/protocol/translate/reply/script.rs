@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::grammar::{self, Received};
-use super::{ReplySettings, Summary, Translator};
+use super::{ReplySettings, Summary, Translator, whole};
 use crate::protocol::translate::envelope::{Restored, Unpacked, unpack};
 
 pub(super) fn settings() -> ReplySettings {
@@ -97,7 +97,8 @@ pub(super) fn push_all(settings: ReplySettings, pieces: &[&[u8]]) -> (Vec<u8>, S
     (out, translator.summary())
 }
 
-/// Replays a stream whole, cut in two at every offset (at some, if it is long) and, if it is short, byte by byte.
+/// Replays a stream whole, cut in two at every offset (at some, if it is long) and, if it is short, byte by byte;
+/// and has it delivered as one message, which must be the same.
 pub(super) fn replay_with(settings: &ReplySettings, stream: &str) -> (Received, Summary, String) {
     let bytes = stream.as_bytes();
     let (out, summary) = push_all(settings.clone(), &[bytes]);
@@ -120,6 +121,14 @@ pub(super) fn replay_with(settings: &ReplySettings, stream: &str) -> (Received, 
     }
     let transcript = String::from_utf8(out.clone()).unwrap();
     let received = grammar::complete(&out).unwrap_or_else(|fault| panic!("{fault}\n{transcript}"));
+    if stream.starts_with([':', 'd']) {
+        let (message, _) = whole(settings.clone(), bytes);
+        let message = message.map(|message| serde_json::from_slice::<Value>(&message).unwrap());
+        match message {
+            Ok(message) => assert_eq!(message, received.message),
+            Err(error) => assert_eq!(received.error_type(), error.kind.name()),
+        }
+    }
     (received, summary, transcript)
 }
 

@@ -224,102 +224,92 @@ fn calls_of(pieces: &[String]) -> Vec<(String, String, String)> {
 const X: &str = "{\"x\":1}";
 const Y: &str = "{\"y\":2}";
 
+/// Two pieces on one index as `id name arguments`, each a word or `-`.
+fn on_one_index(pieces: [&str; 2]) -> Vec<(String, String, String)> {
+    let pieces = pieces.map(|written| {
+        let words: Vec<&str> = written.split(' ').collect();
+        let word = |at: usize| words[at].trim_matches('-');
+        piece(Some(0), word(0), word(1), word(2))
+    });
+    calls_of(&pieces)
+}
+
 #[test]
-fn a_piece_on_a_known_index_goes_on_with_its_call_or_begins_another() {
-    let one: &[(&str, [[&str; 3]; 2], [&str; 3])] = &[
-        (
-            "an id without a name",
-            [["a", "A", "{\"x\":"], ["b", "", "1}"]],
-            ["a", "A", X],
-        ),
-        (
-            "a late id",
-            [["", "A", "{\"x\":"], ["a", "A", "1}"]],
-            ["a", "A", X],
-        ),
-        ("a late name", [["", "", X], ["a", "A", ""]], ["a", "A", X]),
+fn a_piece_on_a_known_index_goes_on_with_its_call() {
+    for (what, pieces, id, name) in [
+        ("an id without a name", [r#"a A {"x":"#, "b - 1}"], "a", "A"),
+        ("a late id", [r#"- A {"x":"#, "a A 1}"], "a", "A"),
+        ("a late name", [r#"- - {"x":1}"#, "a A -"], "a", "A"),
         (
             "a name in pieces",
-            [["a", "Ba", ""], ["", "sh", X]],
-            ["a", "Bash", X],
+            ["a Ba -", r#"- sh {"x":1}"#],
+            "a",
+            "Bash",
         ),
-        (
-            "a name and an id said again",
-            [["a", "A", ""], ["a", "A", X]],
-            ["a", "A", X],
-        ),
-        (
-            "a name said again",
-            [["a", "A", ""], ["", "A", X]],
-            ["a", "A", X],
-        ),
-        (
-            "another name with the id",
-            [["a", "A", ""], ["a", "B", X]],
-            ["a", "A", X],
-        ),
+        ("all said again", ["a A -", r#"a A {"x":1}"#], "a", "A"),
+        ("a name said again", ["a A -", r#"- A {"x":1}"#], "a", "A"),
+        ("another name", ["a A -", r#"a B {"x":1}"#], "a", "A"),
         (
             "another name amid arguments",
-            [["a", "A", "{\"x\":"], ["", "B", "1}"]],
-            ["a", "A", X],
+            [r#"a A {"x":"#, "- B 1}"],
+            "a",
+            "A",
         ),
         (
             "all of it again",
-            [["a", "A", X], ["a", "A", X]],
-            ["a", "A", X],
+            [r#"a A {"x":1}"#, r#"a A {"x":1}"#],
+            "a",
+            "A",
         ),
-        (
-            "a blank end",
-            [["a", "A", X], ["", "", " \n"]],
-            ["a", "A", X],
-        ),
-        (
-            "an id after the end",
-            [["", "A", X], ["a", "", ""]],
-            ["a", "A", X],
-        ),
-    ];
-    for (what, pieces, expected) in one {
-        let pieces = pieces.map(|[id, name, arguments]| piece(Some(0), id, name, arguments));
-        let [id, name, arguments] = *expected;
-        assert_eq!(calls_of(&pieces), [call(id, name, arguments)], "{what}");
+        ("a blank end", [r#"a A {"x":1}"#, "- - \n"], "a", "A"),
+        ("an id after the end", [r#"- A {"x":1}"#, "a - -"], "a", "A"),
+    ] {
+        assert_eq!(on_one_index(pieces), [call(id, name, X)], "{what}");
     }
-    let two: &[(&str, [[&str; 3]; 2], [[&str; 2]; 2])] = &[
+}
+
+#[test]
+fn a_piece_on_a_known_index_begins_another_call() {
+    for (what, pieces, first, second) in [
         (
             "another id",
-            [["a", "A", X], ["b", "A", Y]],
-            [["a", "A"], ["b", "A"]],
+            [r#"a A {"x":1}"#, r#"b A {"y":2}"#],
+            ["a", "A"],
+            ["b", "A"],
         ),
         (
-            "an id after a call without",
-            [["", "A", X], ["b", "A", Y]],
-            [["", "A"], ["b", "A"]],
+            "a late id",
+            [r#"- A {"x":1}"#, r#"b A {"y":2}"#],
+            ["", "A"],
+            ["b", "A"],
         ),
         (
             "another name",
-            [["", "A", X], ["", "B", Y]],
-            [["", "A"], ["", "B"]],
+            [r#"- A {"x":1}"#, r#"- B {"y":2}"#],
+            ["", "A"],
+            ["", "B"],
         ),
         (
-            "another name with the id",
-            [["a", "A", X], ["a", "B", Y]],
-            [["a", "A"], ["a", "B"]],
+            "another with the id",
+            [r#"a A {"x":1}"#, r#"a B {"y":2}"#],
+            ["a", "A"],
+            ["a", "B"],
         ),
         (
             "the name again",
-            [["", "A", X], ["", "A", Y]],
-            [["", "A"], ["", "A"]],
+            [r#"- A {"x":1}"#, r#"- A {"y":2}"#],
+            ["", "A"],
+            ["", "A"],
         ),
         (
             "only arguments",
-            [["a", "A", X], ["", "", Y]],
-            [["a", "A"], ["", "A"]],
+            [r#"a A {"x":1}"#, r#"- - {"y":2}"#],
+            ["a", "A"],
+            ["", "A"],
         ),
-    ];
-    for (what, pieces, [first, second]) in two {
-        let pieces = pieces.map(|[id, name, arguments]| piece(Some(0), id, name, arguments));
+    ] {
         let expected = [call(first[0], first[1], X), call(second[0], second[1], Y)];
-        assert_eq!(calls_of(&pieces), expected, "{what}");
+        assert_eq!(on_one_index(pieces), expected, "{what}");
     }
 }
 
@@ -447,7 +437,7 @@ fn an_index_out_of_measure_is_no_index() {
 fn what_an_end_makes_of_a_call_depends_on_what_it_has() {
     let (orderly, limit, unsaid) = (Ended::Orderly, Ended::ByLimit, Ended::Unsaid);
     // The last call's name and arguments, the end, and how many calls are given and lost; none is an error.
-    let table: &[(&str, &str, Ended, Option<(usize, usize)>)] = &[
+    let table = [
         ("A", X, orderly, Some((2, 0))),
         ("A", X, limit, Some((2, 0))),
         ("A", X, unsaid, Some((2, 0))),
@@ -474,10 +464,10 @@ fn what_an_end_makes_of_a_call_depends_on_what_it_has() {
             piece(Some(1), "a", name, arguments),
         ];
         let pieces = pieces.each_ref().map(String::as_str);
-        let counted = finished(&pieces, *ended)
+        let counted = finished(&pieces, ended)
             .ok()
             .map(|f| (f.calls.len(), f.lost));
-        assert_eq!(counted, *expected, "{name} {arguments} {ended:?}");
+        assert_eq!(counted, expected, "{name} {arguments} {ended:?}");
     }
 }
 
