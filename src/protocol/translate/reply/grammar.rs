@@ -250,6 +250,9 @@ impl Received {
         for (field, value) in data["delta"].as_object().ok_or("an end without delta")? {
             self.message[field] = value.clone();
         }
+        if let Some(edits) = data.get("context_management") {
+            self.message["context_management"] = edits.clone();
+        }
         let has_tools = self.kinds().contains(&"tool_use");
         match self.stop_reason() {
             "" => return Err("an end without a reason"),
