@@ -142,14 +142,22 @@ fn is_low(unit: u16) -> bool {
 /// Gives a JSON text in which no string holds half a character, because what parses it next may refuse the whole of it.
 #[must_use]
 pub fn whole_characters(json: &str) -> Cow<'_, str> {
-    let bytes = json.as_bytes();
+    let escapes = escapes_on(json);
     let may_have_halves =
-        memmem::find(bytes, b"\\ud").is_some() || memmem::find(bytes, b"\\uD").is_some();
+        memmem::find(escapes, b"\\ud").is_some() || memmem::find(escapes, b"\\uD").is_some();
     if may_have_halves {
         Mender::default().mend(json)
     } else {
         Cow::Borrowed(json)
     }
+}
+
+/// What there is from the first escape on. To look for one byte costs nothing next to a search for several, and most
+/// texts have no escape.
+fn escapes_on(text: &str) -> &[u8] {
+    let bytes = text.as_bytes();
+    let first = memchr(b'\\', bytes).unwrap_or(bytes.len());
+    bytes.get(first..).unwrap_or_default()
 }
 
 /// Puts halves of characters together that arrived in neighbouring pieces.
@@ -166,7 +174,7 @@ impl Mender {
         if piece.is_empty() {
             return Cow::Borrowed(piece);
         }
-        if self.high.is_none() && memmem::find(piece.as_bytes(), b"\\u").is_none() {
+        if self.high.is_none() && memmem::find(escapes_on(piece), b"\\u").is_none() {
             return Cow::Borrowed(piece);
         }
         Cow::Owned(self.mended(piece))

@@ -138,6 +138,8 @@ impl ReplyFlow {
                 Poll::Ready(Some(Ok(bytes))) => {
                     has_read = true;
                     self.answered.take(&bytes, &self.reporter);
+                    // What is made of a chunk is seldom longer than it.
+                    self.out.reserve(bytes.len());
                     self.translator.push(&bytes, &mut self.out);
                 }
                 Poll::Ready(Some(Err(error))) => {

@@ -205,7 +205,13 @@ impl<'a> Chunk<'a> {
     /// [`NotAChunk`].
     pub fn read(data: &'a [u8]) -> Result<Self, NotAChunk> {
         if data.trim_ascii_start().first() == Some(&b'{') {
-            return serde_json::from_slice(data).map_err(|_| NotAChunk::Malformed);
+            // Checked once, the text need not be checked string by string. What is no text may still be readable: nobody
+            // looks into fields that are passed over.
+            let read = match std::str::from_utf8(data) {
+                Ok(text) => serde_json::from_str(text),
+                Err(_) => serde_json::from_slice(data),
+            };
+            return read.map_err(|_| NotAChunk::Malformed);
         }
         match serde_json::from_slice::<IgnoredAny>(data) {
             Ok(_) => Err(NotAChunk::NotAnObject),
