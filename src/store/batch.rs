@@ -129,11 +129,12 @@ impl RunRow {
             if start > 1 {
                 out.push(b',');
             }
+            // A name stands in the source, and holds nothing to escape.
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
             let is_finite = !matches!(value, FactValue::Float(float) if !float.is_finite());
-            let written = serde_json::to_writer(&mut *out, name)
-                .map(|()| out.push(b':'))
-                .and_then(|()| serde_json::to_writer(&mut *out, value));
-            if written.is_err() || !is_finite {
+            if serde_json::to_writer(&mut *out, value).is_err() || !is_finite {
                 out.truncate(start);
             }
         }

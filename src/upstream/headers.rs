@@ -18,8 +18,10 @@ pub fn to_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> By
         text.push(if text.is_empty() { b'{' } else { b',' });
         let value = std::str::from_utf8(value).unwrap_or("[binary]");
         let is_secret = SECRET.contains(&name);
-        write_text(&mut text, name);
-        text.push(b':');
+        // A name is a token, which holds nothing to escape.
+        text.push(b'"');
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(b"\":");
         write_text(&mut text, if is_secret { "[redacted]" } else { value });
     }
     if text.is_empty() {
@@ -29,12 +31,12 @@ pub fn to_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> By
     Bytes::from(text)
 }
 
-/// Most headers hold nothing to escape; looking costs less than escaping.
+/// Most headers hold nothing to escape; looking costs less than escaping, and without a branch for each byte the least.
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    if text
-        .bytes()
-        .any(|byte| byte < b' ' || byte == b'"' || byte == b'\\')
-    {
+    let must_be_escaped = text.bytes().fold(false, |any, byte| {
+        any | (byte < b' ' || byte == b'"' || byte == b'\\')
+    });
+    if must_be_escaped {
         serde_json::to_writer(out, text).expect("text is written into memory");
     } else {
         out.push(b'"');
