@@ -1,6 +1,7 @@
 //! The folder: who may use it, what is found in it, and the sentences when it cannot be used.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -12,6 +13,17 @@ fn refusal(settings: Settings) -> OpenError {
     match open(settings) {
         Ok(_) => panic!("it was opened"),
         Err(error) => error,
+    }
+}
+
+/// The refusal once nobody has the folder's lock; see [`open_in`] for who may.
+fn refusal_of_database(folder: &tempfile::TempDir) -> OpenError {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match refusal(settings(folder)) {
+            OpenError::Locked { .. } if Instant::now() < deadline => std::thread::yield_now(),
+            error => return error,
+        }
     }
 }
 
@@ -134,7 +146,7 @@ fn databases_that_are_newer_foreign_or_broken_are_refused_and_left_alone() {
     let database = Connection::open(&file).unwrap();
     database.pragma_update(None, "user_version", 7).unwrap();
     drop(database);
-    let error = refusal(settings(&folder));
+    let error = refusal_of_database(&folder);
     assert!(
         matches!(error, OpenError::Newer { found: 7, .. }),
         "{error}"
@@ -143,12 +155,12 @@ fn databases_that_are_newer_foreign_or_broken_are_refused_and_left_alone() {
     let database = Connection::open(&file).unwrap();
     database.pragma_update(None, "application_id", 1).unwrap();
     drop(database);
-    let error = refusal(settings(&folder));
+    let error = refusal_of_database(&folder);
     assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
 
     let noise = "no database ".repeat(1000);
     std::fs::write(&file, &noise).unwrap();
-    let error = refusal(settings(&folder));
+    let error = refusal_of_database(&folder);
     assert!(matches!(error, OpenError::Database { .. }), "{error}");
     assert!(error.to_string().contains("move the file away"), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), noise);

@@ -15,12 +15,20 @@ use std::time::{Duration, Instant};
 
 pub(crate) use script::{Script, plan, plan_of, start};
 
-use super::{Opened, Settings, open};
+use super::{OpenError, Opened, Settings, open};
 use crate::events::Observer;
 
 /// Opens a store in `folder` with settings under which nothing expires.
+///
+/// A child process that another test is starting has a copy of the folder's lock until it becomes another program.
 fn open_in(folder: &tempfile::TempDir) -> Opened {
-    open(settings(folder)).unwrap()
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match open(settings(folder)) {
+            Err(OpenError::Locked { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 fn settings(folder: &tempfile::TempDir) -> Settings {
