@@ -98,6 +98,8 @@ mod tests {
             r#"{"error":{"message":"no such model","code":404}}"#,
             "<html>",
             r#"{"type":"error","error":"x"}"#,
+            r#"{"type":"error","error":{"type":"not_found_error"}}"#,
+            r#"{"type":"other","error":{"type":"not_found_error","message":"m"}}"#,
         ] {
             let error = answered(404, body);
             assert_eq!(
@@ -106,6 +108,16 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    #[test]
+    fn an_error_over_several_lines_is_told_in_one() {
+        let body =
+            "\n{\"type\":\"error\",\r\n\"error\":{\"type\":\"api_error\",\"message\":\"m\"}}\n";
+        let told = answered(500, body).api.body("r");
+        let expected =
+            "{\"type\":\"error\",  \"error\":{\"type\":\"api_error\",\"message\":\"m\"}}";
+        assert_eq!(String::from_utf8(told).unwrap(), expected);
     }
 
     #[test]

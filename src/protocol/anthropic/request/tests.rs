@@ -603,6 +603,43 @@ fn the_end_user_is_the_same_in_all_sessions_and_not_readable() {
 }
 
 #[test]
+fn the_form_of_an_answer_may_stand_in_either_of_two_fields() {
+    let format = |name: &str| json!({"type":"json_schema","schema":{},"name":name});
+    let named = |text: &str| {
+        let request = Request::parse(text).unwrap();
+        let name = request.output_config.format.and_then(|format| format.name);
+        name.map(|name| name.decode().into_owned())
+    };
+    let (new, old) = (
+        json!({"format":format("new")}).to_string(),
+        format("old").to_string(),
+    );
+    for (fields, name) in [
+        (format!(r#""output_config":{new}"#), Some("new")),
+        (format!(r#""output_format":{old}"#), Some("old")),
+        (
+            format!(r#""output_config":{new},"output_format":{old}"#),
+            Some("new"),
+        ),
+        (
+            format!(r#""output_format":{old},"output_config":{new}"#),
+            Some("new"),
+        ),
+        (
+            format!(r#""output_format":{old},"output_config":{{"effort":"low"}}"#),
+            Some("old"),
+        ),
+        (
+            r#""output_format":null,"output_config":null"#.to_owned(),
+            None,
+        ),
+    ] {
+        let text = format!("{{{fields},{}", SMALLEST.strip_prefix('{').unwrap());
+        assert_eq!(named(&text).as_deref(), name, "{fields}");
+    }
+}
+
+#[test]
 fn the_length_of_a_body_is_known() {
     assert_eq!(Request::parse(SMALLEST).unwrap().body_len, SMALLEST.len());
 }

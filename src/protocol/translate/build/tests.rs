@@ -1149,6 +1149,7 @@ fn a_thought_that_claude_signed_does_not_go_with_those_of_another() {
         {"role":"assistant","content":[
             {"type":"thinking","thinking":"","signature":own},
             {"type":"thinking","thinking":"T","signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3h"},
+            {"type":"redacted_thinking","data":"R"},
             {"type":"text","text":"Hello."}]},
         {"role":"user","content":"and?"},
     ]);

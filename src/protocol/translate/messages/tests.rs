@@ -201,17 +201,16 @@ fn a_summary_that_is_blank_is_no_summary() {
         (json!(" "), false),
         (json!(null), false),
     ] {
-        let by_model = json!([
-            user("go"),
-            assistant(json!([compaction(&content), text("x")])),
-            user("more")
-        ]);
-        let told = to(by_model.clone(), GPT).to_string();
-        assert_eq!(told.contains("Summary of"), is_told, "{content}");
-        assert_eq!(
-            notes(by_model, GPT).contains("`compaction` block was left out"),
-            !is_told
-        );
+        let blocks = json!([compaction(&content), text("x")]);
+        for messages in [
+            json!([user("go"), assistant(blocks.clone()), user("more")]),
+            json!([user(blocks)]),
+        ] {
+            let told = to(messages.clone(), GPT).to_string();
+            assert_eq!(told.contains("Summary of"), is_told, "{messages}");
+            let notes = notes(messages, GPT);
+            assert_eq!(notes.contains("`compaction` block was left out"), !is_told);
+        }
     }
 }
 
