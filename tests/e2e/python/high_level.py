@@ -161,6 +161,29 @@ def parsed():
     check(message.parsed_output == Invoice(**asked), f"the invoice of another house {message.parsed_output}")
 
 
+def edited():
+    """What `context_management` cleared is told, in a message and at the end of a stream."""
+    turns = [{"tools": [call("read", path="/a")]}, {"tools": [call("read", path="/b")]}, {"text": "Both read."}]
+    messages = sim(*turns)
+    for number, text in enumerate(["the first file " * 50, "the second file"]):
+        use = {"type": "tool_use", "id": f"toolu_{number}", "name": "read", "input": {"path": "/a"}}
+        messages.append({"role": "assistant", "content": [use]})
+        result = {"type": "tool_result", "tool_use_id": use["id"], "content": text}
+        messages.append({"role": "user", "content": [result]})
+    one = {"type": "tool_uses", "value": 1}
+    edits = [{"type": "clear_tool_uses_20250919", "trigger": one, "keep": one}]
+    asked = {"model": "openai/gpt-5", "max_tokens": 400, "messages": messages, "betas": ["context-management-2025-06-27"],
+             "tools": [{"name": "read", "description": "Reads.", "input_schema": {"type": "object", "properties": {}}}],
+             "context_management": {"edits": edits}}
+    with client.beta.messages.stream(**asked) as stream:
+        streamed = stream.get_final_message()
+    for message in (client.beta.messages.create(**asked), streamed):
+        check(message.content[0].text == "Both read.", f"the answer {message}")
+        [edit] = message.context_management.applied_edits
+        check(edit.type == "clear_tool_uses_20250919" and edit.cleared_tool_uses == 1, f"the edit {edit}")
+        check(edit.cleared_input_tokens > 100, f"the tokens of the edit {edit}")
+
+
 def paging():
     """Pages follow one another without gaps, forwards and by hand."""
     everything = [model.id for model in client.models.list(limit=1000)]
@@ -340,7 +363,7 @@ def timed(step):
 
 # Much of it is waiting, and one client may be used by many threads.
 with ThreadPoolExecutor(4) as pool:
-    steps = [retries, errors, events, cited, run_tools, parsed, paging, torn, hang_ups, raw, counts, asynchronous]
+    steps = [retries, errors, events, cited, run_tools, parsed, edited, paging, torn, hang_ups, raw, counts, asynchronous]
     for done in [pool.submit(timed, step) for step in steps]:
         done.result()
 print("all checks passed")
