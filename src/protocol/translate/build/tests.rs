@@ -510,6 +510,20 @@ fn every_tool_choice_has_its_form() {
 }
 
 #[test]
+fn a_model_that_chooses_by_itself_is_not_told_how() {
+    let target = known("x/y", &json!({"supported_parameters":["tools"]}));
+    for (kind, is_noted) in [("auto", false), ("any", true), ("none", true)] {
+        let wish = body(&json!({"tools":[tool("A")],"tool_choice":{"type":kind}}));
+        let (sent, notes) = sent_to(&wish, &target);
+        assert_eq!(
+            (sent.get("tool_choice"), notes.len()),
+            (None, usize::from(is_noted)),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
 fn a_choice_without_tools_is_left_out() {
     let wish = body(&json!({"tools":[],"tool_choice":{"type":"any"}}));
     let (request, notes) = sent_to(&wish, &Target::new(GPT, None));
