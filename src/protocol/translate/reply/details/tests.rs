@@ -175,6 +175,10 @@ fn encrypted(data: &str, mut fields: Value) -> Value {
 #[test]
 fn what_an_upstream_would_not_take_back_is_not_carried() {
     for (piece, is_carried) in [
+        (
+            json!({"type": "reasoning.new", "text": "t", "signature": "s"}),
+            false,
+        ),
         (encrypted("QQ==", json!({})), true),
         (encrypted("", json!({"id": "a"})), false),
         (encrypted("[REDACTED]", json!({})), false),
