@@ -131,6 +131,8 @@ fn a_plain_server_is_sent_the_same_or_the_run_says_what_was_left_out() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    let simple = translated_to(&body("{}"), Dialect::PLAIN).unwrap();
+    assert!(simple.notes.is_empty(), "{:?}", simple.notes);
 }
 
 #[test]
