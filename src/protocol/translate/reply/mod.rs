@@ -8,7 +8,7 @@
 //! ```
 //!
 //! One dictionary, two deliveries: a completion that was not streamed is fed to the same [`Translator`] as one chunk
-//! ([`whole`]), which then writes a message instead of events.
+//! ([`whole()`]), which then writes a message instead of events.
 //! Three rules come before all others. Blocks follow one another without holes, because the SDKs find them by index.
 //! A broken stream ends in `event: error` with its block left open, because Claude Code runs every tool block that
 //! was closed. And finishing happens once, because upstreams send the last chunk twice.
