@@ -319,5 +319,8 @@ mod tests {
             |levels: usize| (0..levels).fold(json!("deep"), |inner, _| json!({ "error": inner }));
         assert_eq!(deepest(&nested(8), 0).as_deref(), Some("deep"));
         assert_eq!(deepest(&nested(9), 0), None);
+        let listed = |levels: usize| (0..levels).fold(json!("deep"), |inner, _| json!([inner]));
+        assert_eq!(deepest(&listed(8), 0).as_deref(), Some("deep"));
+        assert_eq!(deepest(&listed(9), 0), None);
     }
 }

@@ -117,10 +117,11 @@ mod tests {
 
     #[test]
     fn a_body_to_pass_may_hold_what_nobody_here_knows() {
-        let body = r#"{"model":"m","max_tokens":0,"mcp_servers":[1],"messages":[{"role":"new"}],"stream":true,
+        let body = r#"{"model":"m","max_tokens":7,"mcp_servers":[1],"messages":[{"role":"new"}],"stream":true,
                        "metadata":{"user_id":"u_session_s"}}"#;
         let request = Request::parse_to_pass(body).unwrap();
         assert_eq!((request.model.as_ref(), request.stream), ("m", true));
+        assert_eq!(request.max_tokens, 7);
         assert_eq!(request.session_id().as_deref(), Some("s"));
         assert_eq!(request.body_len, body.len());
     }
