@@ -61,9 +61,13 @@ impl Task for CallUpstream {
     ) -> Result<Own<UpstreamAnswer>, TaskError> {
         let client = &model.upstream.client;
         let span = trace::call_span_id(cx.run_id(), cx.step());
+        let form = request.forms.send();
+        if let Some((what, count)) = form.left_out {
+            say_what_is_left_out(cx, what, count, &form.body);
+        }
         let call = Call {
             api: request.envelope.api,
-            body: request.forms.body(),
+            body: form.body,
             stream: request.stream,
             traceparent: Some(cx.start().trace.traceparent(span)),
             headers: request.envelope.headers.clone(),
@@ -130,14 +134,7 @@ fn task_error(cx: &Cx, request: &UpstreamRequest, error: UpstreamError) -> TaskE
     if let Some(status) = error.status {
         cx.fact(facts::UPSTREAM_STATUS, i64::from(status));
     }
-    if let Some(without) = does_without(cx, request, &error) {
-        let what = match without {
-            Without::Thoughts => "the reasoning of earlier turns",
-            Without::Strictness => "`strict` of the schema",
-        };
-        let note =
-            format!("another attempt leaves out {what}, which the upstream refused: {error}");
-        cx.log(Level::Warn, note);
+    if does_without(cx, request, &error) {
         return TaskError::upstream(error).retry(None);
     }
     let retry_after = error.api.retry_after;
@@ -150,21 +147,30 @@ fn task_error(cx: &Cx, request: &UpstreamRequest, error: UpstreamError) -> TaskE
     }
 }
 
-/// What the next attempt leaves out because the upstream refuses it, or may have stumbled on it: some providers answer
+/// Whether the next attempt can leave out what the upstream refuses, or may have stumbled on: some providers answer
 /// reasoning that they cannot verify with a 500 that says nothing.
-fn does_without(cx: &Cx, request: &UpstreamRequest, error: &UpstreamError) -> Option<Without> {
+fn does_without(cx: &Cx, request: &UpstreamRequest, error: &UpstreamError) -> bool {
     let is_suspect = error.status == Some(500) && cx.attempt() > 1;
     let refused = [
         (Without::Thoughts, error.rejects_reasoning || is_suspect),
         (Without::Strictness, error.rejects_strictness),
     ];
     let mut refused = refused.into_iter().filter(|(_, is_refused)| *is_refused);
-    let (left_out, _) = refused.find(|(what, _)| request.forms.leave_out(*what))?;
+    refused.any(|(what, _)| request.forms.leave_out(what))
+}
+
+/// Said when it is sent, and not when it is made: there may be no attempt left to send it.
+fn say_what_is_left_out(cx: &Cx, what: Without, count: usize, body: &Bytes) {
+    let what = match what {
+        Without::Thoughts => "the reasoning of earlier turns",
+        Without::Strictness => "`strict` of the schema",
+    };
+    let note = format!("this attempt leaves out {what}, which the upstream refused");
+    cx.log(Level::Warn, note);
     let names = facts::payload::UPSTREAM_REQUEST_AGAIN;
-    if let Some(name) = names.get(request.forms.count() - 1) {
-        cx.payload(name, request.forms.body());
+    if let Some(name) = names.get(count - 1) {
+        cx.payload(name, body.clone());
     }
-    Some(left_out)
 }
 
 fn say_where_it_goes(cx: &Cx, client: &Client, call: &Call) {

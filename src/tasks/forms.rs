@@ -30,6 +30,16 @@ pub struct Forms {
 struct Form {
     without: Vec<Without>,
     body: Bytes,
+    is_sent: bool,
+}
+
+/// What to send now.
+#[derive(Debug, PartialEq)]
+pub struct Sending {
+    /// The body.
+    pub body: Bytes,
+    /// What it goes without that the body sent before had, and how many things it goes without altogether.
+    pub left_out: Option<(Without, usize)>,
 }
 
 impl Forms {
@@ -48,20 +58,24 @@ impl Forms {
         let without = Vec::new();
         Self {
             build: Box::new(build),
-            now: Mutex::new(Form { without, body }),
+            now: Mutex::new(Form {
+                without,
+                body,
+                is_sent: false,
+            }),
         }
     }
 
-    /// The body to send now.
+    /// The body to send now. It counts as sent: what it goes without is told this once.
     #[must_use]
-    pub fn body(&self) -> Bytes {
-        self.now().body.clone()
-    }
-
-    /// How many things the body to send goes without.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.now().without.len()
+    pub fn send(&self) -> Sending {
+        let mut now = self.now();
+        let is_new = !std::mem::replace(&mut now.is_sent, true);
+        let latest = now.without.last().filter(|_| is_new);
+        Sending {
+            body: now.body.clone(),
+            left_out: latest.map(|what| (*what, now.without.len())),
+        }
     }
 
     /// Leaves something out from now on. Says whether there is now something else to send than before.
@@ -75,7 +89,11 @@ impl Forms {
         let Some(body) = (self.build)(&without) else {
             return false;
         };
-        *now = Form { without, body };
+        *now = Form {
+            without,
+            body,
+            is_sent: false,
+        };
         true
     }
 
@@ -104,25 +122,32 @@ mod tests {
         })
     }
 
+    fn sending(body: &'static str, left_out: Option<(Without, usize)>) -> Sending {
+        let body = body.into();
+        Sending { body, left_out }
+    }
+
     #[test]
-    fn what_was_refused_stays_out_and_is_left_out_once() {
+    fn what_was_refused_stays_out_and_is_left_out_and_told_once() {
         let forms = forms();
-        assert_eq!(forms.body(), "whole");
+        assert_eq!(forms.send(), sending("whole", None));
         assert!(forms.leave_out(Without::Strictness));
-        assert_eq!(forms.body(), "[Strictness]");
+        let first = Some((Without::Strictness, 1));
+        assert_eq!(forms.send(), sending("[Strictness]", first));
+        assert_eq!(forms.send(), sending("[Strictness]", None));
         assert!(
             !forms.leave_out(Without::Strictness),
             "sent again, it would be refused again"
         );
         assert!(forms.leave_out(Without::Thoughts));
-        assert_eq!(forms.body(), "[Strictness, Thoughts]");
-        assert_eq!(forms.count(), 2);
+        let second = Some((Without::Thoughts, 2));
+        assert_eq!(forms.send(), sending("[Strictness, Thoughts]", second));
     }
 
     #[test]
     fn what_cannot_be_built_is_not_sent() {
         let forms = Forms::only(Bytes::from_static(b"whole"));
         assert!(!forms.leave_out(Without::Thoughts));
-        assert_eq!((forms.body(), forms.count()), ("whole".into(), 0));
+        assert_eq!(forms.send(), sending("whole", None));
     }
 }

@@ -484,3 +484,34 @@ fn a_signature_that_is_refused_twice_is_told() {
         app.stop().await;
     });
 }
+
+#[test]
+fn a_form_that_no_attempt_is_left_for_is_not_shown_as_sent() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| settings.log.filter = "off".to_owned()).await;
+        let refusal = "This provider does not support strict json_schema outputs";
+        app.script(
+            Script::new()
+                .then(Answer::error(529, "overloaded"))
+                .then(Answer::error(529, "overloaded"))
+                .then(Answer::error(400, refusal)),
+        );
+        let mut body = ask("count");
+        body["output_config"] = json!({ "format": { "type": "json_schema", "schema": {
+            "type": "object", "properties": {}, "required": [], "additionalProperties": false,
+        } } });
+        let got = app.messages(&body).await;
+        assert_eq!(got.status, 400, "{}", got.body);
+        let run = app.ended_run(&got.run()).await;
+        let steps = run["steps"].as_array().unwrap();
+        let call = steps.iter().find(|step| step["name"] == "call_upstream");
+        assert_eq!(call.unwrap()["attempts"], 3);
+        let told = app.get(&format!("/api/runs/{}", got.run())).await.body;
+        assert!(!told.contains("leaves out"), "{told}");
+        for (name, status) in [("upstream.request", 200), ("upstream.request.2", 404)] {
+            let path = format!("/api/runs/{}/payloads/{name}", got.run());
+            assert_eq!(app.get(&path).await.status, status, "{name}");
+        }
+        app.stop().await;
+    });
+}
