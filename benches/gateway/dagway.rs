@@ -1,12 +1,10 @@
 //! Dagway as its users run it: the release binary, recording on, traces exported.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tempfile::TempDir;
 
 use crate::process::{Process, wait_until_answers};
@@ -41,37 +39,7 @@ pub(crate) async fn start(
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{sink}"))
         .stdout(Stdio::piped());
     let mut process = Process::spawn("dagway", &mut command, folder)?;
-    let announced = announcements(&mut process)?;
-    let address =
-        tokio::task::spawn_blocking(move || announced.recv_timeout(LONGEST_START)).await?;
-    let address = address.with_context(|| {
-        format!(
-            "dagway did not say where it listens; it said: {}",
-            process.complaints()
-        )
-    })?;
+    let address = process.announced(ANNOUNCEMENT, LONGEST_START).await?;
     wait_until_answers(&mut process, address, "/health", LONGEST_START).await?;
     Ok(process)
-}
-
-/// Reads what the process says, to the end so that it never blocks on a full pipe, and picks out where it listens.
-fn announcements(process: &mut Process) -> Result<Receiver<SocketAddr>> {
-    let output = process.take_output().context("the output is piped")?;
-    let (tell, told) = sync_channel(1);
-    let read = move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let address = line
-                .trim()
-                .strip_prefix(ANNOUNCEMENT)
-                .and_then(|rest| rest.trim_end_matches('/').parse().ok());
-            if let Some(address) = address {
-                // Nobody listens any more once the wait is over.
-                let _ = tell.try_send(address);
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("dagway-output".to_owned())
-        .spawn(read)?;
-    Ok(told)
 }

@@ -21,6 +21,8 @@ pub(crate) struct Goal {
     pub(crate) measured: Option<f64>,
     /// The best round.
     pub(crate) best: Option<f64>,
+    /// What the bare libraries measure, below which nothing that is built on them can come.
+    pub(crate) bare: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,91 +52,61 @@ pub(crate) fn all(results: &Results) -> Vec<Goal> {
 
 fn requests(results: &Results) -> Vec<Goal> {
     let (small, turn) = ("closed/1kb/1", "closed/96kb/1");
-    let added_p50 = |load| change(results, load, |sample| Some(sample.p50));
-    let cpu = |load| of(results, load, |sample| sample.cpu);
-    let share = share_of_nginx(results, "closed/1kb/16");
+    let added_p50 = |load| move |way| change(results, load, way, |sample| Some(sample.p50));
+    let cpu = |load| move |way| of(results, load, way, |sample| sample.cpu);
+    let times = |way| times_nginx(results, small, way);
+    let share = |way| share_of_nginx(results, "closed/1kb/16", way);
     vec![
         at_most(
             45.0,
             "µs",
             "added p50, 1 KB, 1 connection",
-            &added_p50(small),
+            added_p50(small),
         ),
-        at_most(
-            3.2,
-            "×",
-            "… as a multiple of nginx's",
-            &times_nginx(results, small),
-        ),
+        at_most(3.2, "×", "… as a multiple of nginx's", times),
         at_most(
             200.0,
             "µs",
             "added p50, 96 KB, 1 connection",
-            &added_p50(turn),
+            added_p50(turn),
         ),
-        at_most(60.0, "µs", "CPU a request, 1 KB, 1 connection", &cpu(small)),
-        at_most(
-            250.0,
-            "µs",
-            "CPU a request, 96 KB, 1 connection",
-            &cpu(turn),
-        ),
-        at_least(40.0, "%", "req/s of nginx's, 1 KB, 16 connections", &share),
+        at_most(60.0, "µs", "CPU a request, 1 KB, 1 connection", cpu(small)),
+        at_most(250.0, "µs", "CPU a request, 96 KB, 1 connection", cpu(turn)),
+        at_least(40.0, "%", "req/s of nginx's, 1 KB, 16 connections", share),
     ]
 }
 
 fn streams(results: &Results) -> Vec<Goal> {
-    let later = |load| -> Vec<f64> {
-        let later = change(results, load, |sample| sample.first_token);
-        later.into_iter().map(|micros| micros / 1e3).collect()
+    let later = |load| {
+        move |way| -> Vec<f64> {
+            let later = change(results, load, way, |sample| sample.first_token);
+            later.into_iter().map(|micros| micros / 1e3).collect()
+        }
     };
-    let chunk = |load| of(results, load, |sample| sample.cpu_per_chunk);
+    let chunk = |load| move |way| of(results, load, way, |sample| sample.cpu_per_chunk);
+    let (small, turn) = ("first-token/1kb/3x1", "first-token/96kb/3x1");
+    let (at_once, one_by_one, paced) = (
+        "stream-at-once/1kb/200x16",
+        "stream-one-by-one/1kb/200x16",
+        "stream-paced/1kb/150x32",
+    );
     vec![
-        at_most(
-            0.4,
-            "ms",
-            "first token later, 1 KB",
-            &later("first-token/1kb/3x1"),
-        ),
-        at_most(
-            0.7,
-            "ms",
-            "first token later, 96 KB",
-            &later("first-token/96kb/3x1"),
-        ),
-        at_most(
-            8.0,
-            "µs",
-            "CPU a chunk, all at once",
-            &chunk("stream-at-once/1kb/200x16"),
-        ),
-        at_most(
-            8.0,
-            "µs",
-            "CPU a chunk, one by one",
-            &chunk("stream-one-by-one/1kb/200x16"),
-        ),
-        at_most(
-            8.0,
-            "µs",
-            "CPU a chunk, 5 ms apart",
-            &chunk("stream-paced/1kb/150x32"),
-        ),
+        at_most(0.4, "ms", "first token later, 1 KB", later(small)),
+        at_most(0.7, "ms", "first token later, 96 KB", later(turn)),
+        at_most(8.0, "µs", "CPU a chunk, all at once", chunk(at_once)),
+        at_most(8.0, "µs", "CPU a chunk, one by one", chunk(one_by_one)),
+        at_most(8.0, "µs", "CPU a chunk, 5 ms apart", chunk(paced)),
     ]
 }
 
 fn footprint(results: &Results) -> Vec<Goal> {
-    let per_stream = fresh(results, |fresh| Some(fresh.per_stream? / KILOBYTE));
-    let idle = fresh(results, |fresh| Some(fresh.idle? / MEGABYTE));
+    let per_stream = |way| fresh(results, way, |fresh| Some(fresh.per_stream? / KILOBYTE));
+    let idle = |way| fresh(results, way, |fresh| Some(fresh.idle? / MEGABYTE));
+    let ready = |way| fresh(results, way, |fresh| fresh.ready_ms);
     vec![
-        at_most(50.0, "KB", "memory an open stream", &per_stream),
-        at_most(25.0, "MB", "memory idle", &idle),
-        at_most(
-            100.0,
-            "ms",
-            "ready after",
-            &fresh(results, |fresh| fresh.ready_ms),
-        ),
+        at_most(50.0, "KB", "memory an open stream", per_stream),
+        at_most(25.0, "MB", "memory idle", idle),
+        at_most(100.0, "ms", "ready after", ready),
     ]
 }
 
@@ -143,8 +115,8 @@ pub(crate) fn print(goals: &[Goal]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "targets{:>46}{:>12}{:>14}",
-        "measured", "best", "limit"
+        "targets{:>46}{:>12}{:>14}{:>12}",
+        "measured", "best", "limit", "bare"
     )?;
     for goal in goals {
         let word = match goal.is_reached() {
@@ -161,32 +133,44 @@ pub(crate) fn print(goals: &[Goal]) -> io::Result<()> {
         };
         writeln!(
             out,
-            "  {:<39}{:>12}{:>12}{limit:>14}  {word}",
+            "  {:<39}{:>12}{:>12}{limit:>14}{:>12}  {word}",
             goal.what,
             value(goal.measured),
-            value(goal.best)
+            value(goal.best),
+            value(goal.bare)
         )?;
     }
     Ok(())
 }
 
-fn at_most(limit: f64, unit: &'static str, what: &'static str, rounds: &[f64]) -> Goal {
+fn at_most(
+    limit: f64,
+    unit: &'static str,
+    what: &'static str,
+    rounds: impl Fn(Way) -> Vec<f64>,
+) -> Goal {
+    let dagway = rounds(Way::Dagway);
     Goal {
         what,
         unit,
         limit: Limit::AtMost(limit),
-        measured: median(rounds.iter().copied()),
-        best: least(rounds.iter().copied()),
+        measured: median(dagway.iter().copied()),
+        best: least(dagway.iter().copied()),
+        bare: median(rounds(Way::Bare)),
     }
 }
 
-fn at_least(limit: f64, unit: &'static str, what: &'static str, rounds: &[f64]) -> Goal {
+fn at_least(
+    limit: f64,
+    unit: &'static str,
+    what: &'static str,
+    rounds: impl Fn(Way) -> Vec<f64>,
+) -> Goal {
+    let best = least(rounds(Way::Dagway).iter().map(|value| -value));
     Goal {
-        what,
-        unit,
         limit: Limit::AtLeast(limit),
-        measured: median(rounds.iter().copied()),
-        best: least(rounds.iter().map(|value| -value)).map(|value| -value),
+        best: best.map(|value| -value),
+        ..at_most(limit, unit, what, rounds)
     }
 }
 
@@ -194,44 +178,44 @@ fn load<'a>(results: &'a Results, name: &str) -> Option<&'a Rounds<Sample>> {
     results.loads.iter().find(|rounds| rounds.name == name)
 }
 
-fn of(results: &Results, name: &str, figure: fn(&Sample) -> Option<f64>) -> Vec<f64> {
+fn of(results: &Results, name: &str, way: Way, figure: fn(&Sample) -> Option<f64>) -> Vec<f64> {
     load(results, name)
-        .map(|rounds| collect(rounds.of(Way::Dagway), figure))
+        .map(|rounds| collect(rounds.of(way), figure))
         .unwrap_or_default()
 }
 
-fn change(results: &Results, name: &str, figure: fn(&Sample) -> Option<f64>) -> Vec<f64> {
+fn change(results: &Results, name: &str, way: Way, figure: fn(&Sample) -> Option<f64>) -> Vec<f64> {
     load(results, name)
-        .map(|rounds| added(rounds, Way::Dagway, figure))
+        .map(|rounds| added(rounds, way, figure))
         .unwrap_or_default()
 }
 
-fn times_nginx(results: &Results, name: &str) -> Vec<f64> {
+fn times_nginx(results: &Results, name: &str, way: Way) -> Vec<f64> {
     let Some(rounds) = load(results, name) else {
         return Vec::new();
     };
-    let dagway = added(rounds, Way::Dagway, |sample| Some(sample.p50));
+    let ours = added(rounds, way, |sample| Some(sample.p50));
     // A single round of nginx's can come out near nothing; its median is a sound divisor.
     let nginx =
         median(added(rounds, Way::Nginx, |sample| Some(sample.p50))).filter(|nginx| *nginx > 0.0);
     nginx
-        .map(|nginx| dagway.into_iter().map(|dagway| dagway / nginx).collect())
+        .map(|nginx| ours.into_iter().map(|ours| ours / nginx).collect())
         .unwrap_or_default()
 }
 
-fn share_of_nginx(results: &Results, name: &str) -> Vec<f64> {
+fn share_of_nginx(results: &Results, name: &str, way: Way) -> Vec<f64> {
     let Some(rounds) = load(results, name) else {
         return Vec::new();
     };
-    let pairs = rounds.of(Way::Dagway).iter().zip(rounds.of(Way::Nginx));
+    let pairs = rounds.of(way).iter().zip(rounds.of(Way::Nginx));
     pairs
-        .map(|(dagway, nginx)| 100.0 * dagway.per_second / nginx.per_second)
+        .map(|(ours, nginx)| 100.0 * ours.per_second / nginx.per_second)
         .collect()
 }
 
-fn fresh(results: &Results, figure: fn(&Fresh) -> Option<f64>) -> Vec<f64> {
+fn fresh(results: &Results, way: Way, figure: fn(&Fresh) -> Option<f64>) -> Vec<f64> {
     let first = results.crowds.first();
     first
-        .map(|rounds| rounds.of(Way::Dagway).iter().filter_map(figure).collect())
+        .map(|rounds| rounds.of(way).iter().filter_map(figure).collect())
         .unwrap_or_default()
 }

@@ -1,8 +1,9 @@
 //! The load rig: what Dagway adds to a request, next to what nginx adds, on the same machine in the same minutes.
 //!
 //! `cargo bench --bench gateway` starts a simulated upstream ([`upstream`]), a receiver of traces ([`sink`]), nginx
-//! ([`nginx`]) and the release binary of Dagway with recording and tracing on ([`dagway`]), all on 127.0.0.1, and puts the
-//! same loads ([`scenario`], [`crowd`]) on each in turns: directly, through nginx, through Dagway.
+//! ([`nginx`]), the libraries that Dagway speaks HTTP with and nothing else ([`bare`]), and the release binary of Dagway
+//! with recording and tracing on ([`dagway`]), all on 127.0.0.1, and puts the same loads ([`scenario`], [`crowd`]) on each
+//! in turns.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -11,12 +12,13 @@
 //! | [`load`], [`connection`], [`wire`] | the load generator |
 //! | [`bodies`], [`tools`], [`prose`] | what is sent |
 //! | [`upstream`], [`script`], [`sink`], [`server_thread`] | what answers |
-//! | [`nginx`], [`dagway`], [`process`], [`target`] | what is measured against what |
+//! | [`nginx`], [`bare`], [`dagway`], [`process`], [`target`] | what is measured against what |
 //! | [`cpu`], [`stats`] | processor time, memory, medians |
 //! | [`report`], [`goals`], [`json`] | what comes out |
 //!
 //! It knows Dagway from outside only: its command, its settings and its API.
 
+mod bare;
 mod bodies;
 mod connection;
 mod cpu;
@@ -53,8 +55,21 @@ use crate::options::Options;
 use crate::rig::Rig;
 use crate::target::Way;
 
+// Dagway's, so that the bare way has it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(upstream) = options.bare {
+        return match bare::serve(upstream, options.workers()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&format!("{error:#}"));
+                ExitCode::FAILURE
+            }
+        };
+    }
     if !options.bench {
         // `cargo test --all-targets` runs benches too; nobody wants to be measured then.
         return ExitCode::SUCCESS;

@@ -1,8 +1,10 @@
 //! A measured process: started with a folder of its own, stopped and cleaned up when dropped, whatever happened.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -53,8 +55,40 @@ impl Process {
         })
     }
 
-    pub(crate) fn take_output(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+    /// Where it listens, as it says on a line of its piped output that begins with `announcement`.
+    pub(crate) async fn announced(
+        &mut self,
+        announcement: &'static str,
+        within: Duration,
+    ) -> Result<SocketAddr> {
+        let told = self.lines_with(announcement)?;
+        let address = tokio::task::spawn_blocking(move || told.recv_timeout(within)).await?;
+        address.with_context(|| {
+            let (name, complaints) = (self.name, self.complaints());
+            format!("{name} did not say where it listens; it said: {complaints}")
+        })
+    }
+
+    /// Reads what the process says, to the end so that it never blocks on a full pipe, and picks out where it listens.
+    fn lines_with(&mut self, announcement: &'static str) -> Result<Receiver<SocketAddr>> {
+        let output = self.child.stdout.take().context("the output is piped")?;
+        let (tell, told) = sync_channel(1);
+        let read = move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let address = line
+                    .trim()
+                    .strip_prefix(announcement)
+                    .and_then(|rest| rest.trim_end_matches('/').parse().ok());
+                if let Some(address) = address {
+                    // Nobody listens any more once the wait is over.
+                    let _ = tell.try_send(address);
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name(format!("{}-output", self.name))
+            .spawn(read)?;
+        Ok(told)
     }
 
     pub(crate) fn meter(&self) -> Meter {

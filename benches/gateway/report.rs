@@ -1,4 +1,5 @@
-//! What is printed: a table for each load, in absolute numbers and as ratios to nginx in the same run.
+//! What is printed: a table for each load, in absolute numbers and as ratios to nginx and to the bare libraries in
+//! the same run.
 //!
 //! A figure is the median of the rounds, with the best round in parentheses where one is shown. Differences to the direct
 //! way are taken round by round.
@@ -18,13 +19,14 @@ pub(crate) fn machine(workers: usize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "machine: {cores} cores, {}, load average {}; {workers} workers each for nginx and dagway",
+        "machine: {cores} cores, {}, load average {}; {workers} workers each",
         cpu::model_name(),
         cpu::load_average()
     )?;
     writeln!(
         out,
-        "dagway records every run and exports every trace; figures are medians of the rounds (best round)\n"
+        "dagway records every run and exports every trace; bare is its two HTTP libraries with nothing between them\n\
+         figures are medians of the rounds (best round)\n"
     )
 }
 
@@ -63,14 +65,13 @@ pub(crate) fn load(rounds: &Rounds<Sample>) -> io::Result<()> {
         )?;
         faults(&mut out, *way, samples)?;
     }
-    if rounds
-        .by_way
-        .iter()
-        .filter(|(way, _)| *way != Way::Direct)
-        .count()
-        == 2
-    {
-        ratio_row(&mut out, rounds)?;
+    for yardstick in [Way::Nginx, Way::Bare] {
+        if [yardstick, Way::Dagway]
+            .iter()
+            .all(|way| !rounds.of(*way).is_empty())
+        {
+            ratio_row(&mut out, rounds, yardstick)?;
+        }
     }
     threads(&mut out, rounds.of(Way::Dagway))?;
     writeln!(out)
@@ -105,23 +106,23 @@ fn threads(out: &mut impl Write, samples: &[Sample]) -> io::Result<()> {
     )
 }
 
-fn ratio_row(out: &mut impl Write, rounds: &Rounds<Sample>) -> io::Result<()> {
+fn ratio_row(out: &mut impl Write, rounds: &Rounds<Sample>, yardstick: Way) -> io::Result<()> {
     let of = |figure: fn(&Sample) -> Option<f64>| {
         ratio(
             median(collect(rounds.of(Way::Dagway), figure)),
-            median(collect(rounds.of(Way::Nginx), figure)),
+            median(collect(rounds.of(yardstick), figure)),
         )
     };
     let of_added = |figure: fn(&Sample) -> Option<f64>| {
         ratio(
             median(added(rounds, Way::Dagway, figure)),
-            median(added(rounds, Way::Nginx, figure)),
+            median(added(rounds, yardstick, figure)),
         )
     };
     writeln!(
         out,
         "  {:<26}{:>9}{:>9}{:>10}{:>18}{:>9}{:>10}{:>18}{:>9}{:>12}",
-        "dagway ÷ nginx",
+        format!("dagway ÷ {}", yardstick.name()),
         of(|sample| Some(sample.p50)),
         of(|sample| Some(sample.p99)),
         of(|sample| Some(sample.max)),
@@ -258,9 +259,11 @@ pub(crate) fn added(
         .collect()
 }
 
-fn ratio(dagway: Option<f64>, nginx: Option<f64>) -> String {
-    match (dagway, nginx) {
-        (Some(dagway), Some(nginx)) if nginx > 0.0 => format!("{:.2}×", dagway / nginx),
+fn ratio(dagway: Option<f64>, yardstick: Option<f64>) -> String {
+    match (dagway, yardstick) {
+        (Some(dagway), Some(yardstick)) if yardstick > 0.0 => {
+            format!("{:.2}×", dagway / yardstick)
+        }
         _ => String::new(),
     }
 }

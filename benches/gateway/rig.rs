@@ -14,7 +14,7 @@ use crate::scenario::{Extent, Sample, Scenario};
 use crate::sink::Sink;
 use crate::target::{Target, Way};
 use crate::upstream::Upstream;
-use crate::{cpu, dagway, nginx, report};
+use crate::{bare, cpu, dagway, nginx, report};
 
 /// A stream holds two files open, here its client and its upstream end, in a proxy the other two; one more is for safety.
 const FILES_PER_STREAM: usize = 3;
@@ -69,11 +69,6 @@ impl<T> Rounds<T> {
 
 impl Rig {
     pub(crate) fn new(options: &Options, nginx: &'static str) -> Result<Self> {
-        let workers = options.workers.unwrap_or_else(|| {
-            std::thread::available_parallelism()
-                .map_or(2, usize::from)
-                .min(2)
-        });
         Ok(Self {
             upstream: Upstream::start()?,
             sink: Sink::start()?,
@@ -82,7 +77,7 @@ impl Rig {
                 .filter(|way| !options.without.contains(way))
                 .collect(),
             nginx,
-            workers,
+            workers: options.workers(),
             extent: if options.quick {
                 Extent::Quick
             } else {
@@ -194,6 +189,7 @@ impl Rig {
             Way::Nginx => nginx::start(self.nginx, upstream, self.workers)
                 .await
                 .map(Some),
+            Way::Bare => bare::start(upstream, self.workers).await.map(Some),
             Way::Dagway => dagway::start(upstream, self.sink.address(), self.workers)
                 .await
                 .map(Some),

@@ -1,15 +1,17 @@
-//! What a load is sent to: the upstream itself, nginx before it, or Dagway before it.
+//! What a load is sent to: the upstream itself, or what stands before it.
 
 use std::net::SocketAddr;
 
 use crate::bodies::{Body, Size};
 use crate::cpu::Meter;
 
-/// The three ways to the upstream.
+/// The ways to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Way {
     Direct,
     Nginx,
+    /// Dagway's HTTP libraries with nothing between them.
+    Bare,
     Dagway,
 }
 
@@ -23,19 +25,20 @@ pub(crate) struct Target {
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 3] = [Self::Direct, Self::Nginx, Self::Dagway];
+    pub(crate) const ALL: [Self; 4] = [Self::Direct, Self::Nginx, Self::Bare, Self::Dagway];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
+            Self::Bare => "bare",
             Self::Dagway => "dagway",
         }
     }
 
     fn path(self) -> &'static str {
         match self {
-            Self::Direct | Self::Nginx => "/api/v1/chat/completions",
+            Self::Direct | Self::Nginx | Self::Bare => "/api/v1/chat/completions",
             Self::Dagway => "/v1/messages?beta=true",
         }
     }
@@ -43,7 +46,7 @@ impl Way {
     /// What stands at the very end of a complete stream.
     pub(crate) fn ending(self) -> &'static str {
         match self {
-            Self::Direct | Self::Nginx => "[DONE]",
+            Self::Direct | Self::Nginx | Self::Bare => "[DONE]",
             Self::Dagway => "message_stop",
         }
     }

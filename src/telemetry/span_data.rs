@@ -101,9 +101,12 @@ impl Trace<'_> {
         attributes.push(KeyValue::new("dagway.request.id", start.request_id.clone()));
         attributes.push(KeyValue::new("dagway.plan", record.plan.hash.clone()));
         attributes.push(KeyValue::new("dagway.state", ending.state.name()));
-        for (name, value) in &record.facts {
-            attributes.push(attribute(name, value));
-        }
+        let has_call = self.has_call();
+        let stated = record
+            .facts
+            .iter()
+            .filter(|(name, _)| !has_call || is_of_run(name));
+        attributes.extend(stated.map(|(name, value)| attribute(name, value)));
         if is_error(ending.state) && record.fact(facts::ERROR_TYPE).is_none() {
             attributes.push(KeyValue::new(facts::ERROR_TYPE, error_type(ending.state)));
         }
@@ -124,6 +127,12 @@ impl Trace<'_> {
         root.parent_span_is_remote = start.trace.parent.is_some();
         root.events.dropped_count = record.notes_dropped;
         root
+    }
+
+    /// Whether the model was called.
+    fn has_call(&self) -> bool {
+        let mut ran = self.record.plan.steps.iter().zip(&self.record.steps);
+        ran.any(|(info, step)| step.started.is_some() && info.task == self.maker.call_task)
     }
 
     fn step(
@@ -252,7 +261,13 @@ impl Trace<'_> {
     }
 }
 
-/// Whether a fact tells of the call of the model rather than of the run around it.
+/// Whether a fact tells of the run around the call of the model. What tells of the call alone stands on the call's span:
+/// who adds up the tokens or the cost of all spans must not count them twice.
+fn is_of_run(name: &str) -> bool {
+    !is_of_call(name) || matches!(name, facts::SESSION | facts::AGENT)
+}
+
+/// Whether a fact tells of the call of the model.
 fn is_of_call(name: &str) -> bool {
     name.starts_with("gen_ai.")
         || name.starts_with("server.")

@@ -220,6 +220,10 @@ async fn a_trace_carries_what_the_conventions_name() {
         let found = attribute(&root.attributes, name);
         assert_eq!(found.as_deref(), Some(value), "{name}");
     }
+    for name in [facts::INPUT_TOKENS, facts::OUTPUT_TOKENS, facts::COST_USD] {
+        let found = attribute(&root.attributes, name);
+        assert_eq!(found, None, "{name} would be counted twice");
+    }
     let call = by_name(&spans, "call_upstream");
     assert_eq!(
         attributes(call),
@@ -339,6 +343,19 @@ async fn a_failure_is_told_on_the_spans_it_happened_to() {
         1,
         "what the run itself logged is on the root"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_no_model_was_called_the_root_tells_all() {
+    let mut story = Story::new(&fixture::plan());
+    story.fact(facts::MODEL_SENT, "vendor/model");
+    story.step(100, 0, State::Running, 1);
+    story.fault(200, 0, State::Failed, "max_tokens: it is compulsory");
+    story.end(300, State::Failed, Some("step `validate` Failed"));
+    let spans = exported(story).await;
+    let root = by_name(&spans, "invoke_workflow messages");
+    let model = attribute(&root.attributes, facts::MODEL_SENT);
+    assert_eq!(model.as_deref(), Some("vendor/model"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
