@@ -6,7 +6,7 @@ mod observers;
 pub mod plans;
 pub mod upstreams;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,10 +153,16 @@ impl App {
         })
     }
 
-    /// The address in form of a base URL.
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL for clients on this machine.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        url_here(self.address)
     }
 
     /// Serves until SIGTERM or Ctrl-C, then stops.
@@ -288,6 +294,19 @@ fn serve(
     Ok((address, handle, served))
 }
 
+/// The base URL for clients on this machine of a server that listens at `address`: all addresses together are none that
+/// a browser could open.
+#[must_use]
+pub fn url_here(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}")
+}
+
 fn guard_of(settings: &Settings) -> Guard {
     let server = &settings.server;
     let secret = |secret: &settings::Secret| SecretString::from(secret.expose());
@@ -297,5 +316,22 @@ fn guard_of(settings: &Settings) -> Guard {
             .then(|| secret(&server.dashboard_password)),
         allowed_hosts: (server.is_loopback() || !server.allowed_hosts.is_empty())
             .then(|| server.allowed_hosts.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_on_this_machine_get_an_address_that_they_can_open() {
+        for (listen, url) in [
+            ("127.0.0.1:4000", "http://127.0.0.1:4000"),
+            ("10.0.0.7:80", "http://10.0.0.7:80"),
+            ("0.0.0.0:4000", "http://127.0.0.1:4000"),
+            ("[::]:4000", "http://[::1]:4000"),
+        ] {
+            assert_eq!(url_here(listen.parse().unwrap()), url);
+        }
     }
 }

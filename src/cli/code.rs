@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 
 use super::claude;
 use super::{Failure, say_error};
-use crate::app::{App, Manner};
+use crate::app::{App, Manner, url_here};
 use crate::settings::Settings;
 use crate::upstream;
 
@@ -41,9 +41,7 @@ pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure
         // The terminal belongs to Claude Code, so there is no log: what happens is on the dashboard.
         Some(App::start(&settings, Manner::default())?)
     };
-    let url = app
-        .as_ref()
-        .map_or_else(|| format!("http://{listen}"), App::url);
+    let url = app.as_ref().map_or_else(|| url_here(listen), App::url);
     say_error(&format!(
         "Claude Code through {url}; watch the runs at {url}/"
     ));

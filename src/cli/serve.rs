@@ -42,5 +42,5 @@ pub(super) fn greet(app: &App, settings: &Settings) {
         "  Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} claude"
     ));
     say(format!("  Dashboard    {url}/"));
-    say(format!("listening on {url}"));
+    say(format!("listening on http://{}", app.address()));
 }
