@@ -1,7 +1,8 @@
 //! A streamed answer on its way: upstream bytes in, Anthropic events out, one piece per pull.
 //!
-//! The client's socket pulls; what the upstream has ready is translated in one go and flushed. While the upstream is
-//! silent the client gets pings; after too much silence, an error. However it ends, the tail is reported once.
+//! The client's socket pulls; what the upstream has ready is translated in one go and flushed. While there is nothing to
+//! say the client gets pings, whether the upstream is silent or thinks aloud what the client has not asked for; after too
+//! much silence of the upstream's, an error. However it ends, the tail is reported once.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,11 +37,11 @@ const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 /// How long silence is borne.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Silence after which the client gets a ping.
+    /// How long the client is told nothing before it gets a ping.
     pub ping_after: Duration,
-    /// Silence without any byte after which the stream is given up.
+    /// The upstream's silence without any byte after which the stream is given up.
     pub idle: Duration,
-    /// Silence without data after which the stream is given up, comments or not.
+    /// The upstream's silence without data after which the stream is given up, comments or not.
     pub progress: Duration,
 }
 
@@ -61,6 +62,8 @@ pub struct ReplyFlow {
     has_waited: bool,
     last_byte: Instant,
     last_data: Instant,
+    /// When the client was told something last.
+    last_given: Instant,
     last_progress: Instant,
     data_lines: u64,
     pieces: u64,
@@ -99,7 +102,7 @@ impl ReplyFlow {
         (patience, sent): (Patience, Instant),
     ) -> Self {
         let now = Instant::now();
-        Self {
+        let mut flow = Self {
             upstream: Some(upstream),
             translator: translator.into(),
             tail: Some(tail),
@@ -120,11 +123,14 @@ impl ReplyFlow {
             has_waited: false,
             last_byte: now,
             last_data: now,
+            last_given: now,
             last_progress: now,
             data_lines: 0,
             pieces: 0,
             bytes: 0,
-        }
+        };
+        flow.rest();
+        flow
     }
 
     /// Takes what the upstream has ready. Returns whether it has ended.
@@ -173,16 +179,13 @@ impl ReplyFlow {
             }
             self.data_lines = data_lines;
             self.last_data = now;
-            if self.translator.is_finishing() {
-                self.rest(now + USAGE_WAIT);
-            }
-            if self.translator.is_done() {
-                self.rest(now + END_WAIT);
+            if self.translator.is_finishing() || self.translator.is_done() {
+                self.rest();
             }
         }
     }
 
-    /// The upstream is silent: pings, or gives up. Returns whether there is something to say.
+    /// There is nothing to say: pings, or gives up. Returns whether there is something to say now, or nothing any more.
     fn bear_silence(&mut self, cx: &mut Context<'_>) -> bool {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
@@ -192,12 +195,14 @@ impl ReplyFlow {
                 self.upstream = None;
                 return true;
             }
-            if self.translator.is_finishing() && since_byte >= USAGE_WAIT {
-                self.translator.end(&mut self.out);
-                self.upstream = None;
-                return true;
-            }
-            if since_byte >= self.patience.idle || since_data >= self.patience.progress {
+            let is_stuck = since_data >= self.patience.progress;
+            if self.translator.is_finishing() {
+                if since_byte >= USAGE_WAIT || is_stuck {
+                    self.translator.end(&mut self.out);
+                    self.upstream = None;
+                    return true;
+                }
+            } else if since_byte >= self.patience.idle || is_stuck {
                 let silent = since_byte.max(since_data).as_secs();
                 let message =
                     format!("the upstream sent nothing for {silent} s, so its answer was given up");
@@ -206,18 +211,34 @@ impl ReplyFlow {
                 self.upstream = None;
                 return true;
             }
-            if since_byte >= self.patience.ping_after {
+            if now.duration_since(self.last_given) >= self.patience.ping_after {
                 self.translator.ping(&mut self.out);
-                let left = self.patience.idle.saturating_sub(since_byte);
-                self.rest(now + self.patience.ping_after.min(left));
+                self.last_given = now;
+            }
+            self.rest();
+            if !self.out.is_empty() {
                 return true;
             }
-            self.rest(self.last_byte + self.patience.ping_after);
         }
         false
     }
 
-    fn rest(&mut self, until: Instant) {
+    /// Sets the timer to the first moment at which something may be due. What arrives later puts most of these off, so
+    /// the timer is asked anew only when it has run out, or when the answer is nearly over.
+    fn rest(&mut self) {
+        let Patience {
+            ping_after,
+            idle,
+            progress,
+        } = self.patience;
+        let until = if self.translator.is_done() {
+            self.last_data + END_WAIT
+        } else if self.translator.is_finishing() {
+            (self.last_byte + USAGE_WAIT).min(self.last_data + progress)
+        } else {
+            let given_up = (self.last_byte + idle).min(self.last_data + progress);
+            given_up.min(self.last_given + ping_after)
+        };
         self.timer
             .as_mut()
             .reset(tokio::time::Instant::from_std(until));
@@ -238,6 +259,7 @@ impl ReplyFlow {
         self.given.take(&piece, &self.reporter);
         self.pieces += 1;
         self.bytes += piece.len() as u64;
+        self.last_given = self.last_given.max(self.last_byte);
         let now = self.last_byte;
         if now.duration_since(self.last_progress) >= PROGRESS_PAUSE || self.pieces == 1 {
             self.last_progress = now;

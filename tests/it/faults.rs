@@ -198,7 +198,64 @@ fn comments_alone_do_not_keep_a_stream_alive() {
         let got = tokio::time::timeout(DEADLINE, app.messages(&ask("hello")))
             .await
             .expect("the stream is given up");
-        assert_eq!(got.events().last().unwrap().0, "error", "{}", got.body);
+        let events = got.events();
+        assert_eq!(events.last().unwrap().0, "error", "{}", got.body);
+        let pings = events.iter().filter(|(name, _)| name == "ping").count();
+        assert!(
+            pings > 2,
+            "comments are no news to the client: {}",
+            got.body
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
+fn while_the_upstream_thinks_unasked_the_client_gets_pings() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.ping_after = Duration::from_millis(60);
+        })
+        .await;
+        let thought = json!({ "id": "gen-1", "model": "m", "choices": [{ "index": 0, "finish_reason": null,
+            "delta": { "role": "assistant", "content": "", "reasoning": "hm ",
+                "reasoning_details": [{ "type": "reasoning.text", "text": "hm ", "index": 0, "format": "unknown" }] } }] });
+        let mut pieces = vec![piece(20, &thought.to_string()); 30];
+        pieces.extend([
+            piece(0, &chunk("So.")),
+            piece(0, r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":20}}"#),
+            piece(0, "[DONE]"),
+        ]);
+        let end = End::Clean;
+        app.script(Script::new().then(Answer::Sse { pieces, end }));
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.text(), "So.", "{}", got.body);
+        let events = got.events();
+        let begun = events
+            .iter()
+            .position(|(name, _)| name == "content_block_start");
+        let before = events.iter().take(begun.unwrap());
+        let pings = before.filter(|(name, _)| name == "ping").count();
+        assert!(pings > 2, "{pings} pings: {}", got.body);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn patience_shorter_than_the_time_to_a_ping_is_kept() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.upstream.idle_timeout = Duration::from_millis(300);
+        })
+        .await;
+        let pieces = vec![piece(0, &chunk("Well… "))];
+        let end = End::Hang;
+        app.script(Script::new().then(Answer::Sse { pieces, end }));
+        let got = app.messages(&ask("hello")).await;
+        let (name, error) = got.events().pop().unwrap();
+        assert_eq!(name, "error", "{}", got.body);
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.contains("sent nothing for 0 s"), "{message}");
         app.stop().await;
     });
 }
