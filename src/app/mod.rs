@@ -15,6 +15,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use arc_swap::ArcSwap;
 use secrecy::SecretString;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +35,8 @@ use observers::Observers;
 const EVENT_QUEUE: usize = 16_384;
 /// How long observers may take to write what is left when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How long an answer that ends with an error, because the grace is over, may take to reach its client.
+const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// Why Dagway cannot start. Each is a sentence with its cure.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +114,7 @@ impl App {
                 "runs were open when the process before this one ended; they are shown as Crashed"
             );
         }
-        let store: Arc<dyn Store> = opened.store;
-        let live = opened.live;
+        let (store, live): (Arc<dyn Store>, _) = (opened.store, opened.live);
         let (events, source) = event_queue(EVENT_QUEUE);
         let (observers, metrics) = Observers::start(export, opened.recorder, (&events, source))?;
         let gateway = web::Data::new(Gateway {
@@ -121,6 +123,7 @@ impl App {
             count_tokens: ArcSwap::new(plans.count_tokens),
             events,
             tracker: TaskTracker::new(),
+            last_call: CancellationToken::new(),
             upstreams,
             store: Arc::clone(&store),
             metrics,
@@ -131,15 +134,18 @@ impl App {
             Arc::new(move || gateway.plans())
         };
         let changes = Arc::new(move || live.subscribe());
+        let background = CancellationToken::new();
         let dashboard = Dashboard {
             store,
             plans,
             changes,
             viewers: dashboard::viewers(),
+            closing: background.clone(),
             notice: manner.notice,
             version: env!("CARGO_PKG_VERSION"),
         };
-        let background = keep_models_fresh(&gateway, settings.upstream.catalogue_refresh);
+        let stopped = background.clone().cancelled_owned();
+        keep_models_fresh(&gateway, settings.upstream.catalogue_refresh, stopped);
         let (address, server, served) = serve(server, settings, &gateway, dashboard)?;
         tracing::info!(server.address = %address, upstreams = gateway.upstreams.hosts(), "Dagway serves");
         Ok(Self {
@@ -165,39 +171,75 @@ impl App {
         url_here(self.address)
     }
 
-    /// Serves until SIGTERM or Ctrl-C, then stops.
+    /// Serves until SIGTERM or Ctrl-C, then stops; a second signal shortens the grace.
     pub async fn until_signal(self) {
-        self.signalled().await;
-        self.stop().await;
-    }
-
-    /// Returns when SIGTERM or Ctrl-C came.
-    pub async fn signalled(&self) {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-            return;
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
+        let mut signals = Signals::listen();
+        signals.next().await;
+        self.stop_sooner_at(signals.next()).await;
     }
 
     /// Stops: no new requests, those in progress end within the grace, then the observers write what is left.
     pub async fn stop(self) {
+        self.stop_sooner_at(std::future::pending()).await;
+    }
+
+    /// Stops as [`App::stop`] does, with a grace that ends when `hurry` does.
+    pub async fn stop_sooner_at(self, hurry: impl Future<Output = ()>) {
         tracing::info!("Dagway stops; requests in progress may end");
         self.background.cancel();
-        self.server.stop(true).await;
-        let _ = self.served.await;
+        let mut served = self.served;
+        let stopping = self.server.stop(true);
+        let in_time = tokio::select! {
+            _ = &mut served => true,
+            () = tokio::time::sleep(self.grace) => false,
+            () = hurry => false,
+        };
+        if !in_time {
+            tracing::warn!("some requests took too long; they end with an error");
+            self.gateway.last_call.cancel();
+            let _ = served.await;
+        }
+        stopping.await;
         self.gateway.tracker.close();
-        if tokio::time::timeout(self.grace, self.gateway.tracker.wait())
-            .await
-            .is_err()
-        {
+        let ended = tokio::time::timeout(LAST_CALL, self.gateway.tracker.wait()).await;
+        if ended.is_err() {
             tracing::warn!("some runs did not end in time");
         }
         self.gateway.events.close();
         self.observers.finish(LAST_WORDS).await;
+    }
+}
+
+/// The signals that end the process.
+pub struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl Signals {
+    /// Listens to SIGTERM and Ctrl-C from now on: they do not end the process by themselves any more.
+    #[must_use]
+    pub fn listen() -> Self {
+        Self {
+            terminate: signal(SignalKind::terminate()).ok(),
+            interrupt: signal(SignalKind::interrupt()).ok(),
+        }
+    }
+
+    /// Returns when the next one has come.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            () = received(self.terminate.as_mut()) => {}
+            () = received(self.interrupt.as_mut()) => {}
+        }
+    }
+}
+
+/// A signal that could not be listened to never comes.
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -228,17 +270,18 @@ fn bind(settings: &Settings) -> Result<std::net::TcpListener, StartError> {
     std::net::TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
 
-fn keep_models_fresh(gateway: &web::Data<Gateway>, every: Duration) -> CancellationToken {
-    let token = CancellationToken::new();
-    let stopped = token.clone();
+fn keep_models_fresh(
+    gateway: &web::Data<Gateway>,
+    every: Duration,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) {
     let upstreams = Arc::clone(&gateway.upstreams);
     gateway.tracker.spawn(async move {
         tokio::select! {
-            () = stopped.cancelled() => {}
+            () = stopped => {}
             () = upstreams.keep_fresh(every) => {}
         }
     });
-    token
 }
 
 type Serving = (
@@ -284,7 +327,7 @@ fn serve(
     .h1_allow_half_closed(false)
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(30))
-    .shutdown_timeout(settings.server.shutdown_grace.as_secs().max(1))
+    .shutdown_timeout((settings.server.shutdown_grace + LAST_CALL).as_secs())
     .disable_signals()
     .listen(listener)
     .map_err(fails)?

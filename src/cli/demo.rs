@@ -2,7 +2,7 @@
 
 use super::args;
 use super::{Failure, say, serve};
-use crate::app::{App, Manner};
+use crate::app::{App, Manner, Signals};
 use crate::settings::{Secret, Settings};
 use crate::simulator::sessions::{self, Pace};
 use crate::simulator::{self, Simulator};
@@ -51,11 +51,12 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
             }
         }
     };
+    let mut signals = Signals::listen();
     tokio::select! {
-        () = app.signalled() => {}
+        () = signals.next() => {}
         () = traffic => {}
     }
-    app.stop().await;
+    app.stop_sooner_at(signals.next()).await;
     simulator.stop().await;
     Ok(())
 }

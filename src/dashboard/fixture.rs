@@ -793,6 +793,7 @@ pub(crate) fn dashboard(store: Arc<dyn Store>) -> (Dashboard, broadcast::Sender<
         plans: Arc::new(|| vec![Arc::new(count_tokens_plan()), Arc::new(messages_plan())]),
         changes: Arc::new(move || changes.subscribe()),
         viewers: crate::dashboard::viewers(),
+        closing: tokio_util::sync::CancellationToken::new(),
         notice: None,
         version: "0.1.0",
     };

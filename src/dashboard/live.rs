@@ -84,7 +84,9 @@ where
         return failed(dashboard, &Failure::Crowded);
     };
     let (watch, next) = begin();
-    let messages = stream::unfold(watch, next).map(move |message| {
+    let messages = stream::unfold(watch, next);
+    let closing = dashboard.closing.clone().cancelled_owned();
+    let messages = messages.take_until(closing).map(move |message| {
         let _held = &place;
         Ok::<_, std::convert::Infallible>(message)
     });

@@ -45,6 +45,7 @@ mod workflows;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
 
 use crate::events::PlanInfo;
 use crate::store::{Changed, Store};
@@ -72,6 +73,8 @@ pub struct Dashboard {
     pub changes: Arc<dyn Fn() -> broadcast::Receiver<Changed> + Send + Sync>,
     /// Each open page that stays live holds one of these; make it with [`viewers`].
     pub viewers: Arc<Semaphore>,
+    /// Cancelled when the process is asked to stop: no open page must make it wait.
+    pub closing: CancellationToken,
     /// A sentence shown as a banner on every page, such as that no real model answers.
     pub notice: Option<String>,
     /// The version of the program.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Plan;
@@ -34,6 +35,8 @@ pub struct Gateway {
     pub events: EventSink,
     /// Owns what goes on after an answer.
     pub tracker: TaskTracker,
+    /// Cancelled when a stopping process can wait no longer: what is still under way then ends with an error.
+    pub last_call: CancellationToken,
     /// The upstreams and their models.
     pub upstreams: Arc<Upstreams>,
     /// The recorded runs.

@@ -17,6 +17,7 @@ use super::gateway::{Gateway, MessagesPlan};
 use crate::events::{Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
+use crate::tasks::reply_flow::STOPPING;
 use crate::tasks::{ClientReply, ClientRequest, Content};
 use crate::upstream::Lane;
 use crate::upstream::headers::to_json;
@@ -103,7 +104,6 @@ async fn run(
         received: input.received,
         waited: None,
     };
-    let request_id = Arc::clone(&start.request_id);
     let asked = input.body();
     let mut run = plan.start(Arc::new(input), start, &gateway.events);
     let reporter = run.reporter().clone();
@@ -111,22 +111,34 @@ async fn run(
     if let Some(asked) = asked {
         reporter.payload(payload::CLIENT_REQUEST, asked);
     }
-    let response = match run.reply().await {
-        Ok(reply) => answer(reply, &reporter, clock),
-        Err(failure) => {
-            let error = errors::of_run(&failure);
-            reporter.fact(facts::ERROR_TYPE, error.kind.name());
-            reporter.payload(
-                payload::CLIENT_RESPONSE,
-                Bytes::from(error.body(&request_id)),
-            );
-            let mut response = errors::answer(&error, &request_id);
-            state_answer(&mut response, &reporter, clock);
-            response
+    let replied = tokio::select! {
+        biased;
+        replied = run.reply() => Some(replied),
+        () = gateway.last_call.cancelled() => None,
+    };
+    let response = match replied {
+        Some(Ok(mut reply)) => {
+            if let Content::Stream(flow) = &mut reply.content {
+                flow.end_at(gateway.last_call.clone());
+            }
+            answer(reply, &reporter, clock)
         }
+        Some(Err(failure)) => refuse(&errors::of_run(&failure), &reporter, clock),
+        None => return refuse(&ApiError::overloaded(STOPPING), &reporter, clock),
     };
     let rest = gateway.tracker.track_future(run.finish().in_current_span());
     actix_web::rt::spawn(rest);
+    response
+}
+
+/// Answers with an error, and records it.
+fn refuse(error: &ApiError, reporter: &Reporter, clock: Clock) -> HttpResponse {
+    let request_id = &reporter.start().request_id;
+    reporter.fact(facts::ERROR_TYPE, error.kind.name());
+    let body = Bytes::from(error.body(request_id));
+    reporter.payload(payload::CLIENT_RESPONSE, body);
+    let mut response = errors::answer(error, request_id);
+    state_answer(&mut response, reporter, clock);
     response
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::Sleep;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::convert_response::ReplySummary;
 use super::converter::Converter;
@@ -34,6 +35,9 @@ const RUSH: Duration = Duration::from_micros(200);
 /// How often the run is told how much has passed.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 
+/// What clients are told whose answer a stopping process cannot wait for.
+pub const STOPPING: &str = "Dagway is being stopped, and this answer took longer than it could wait; ask again in a moment";
+
 /// How long silence is borne.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -53,6 +57,8 @@ pub struct ReplyFlow {
     reporter: Reporter,
     patience: Patience,
     timer: Pin<Box<Sleep>>,
+    /// Ends when the process can wait no longer for this answer.
+    last_call: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     out: Vec<u8>,
     answered: Record,
     given: Record,
@@ -109,6 +115,7 @@ impl ReplyFlow {
             reporter,
             patience,
             timer: Box::pin(tokio::time::sleep(patience.ping_after)),
+            last_call: None,
             out: Vec::new(),
             answered: Record {
                 name: payload::UPSTREAM_RESPONSE,
@@ -131,6 +138,24 @@ impl ReplyFlow {
         };
         flow.rest();
         flow
+    }
+
+    /// Has the answer end with an error when `last_call` is cancelled.
+    pub fn end_at(&mut self, last_call: CancellationToken) {
+        self.last_call = Some(Box::pin(last_call.cancelled_owned()));
+    }
+
+    /// Whether the process can wait no longer; then the error is ready to go out.
+    fn heeds_last_call(&mut self, cx: &mut Context<'_>) -> bool {
+        let heard = self.last_call.as_mut();
+        if !heard.is_some_and(|call| call.as_mut().poll(cx).is_ready()) {
+            return false;
+        }
+        self.last_call = None;
+        let error = ApiError::overloaded(STOPPING);
+        self.translator.fail(error, &mut self.out);
+        self.upstream = None;
+        true
     }
 
     /// Takes what the upstream has ready. Returns whether it has ended.
@@ -298,7 +323,7 @@ impl Stream for ReplyFlow {
             this.close();
             return Poll::Ready(None);
         }
-        if this.out.is_empty() && !this.bear_silence(cx) {
+        if this.out.is_empty() && !this.heeds_last_call(cx) && !this.bear_silence(cx) {
             return Poll::Pending;
         }
         if this.out.is_empty() {

@@ -18,6 +18,8 @@ mod program;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod stopping;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod surface;

@@ -220,7 +220,12 @@ impl TestApp {
 
     /// Ends everything, in order.
     pub(crate) async fn stop(self) {
-        self.app.stop().await;
+        self.stop_sooner_at(std::future::pending()).await;
+    }
+
+    /// Ends everything, and sooner when `hurry` ends.
+    pub(crate) async fn stop_sooner_at(self, hurry: impl Future<Output = ()>) {
+        self.app.stop_sooner_at(hurry).await;
         self.simulator.stop().await;
     }
 }
