@@ -2,6 +2,7 @@
 //!
 //! Start: store → upstream → plans → observers → server. Stop: the same backwards, so that nothing is lost.
 
+mod connection;
 mod observers;
 pub mod plans;
 pub mod upstreams;
@@ -310,6 +311,7 @@ fn serve(
         0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         workers => workers,
     };
+    let stalled_client = settings.server.stalled_client;
     let server = HttpServer::new(move || {
         gateway.upstreams.all().for_each(|one| one.client.warm_up());
         ActixApp::new()
@@ -323,6 +325,7 @@ fn serve(
     .workers(workers)
     // Without it, every stream stalls for 40 ms (Nagle's algorithm against delayed acknowledgements).
     .tcp_nodelay(true)
+    .on_connect(move |connection, _| connection::end_when_stalled(connection, stalled_client))
     // A client that closes its side has gone: what was asked for it upstream must end.
     .h1_allow_half_closed(false)
     .keep_alive(Duration::from_secs(75))

@@ -61,9 +61,12 @@ pub struct Server {
     pub body_limit_mb: u32,
     /// Worker threads; 0 is one per core.
     pub workers: usize,
-    /// Silence after which a stream gets a ping.
+    /// How long a stream may tell the client nothing before it gets a ping.
     #[serde(deserialize_with = "duration")]
     pub ping_after: Duration,
+    /// How long a client may take nothing of what it is sent.
+    #[serde(deserialize_with = "duration")]
+    pub stalled_client: Duration,
     /// How long requests may go on after a signal.
     #[serde(deserialize_with = "duration")]
     pub shutdown_grace: Duration,

@@ -300,6 +300,40 @@ fn a_client_that_hangs_up_in_mid_stream_frees_the_upstream_and_is_accounted() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_reads_nothing_is_given_up() {
+    use std::io::Write;
+    use std::net::SocketAddr;
+
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.stalled_client = Duration::from_millis(700);
+        })
+        .await;
+        let pieces = vec![piece(0, &chunk(&"x".repeat(64 << 10))); 400];
+        let end = End::Clean;
+        app.script(Script::new().then(Answer::Sse { pieces, end }));
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let mut socket = socket.unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let address: SocketAddr = app.app.address();
+        socket.connect(&address.into()).unwrap();
+        let body = ask("hello").to_string();
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        socket.write_all((head + &body).as_bytes()).unwrap();
+        let run = app.ended_run(&app.only_run().await).await;
+        assert_eq!(run["state"], "Cancelled", "{run}");
+        let freed = || app.simulator.requests().iter().any(|seen| seen.hung_up);
+        eventually("the upstream is freed", freed).await;
+        drop(socket);
+        app.stop().await;
+    });
+}
+
 #[test]
 fn a_client_that_hangs_up_before_the_answer_cancels_the_run() {
     block_on(async {
