@@ -92,9 +92,10 @@ impl Task for CallUpstream {
             }
             // The client gets what it asked for, events or a whole, whatever the upstream prefers to write.
             Body::Stream(flow) | Body::Whole(flow) => {
-                let body = whole(flow, call.api).await;
+                let becomes_event = request.stream && call.api == Api::Chat;
+                let body = whole(flow, call.api, becomes_event).await;
                 let body = body.map_err(|error| task_error(cx, &request, error))?;
-                if request.stream && call.api == Api::Chat {
+                if becomes_event {
                     UpstreamContent::Stream(ByteFlow::of_event(&body))
                 } else {
                     UpstreamContent::Whole(body)
@@ -117,11 +118,12 @@ async fn ask(client: &Client, call: &Call) -> Result<crate::upstream::Answer, Up
     answer.past_early_errors(client.early_error_wait()).await
 }
 
-/// Reads a whole answer here, so that an error in a 200 can still be retried.
-async fn whole(flow: ByteFlow, api: Api) -> Result<Bytes, UpstreamError> {
+/// Reads a whole answer here, so that an error in a 200 can still be retried, and can be a status for a client that gets
+/// events.
+async fn whole(flow: ByteFlow, api: Api, becomes_event: bool) -> Result<Bytes, UpstreamError> {
     let body = flow.whole().await?;
     // Every error says so in this word; to look for it costs less than to read the body twice.
-    if memchr::memmem::find(&body, b"\"error\"").is_none() {
+    if !becomes_event && memchr::memmem::find(&body, b"\"error\"").is_none() {
         return Ok(body);
     }
     match look_at(&body, api) {

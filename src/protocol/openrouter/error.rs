@@ -3,6 +3,10 @@
 //! An error comes as an HTTP status, as a 200 with an `error` body, or inside a stream; its reason is often a JSON text
 //! inside a JSON text. What the provider said is kept word for word, because Claude Code matches words: it compacts
 //! on "prompt is too long", and lowers `max_tokens` on "input length and `max_tokens` exceed context limit".
+//!
+//! A failure that may pass says `x-should-retry: true` even after Dagway's own attempts, which end within seconds: the
+//! client's patience is longer (Claude Code goes on for minutes), and a turn that is saved is worth the attempts that
+//! multiply. What cannot pass says `false`.
 //! This file must not know how often a request was tried.
 
 use serde_json::Value;
@@ -97,8 +101,13 @@ pub fn from_answer(
     body: &[u8],
 ) -> UpstreamError {
     let json = serde_json::from_slice::<Value>(body).ok();
-    match json.as_ref().and_then(error_of_body) {
+    let json = json.as_ref();
+    match json.and_then(error_of_body) {
         Some(error) => from_value(status, headers, error),
+        // It is the right place, and it had nothing to say.
+        None if status < 400 && json.is_some_and(|json| json["choices"].is_array()) => {
+            UpstreamError::no_use("its answer has no choices")
+        }
         None => without_error(status, content_type, headers, body),
     }
 }
@@ -543,6 +552,16 @@ mod tests {
             json!({"code": 403, "message": "flagged", "metadata": {"reasons": ["violence", "x"]}}),
         );
         assert_eq!(error.api.message, "flagged (reasons: violence, x)");
+    }
+
+    #[test]
+    fn a_completion_without_choices_is_worth_another_attempt() {
+        let empty = from_answer(200, "", Headers::default(), br#"{"id":"x","choices":[]}"#);
+        assert_eq!((empty.api.status, empty.retryable), (502, true));
+        assert!(!empty.api.message.contains("base URL"), "{empty}");
+        let other = from_answer(200, "", Headers::default(), br#"{"status":"ok"}"#);
+        assert_eq!((other.api.status, other.retryable), (502, false));
+        assert!(other.api.message.contains("base URL"), "{other}");
     }
 
     #[test]

@@ -489,10 +489,21 @@ fn a_peek_tells_errors_from_beginnings() {
     let of_choice = stream(&[json!({"choices": [{"error": {"code": 503, "message": "m"}}]})]);
     assert!(matches!(peek(of_choice.as_bytes()), Peek::Error(error) if error.api.status == 529));
     assert_eq!(peek(b"data: \n\n"), Peek::More);
-    assert_eq!(peek(b"{\"id\":]"), Peek::Fine);
-    assert_eq!(peek(b"{\"id\":\"x\"}"), Peek::Fine);
+    for malformed in [
+        &b"{\"id\":]"[..],
+        b"data: {\"id\":]\n\n",
+        b"data: junk\n\n",
+        b"{\"choices\":[]}",
+    ] {
+        let error = peek(malformed);
+        assert!(matches!(error, Peek::Error(error) if error.retryable && error.api.status == 502));
+    }
+    let elsewhere = peek(b"{\"id\":\"x\"}");
+    assert!(matches!(elsewhere, Peek::Error(error) if !error.retryable));
+    let filtered = stream(&[json!({"choices": [], "prompt_filter_results": []})]);
+    assert_eq!(peek(filtered.as_bytes()), Peek::Fine, "more follows");
     assert_eq!(peek(stream(&[text("")]).as_bytes()), Peek::Fine);
     assert_eq!(peek(b"data: {\"id\":"), Peek::More);
     assert_eq!(peek(b""), Peek::More);
-    assert_eq!(peek(b"data: junk\n\n"), Peek::Fine);
+    assert_eq!(peek(b"data: 5\n\n"), Peek::Fine, "passed over");
 }

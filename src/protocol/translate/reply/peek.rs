@@ -6,8 +6,8 @@
 use serde::de::IgnoredAny;
 
 use super::stop::Finish;
-use crate::protocol::openrouter::chunk::Chunk;
-use crate::protocol::openrouter::error::{self, UpstreamError};
+use crate::protocol::openrouter::chunk::{Chunk, NotAChunk};
+use crate::protocol::openrouter::error::{self, Headers, UpstreamError};
 use crate::protocol::sse::Reader;
 
 /// What the beginning of a stream says.
@@ -42,10 +42,26 @@ pub fn peek(bytes: &[u8]) -> Peek {
 /// The body is no event stream but an object.
 fn peek_json(bytes: &[u8]) -> Peek {
     match serde_json::from_slice::<IgnoredAny>(bytes) {
-        Ok(_) => judged(bytes),
+        Ok(_) => match judged(bytes) {
+            Peek::Fine if !has_choices(bytes) => {
+                let error = error::from_answer(200, "", Headers::default(), bytes);
+                Peek::Error(Box::new(error))
+            }
+            judged => judged,
+        },
         Err(cut) if cut.is_eof() => Peek::More,
-        Err(_) => Peek::Fine,
+        Err(_) => malformed(),
     }
+}
+
+/// An event may be without choices, and more follows; a whole answer may not.
+fn has_choices(bytes: &[u8]) -> bool {
+    Chunk::read(bytes).is_ok_and(|chunk| chunk.choices.0.is_some())
+}
+
+fn malformed() -> Peek {
+    let error = UpstreamError::no_use("it sent something that is not a chat completion");
+    Peek::Error(Box::new(error))
 }
 
 fn judged(data: &[u8]) -> Peek {
@@ -53,8 +69,10 @@ fn judged(data: &[u8]) -> Peek {
         let error = UpstreamError::no_use("it ended its answer before it began");
         return Peek::Error(Box::new(error));
     }
-    let Ok(chunk) = Chunk::read(data) else {
-        return Peek::Fine;
+    let chunk = match Chunk::read(data) {
+        Ok(chunk) => chunk,
+        Err(NotAChunk::NotAnObject) => return Peek::Fine,
+        Err(NotAChunk::Malformed) => return malformed(),
     };
     let provider = chunk.provider.as_str();
     let choice = chunk.choices.0.as_ref();
