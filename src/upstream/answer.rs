@@ -172,7 +172,8 @@ impl ByteFlow {
         futures_util::StreamExt::next(self).await
     }
 
-    /// Reads to the end.
+    /// Reads to the end. Events, where a document was asked for, are over with their own end: some servers keep the
+    /// connection open.
     ///
     /// # Errors
     /// When the connection breaks or the body is longer than 64 MB.
@@ -182,7 +183,9 @@ impl ByteFlow {
         };
         let first = first.map_err(|error| broken(&error))?;
         let mut all = BytesMut::from(first);
-        while let Some(piece) = self.next().await {
+        while !has_said_its_last(&all)
+            && let Some(piece) = self.next().await
+        {
             all.extend_from_slice(&piece.map_err(|error| broken(&error))?);
             if all.len() > LONGEST_BODY {
                 return Err(failed("its answer is longer than 64 MB"));
@@ -258,6 +261,12 @@ pub fn broken(error: &reqwest::Error) -> UpstreamError {
 /// An answer that is no use, for a reason that another attempt may not meet.
 fn failed(reason: &str) -> UpstreamError {
     UpstreamError::no_use(reason)
+}
+
+/// Whether these are events, to the last.
+fn has_said_its_last(bytes: &[u8]) -> bool {
+    let are_events = bytes.starts_with(b"data:") || bytes.starts_with(b":");
+    are_events && bytes.trim_ascii_end().ends_with(b"data: [DONE]")
 }
 
 /// Looks whether an answer begins with an error, in the words of the endpoint that gave it.

@@ -300,6 +300,27 @@ fn a_client_that_hangs_up_in_mid_stream_frees_the_upstream_and_is_accounted() {
     });
 }
 
+#[test]
+fn events_in_place_of_a_document_are_over_with_their_own_end() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let pieces = vec![
+            piece(0, &chunk("Done.")),
+            piece(
+                0,
+                r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#,
+            ),
+            piece(0, "[DONE]"),
+        ];
+        let end = End::Hang;
+        app.script(Script::new().then(Answer::Sse { pieces, end }));
+        let got = tokio::time::timeout(DEADLINE, app.messages(&ask_whole("hello"))).await;
+        let got = got.expect("the open connection is not waited for");
+        assert_eq!(got.json()["content"][0]["text"], "Done.", "{}", got.body);
+        app.stop().await;
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_client_that_reads_nothing_is_given_up() {
