@@ -3,9 +3,12 @@
 //! A wrong setting is a sentence that says where it was written and what would be right.
 //! This module must not know what a setting is used for.
 
+mod check;
 mod models;
+mod places;
 mod source;
 mod upstreams;
+mod written;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -58,8 +61,10 @@ pub struct Server {
     /// Further host names allowed on loopback.
     pub allowed_hosts: Vec<String>,
     /// The largest request body, in megabytes.
+    #[serde(deserialize_with = "written::whole::<1, 1024, _, _>")]
     pub body_limit_mb: u32,
-    /// Worker threads; 0 is one per core.
+    /// Worker threads; 0 is one per core, and more than 512 the server cannot have.
+    #[serde(deserialize_with = "written::whole::<0, 512, _, _>")]
     pub workers: usize,
     /// How long a stream may tell the client nothing before it gets a ping.
     #[serde(deserialize_with = "duration")]
@@ -111,10 +116,12 @@ pub struct Store {
     #[serde(deserialize_with = "duration")]
     pub keep_for: Duration,
     /// How large the store may grow, in megabytes.
+    #[serde(deserialize_with = "written::whole::<1, 1_000_000_000, _, _>")]
     pub keep_mb: u64,
     /// Whether bodies are kept.
     pub payloads: bool,
     /// The longest text kept of an artifact, in kilobytes.
+    #[serde(deserialize_with = "written::whole::<0, 65_536, _, _>")]
     pub preview_kb: usize,
 }
 
@@ -235,12 +242,21 @@ impl std::fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self::new(text.trim()))
+        // The fault of a text would show what was written in its place.
+        let text = String::deserialize(deserializer)
+            .map_err(|_| serde::de::Error::custom("it is not a text; put it in quotes"))?;
+        Ok(Self::new(text.trim()))
     }
 }
 
+/// Times that can be counted from now: a clock overflows beyond some, and a wait of none is a busy loop.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_hours(876_000);
+
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    let text = String::deserialize(deserializer).map_err(|_| {
+        serde::de::Error::custom("it is an IP address with a port, in quotes: \"127.0.0.1:4000\"")
+    })?;
     text.parse().map_err(|_| {
         serde::de::Error::custom(format!(
             "`{text}` is not an IP address with a port, such as 127.0.0.1:4000"
@@ -249,16 +265,18 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    let text = String::deserialize(deserializer).map_err(|_| {
+        serde::de::Error::custom("it is a time with its unit, in quotes, such as \"30s\"")
+    })?;
     let signed: jiff::SignedDuration = text.parse().map_err(|_| {
         serde::de::Error::custom(format!(
             "`{text}` is not a time; write it with its unit, such as 30s"
         ))
     })?;
     let duration = signed.unsigned_abs();
-    if signed.is_negative() || duration.is_zero() {
+    if signed.is_negative() || !(SHORTEST..=LONGEST).contains(&duration) {
         return Err(serde::de::Error::custom(format!(
-            "`{text}` is not a positive time"
+            "`{text}` is not between 1ms and 876000h"
         )));
     }
     Ok(duration)

@@ -1,11 +1,13 @@
 //! Lays the sources of settings over one another and says, for a wrong one, where it was written.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::places::{self, Places};
 use super::upstreams::OPENROUTER;
-use super::{DEFAULTS, Kind, Lane, Rule, Secret, Settings, Upstream, default_data_folder};
+use super::written::Written;
+use super::{DEFAULTS, Secret, Settings, Upstream, default_data_folder};
 
 /// Why the settings cannot be used. Each is a sentence with its cure.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,16 @@ pub enum Error {
         key: String,
         /// A near name.
         hint: String,
+    },
+    /// A section where a setting should be.
+    #[error("{origin}: `{section}` is a section, not a setting; {cure}")]
+    Section {
+        /// Where it was written.
+        origin: String,
+        /// Which one.
+        section: String,
+        /// How its settings are written.
+        cure: String,
     },
     /// A value of the wrong kind.
     #[error("{origin}: the setting `{key}` is wrong: {message}")]
@@ -82,7 +94,17 @@ pub fn read(file: Option<&Path>, environment: &[(String, String)]) -> Result<Set
         layers.lay_file(path)?;
     }
     layers.lay_environment(environment)?;
-    let mut settings = layers.finish()?;
+    let (table, places) = (layers.table, layers.places);
+    finish(table, environment).map_err(|error| error.written_at(&places))
+}
+
+/// Makes settings of what was written.
+fn finish(table: Table, environment: &[(String, String)]) -> Result<Settings, Error> {
+    let mut settings: Settings = serde_path_to_error::deserialize(Written(Value::Table(table)))
+        .map_err(|error| {
+            let key = error.path().to_string();
+            fault(&key, error.into_inner().to_string())
+        })?;
     if settings.store.folder.as_os_str().is_empty() {
         settings.store.folder = default_data_folder(environment);
     }
@@ -95,16 +117,18 @@ pub fn read(file: Option<&Path>, environment: &[(String, String)]) -> Result<Set
 
 /// The sources laid so far, and where each changed setting was written.
 struct Layers {
+    defaults: Table,
     table: Table,
-    origins: Vec<(String, String)>,
+    places: Places,
 }
 
 impl Layers {
     fn defaults() -> Result<Self, Error> {
         let table = parse(DEFAULTS, "(built-in defaults)")?;
         Ok(Self {
+            defaults: table.clone(),
             table,
-            origins: Vec::new(),
+            places: Places::default(),
         })
     }
 
@@ -114,12 +138,23 @@ impl Layers {
             path: name.clone(),
             source,
         })?;
-        for (section, value) in parse(&text, &name)? {
+        let sections = parse(&text, &name)?;
+        for (setting, line) in places::lines(&text) {
+            self.places.note(&setting, &format!("{name}:{line}"));
+        }
+        for (section, value) in sections {
+            let place = self.places.of(&section).unwrap_or(&name).to_owned();
             let Value::Table(entries) = value else {
-                return Err(self.unknown(&name, &section));
+                let cure = format!("write its settings below a line of their own, `[{section}]`");
+                return Err(self.no_setting(place, &section, cure));
             };
+            if !self.table.contains_key(&section) {
+                return Err(self.unknown(&place, &section));
+            }
             for (key, value) in entries {
-                self.set(&name, &section, &key, value)?;
+                let setting = format!("{section}.{key}");
+                let place = self.places.of(&setting).unwrap_or(&name).to_owned();
+                self.set(&place, &section, &key, value)?;
             }
         }
         Ok(())
@@ -127,32 +162,70 @@ impl Layers {
 
     fn lay_environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
         for (name, text) in environment {
-            if text.is_empty() || NOT_SETTINGS.contains(&name.as_str()) {
-                continue;
+            if !text.is_empty() && !NOT_SETTINGS.contains(&name.as_str()) {
+                self.lay_variable(name, text)?;
             }
-            if name == OPENROUTER_BASE_URL {
-                let url = Value::String(text.clone());
-                let value = Value::Table(Table::from_iter([("base_url".to_owned(), url)]));
-                self.set(
-                    &format!("the variable {name}"),
-                    "upstreams",
-                    OPENROUTER,
-                    value,
-                )?;
-                continue;
-            }
-            let Some((section, key)) = setting_of(name) else {
-                continue;
-            };
-            let value = self.value_like(&section, &key, text);
-            self.set(&format!("the variable {name}"), &section, &key, value)?;
         }
         Ok(())
     }
 
+    fn lay_variable(&mut self, name: &str, text: &str) -> Result<(), Error> {
+        let place = format!("the variable {name}");
+        if name == OPENROUTER_BASE_URL {
+            let url = Value::String(text.to_owned());
+            let value = Value::Table(Table::from_iter([("base_url".to_owned(), url)]));
+            self.set(&place, "upstreams", OPENROUTER, value)?;
+            self.places.note("upstreams.openrouter.base_url", &place);
+            return Ok(());
+        }
+        let Some((section, key)) = setting_of(name) else {
+            return Ok(());
+        };
+        let setting = format!("{section}.{key}");
+        if self.is_of_tables(&section, &key) {
+            let message = "a variable cannot hold it; write it into a file and start with `dagway --config FILE` \
+                           (`dagway settings` shows how it is written)";
+            return Err(Error::Invalid {
+                origin: place,
+                key: setting.trim_end_matches('.').to_owned(),
+                message: message.to_owned(),
+            });
+        }
+        if key.is_empty() {
+            let entries = self.table.get(&section).and_then(Value::as_table);
+            let mut plain = entries
+                .into_iter()
+                .flatten()
+                .filter(|(_, value)| !value.is_table() && !value.is_array());
+            let first = plain.next().map(|(key, _)| key.to_ascii_uppercase());
+            let example = first.unwrap_or_default();
+            let cure = format!("name one of its settings, such as {name}_{example}");
+            return Err(self.no_setting(place, &section, cure));
+        }
+        let value = self.value_like(&section, &key, text);
+        self.set(&place, &section, &key, value)?;
+        self.places.note(&setting, &place);
+        Ok(())
+    }
+
+    /// Whether a setting, in the file, is made of tables, which one line of text cannot say.
+    fn is_of_tables(&self, section: &str, key: &str) -> bool {
+        let default = self.default(section, key);
+        section == "upstreams"
+            || match default {
+                Some(Value::Array(items)) => items.iter().any(Value::is_table),
+                Some(default) => default.is_table(),
+                None => false,
+            }
+    }
+
+    fn default(&self, section: &str, key: &str) -> Option<&Value> {
+        self.defaults.get(section)?.get(key)
+    }
+
     /// Reads `text` as the kind of value that the default has.
     fn value_like(&self, section: &str, key: &str, text: &str) -> Value {
-        let default = self.table.get(section).and_then(|entries| entries.get(key));
+        let default = self.default(section, key);
         match default {
             Some(Value::Array(_)) => {
                 let items = text
@@ -162,11 +235,14 @@ impl Layers {
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
             }
             Some(Value::Integer(_)) => text
+                .trim()
                 .parse()
                 .map_or_else(|_| Value::String(text.to_owned()), Value::Integer),
-            Some(Value::Boolean(_)) => text
-                .parse()
-                .map_or_else(|_| Value::String(text.to_owned()), Value::Boolean),
+            Some(Value::Boolean(_)) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "1" => Value::Boolean(true),
+                "false" | "no" | "off" | "0" => Value::Boolean(false),
+                _ => Value::String(text.to_owned()),
+            },
             _ => Value::String(text.to_owned()),
         }
     }
@@ -174,7 +250,7 @@ impl Layers {
     fn set(&mut self, origin: &str, section: &str, key: &str, value: Value) -> Result<(), Error> {
         let path = format!("{section}.{key}");
         let Some(Value::Table(entries)) = self.table.get_mut(section) else {
-            return Err(self.unknown(origin, section));
+            return Err(self.unknown(origin, &path));
         };
         match (entries.get_mut(key), value) {
             (Some(Value::Table(ours)), Value::Table(theirs)) => ours.extend(theirs),
@@ -188,8 +264,19 @@ impl Layers {
             }
             (None, _) => return Err(self.unknown(origin, &path)),
         }
-        self.origins.push((path, origin.to_owned()));
         Ok(())
+    }
+
+    /// A section, or nothing known, stands where a setting should.
+    fn no_setting(&self, origin: String, section: &str, cure: String) -> Error {
+        if !self.table.contains_key(section) {
+            return self.unknown(&origin, section);
+        }
+        Error::Section {
+            origin,
+            section: section.to_owned(),
+            cure,
+        }
     }
 
     fn unknown(&self, origin: &str, key: &str) -> Error {
@@ -211,26 +298,24 @@ impl Layers {
             hint,
         }
     }
+}
 
-    fn finish(self) -> Result<Settings, Error> {
-        serde_path_to_error::deserialize(Value::Table(self.table)).map_err(|error| {
-            let key = error.path().to_string();
-            let written = self
-                .origins
-                .iter()
-                .rev()
-                .find(|(path, _)| key.starts_with(path.as_str()));
-            let origin = written.map_or_else(
-                || "built-in defaults".to_owned(),
-                |(_, origin)| origin.clone(),
-            );
-            let message = error.into_inner().message().to_owned();
-            Error::Invalid {
-                origin,
-                key,
-                message,
-            }
-        })
+impl Error {
+    /// Says where the wrong setting was written, when that is known.
+    fn written_at(self, places: &Places) -> Self {
+        let Self::Invalid {
+            origin,
+            key,
+            message,
+        } = self
+        else {
+            return self;
+        };
+        Self::Invalid {
+            origin: places.of(&key).map_or(origin, str::to_owned),
+            key,
+            message,
+        }
     }
 }
 
@@ -249,117 +334,6 @@ fn parse(text: &str, name: &str) -> Result<Table, Error> {
         path: name.to_owned(),
         message: error.to_string().trim_end().to_owned(),
     })
-}
-
-impl Settings {
-    /// Checks what no single setting can say.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, with its cure.
-    pub fn check(&self) -> Result<(), Error> {
-        self.check_server()?;
-        let provider = &self.models.provider;
-        let is_object =
-            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(provider).is_ok();
-        if !provider.is_empty() && !is_object {
-            return invalid(
-                "models.provider",
-                format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"),
-            );
-        }
-        for (name, upstream) in &self.upstreams {
-            let url = &upstream.base_url;
-            if !(url.starts_with("http://") || url.starts_with("https://")) {
-                return invalid(
-                    &format!("upstreams.{name}.base_url"),
-                    format!(
-                        "`{url}` is no http or https URL, such as https://openrouter.ai/api/v1"
-                    ),
-                );
-            }
-        }
-        self.models
-            .rules
-            .iter()
-            .try_for_each(|rule| self.check_rule(rule))?;
-        let folder: &PathBuf = &self.workflows.folder;
-        if !folder.as_os_str().is_empty() && !folder.is_dir() {
-            return invalid(
-                "workflows.folder",
-                format!("there is no folder {}", folder.display()),
-            );
-        }
-        Ok(())
-    }
-
-    fn check_rule(&self, rule: &Rule) -> Result<(), Error> {
-        let Rule { pattern, send, .. } = rule;
-        let key = format!("models.rules (match = \"{pattern}\")");
-        let Some(upstream) = self.upstreams.get(&rule.upstream) else {
-            let known: Vec<&str> = self.upstreams.keys().map(String::as_str).collect();
-            let message = format!(
-                "there is no upstream `{}`; there are: {}",
-                rule.upstream,
-                known.join(", ")
-            );
-            return invalid(&key, message);
-        };
-        if upstream.kind == Kind::Anthropic && rule.lane == Some(Lane::Chat) {
-            let message = format!(
-                "`{}` has no chat completions, for it is of the kind \"anthropic\"; leave `lane` out",
-                rule.upstream
-            );
-            return invalid(&key, message);
-        }
-        let stars = |text: &str| text.matches('*').count();
-        if pattern.is_empty() || stars(pattern) > 1 {
-            return invalid(&key, "`match` needs a name with at most one `*`".to_owned());
-        }
-        let sent = send.as_deref().unwrap_or(pattern);
-        if sent.is_empty() || stars(sent) > stars(pattern) {
-            let message =
-                format!("`send` is `{sent}`, but it can have one `*` only if `match` has");
-            return invalid(&key, message);
-        }
-        Ok(())
-    }
-
-    fn check_server(&self) -> Result<(), Error> {
-        let server = &self.server;
-        let exposed =
-            "everybody who reaches this address could spend your credit and read your prompts";
-        if !server.is_loopback() && server.client_keys.is_empty() {
-            let cure =
-                "set DAGWAY_CLIENT_KEYS to one or more keys of your own, or listen on 127.0.0.1";
-            return invalid(
-                "server.listen",
-                format!(
-                    "{} is not a loopback address: {exposed}; {cure}",
-                    server.listen
-                ),
-            );
-        }
-        if !server.is_loopback() && server.dashboard_password.is_empty() {
-            let cure = "set DAGWAY_DASHBOARD_PASSWORD, or listen on 127.0.0.1";
-            return invalid(
-                "server.listen",
-                format!(
-                    "{} is not a loopback address: {exposed}; {cure}",
-                    server.listen
-                ),
-            );
-        }
-        if server.client_keys.iter().any(Secret::is_empty) {
-            return invalid("server.client_keys", "one of the keys is empty".to_owned());
-        }
-        if !(1..=1024).contains(&server.body_limit_mb) {
-            return invalid(
-                "server.body_limit_mb",
-                format!("{} is not between 1 and 1024", server.body_limit_mb),
-            );
-        }
-        Ok(())
-    }
 }
 
 /// Finds the key of an upstream: the variable counts before the file, and that before what is written in the settings.
@@ -397,18 +371,24 @@ fn find_key(
     }
 }
 
-fn invalid(key: &str, message: String) -> Result<(), Error> {
-    Err(Error::Invalid {
+/// A wrong setting; where it was written is said later, where that is known.
+pub(super) fn fault(key: &str, message: String) -> Error {
+    Error::Invalid {
         origin: "settings".to_owned(),
         key: key.to_owned(),
         message,
-    })
+    }
+}
+
+pub(super) fn invalid(key: &str, message: String) -> Result<(), Error> {
+    Err(fault(key, message))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
+    use super::super::{Kind, Lane};
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -456,8 +436,240 @@ mod tests {
         insta::assert_snapshot!(fails(&[("DAGWAY_LISTEN", "localhost")]), @"the variable DAGWAY_LISTEN: the setting `server.listen` is wrong: `localhost` is not an IP address with a port, such as 127.0.0.1:4000");
         insta::assert_snapshot!(fails(&[("DAGWAY_UPSTREAM_IDLE_TIMEOUT", "240")]), @"the variable DAGWAY_UPSTREAM_IDLE_TIMEOUT: the setting `upstream.idle_timeout` is wrong: `240` is not a time; write it with its unit, such as 30s");
         insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_LISTENN", "x")]), @"the variable DAGWAY_SERVER_LISTENN: there is no setting `server.listenn` (did you mean `server.listen`?); `dagway settings` lists all of them");
-        insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_WORKERS", "many")]), @r#"the variable DAGWAY_SERVER_WORKERS: the setting `server.workers` is wrong: invalid type: string "many", expected usize"#);
-        insta::assert_snapshot!(fails(&[("OPENROUTER_BASE_URL", "openrouter.ai")]), @"settings: the setting `upstreams.openrouter.base_url` is wrong: `openrouter.ai` is no http or https URL, such as https://openrouter.ai/api/v1");
+        insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_WORKERS", "many")]), @r#"the variable DAGWAY_SERVER_WORKERS: the setting `server.workers` is wrong: `many` is not a whole number from 0 to 512"#);
+        insta::assert_snapshot!(fails(&[("OPENROUTER_BASE_URL", "openrouter.ai")]), @"the variable OPENROUTER_BASE_URL: the setting `upstreams.openrouter.base_url` is wrong: `openrouter.ai` is no http or https URL, such as https://openrouter.ai/api/v1");
+    }
+
+    #[test]
+    fn a_number_that_a_library_would_choke_on_is_a_sentence() {
+        for (variable, value, expected) in [
+            (
+                "DAGWAY_SERVER_WORKERS",
+                "100000",
+                "`100000` is not a whole number from 0 to 512",
+            ),
+            (
+                "DAGWAY_SERVER_WORKERS",
+                "-1",
+                "`-1` is not a whole number from 0 to 512",
+            ),
+            (
+                "DAGWAY_SERVER_BODY_LIMIT_MB",
+                "0",
+                "`0` is not a whole number from 1 to 1024",
+            ),
+            (
+                "DAGWAY_SERVER_BODY_LIMIT_MB",
+                "1.5",
+                "`1.5` is not a whole number from 1 to 1024",
+            ),
+            (
+                "DAGWAY_STORE_KEEP_MB",
+                "17592186044416",
+                "from 1 to 1000000000",
+            ),
+            (
+                "DAGWAY_STORE_PREVIEW_KB",
+                "18014398509481984",
+                "from 0 to 65536",
+            ),
+            (
+                "DAGWAY_STORE_KEEP_FOR",
+                "99999999999h",
+                "`99999999999h` is not",
+            ),
+            (
+                "DAGWAY_STORE_KEEP_FOR",
+                "876001h",
+                "`876001h` is not between 1ms and 876000h",
+            ),
+            (
+                "DAGWAY_UPSTREAM_IDLE_TIMEOUT",
+                "1ns",
+                "`1ns` is not between 1ms and 876000h",
+            ),
+            ("DAGWAY_SERVER_PING_AFTER", "1ms", "100ms is the least"),
+            (
+                "DAGWAY_UPSTREAM_CATALOGUE_REFRESH",
+                "5ms",
+                "1s is the least",
+            ),
+            (
+                "DAGWAY_LISTEN",
+                "127.0.0.1:65536",
+                "is not an IP address with a port",
+            ),
+        ] {
+            let said = fails(&[(variable, value)]);
+            assert!(said.contains(expected) && said.contains(variable), "{said}");
+        }
+        let most = environment(&[
+            ("DAGWAY_SERVER_WORKERS", "512"),
+            ("DAGWAY_STORE_KEEP_FOR", "876000h"),
+        ]);
+        assert_eq!(read(None, &most).unwrap().server.workers, 512);
+    }
+
+    #[test]
+    fn a_switch_takes_the_words_that_people_type() {
+        for (word, is_on) in [
+            ("yes", true),
+            ("1", true),
+            ("On", true),
+            ("no", false),
+            ("0", false),
+            ("off", false),
+        ] {
+            let settings = read(None, &environment(&[("DAGWAY_STORE_PAYLOADS", word)])).unwrap();
+            assert_eq!(settings.store.payloads, is_on, "{word}");
+        }
+        insta::assert_snapshot!(fails(&[("DAGWAY_STORE_PAYLOADS", "maybe")]), @"the variable DAGWAY_STORE_PAYLOADS: the setting `store.payloads` is wrong: `maybe` is not true or false");
+    }
+
+    #[test]
+    fn a_variable_that_names_no_single_setting_is_a_sentence() {
+        insta::assert_snapshot!(fails(&[("DAGWAY_SERVER", "1")]), @"the variable DAGWAY_SERVER: `server` is a section, not a setting; name one of its settings, such as DAGWAY_SERVER_BODY_LIMIT_MB");
+        insta::assert_snapshot!(fails(&[("DAGWAY_NOTHING", "1")]), @"the variable DAGWAY_NOTHING: there is no setting `nothing`; `dagway settings` lists all of them");
+        insta::assert_snapshot!(fails(&[("DAGWAY_MODELS_RULES", "x")]), @"the variable DAGWAY_MODELS_RULES: the setting `models.rules` is wrong: a variable cannot hold it; write it into a file and start with `dagway --config FILE` (`dagway settings` shows how it is written)");
+        for variable in [
+            "DAGWAY_UPSTREAMS",
+            "DAGWAY_UPSTREAMS_LOCAL_BASE_URL",
+            "DAGWAY_MODELS_ALIASES",
+        ] {
+            let said = fails(&[(variable, "x")]);
+            assert!(
+                said.contains(variable) && said.contains("--config FILE"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_would_never_work_is_refused() {
+        for (variable, value, expected) in [
+            (
+                "OPENROUTER_BASE_URL",
+                "http://x/v1?x=1",
+                "leave that part out",
+            ),
+            (
+                "OPENROUTER_BASE_URL",
+                "http://x/v1#x",
+                "leave that part out",
+            ),
+            ("OPENROUTER_BASE_URL", "http://", "is no http or https URL"),
+            (
+                "DAGWAY_SERVER_ALLOWED_HOSTS",
+                "gateway.example,http://x",
+                "`http://x` is no host name",
+            ),
+            (
+                "DAGWAY_SERVER_ALLOWED_HOSTS",
+                "x:80",
+                "without http://, port",
+            ),
+            (
+                "DAGWAY_SERVER_ALLOWED_HOSTS",
+                "*.x",
+                "`*.x` is no host name",
+            ),
+            ("DAGWAY_CLIENT_KEYS", "schlüssel", "no client can send"),
+        ] {
+            let said = fails(&[(variable, value)]);
+            assert!(said.contains(expected) && said.contains(variable), "{said}");
+        }
+        let names = environment(&[(
+            "DAGWAY_SERVER_ALLOWED_HOSTS",
+            "gateway.example, [fe80::1], 10.0.0.7",
+        )]);
+        assert_eq!(read(None, &names).unwrap().server.allowed_hosts.len(), 3);
+    }
+
+    #[test]
+    fn a_wrong_line_of_a_file_is_named() {
+        for (text, line, expected) in [
+            (
+                "[server]\nworkers = 600\n",
+                2,
+                "`600` is not a whole number from 0 to 512",
+            ),
+            (
+                "[server]\nlisten = 4000\n",
+                2,
+                "in quotes: \"127.0.0.1:4000\"",
+            ),
+            ("[server]\nclient_keys = 'a'\n", 2, "`a` is not a list"),
+            (
+                "[server]\n\n\ndashboard_password = 12345\n",
+                4,
+                "it is not a text; put it in quotes",
+            ),
+            (
+                "[upstream]\nidle_timeout = 240\n",
+                2,
+                "a time with its unit",
+            ),
+            (
+                "[store]\npayloads = 'yes'\n",
+                2,
+                "`yes` is not true or false",
+            ),
+            (
+                "[log]\nformat = 'loud'\n",
+                2,
+                "`loud` is not one of: auto, pretty, json",
+            ),
+            (
+                "[log]\nformat = 5\n",
+                2,
+                "one of these words, in quotes: auto, pretty, json",
+            ),
+            ("[log]\nlevel = 'x'\n", 2, "there is no setting `log.level`"),
+            ("[models]\naliases = 'x'\n", 2, "`x` is not a table"),
+            (
+                "[models.aliases]\na = 5\n",
+                2,
+                "`5` is not a text in quotes",
+            ),
+            ("[models]\nrules = ['x']\n", 2, "`x` is not a table"),
+            (
+                "[[models.rules]]\nmatch = 'x'\n[[models.rules]]\nmatch = 'y'\nlane = 1\n",
+                5,
+                "in quotes: chat, native",
+            ),
+            (
+                "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x'\nquirks = { cache_control = 'x' }\n",
+                4,
+                "true or false",
+            ),
+            (
+                "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x?y'\n",
+                3,
+                "leave that part out",
+            ),
+            (
+                "server = 1\n",
+                1,
+                "`server` is a section, not a setting; write its settings below a line of their own, `[server]`",
+            ),
+            (
+                "\n[servr]\n",
+                2,
+                "there is no setting `servr` (did you mean `server`?)",
+            ),
+        ] {
+            let file = file(text);
+            let said = read(Some(file.path()), &[]).unwrap_err().to_string();
+            let place = format!("{}:{line}: ", file.path().display());
+            assert!(
+                said.starts_with(&place) && said.contains(expected),
+                "{text}: {said}"
+            );
+            assert!(
+                !said.contains("expected ") && !said.contains("12345"),
+                "{said}"
+            );
+        }
     }
 
     #[test]
@@ -563,19 +775,16 @@ mod tests {
             ),
             (
                 "[[models.rules]]\nmatch = 'x'\nlane = 'fast'\n",
-                "unknown variant `fast`, expected `chat` or `native`",
+                "`fast` is not one of: chat, native",
             ),
-            (
-                "[upstreams.a]\nkind = 'openai'\n",
-                "missing field `base_url`",
-            ),
+            ("[upstreams.a]\nkind = 'openai'\n", "it needs `base_url`"),
             (
                 "[upstreams.a]\nkind = 'openai'\nbase_url = 'x'\n",
                 "`x` is no http or https URL",
             ),
             (
                 "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x'\nbase_ulr = 'x'\n",
-                "unknown field `base_ulr`",
+                "it has no `base_ulr`; it may have: kind, base_url",
             ),
             (
                 "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x'\nkey_file = '/nowhere/key'\n",

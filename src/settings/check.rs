@@ -1,0 +1,166 @@
+//! What no single setting can say: settings that do not fit together, and texts that would be accepted and never work.
+//!
+//! This file must not know where a setting was written.
+
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::source::invalid;
+use super::{Error, Kind, Lane, Rule, Secret, Settings, Upstream};
+
+impl Settings {
+    /// Checks what no single setting can say.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its cure.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_server()?;
+        self.check_pauses()?;
+        let provider = &self.models.provider;
+        let is_object =
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(provider).is_ok();
+        if !provider.is_empty() && !is_object {
+            return invalid(
+                "models.provider",
+                format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"),
+            );
+        }
+        for (name, upstream) in &self.upstreams {
+            check_base_url(name, upstream)?;
+        }
+        self.models
+            .rules
+            .iter()
+            .try_for_each(|rule| self.check_rule(rule))?;
+        let folder: &PathBuf = &self.workflows.folder;
+        if !folder.as_os_str().is_empty() && !folder.is_dir() {
+            return invalid(
+                "workflows.folder",
+                format!("there is no folder {}", folder.display()),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_rule(&self, rule: &Rule) -> Result<(), Error> {
+        let Rule { pattern, send, .. } = rule;
+        let key = format!("models.rules (match = \"{pattern}\")");
+        let Some(upstream) = self.upstreams.get(&rule.upstream) else {
+            let known: Vec<&str> = self.upstreams.keys().map(String::as_str).collect();
+            let message = format!(
+                "there is no upstream `{}`; there are: {}",
+                rule.upstream,
+                known.join(", ")
+            );
+            return invalid(&key, message);
+        };
+        if upstream.kind == Kind::Anthropic && rule.lane == Some(Lane::Chat) {
+            let message = format!(
+                "`{}` has no chat completions, for it is of the kind \"anthropic\"; leave `lane` out",
+                rule.upstream
+            );
+            return invalid(&key, message);
+        }
+        let stars = |text: &str| text.matches('*').count();
+        if pattern.is_empty() || stars(pattern) > 1 {
+            return invalid(&key, "`match` needs a name with at most one `*`".to_owned());
+        }
+        let sent = send.as_deref().unwrap_or(pattern);
+        if sent.is_empty() || stars(sent) > stars(pattern) {
+            let message =
+                format!("`send` is `{sent}`, but it can have one `*` only if `match` has");
+            return invalid(&key, message);
+        }
+        Ok(())
+    }
+
+    /// What is done again and again is done with a pause: without one it would keep a core and the upstreams busy.
+    fn check_pauses(&self) -> Result<(), Error> {
+        if self.server.ping_after < Duration::from_millis(100) {
+            return invalid("server.ping_after", "100ms is the least".to_owned());
+        }
+        if self.upstream.catalogue_refresh < Duration::from_secs(1) {
+            return invalid("upstream.catalogue_refresh", "1s is the least".to_owned());
+        }
+        Ok(())
+    }
+
+    fn check_server(&self) -> Result<(), Error> {
+        let server = &self.server;
+        let exposed =
+            "everybody who reaches this address could spend your credit and read your prompts";
+        if !server.is_loopback() && server.client_keys.is_empty() {
+            let cure =
+                "set DAGWAY_CLIENT_KEYS to one or more keys of your own, or listen on 127.0.0.1";
+            return invalid(
+                "server.listen",
+                format!(
+                    "{} is not a loopback address: {exposed}; {cure}",
+                    server.listen
+                ),
+            );
+        }
+        if !server.is_loopback() && server.dashboard_password.is_empty() {
+            let cure = "set DAGWAY_DASHBOARD_PASSWORD, or listen on 127.0.0.1";
+            return invalid(
+                "server.listen",
+                format!(
+                    "{} is not a loopback address: {exposed}; {cure}",
+                    server.listen
+                ),
+            );
+        }
+        if server.client_keys.iter().any(Secret::is_empty) {
+            return invalid("server.client_keys", "one of the keys is empty".to_owned());
+        }
+        let can_be_sent = |key: &Secret| key.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        if !server.client_keys.iter().all(can_be_sent) {
+            let message = "one of the keys holds a character that no client can send; use ASCII letters, digits and \
+                           signs, without spaces";
+            return invalid("server.client_keys", message.to_owned());
+        }
+        if let Some(wrong) = server.allowed_hosts.iter().find(|name| !is_host(name)) {
+            let message = format!(
+                "`{wrong}` is no host name; write the name alone, without http://, port, path or `*`, such as \
+                 gateway.example"
+            );
+            return invalid("server.allowed_hosts", message);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a Host header can hold it, as it is compared: without a port.
+fn is_host(name: &str) -> bool {
+    let bracketed = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = bracketed {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_usual)
+}
+
+/// Paths are appended to it, so nothing may come after its own.
+fn check_base_url(name: &str, upstream: &Upstream) -> Result<(), Error> {
+    let text = &upstream.base_url;
+    let key = format!("upstreams.{name}.base_url");
+    let is_http = text.starts_with("http://") || text.starts_with("https://");
+    let Some(url) = Url::parse(text).ok().filter(|_| is_http) else {
+        let message =
+            format!("`{text}` is no http or https URL, such as https://openrouter.ai/api/v1");
+        return invalid(&key, message);
+    };
+    if url.query().is_some() || url.fragment().is_some() {
+        let message = format!(
+            "`{text}` has a part that begins with `?` or `#`, and paths such as /chat/completions are appended to it; \
+             leave that part out"
+        );
+        return invalid(&key, message);
+    }
+    Ok(())
+}
