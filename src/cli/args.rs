@@ -1,5 +1,6 @@
 //! The arguments, and the text of `--help`.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -31,6 +32,40 @@ pub struct Args {
     pub command: Option<Command>,
 }
 
+impl Args {
+    /// Reads a command line, the program's name first. What follows `code` is not looked at: it is Claude Code's, also
+    /// where Dagway has an option of the same name.
+    ///
+    /// # Errors
+    /// Clap's word for what cannot be read, or for help that was asked for.
+    pub fn read(line: Vec<OsString>) -> Result<Self, clap::Error> {
+        let is_code = |end: &usize| {
+            let (last, before) = (line.get(end - 1), line.get(..*end));
+            last.is_some_and(|last| last == "code") && before.is_some_and(ends_in_code)
+        };
+        let Some(end) = (1..=line.len()).find(is_code) else {
+            return Self::try_parse_from(line);
+        };
+        let (ours, theirs) = line.split_at(end);
+        let theirs = match theirs {
+            [only] if only == "--help" || only == "-h" => return Self::try_parse_from(&line),
+            [first, rest @ ..] if first == "--" => rest,
+            all => all,
+        };
+        let mut args = Self::try_parse_from(ours)?;
+        args.command = Some(Command::Code {
+            arguments: theirs.to_vec(),
+        });
+        Ok(args)
+    }
+}
+
+/// Whether the last word of a command line is the command `code`, and not a value or a part of another command.
+fn ends_in_code(line: &[OsString]) -> bool {
+    let args = Args::try_parse_from(line);
+    args.is_ok_and(|args| matches!(args.command, Some(Command::Code { .. })))
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -39,6 +74,11 @@ pub enum Command {
     /// Shows live runs without key or network, against a simulated OpenRouter that is part of this binary
     Demo(Demo),
     /// Starts Claude Code through Dagway, and Dagway first when it does not run yet
+    #[command(
+        override_usage = "dagway [OPTIONS] code [ARGS]...",
+        after_help = "Whatever follows `code` goes to `claude` as it is, options too, such as -c, -p or --version; Dagway's own \
+            options come before `code`.\nThe help of `claude` itself: dagway code -- --help"
+    )]
     Code {
         /// Arguments for `claude`
         #[arg(
@@ -46,7 +86,7 @@ pub enum Command {
             allow_hyphen_values = true,
             value_name = "ARGS"
         )]
-        arguments: Vec<String>,
+        arguments: Vec<OsString>,
     },
     /// Checks or shows the workflow files
     Workflows {
@@ -140,12 +180,56 @@ mod tests {
         Args::command().debug_assert();
     }
 
+    fn read(line: &str) -> Result<Args, clap::Error> {
+        Args::read(line.split(' ').map(OsString::from).collect())
+    }
+
+    fn for_claude(line: &str) -> Vec<OsString> {
+        match read(line).map(|args| args.command) {
+            Ok(Some(Command::Code { arguments })) => arguments,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
     #[test]
     fn arguments_for_claude_pass_untouched() {
-        let args = Args::parse_from(["dagway", "code", "-p", "hello", "--model", "opus"]);
-        let Some(Command::Code { arguments }) = args.command else {
-            panic!("not the command given")
-        };
-        assert_eq!(arguments, ["-p", "hello", "--model", "opus"]);
+        for theirs in [
+            "-p hello --model opus",
+            "-c",
+            "-l",
+            "--continue",
+            "--version",
+            "-V",
+            "--config other --listen nowhere",
+            "-p x --help",
+            "-- x",
+            "code -c",
+        ] {
+            let line = format!("dagway --config mine.toml code {theirs}");
+            let expected = theirs.strip_prefix("-- ").unwrap_or(theirs);
+            let expected: Vec<&str> = expected.split(' ').collect();
+            assert_eq!(for_claude(&line), expected);
+            let args = read(&line).unwrap();
+            assert_eq!(args.config, Some(PathBuf::from("mine.toml")), "{line}");
+        }
+        assert_eq!(for_claude("dagway code -- --help"), ["--help"]);
+        assert!(for_claude("dagway -c code --listen 127.0.0.1:1 code").is_empty());
+    }
+
+    #[test]
+    fn help_for_code_is_dagways_own_and_tells_the_way_to_claudes() {
+        for line in ["dagway code --help", "dagway code -h", "dagway help code"] {
+            let help = read(line).unwrap_err();
+            assert!(help.to_string().contains("dagway code -- --help"), "{help}");
+        }
+    }
+
+    #[test]
+    fn the_word_code_elsewhere_is_no_command() {
+        let args = read("dagway workflows show code -c mine.toml").unwrap();
+        assert!(matches!(args.command, Some(Command::Workflows { .. })));
+        assert_eq!(args.config, Some(PathBuf::from("mine.toml")));
+        assert!(read("dagway --config code").unwrap().command.is_none());
+        assert!(read("dagway nothing code").is_err());
     }
 }

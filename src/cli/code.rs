@@ -1,10 +1,13 @@
 //! `dagway code`: Claude Code through Dagway, in one command.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::process::ExitStatus;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::claude;
 use super::{Failure, say_error};
@@ -14,12 +17,14 @@ use crate::upstream;
 
 /// How long a server that may be there already has to answer.
 const HELLO_WAIT: Duration = Duration::from_millis(800);
+/// How long Claude Code may take to end when it is asked to.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Starts `claude` with the right variables; starts Dagway in this process when none runs at the address.
 ///
 /// # Errors
 /// When `claude` is not there or Dagway cannot start; otherwise the exit code is that of `claude`.
-pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure> {
+pub async fn run(settings: Settings, arguments: &[OsString]) -> Result<(), Failure> {
     let path = std::env::var_os("PATH");
     let program = claude::find(path.as_deref())
         .ok_or_else(|| Failure::Usage(format!("`claude` is not in your PATH; {}", claude::CURE)))?;
@@ -45,6 +50,9 @@ pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure
     say_error(&format!(
         "Claude Code through {url}; watch the runs at {url}/"
     ));
+    // Listened for before there is a child: a signal in between would leave it behind.
+    let terminate = signal(SignalKind::terminate())
+        .map_err(|error| Failure::Running(format!("signals cannot be listened for: {error}")))?;
     let child = Command::new(program)
         .args(arguments)
         .env("ANTHROPIC_BASE_URL", &url)
@@ -53,7 +61,7 @@ pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure
         .kill_on_drop(true)
         .spawn();
     let status = match child {
-        Ok(child) => outcome(child).await,
+        Ok(child) => outcome(child, terminate).await,
         Err(error) => Err(error),
     };
     if let Some(app) = app {
@@ -64,34 +72,63 @@ pub async fn run(settings: Settings, arguments: &[String]) -> Result<(), Failure
     match status.code() {
         Some(0) => Ok(()),
         Some(code) => Err(Failure::Exit(u8::try_from(code).unwrap_or(1))),
-        None => Err(Failure::Exit(130)),
+        None => Err(Failure::Exit(code_of_signal(status))),
     }
 }
 
-/// Waits for Claude Code to end. Ctrl-C reaches both and is Claude Code's to act on; SIGTERM ends both.
-async fn outcome(mut child: Child) -> std::io::Result<ExitStatus> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
+/// The exit code by which a shell tells that a signal ended a program.
+fn code_of_signal(status: ExitStatus) -> u8 {
+    let signal = status.signal().unwrap_or_default();
+    u8::try_from(128 + signal).unwrap_or(1)
+}
+
+/// Waits for Claude Code to end. Ctrl-C reaches both and is Claude Code's to act on. SIGTERM reaches Dagway alone, which
+/// passes it on: Claude Code must be able to leave the terminal as it found it.
+async fn outcome(mut child: Child, mut terminate: Signal) -> std::io::Result<ExitStatus> {
     loop {
         tokio::select! {
             status = child.wait() => return status,
-            _ = terminate.recv() => child.start_kill()?,
+            _ = terminate.recv() => break,
             _ = tokio::signal::ctrl_c() => {}
         }
     }
+    if let Some(id) = child.id()
+        && pass_on_sigterm(id).await
+        && let Ok(status) = tokio::time::timeout(LAST_WORDS, child.wait()).await
+    {
+        return status;
+    }
+    child.start_kill()?;
+    child.wait().await
 }
 
-/// Whether a Dagway answers there already.
-async fn dagway_answers(address: SocketAddr) -> bool {
+/// Sends SIGTERM, by the program that every system has: only unsafe code could do without it. Whether it was sent.
+async fn pass_on_sigterm(process: u32) -> bool {
+    let sent = Command::new("kill")
+        .arg("-TERM")
+        .arg(process.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .status();
+    let sent = tokio::time::timeout(LAST_WORDS, sent).await;
+    matches!(sent, Ok(Ok(status)) if status.success())
+}
+
+/// Whether a Dagway answers there already: its every answer, also a refusal, tells what it took of its own time.
+pub(super) async fn dagway_answers(address: SocketAddr) -> bool {
     let ask = async {
         let client = upstream::client::http().ok()?.no_proxy().build().ok()?;
         let answer = client
-            .get(format!("http://{address}/health"))
+            .get(format!("{}/health", url_here(address)))
             .send()
             .await
             .ok()?;
-        let is_dagway = answer.status().is_success() && answer.headers().contains_key("request-id");
-        is_dagway.then_some(())
+        answer
+            .headers()
+            .contains_key("x-dagway-overhead-us")
+            .then_some(())
     };
     tokio::time::timeout(HELLO_WAIT, ask)
         .await

@@ -14,8 +14,6 @@ pub mod workflows;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 pub use args::Args;
 use args::Command;
 
@@ -48,7 +46,7 @@ impl From<StartError> for Failure {
 /// Reads the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read(std::env::args_os().collect()).unwrap_or_else(|said| said.exit());
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();

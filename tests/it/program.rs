@@ -57,6 +57,21 @@ fn a_wrong_setting_is_a_sentence_and_exit_code_2() {
 }
 
 #[test]
+fn more_workers_than_the_server_can_have_are_a_sentence_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(dagway(folder.path())
+        .env("OPENROUTER_API_KEY", "sk-or-x")
+        .env("DAGWAY_LISTEN", "127.0.0.1:0")
+        .env("DAGWAY_SERVER_WORKERS", "100000"));
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(
+        said.contains("DAGWAY_SERVER_WORKERS") && said.contains("from 0 to 512"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_port_in_use_is_a_sentence_with_the_cure() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -161,6 +176,63 @@ fn a_users_workflow_replaces_the_built_in_one() {
         String::from_utf8_lossy(&output.stdout).contains("mine.toml"),
         "{output:?}"
     );
+}
+
+/// A `claude` that does what `script` says, and a PATH on which it is.
+fn claude(folder: &Path, script: &str) -> std::ffi::OsString {
+    use std::os::unix::fs::PermissionsExt;
+    let bin = folder.join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let program = bin.join("claude");
+    std::fs::write(
+        &program,
+        format!("#!/bin/sh\ncd '{}'\n{script}\n", folder.display()),
+    )
+    .unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::env::join_paths([bin.as_path(), Path::new("/usr/bin"), Path::new("/bin")]).unwrap()
+}
+
+/// `dagway code`, before an upstream that is not there.
+fn code(folder: &Path, script: &str) -> Command {
+    let mut command = dagway(folder);
+    command
+        .env("PATH", claude(folder, script))
+        .env("OPENROUTER_API_KEY", "sk-or-test")
+        .env("OPENROUTER_BASE_URL", "http://127.0.0.1:9/api/v1")
+        .args(["--listen", "127.0.0.1:0", "code"]);
+    command
+}
+
+#[test]
+fn what_follows_code_reaches_claude_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = code(folder.path(), "printf '%s\\n' \"$@\"; exit 3");
+    let theirs = ["-c", "-l", "--config", "x", "-p", "two words", "--version"];
+    let output = run(command.args(theirs));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.lines().collect::<Vec<_>>(), theirs);
+}
+
+#[test]
+fn sigterm_is_passed_on_so_that_claude_can_clean_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "trap 'echo restored > restored; exit 7' TERM\necho > started\nwhile :; do sleep 0.05; done";
+    let mut child = code(folder.path(), script)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    block_on(eventually("claude has started", || {
+        folder.path().join("started").exists()
+    }));
+    let sent = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+    assert!(folder.path().join("restored").exists());
 }
 
 /// A server of the test's own; killed when dropped.
