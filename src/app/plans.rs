@@ -22,27 +22,35 @@ struct BuiltIn {
     route: &'static str,
     /// The name that a file must have to replace it, where its route has several.
     name: Option<&'static str>,
+    /// Which lane of its route it is, in words that follow it.
+    lane: &'static str,
     file: &'static str,
     text: &'static str,
 }
 
+/// How many workflows are in use.
+const PLACES: usize = 3;
+
 /// The workflows compiled in; for the route that has a lane besides the usual one, the other lane first.
-const BUILT_IN: [BuiltIn; 3] = [
+static BUILT_IN: [BuiltIn; PLACES] = [
     BuiltIn {
         route: "POST /v1/messages",
         name: Some("native"),
+        lane: " in the native lane",
         file: "workflows/native.toml",
         text: include_str!("../../workflows/native.toml"),
     },
     BuiltIn {
         route: "POST /v1/messages",
         name: None,
+        lane: " in the chat lane",
         file: "workflows/messages.toml",
         text: include_str!("../../workflows/messages.toml"),
     },
     BuiltIn {
         route: "POST /v1/messages/count_tokens",
         name: None,
+        lane: "",
         file: "workflows/count_tokens.toml",
         text: include_str!("../../workflows/count_tokens.toml"),
     },
@@ -52,7 +60,7 @@ const BUILT_IN: [BuiltIn; 3] = [
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or the folder cannot be read.
-    #[error("cannot read {path}: {source}; check workflows.folder")]
+    #[error("cannot read {path}: {source}; check the path, or workflows.folder")]
     Unreadable {
         /// Which.
         path: String,
@@ -63,14 +71,46 @@ pub enum Error {
     #[error("{0}")]
     Faults(#[from] Faults),
     /// A file that serves no route of Dagway.
-    #[error("{file}: the route {route} is not one that a workflow can serve; there are: {known}")]
+    #[error(
+        "{file}: the route {route} is not one that a workflow can serve; there are: {}",
+        routes()
+    )]
     Route {
         /// Which file.
         file: String,
         /// What it says.
         route: String,
-        /// What it could say.
-        known: String,
+    },
+    /// A file that says no route.
+    #[error(
+        "{file}: it has no route, so nothing would run it; write `route = \"…\"` with one of: {}",
+        routes()
+    )]
+    NoRoute {
+        /// Which file.
+        file: String,
+    },
+    /// Two files for one place: one would win in silence.
+    #[error("{first} and {second} both serve {route}{lane}; keep one of them in the folder")]
+    SameRoute {
+        /// A file.
+        first: String,
+        /// Another file.
+        second: String,
+        /// What they serve.
+        route: &'static str,
+        /// Which lane of it, where there are several.
+        lane: &'static str,
+    },
+    /// Two files under one name: nobody could tell their runs apart.
+    #[error("{first} and {second} both have the name `{name}`; give one of them another")]
+    SameName {
+        /// A file.
+        first: String,
+        /// Another file.
+        second: String,
+        /// What both are called.
+        name: String,
     },
     /// The upstream client that tasks ask for cannot be made.
     #[error(transparent)]
@@ -90,17 +130,92 @@ pub struct Plans {
 /// Proves the workflows in use.
 ///
 /// # Errors
-/// All faults of a file at once.
+/// All faults of a file at once, or files that cannot be used together.
 pub fn compile(settings: &Settings, resources: &Resources) -> Result<Plans, Error> {
-    let [native, messages, count_tokens] = sources(&settings.workflows.folder)?;
-    let plan = |(file, text): &(String, String)| {
+    let [native, messages, count_tokens] =
+        in_use(&files_in(&settings.workflows.folder)?, resources)?;
+    Ok(Plans {
+        messages,
+        native,
+        count_tokens,
+    })
+}
+
+/// The plan for each place of [`BUILT_IN`]: that of one of `files` where there is one, else ours.
+fn in_use(files: &[PathBuf], resources: &Resources) -> Result<[Arc<MessagesPlan>; PLACES], Error> {
+    let prove = |file: &str, text: &str| -> Result<Arc<MessagesPlan>, Faults> {
         Plan::compile(file, text, tasks::ALL, resources).map(Arc::new)
     };
-    Ok(Plans {
-        messages: plan(&messages)?,
-        native: plan(&native)?,
-        count_tokens: plan(&count_tokens)?,
-    })
+    let mut theirs: [Option<Arc<MessagesPlan>>; PLACES] = Default::default();
+    for path in files {
+        let (file, text) = read(path)?;
+        let plan = prove(&file, &text)?;
+        let (ours, place) = place_of(plan.info(), &mut theirs)?;
+        if let Some(first) = place {
+            return Err(Error::SameRoute {
+                first: first.info().file.clone(),
+                second: file,
+                route: ours.route,
+                lane: ours.lane,
+            });
+        }
+        *place = Some(plan);
+    }
+    let [native, messages, count_tokens] = &BUILT_IN;
+    let [their_native, their_messages, their_count_tokens] = theirs;
+    let plan = |theirs: Option<Arc<MessagesPlan>>, ours: &BuiltIn| match theirs {
+        Some(plan) => Ok(plan),
+        None => prove(ours.file, ours.text),
+    };
+    let plans = [
+        plan(their_native, native)?,
+        plan(their_messages, messages)?,
+        plan(their_count_tokens, count_tokens)?,
+    ];
+    have_names_of_their_own(&plans)?;
+    Ok(plans)
+}
+
+/// The place that a workflow is for.
+fn place_of<'a>(
+    info: &PlanInfo,
+    places: &'a mut [Option<Arc<MessagesPlan>>; PLACES],
+) -> Result<(&'static BuiltIn, &'a mut Option<Arc<MessagesPlan>>), Error> {
+    let file = info.file.clone();
+    let Some(route) = info.route.clone() else {
+        return Err(Error::NoRoute { file });
+    };
+    let is_it =
+        |ours: &BuiltIn| ours.route == route && ours.name.is_none_or(|name| name == info.name);
+    let mut places = BUILT_IN.iter().zip(places);
+    places
+        .find(|(ours, _)| is_it(ours))
+        .ok_or(Error::Route { file, route })
+}
+
+fn have_names_of_their_own(plans: &[Arc<MessagesPlan>]) -> Result<(), Error> {
+    for (index, plan) in plans.iter().enumerate() {
+        let name = &plan.info().name;
+        if let Some(other) = plans
+            .iter()
+            .skip(index + 1)
+            .find(|other| other.info().name == *name)
+        {
+            return Err(Error::SameName {
+                first: plan.info().file.clone(),
+                second: other.info().file.clone(),
+                name: name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The routes that a workflow can serve.
+fn routes() -> String {
+    let mut routes = BUILT_IN.each_ref().map(|ours| ours.route).to_vec();
+    routes.dedup();
+    routes.join(", ")
 }
 
 /// Proves the workflows in use and describes them, without starting anything.
@@ -118,20 +233,22 @@ pub fn describe_all(settings: &Settings) -> Result<Vec<PlanInfo>, Error> {
         .collect())
 }
 
-/// Proves `files` and describes them.
+/// Proves `files` as if they were the folder, and describes them.
 ///
 /// # Errors
-/// All faults of a file at once.
+/// As [`compile`].
 pub fn describe_files(files: &[PathBuf]) -> Result<Vec<PlanInfo>, Error> {
     let settings = Settings::defaults().expect("the defaults are tested");
     let resources = resources(&settings, Arc::new(upstreams::of(&settings)?));
-    let mut infos = Vec::new();
-    for path in files {
-        let (file, text) = read(path)?;
-        let plan: MessagesPlan = Plan::compile(&file, &text, tasks::ALL, &resources)?;
-        infos.push(plan.info().as_ref().clone());
-    }
-    Ok(infos)
+    let plans = in_use(files, &resources)?;
+    let given = files.iter().map(|path| path.display().to_string());
+    let infos = given.filter_map(|file| {
+        plans
+            .iter()
+            .map(|plan| plan.info())
+            .find(|info| info.file == file)
+    });
+    Ok(infos.map(|info| info.as_ref().clone()).collect())
 }
 
 /// What the process offers to tasks.
@@ -160,19 +277,17 @@ fn provider_wish(json: &str) -> Option<Box<serde_json::value::RawValue>> {
     serde_json::from_str(json).ok()
 }
 
-/// The file and text for each route: the user's where there is one, else ours.
-fn sources(folder: &Path) -> Result<[(String, String); BUILT_IN.len()], Error> {
-    let mut sources = BUILT_IN.map(|ours| (ours.file.to_owned(), ours.text.to_owned()));
+/// The workflow files in the user's folder, in the order of their names.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut paths = Vec::new();
     if folder.as_os_str().is_empty() {
-        return Ok(sources);
+        return Ok(paths);
     }
     let unreadable = |source| Error::Unreadable {
         path: folder.display().to_string(),
         source,
     };
-    let entries = std::fs::read_dir(folder).map_err(unreadable)?;
-    let mut paths = Vec::new();
-    for entry in entries {
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         if path
             .extension()
@@ -182,37 +297,7 @@ fn sources(folder: &Path) -> Result<[(String, String); BUILT_IN.len()], Error> {
         }
     }
     paths.sort();
-    for path in paths {
-        let (file, text) = read(&path)?;
-        let (route, name) = (word_of(&text, "route"), word_of(&text, "name"));
-        // A file whose route cannot be read is a fault of its own; the plan says it best.
-        let place = BUILT_IN.iter().position(|ours| {
-            let is_route = route.as_deref().is_none_or(|route| route == ours.route);
-            is_route && ours.name.is_none_or(|known| name.as_deref() == Some(known))
-        });
-        match place.and_then(|place| sources.get_mut(place)) {
-            Some(source) => *source = (file, text),
-            None => {
-                let mut known = BUILT_IN.map(|ours| ours.route).to_vec();
-                known.dedup();
-                let known = known.join(", ");
-                return Err(Error::Route {
-                    file,
-                    route: route.unwrap_or_default(),
-                    known,
-                });
-            }
-        }
-    }
-    Ok(sources)
-}
-
-fn word_of(text: &str, key: &str) -> Option<String> {
-    text.parse::<toml::Table>()
-        .ok()?
-        .get(key)?
-        .as_str()
-        .map(str::to_owned)
+    Ok(paths)
 }
 
 fn read(path: &Path) -> Result<(String, String), Error> {
@@ -222,4 +307,79 @@ fn read(path: &Path) -> Result<(String, String), Error> {
         source,
     })?;
     Ok((file, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGES: &str = include_str!("../../workflows/messages.toml");
+    const COUNT: &str = include_str!("../../workflows/count_tokens.toml");
+    const NATIVE: &str = include_str!("../../workflows/native.toml");
+
+    /// What is said of a folder with these files, checked one by one and as the server takes them.
+    fn said(files: &[(&str, String)]) -> Result<usize, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let shown = format!("{}/", folder.path().display());
+        let mut settings = Settings::defaults().unwrap();
+        folder.path().clone_into(&mut settings.workflows.folder);
+        let served = describe_all(&settings).map(|_| files.len());
+        let paths: Vec<PathBuf> = files
+            .iter()
+            .map(|(name, _)| folder.path().join(name))
+            .collect();
+        let checked = describe_files(&paths).map(|infos| infos.len());
+        let [served, checked] = [served, checked]
+            .map(|result| result.map_err(|error| error.to_string().replace(&shown, "")));
+        assert_eq!(served, checked, "the check says what the server does");
+        served
+    }
+
+    #[test]
+    fn a_file_that_the_server_refuses_is_not_proved() {
+        let foreign = MESSAGES.replace("POST /v1/messages", "GET /foo");
+        assert_eq!(
+            said(&[("a.toml", foreign)]).unwrap_err(),
+            "a.toml: the route GET /foo is not one that a workflow can serve; there are: POST /v1/messages, \
+             POST /v1/messages/count_tokens"
+        );
+        let without = MESSAGES.replace("route = \"POST /v1/messages\"", "");
+        assert!(
+            said(&[("a.toml", without)])
+                .unwrap_err()
+                .starts_with("a.toml: it has no route")
+        );
+    }
+
+    #[test]
+    fn two_files_for_one_place_or_of_one_name_are_a_fault_that_names_both() {
+        let other = MESSAGES.replace("\"messages\"", "\"other\"");
+        assert_eq!(
+            said(&[("a.toml", MESSAGES.to_owned()), ("b.toml", other)]).unwrap_err(),
+            "a.toml and b.toml both serve POST /v1/messages in the chat lane; keep one of them in the folder"
+        );
+        let same = COUNT.replace("name  = \"count_tokens\"", "name = \"mine\"");
+        let mine = MESSAGES.replace("\"messages\"", "\"mine\"");
+        assert_eq!(
+            said(&[("a.toml", mine), ("b.toml", same)]).unwrap_err(),
+            "a.toml and b.toml both have the name `mine`; give one of them another"
+        );
+        let like_ours = COUNT.replace("name  = \"count_tokens\"", "name = \"messages\"");
+        assert_eq!(
+            said(&[("a.toml", like_ours)]).unwrap_err(),
+            "workflows/messages.toml and a.toml both have the name `messages`; give one of them another"
+        );
+    }
+
+    #[test]
+    fn a_file_for_each_place_is_fine() {
+        let files = [("a.toml", MESSAGES), ("b.toml", NATIVE), ("c.toml", COUNT)];
+        assert_eq!(
+            said(&files.map(|(name, text)| (name, text.to_owned()))),
+            Ok(3)
+        );
+    }
 }

@@ -159,7 +159,7 @@ pub struct Conformance {
 pub enum Workflows {
     /// Proves the built-in workflows, those of your folder, or the files given
     Check {
-        /// Files to prove
+        /// Files to prove, as if they were the files of your folder
         files: Vec<PathBuf>,
     },
     /// Prints the steps of the workflows, what they take and give
