@@ -31,6 +31,7 @@ use crate::telemetry::logging::Format;
 use crate::telemetry::{self, SpanExport};
 use crate::upstream;
 use observers::Observers;
+pub(crate) use observers::collector;
 
 /// How many batches of events may wait to be observed. A batch is some hundred bytes; its payloads are shared.
 const EVENT_QUEUE: usize = 16_384;
@@ -52,7 +53,7 @@ pub enum StartError {
     #[error(transparent)]
     Workflows(#[from] plans::Error),
     /// Traces cannot be exported.
-    #[error("{0}; check OTEL_EXPORTER_OTLP_ENDPOINT")]
+    #[error("traces cannot be exported: {0}")]
     Traces(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The log cannot be started.
     #[error(transparent)]

@@ -12,7 +12,7 @@ use crate::settings;
 use crate::store::{Recorder, RecorderStats};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::{CALL_TASK, MOST_OPEN_RUNS};
-use crate::telemetry::{self, MetricsObserver, Probe, SpanExport, SpanObserver};
+use crate::telemetry::{MetricsObserver, Probe, SpanExport, SpanObserver, export};
 use crate::upstream;
 
 /// How long the last spans may take to leave.
@@ -89,51 +89,39 @@ impl Observers {
 
 /// The way out for spans, when the settings name a collector.
 pub(super) fn export(settings: &settings::Telemetry) -> Result<Option<SpanExport>, StartError> {
-    if settings.endpoint.is_empty() {
-        return Ok(None);
-    }
-    let secret = |(name, value): (String, String)| (name, SecretString::from(value));
-    let export = telemetry::export::Settings {
-        headers: pairs(settings.headers.expose()).map(secret).collect(),
-        service_name: Some(settings.service_name.clone()),
-        resource: pairs(&settings.resource_attributes).collect(),
-        ..telemetry::export::Settings::new(settings.endpoint.clone())
-    };
     let fails = |error: Box<dyn std::error::Error + Send + Sync>| StartError::Traces(error);
+    let Some(collector) = collector(settings).map_err(|error| fails(Box::new(error)))? else {
+        return Ok(None);
+    };
     let client = upstream::client::http()
         .and_then(|builder| builder.no_proxy().build())
         .map_err(|error| fails(Box::new(error)))?;
     let runtime = tokio::runtime::Handle::current();
-    SpanExport::start(&export, client, runtime)
+    SpanExport::start(&collector, client, runtime)
         .map(Some)
         .map_err(|error| fails(Box::new(error)))
 }
 
-/// `name=value` pairs separated by commas, values percent-encoded, as OpenTelemetry's variables have them.
-fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
-    text.split(',').filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        Some((name.trim().to_owned(), percent_decoded(value.trim())))
-    })
-}
-
-/// Decodes `%20` and its like; what is no such code stays as it is.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = after.get(..2).filter(|_| first == b'%');
-        let code = code.and_then(|code| Some((digit(code[0])?, digit(code[1])?)));
-        let (byte, taken) = code.map_or((first, 0), |(high, low)| (high << 4 | low, 2));
-        bytes.push(byte);
-        rest = &after[taken..];
+/// The collector that the settings name, if they name one.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub(crate) fn collector(
+    settings: &settings::Telemetry,
+) -> Result<Option<export::Settings>, export::Error> {
+    if settings.endpoint.is_empty() {
+        return Ok(None);
     }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn digit(character: u8) -> Option<u8> {
-    let value = char::from(character).to_digit(16)?;
-    u8::try_from(value).ok()
+    let headers = export::pairs("OTEL_EXPORTER_OTLP_HEADERS", settings.headers.expose())?;
+    let secret = |(name, value): (String, String)| (name, SecretString::from(value));
+    let collector = export::Settings {
+        headers: headers.into_iter().map(secret).collect(),
+        service_name: Some(settings.service_name.clone()),
+        resource: export::pairs("OTEL_RESOURCE_ATTRIBUTES", &settings.resource_attributes)?,
+        ..export::Settings::new(settings.endpoint.clone())
+    };
+    collector.check()?;
+    Ok(Some(collector))
 }
 
 fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
@@ -183,26 +171,4 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
             |stats| &stats.last_commit_us,
         ),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_of_pairs_are_percent_decoded() {
-        let text = "authorization=Basic%20YTpi%3D%3d, deployment.place = K%C3%B6ln ,odd=100%,half=%4,no=%zz%41,none";
-        let pairs: Vec<_> = pairs(text).collect();
-        let expected = [
-            ("authorization", "Basic YTpi=="),
-            ("deployment.place", "Köln"),
-            ("odd", "100%"),
-            ("half", "%4"),
-            ("no", "%zzA"),
-        ];
-        assert_eq!(
-            pairs,
-            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        );
-    }
 }

@@ -45,13 +45,63 @@ impl Settings {
             delay: Duration::from_secs(1),
         }
     }
+
+    /// Looks whether an export could start with them.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its cure.
+    pub fn check(&self) -> Result<(), Error> {
+        traces_url(&self.endpoint)?;
+        headers(&self.headers)?;
+        Ok(())
+    }
+}
+
+/// Reads `name=value` pairs separated by commas, values percent-encoded, as OpenTelemetry's `variable` has them.
+///
+/// # Errors
+/// When something between two commas is no pair. It is counted and not shown, for it may be a secret.
+pub fn pairs(variable: &'static str, text: &str) -> Result<Vec<(String, String)>, Error> {
+    let mut pairs = Vec::new();
+    for (place, pair) in (1..).zip(text.split(',')) {
+        if pair.trim().is_empty() {
+            continue;
+        }
+        match pair.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() => {
+                pairs.push((name.trim().to_owned(), percent_decoded(value.trim())));
+            }
+            _ => return Err(Error::Pair { variable, place }),
+        }
+    }
+    Ok(pairs)
+}
+
+/// Decodes `%20` and its like; what is no such code stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|_| first == b'%');
+        let code = code.and_then(|code| Some((digit(code[0])?, digit(code[1])?)));
+        let (byte, taken) = code.map_or((first, 0), |(high, low)| (high << 4 | low, 2));
+        bytes.push(byte);
+        rest = &after[taken..];
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn digit(character: u8) -> Option<u8> {
+    let value = char::from(character).to_digit(16)?;
+    u8::try_from(value).ok()
 }
 
 pub(super) fn traces_url(endpoint: &str) -> Result<String, Error> {
     let fault = || Error::Endpoint(endpoint.to_owned());
     let url = reqwest::Url::parse(endpoint).map_err(|_| fault())?;
     let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
-    if !is_http {
+    let has_more = url.query().is_some() || url.fragment().is_some();
+    if !is_http || has_more {
         return Err(fault());
     }
     Ok(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
@@ -92,4 +142,60 @@ pub(super) fn resource(settings: &Settings) -> Resource {
         builder = builder.with_service_name(name.clone());
     }
     builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+
+    #[test]
+    fn values_of_pairs_are_percent_decoded() {
+        let text = "authorization=Basic%20YTpi%3D%3d, deployment.place = K%C3%B6ln ,odd=100%,half=%4,no=%zz%41,";
+        let expected = [
+            ("authorization", "Basic YTpi=="),
+            ("deployment.place", "Köln"),
+            ("odd", "100%"),
+            ("half", "%4"),
+            ("no", "%zzA"),
+        ];
+        assert_eq!(
+            pairs(HEADERS, text).unwrap(),
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_is_no_pair_is_a_sentence_without_the_secret() {
+        for (text, place) in [("foo", 1), ("a=b,secret", 2), ("=x", 1)] {
+            let said = pairs(HEADERS, text).unwrap_err().to_string();
+            assert_eq!(
+                said,
+                format!(
+                    "entry {place} of OTEL_EXPORTER_OTLP_HEADERS is no name=value pair; write such pairs with commas \
+                     between them, and %2C for a comma in a value"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_sent_and_an_endpoint_that_is_none_are_sentences() {
+        let with = |endpoint: &str, name: &str| Settings {
+            headers: vec![(name.to_owned(), SecretString::from("c"))],
+            ..Settings::new(endpoint)
+        };
+        let said = with("http://localhost:4318", "a b").check().unwrap_err();
+        assert_eq!(
+            said.to_string(),
+            "the OTLP header `a b` cannot be sent: its name or its value holds a character that no header may have; \
+             OTEL_EXPORTER_OTLP_HEADERS takes name=value pairs with commas between them"
+        );
+        for endpoint in ["localhost:4318", "http://localhost:4318?x=1", "ftp://x"] {
+            let said = with(endpoint, "a").check().unwrap_err().to_string();
+            assert!(said.ends_with("in OTEL_EXPORTER_OTLP_ENDPOINT"), "{said}");
+        }
+        with("http://localhost:4318/base/", "a").check().unwrap();
+    }
 }

@@ -19,7 +19,7 @@ use opentelemetry_sdk::trace::{
 use tokio::runtime::Handle;
 
 use super::collector;
-pub use super::collector::Settings;
+pub use super::collector::{Settings, pairs};
 use super::probe::Probe;
 use super::transport::{LastFailure, Transport};
 
@@ -39,9 +39,21 @@ pub enum Error {
     Endpoint(String),
     /// A header cannot be sent.
     #[error(
-        "the OTLP header `{0}` cannot be sent; OTEL_EXPORTER_OTLP_HEADERS takes name=value pairs with commas between them"
+        "the OTLP header `{0}` cannot be sent: its name or its value holds a character that no header may have; \
+         OTEL_EXPORTER_OTLP_HEADERS takes name=value pairs with commas between them"
     )]
     Header(String),
+    /// Something between two commas is no pair.
+    #[error(
+        "entry {place} of {variable} is no name=value pair; write such pairs with commas between them, and %2C for a \
+         comma in a value"
+    )]
+    Pair {
+        /// Where it was written.
+        variable: &'static str,
+        /// Which, counted from one.
+        place: usize,
+    },
     /// The exporter refused its settings.
     #[error("the OTLP exporter cannot be set up: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
