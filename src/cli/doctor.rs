@@ -1,14 +1,17 @@
 //! `dagway doctor`: what is missing or wrong, each with its cure.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::claude;
+use super::code::dagway_answers;
 use super::{Failure, say};
 use crate::app;
 use crate::settings::{Settings, Upstream};
+use crate::store::{self, OpenError};
 use crate::upstream::{self, Kind, Probed};
 
 /// How long the upstream has to answer.
@@ -48,10 +51,11 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
     findings.extend(upstreams(settings).await);
     findings.extend([
         port(settings).await,
-        store(settings),
+        store(settings).await,
         workflows(settings),
         claude_code(environment).await,
     ]);
+    findings.extend(traces(settings));
     for finding in &findings {
         let mark = if finding.is_well { "ok  " } else { "FAIL" };
         say(format!("{mark}  {:10}  {}", finding.what, finding.detail));
@@ -104,7 +108,8 @@ async fn upstream(upstream: &upstream::Upstream) -> Finding {
             "upstream",
             format!("{name}: {url} answers and takes the key"),
         ),
-        Ok(_) => Finding::well("upstream", format!("{name}: {url} answers")),
+        Ok(Probed::TakesTheKey) => Finding::well("upstream", format!("{name}: {url} answers")),
+        Ok(Probed::Answers) => not_found(upstream),
         Err(error) if error.api.status == 401 => Finding::ill(
             "upstream",
             match client.kind() {
@@ -121,17 +126,33 @@ async fn upstream(upstream: &upstream::Upstream) -> Finding {
     }
 }
 
+/// Something answers, but not what was asked for. OpenRouter has it for certain, others may do without.
+fn not_found(upstream: &upstream::Upstream) -> Finding {
+    let (name, client) = (upstream.name(), &upstream.client);
+    let url = client.base_url();
+    match client.kind() {
+        Kind::OpenRouter => Finding::ill(
+            "upstream",
+            format!(
+                "{name}: something answers at {url}, but not OpenRouter's API; correct upstreams.{name}.base_url \
+                 (OpenRouter's own is https://openrouter.ai/api/v1), or its kind when another API is there"
+            ),
+        ),
+        Kind::OpenAi | Kind::Anthropic => Finding::well(
+            "upstream",
+            format!(
+                "{name}: {url} answers, but lists no models at {url}/models; \
+                 check upstreams.{name}.base_url when requests fail"
+            ),
+        ),
+    }
+}
+
 async fn port(settings: &Settings) -> Finding {
     let listen = settings.server.listen;
     match tokio::net::TcpListener::bind(listen).await {
         Ok(_) => Finding::well("port", format!("{listen} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            let cure = "if that is not Dagway, end it or choose another port with DAGWAY_LISTEN";
-            Finding::well(
-                "port",
-                format!("{listen} is in use: a server runs there already; {cure}"),
-            )
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => in_use(listen).await,
         Err(error) => Finding::ill(
             "port",
             format!("cannot listen on {listen}: {error}; choose another with DAGWAY_LISTEN"),
@@ -139,20 +160,38 @@ async fn port(settings: &Settings) -> Finding {
     }
 }
 
-fn store(settings: &Settings) -> Finding {
+/// What it means that the address is taken: nothing bad when it is taken by Dagway.
+async fn in_use(listen: SocketAddr) -> Finding {
+    if dagway_answers(listen).await {
+        return Finding::well(
+            "port",
+            format!("{listen} is in use by Dagway, which runs already"),
+        );
+    }
+    Finding::ill(
+        "port",
+        format!(
+            "{listen} is in use by a program that is not Dagway; end it or choose another port with DAGWAY_LISTEN"
+        ),
+    )
+}
+
+async fn store(settings: &Settings) -> Finding {
     let folder = &settings.store.folder;
     let shown = folder.display();
+    let listen = settings.server.listen;
+    match store::examine(folder) {
+        Ok(()) => {}
+        Err(OpenError::Locked { .. }) if dagway_answers(listen).await => {
+            return Finding::well(
+                "store",
+                format!("{shown} is in use by the Dagway that runs at {listen}"),
+            );
+        }
+        Err(error) => return Finding::ill("store", error.to_string()),
+    }
     let probe = folder.join(".dagway-doctor");
-    // As private as the store itself would make it.
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    let written = builder
-        .recursive(true)
-        .create(folder)
-        .and_then(|()| std::fs::write(&probe, b""))
-        .and_then(|()| std::fs::remove_file(&probe));
-    match written {
+    match std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)) {
         Ok(()) => Finding::well("store", format!("{shown} can be written")),
         Err(error) => Finding::ill(
             "store",
@@ -165,6 +204,18 @@ fn workflows(settings: &Settings) -> Finding {
     match app::plans::describe_all(settings) {
         Ok(infos) => Finding::well("workflows", format!("{} proved", infos.len())),
         Err(error) => Finding::ill("workflows", error.to_string()),
+    }
+}
+
+/// Nothing when no traces are wanted.
+fn traces(settings: &Settings) -> Option<Finding> {
+    match app::collector(&settings.telemetry) {
+        Ok(None) => None,
+        Ok(Some(_)) => Some(Finding::well(
+            "traces",
+            "go to the collector of OTEL_EXPORTER_OTLP_ENDPOINT",
+        )),
+        Err(error) => Some(Finding::ill("traces", error.to_string())),
     }
 }
 

@@ -46,7 +46,7 @@ pub use live::{Changed, Live};
 pub use model::*;
 pub use recorder::Recorder;
 pub use settings::Settings;
-pub use sqlite::{OpenError, Opened, SqliteStore, open};
+pub use sqlite::{OpenError, Opened, SqliteStore, examine, open};
 pub use stats::RecorderStats;
 
 use crate::events::{PlanInfo, RunId, Timestamp};

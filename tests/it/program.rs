@@ -133,6 +133,110 @@ fn the_doctor_names_what_is_wrong_and_leaves_a_private_folder() {
     assert_eq!(data.permissions().mode() & 0o777, 0o700);
 }
 
+/// What the doctor says, in a folder with these variables besides those of a key and a free port.
+fn diagnosis(folder: &Path, variables: &[(&str, &str)]) -> String {
+    let output = run(dagway(folder)
+        .env("OPENROUTER_API_KEY", "sk-or-x")
+        .env("OPENROUTER_BASE_URL", "http://127.0.0.1:9/api/v1")
+        .env("DAGWAY_LISTEN", "127.0.0.1:0")
+        .envs(variables.iter().copied())
+        .arg("doctor"));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A server that knows nothing: it answers everything with 404.
+fn stranger() -> std::net::SocketAddr {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            let _ = socket.read(&mut [0; 4096]);
+            let _ = socket.write_all(
+                b"HTTP/1.1 404 Not Found\r\nrequest-id: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            );
+        }
+    });
+    address
+}
+
+#[test]
+fn the_doctor_sees_that_the_store_cannot_be_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("dagway.db"), [0xa5; 8192]).unwrap();
+    let said = diagnosis(folder.path(), &[]);
+    assert!(said.contains("FAIL  store       the run store "), "{said}");
+    assert!(said.contains("move the file away"), "{said}");
+}
+
+#[test]
+fn the_doctor_tells_a_stranger_from_openrouter_and_from_dagway() {
+    let folder = tempfile::tempdir().unwrap();
+    let stranger = stranger().to_string();
+    let base_url = format!("http://{stranger}/wrong");
+    let variables = [
+        ("OPENROUTER_BASE_URL", base_url.as_str()),
+        ("DAGWAY_LISTEN", &stranger),
+    ];
+    let said = diagnosis(folder.path(), &variables);
+    let upstream = format!(
+        "FAIL  upstream    openrouter: something answers at {base_url}, but not OpenRouter's API"
+    );
+    let port = format!("FAIL  port        {stranger} is in use by a program that is not Dagway");
+    assert!(said.contains(&upstream) && said.contains(&port), "{said}");
+    assert!(said.contains("upstreams.openrouter.base_url"), "{said}");
+}
+
+#[test]
+fn a_dagway_that_runs_is_nothing_wrong_to_the_doctor_but_one_elsewhere_has_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), "http://127.0.0.1:9/api/v1");
+    let listen = server.url.strip_prefix("http://").unwrap();
+    let said = diagnosis(folder.path(), &[("DAGWAY_LISTEN", listen)]);
+    assert!(
+        said.contains(&format!("ok    port        {listen} is in use by Dagway")),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("in use by the Dagway that runs at {listen}")),
+        "{said}"
+    );
+    let said = diagnosis(folder.path(), &[]);
+    assert!(
+        said.contains("FAIL  store       another Dagway records into"),
+        "{said}"
+    );
+}
+
+#[test]
+fn wrong_headers_for_the_collector_are_a_sentence_about_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for (headers, expected) in [
+        ("foo", "entry 1 of OTEL_EXPORTER_OTLP_HEADERS"),
+        ("a b=c", "`a b` cannot be sent"),
+    ] {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", headers),
+        ];
+        let output = run(dagway(folder.path())
+            .env("OPENROUTER_API_KEY", "sk-or-x")
+            .env("DAGWAY_LISTEN", "127.0.0.1:0")
+            .envs(variables));
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(
+            said.contains(expected) && said.contains("OTEL_EXPORTER_OTLP_HEADERS"),
+            "{said}"
+        );
+        assert!(!said.contains("OTLP_ENDPOINT"), "{said}");
+        assert!(diagnosis(folder.path(), &variables).contains("FAIL  traces"));
+    }
+}
+
 #[test]
 fn the_demo_presents_a_key_where_one_is_demanded_and_prints_none() {
     let folder = tempfile::tempdir().unwrap();

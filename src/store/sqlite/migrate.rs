@@ -24,18 +24,8 @@ pub(super) enum Fault {
 /// Applies those of `migrations` that the database has not seen.
 pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Fault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let application: i64 = transaction.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let tables: i64 =
-        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let is_fresh = found == 0 && application == 0 && tables == 0;
-    if !is_fresh && application != APPLICATION {
-        return Err(Fault::Foreign);
-    }
     let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
-    if found > known {
-        return Err(Fault::Newer { found, known });
-    }
+    let found = schema(&transaction, migrations)?;
     let applied = usize::try_from(found).unwrap_or(usize::MAX);
     for migration in migrations.iter().skip(applied) {
         transaction.execute_batch(migration)?;
@@ -45,6 +35,23 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Resul
         transaction.pragma_update(None, "application_id", APPLICATION)?;
     }
     Ok(transaction.commit()?)
+}
+
+/// How many of `migrations` the database has seen. Only reads.
+pub(super) fn schema(connection: &Connection, migrations: &[&str]) -> Result<u32, Fault> {
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_fresh = found == 0 && application == 0 && tables == 0;
+    if !is_fresh && application != APPLICATION {
+        return Err(Fault::Foreign);
+    }
+    let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
+    if found > known {
+        return Err(Fault::Newer { found, known });
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

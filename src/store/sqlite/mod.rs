@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`open`](mod@open) | takes the folder, opens the database, marks what a dead process left behind |
+//! | [`examine`](mod@examine) | looks whether it could be opened, and changes nothing |
 //! | [`migrate`] | brings a database to the present schema |
 //! | [`write`](mod@write) | writes batches |
 //! | [`checkpoint`] | moves the log into the database, beside the writer |
@@ -13,6 +14,7 @@
 //! | [`totals`] | figures over many runs |
 
 mod checkpoint;
+mod examine;
 mod migrate;
 mod open;
 mod read;
@@ -22,6 +24,7 @@ mod tidy;
 mod totals;
 mod write;
 
+pub use examine::examine;
 pub use open::{OpenError, Opened, open};
 pub use read::SqliteStore;
 

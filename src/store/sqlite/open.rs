@@ -97,15 +97,7 @@ pub fn open(settings: Settings) -> Result<Opened, OpenError> {
         source,
     };
     let mut connection = connect(&file).map_err(database)?;
-    migrate(&mut connection, &MIGRATIONS).map_err(|fault| match fault {
-        migrate::Fault::Newer { found, known } => OpenError::Newer {
-            file: file.clone(),
-            found,
-            known,
-        },
-        migrate::Fault::Foreign => OpenError::Foreign { file: file.clone() },
-        migrate::Fault::Database(source) => database(source),
-    })?;
+    migrate(&mut connection, &MIGRATIONS).map_err(|fault| refusal(&file, fault))?;
     let crashed = mark_crashed(&connection).map_err(database)?;
     let live = Live::default();
     let stats = Arc::new(RecorderStats::default());
@@ -119,8 +111,18 @@ pub fn open(settings: Settings) -> Result<Opened, OpenError> {
     })
 }
 
+/// The sentence for a database that cannot be brought to the present schema.
+pub(super) fn refusal(file: &Path, fault: migrate::Fault) -> OpenError {
+    let file = file.to_owned();
+    match fault {
+        migrate::Fault::Newer { found, known } => OpenError::Newer { file, found, known },
+        migrate::Fault::Foreign => OpenError::Foreign { file },
+        migrate::Fault::Database(source) => OpenError::Database { file, source },
+    }
+}
+
 /// Makes the folder, for this user alone, and takes it for this process.
-fn take_folder(folder: &Path) -> Result<FolderLock, OpenError> {
+pub(super) fn take_folder(folder: &Path) -> Result<FolderLock, OpenError> {
     let unusable = |source| OpenError::Folder {
         folder: folder.to_owned(),
         source,

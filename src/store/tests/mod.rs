@@ -2,6 +2,7 @@
 //!
 //! [`story`] is what any database engine has to tell; the rest is about SQLite and its folder.
 
+mod examination;
 mod folder;
 mod kill;
 mod lists;
