@@ -7,6 +7,8 @@ mod check;
 mod models;
 mod places;
 mod source;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 mod written;
 

@@ -1,0 +1,420 @@
+//! What is read from defaults, file and environment, and what is said when it is wrong.
+
+use std::io::Write;
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn fails(pairs: &[(&str, &str)]) -> String {
+    read(None, &environment(pairs)).unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_valid_and_complete() {
+    let settings = Settings::defaults().unwrap();
+    assert_eq!(settings.server.listen.to_string(), "127.0.0.1:4000");
+    let openrouter = &settings.upstreams["openrouter"];
+    assert_eq!(openrouter.base_url, "https://openrouter.ai/api/v1");
+    assert_eq!(settings.models.rules[0].lane, Some(Lane::Native));
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_the_file_the_defaults() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    write!(
+        file,
+        "[server]\nlisten = '127.0.0.1:1'\nworkers = 7\n[models.aliases]\nmine = 'a/b'\n"
+    )
+    .unwrap();
+    let variables = environment(&[
+        ("DAGWAY_LISTEN", "127.0.0.1:2"),
+        ("DAGWAY_STORE_PAYLOADS", "false"),
+    ]);
+    let settings = read(Some(file.path()), &variables).unwrap();
+    assert_eq!(settings.server.listen.port(), 2);
+    assert_eq!(settings.server.workers, 7);
+    assert!(!settings.store.payloads);
+    assert_eq!(settings.models.aliases.get("mine").unwrap(), "a/b");
+    assert!(settings.models.aliases.contains_key("opus"));
+}
+
+#[test]
+fn a_wrong_setting_is_a_sentence_with_place_and_cure() {
+    insta::assert_snapshot!(fails(&[("DAGWAY_LISTEN", "localhost")]), @"the variable DAGWAY_LISTEN: the setting `server.listen` is wrong: `localhost` is not an IP address with a port, such as 127.0.0.1:4000");
+    insta::assert_snapshot!(fails(&[("DAGWAY_UPSTREAM_IDLE_TIMEOUT", "240")]), @"the variable DAGWAY_UPSTREAM_IDLE_TIMEOUT: the setting `upstream.idle_timeout` is wrong: `240` is not a time; write it with its unit, such as 30s");
+    insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_LISTENN", "x")]), @"the variable DAGWAY_SERVER_LISTENN: there is no setting `server.listenn` (did you mean `server.listen`?); `dagway settings` lists all of them");
+    insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_WORKERS", "many")]), @r#"the variable DAGWAY_SERVER_WORKERS: the setting `server.workers` is wrong: `many` is not a whole number from 0 to 512"#);
+    insta::assert_snapshot!(fails(&[("OPENROUTER_BASE_URL", "openrouter.ai")]), @"the variable OPENROUTER_BASE_URL: the setting `upstreams.openrouter.base_url` is wrong: `openrouter.ai` is no http or https URL, such as https://openrouter.ai/api/v1");
+}
+
+/// A variable, a value beyond its range, and what is said.
+const TOO_MUCH: &[(&str, &str, &str)] = &[
+    (
+        "DAGWAY_SERVER_WORKERS",
+        "100000",
+        "`100000` is not a whole number from 0 to 512",
+    ),
+    (
+        "DAGWAY_SERVER_WORKERS",
+        "-1",
+        "`-1` is not a whole number from 0 to 512",
+    ),
+    (
+        "DAGWAY_SERVER_BODY_LIMIT_MB",
+        "0",
+        "`0` is not a whole number from 1 to 1024",
+    ),
+    (
+        "DAGWAY_SERVER_BODY_LIMIT_MB",
+        "1.5",
+        "`1.5` is not a whole number from 1 to 1024",
+    ),
+    (
+        "DAGWAY_STORE_KEEP_MB",
+        "17592186044416",
+        "from 1 to 1000000000",
+    ),
+    (
+        "DAGWAY_STORE_PREVIEW_KB",
+        "18014398509481984",
+        "from 0 to 65536",
+    ),
+    (
+        "DAGWAY_STORE_KEEP_FOR",
+        "99999999999h",
+        "`99999999999h` is not",
+    ),
+    (
+        "DAGWAY_STORE_KEEP_FOR",
+        "876001h",
+        "`876001h` is not between 1ms and 876000h",
+    ),
+    (
+        "DAGWAY_UPSTREAM_IDLE_TIMEOUT",
+        "1ns",
+        "`1ns` is not between 1ms and 876000h",
+    ),
+    ("DAGWAY_SERVER_PING_AFTER", "1ms", "100ms is the least"),
+    (
+        "DAGWAY_UPSTREAM_CATALOGUE_REFRESH",
+        "5ms",
+        "1s is the least",
+    ),
+    (
+        "DAGWAY_LISTEN",
+        "127.0.0.1:65536",
+        "is not an IP address with a port",
+    ),
+];
+
+#[test]
+fn a_number_that_a_library_would_choke_on_is_a_sentence() {
+    for (variable, value, expected) in TOO_MUCH.iter().copied() {
+        let said = fails(&[(variable, value)]);
+        assert!(said.contains(expected) && said.contains(variable), "{said}");
+    }
+    let most = environment(&[
+        ("DAGWAY_SERVER_WORKERS", "512"),
+        ("DAGWAY_STORE_KEEP_FOR", "876000h"),
+    ]);
+    assert_eq!(read(None, &most).unwrap().server.workers, 512);
+}
+
+#[test]
+fn a_switch_takes_the_words_that_people_type() {
+    for (word, is_on) in [
+        ("yes", true),
+        ("1", true),
+        ("On", true),
+        ("no", false),
+        ("0", false),
+        ("off", false),
+    ] {
+        let settings = read(None, &environment(&[("DAGWAY_STORE_PAYLOADS", word)])).unwrap();
+        assert_eq!(settings.store.payloads, is_on, "{word}");
+    }
+    insta::assert_snapshot!(fails(&[("DAGWAY_STORE_PAYLOADS", "maybe")]), @"the variable DAGWAY_STORE_PAYLOADS: the setting `store.payloads` is wrong: `maybe` is not true or false");
+}
+
+#[test]
+fn a_variable_that_names_no_single_setting_is_a_sentence() {
+    insta::assert_snapshot!(fails(&[("DAGWAY_SERVER", "1")]), @"the variable DAGWAY_SERVER: `server` is a section, not a setting; name one of its settings, such as DAGWAY_SERVER_BODY_LIMIT_MB");
+    insta::assert_snapshot!(fails(&[("DAGWAY_NOTHING", "1")]), @"the variable DAGWAY_NOTHING: there is no setting `nothing`; `dagway settings` lists all of them");
+    insta::assert_snapshot!(fails(&[("DAGWAY_MODELS_RULES", "x")]), @"the variable DAGWAY_MODELS_RULES: the setting `models.rules` is wrong: a variable cannot hold it; write it into a file and start with `dagway --config FILE` (`dagway settings` shows how it is written)");
+    for variable in [
+        "DAGWAY_UPSTREAMS",
+        "DAGWAY_UPSTREAMS_LOCAL_BASE_URL",
+        "DAGWAY_MODELS_ALIASES",
+    ] {
+        let said = fails(&[(variable, "x")]);
+        assert!(
+            said.contains(variable) && said.contains("--config FILE"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_would_never_work_is_refused() {
+    for (variable, value, expected) in [
+        (
+            "OPENROUTER_BASE_URL",
+            "http://x/v1?x=1",
+            "leave that part out",
+        ),
+        (
+            "OPENROUTER_BASE_URL",
+            "http://x/v1#x",
+            "leave that part out",
+        ),
+        ("OPENROUTER_BASE_URL", "http://", "is no http or https URL"),
+        (
+            "DAGWAY_SERVER_ALLOWED_HOSTS",
+            "gateway.example,http://x",
+            "`http://x` is no host name",
+        ),
+        (
+            "DAGWAY_SERVER_ALLOWED_HOSTS",
+            "x:80",
+            "without http://, port",
+        ),
+        (
+            "DAGWAY_SERVER_ALLOWED_HOSTS",
+            "*.x",
+            "`*.x` is no host name",
+        ),
+        ("DAGWAY_CLIENT_KEYS", "schlüssel", "no client can send"),
+    ] {
+        let said = fails(&[(variable, value)]);
+        assert!(said.contains(expected) && said.contains(variable), "{said}");
+    }
+    let names = environment(&[(
+        "DAGWAY_SERVER_ALLOWED_HOSTS",
+        "gateway.example, [fe80::1], 10.0.0.7",
+    )]);
+    assert_eq!(read(None, &names).unwrap().server.allowed_hosts.len(), 3);
+}
+
+/// A file, the line that is wrong, and what is said.
+const WRONG_FILES: &[(&str, usize, &str)] = &[
+    (
+        "[server]\nworkers = 600\n",
+        2,
+        "`600` is not a whole number from 0 to 512",
+    ),
+    (
+        "[server]\nlisten = 4000\n",
+        2,
+        "in quotes: \"127.0.0.1:4000\"",
+    ),
+    ("[server]\nclient_keys = 'a'\n", 2, "`a` is not a list"),
+    (
+        "[server]\n\n\ndashboard_password = 12345\n",
+        4,
+        "it is not a text; put it in quotes",
+    ),
+    (
+        "[upstream]\nidle_timeout = 240\n",
+        2,
+        "a time with its unit",
+    ),
+    (
+        "[store]\npayloads = 'yes'\n",
+        2,
+        "`yes` is not true or false",
+    ),
+    (
+        "[log]\nformat = 'loud'\n",
+        2,
+        "`loud` is not one of: auto, pretty, json",
+    ),
+    (
+        "[log]\nformat = 5\n",
+        2,
+        "one of these words, in quotes: auto, pretty, json",
+    ),
+    ("[log]\nlevel = 'x'\n", 2, "there is no setting `log.level`"),
+    ("[models]\naliases = 'x'\n", 2, "`x` is not a table"),
+    (
+        "[models.aliases]\na = 5\n",
+        2,
+        "`5` is not a text in quotes",
+    ),
+    ("[models]\nrules = ['x']\n", 2, "`x` is not a table"),
+    (
+        "[[models.rules]]\nmatch = 'x'\n[[models.rules]]\nmatch = 'y'\nlane = 1\n",
+        5,
+        "in quotes: chat, native",
+    ),
+    (
+        "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x'\nquirks = { cache_control = 'x' }\n",
+        4,
+        "true or false",
+    ),
+    (
+        "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x?y'\n",
+        3,
+        "leave that part out",
+    ),
+    (
+        "server = 1\n",
+        1,
+        "`server` is a section, not a setting; write its settings below a line of their own, `[server]`",
+    ),
+    (
+        "\n[servr]\n",
+        2,
+        "there is no setting `servr` (did you mean `server`?)",
+    ),
+];
+
+#[test]
+fn a_wrong_line_of_a_file_is_named() {
+    for (text, line, expected) in WRONG_FILES.iter().copied() {
+        let file = file(text);
+        let said = read(Some(file.path()), &[]).unwrap_err().to_string();
+        let place = format!("{}:{line}: ", file.path().display());
+        assert!(
+            said.starts_with(&place) && said.contains(expected),
+            "{text}: {said}"
+        );
+        assert!(
+            !said.contains("expected ") && !said.contains("12345"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn an_open_address_demands_keys_and_a_password() {
+    assert!(fails(&[("DAGWAY_LISTEN", "0.0.0.0:4000")]).contains("DAGWAY_CLIENT_KEYS"));
+    assert!(
+        fails(&[
+            ("DAGWAY_LISTEN", "0.0.0.0:4000"),
+            ("DAGWAY_CLIENT_KEYS", "k")
+        ])
+        .contains("DAGWAY_DASHBOARD_PASSWORD")
+    );
+    let whole = [
+        ("DAGWAY_LISTEN", "0.0.0.0:4000"),
+        ("DAGWAY_CLIENT_KEYS", "k, l"),
+        ("DAGWAY_DASHBOARD_PASSWORD", "p"),
+    ];
+    assert_eq!(
+        read(None, &environment(&whole))
+            .unwrap()
+            .server
+            .client_keys
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn secrets_do_not_print() {
+    let settings = read(
+        None,
+        &environment(&[("OPENROUTER_API_KEY", "sk-or-v1-secret")]),
+    )
+    .unwrap();
+    assert_eq!(
+        settings.upstreams["openrouter"].key.expose(),
+        "sk-or-v1-secret"
+    );
+    assert!(!format!("{settings:?}").contains("secret"));
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn a_user_adds_upstreams_and_their_rules_come_first() {
+    let key = file("  secret-of-a-file\n");
+    let text = format!(
+        "[upstreams.local]\nkind = 'openai'\nbase_url = 'http://127.0.0.1:1/v1'\nkey_file = '{}'\n\
+         quirks = {{ max_tokens = 'max_completion_tokens' }}\n\
+         [upstreams.other]\nkind = 'anthropic'\nbase_url = 'https://a.test/v1'\nkey_env = 'OTHER_KEY'\nkey = 'written'\n\
+         [upstreams.openrouter]\nheaders = {{ x-team = 'blue' }}\n\
+         [[models.rules]]\nmatch = 'local/*'\nsend = '*'\nupstream = 'local'\n",
+        key.path().display()
+    );
+    let settings = file(&text);
+    let variables = environment(&[("OTHER_KEY", "of-the-environment")]);
+    let settings = read(Some(settings.path()), &variables).unwrap();
+    let local = &settings.upstreams["local"];
+    assert_eq!(
+        (local.kind, local.key.expose()),
+        (Kind::OpenAi, "secret-of-a-file")
+    );
+    assert!(local.quirks.max_tokens.is_some() && local.quirks.reasoning.is_none());
+    assert_eq!(
+        settings.upstreams["other"].key.expose(),
+        "of-the-environment"
+    );
+    let openrouter = &settings.upstreams["openrouter"];
+    assert_eq!(
+        openrouter.base_url, "https://openrouter.ai/api/v1",
+        "the rest stays"
+    );
+    assert_eq!(openrouter.headers["x-team"], "blue");
+    let patterns: Vec<&str> = settings
+        .models
+        .rules
+        .iter()
+        .map(|rule| rule.pattern.as_str())
+        .collect();
+    assert_eq!(patterns, ["local/*", "anthropic/*"]);
+    let without_the_variable = read(Some(file(&text).path()), &[]).unwrap();
+    assert_eq!(
+        without_the_variable.upstreams["other"].key.expose(),
+        "written"
+    );
+}
+
+#[test]
+fn a_wrong_upstream_or_rule_is_a_sentence_too() {
+    for (text, expected) in [
+        (
+            "[[models.rules]]\nmatch = 'x/*'\nupstream = 'nobody'\n",
+            "there is no upstream `nobody`; there are: openrouter",
+        ),
+        ("[[models.rules]]\nmatch = '*/*'\n", "at most one `*`"),
+        (
+            "[[models.rules]]\nmatch = 'x'\nsend = '*'\n",
+            "`send` is `*`",
+        ),
+        (
+            "[[models.rules]]\nmatch = 'x'\nlane = 'fast'\n",
+            "`fast` is not one of: chat, native",
+        ),
+        ("[upstreams.a]\nkind = 'openai'\n", "it needs `base_url`"),
+        (
+            "[upstreams.a]\nkind = 'openai'\nbase_url = 'x'\n",
+            "`x` is no http or https URL",
+        ),
+        (
+            "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x'\nbase_ulr = 'x'\n",
+            "it has no `base_ulr`; it may have: kind, base_url",
+        ),
+        (
+            "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x'\nkey_file = '/nowhere/key'\n",
+            "cannot read /nowhere/key",
+        ),
+        (
+            "[upstreams.a]\nkind = 'anthropic'\nbase_url = 'http://x'\n[[models.rules]]\nmatch = 'x'\nupstream = 'a'\nlane = 'chat'\n",
+            "`a` has no chat completions",
+        ),
+    ] {
+        let said = read(Some(file(text).path()), &[]).unwrap_err().to_string();
+        assert!(said.contains(expected), "{text}: {said}");
+    }
+}
