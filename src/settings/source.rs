@@ -162,7 +162,7 @@ impl Layers {
 
     fn lay_environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
         for (name, text) in environment {
-            if !text.is_empty() && !NOT_SETTINGS.contains(&name.as_str()) {
+            if !text.is_empty() && !is_no_setting(name) {
                 self.lay_variable(name, text)?;
             }
         }
@@ -317,6 +317,16 @@ impl Error {
             message,
         }
     }
+}
+
+/// Whether a variable with our prefix is none of our settings. Kubernetes tells each container of every service beside
+/// it, so that a service called `dagway` sets `DAGWAY_SERVICE_HOST`, `DAGWAY_PORT` and more
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>).
+fn is_no_setting(variable: &str) -> bool {
+    let is_of_kubernetes = ["DAGWAY_SERVICE_", "DAGWAY_PORT_"]
+        .iter()
+        .any(|prefix| variable.starts_with(prefix));
+    is_of_kubernetes || variable == "DAGWAY_PORT" || NOT_SETTINGS.contains(&variable)
 }
 
 /// The setting that a variable stands for, if it is one of ours.

@@ -16,6 +16,20 @@ fn fails(pairs: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn what_kubernetes_says_of_a_service_named_dagway_is_no_setting() {
+    let told = [
+        ("DAGWAY_SERVICE_HOST", "10.0.0.11"),
+        ("DAGWAY_SERVICE_PORT", "4000"),
+        ("DAGWAY_SERVICE_PORT_HTTP", "4000"),
+        ("DAGWAY_PORT", "tcp://10.0.0.11:4000"),
+        ("DAGWAY_PORT_4000_TCP_ADDR", "10.0.0.11"),
+    ];
+    let settings = read(None, &environment(&told)).unwrap();
+    let listen = Settings::defaults().unwrap().server.listen;
+    assert_eq!(settings.server.listen, listen);
+}
+
+#[test]
 fn the_defaults_are_valid_and_complete() {
     let settings = Settings::defaults().unwrap();
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:4000");

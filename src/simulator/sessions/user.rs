@@ -100,7 +100,7 @@ impl<'a> User<'a> {
 
     async fn blunder(&mut self) -> Result<(), Error> {
         let body = json!({
-            "model": "claude-sonnet-5-5", "max_tokens": 100,
+            "model": "openai/gpt-5", "max_tokens": 100,
             "messages": [{ "role": "user", "content": [{ "type": "text", "text": 7 }] }],
         });
         self.report.requests += 1;
