@@ -250,6 +250,11 @@ fn the_demo_presents_a_key_where_one_is_demanded_and_prints_none() {
     assert!(!said.contains("very-secret") && !stderr(&output).contains("very-secret"));
     assert!(said.contains("round 1: "), "{said}");
     assert!(!said.contains(" 0 answers"), "{said}");
+    // Both lanes are in use, as for whoever tries it.
+    assert!(
+        said.contains("1 refused") && !said.contains("fault"),
+        "{said}"
+    );
 }
 
 #[test]
