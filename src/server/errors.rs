@@ -32,9 +32,25 @@ pub fn of_run(failure: &RunFailure) -> ApiError {
         ));
     }
     match failure.error.fault {
-        Fault::Client => ApiError::invalid_request(failure.to_string()),
-        Fault::Upstream | Fault::Ours => ApiError::api(failure.to_string()),
+        Fault::Client => ApiError::invalid_request(failure.error.to_string()),
+        Fault::Upstream => ApiError::api(failure.error.to_string()),
+        Fault::Ours => of_our_fault(failure),
     }
+}
+
+/// What broke inside is for the log and the run's page: to a client it says nothing, and may show too much.
+fn of_our_fault(failure: &RunFailure) -> ApiError {
+    tracing::error!(
+        task.name = failure.step,
+        state = failure.state.name(),
+        error = %failure.error,
+        "a step broke by a fault of Dagway's own"
+    );
+    ApiError::api(format!(
+        "Dagway broke at its step `{}`, by a fault of its own; the run of this request shows what happened, and the same \
+         request may well fail again",
+        failure.step
+    ))
 }
 
 /// The answer that carries an error.
@@ -55,4 +71,29 @@ pub fn answer(error: &ApiError, request_id: &str) -> HttpResponse {
         response.insert_header((HeaderName::from_static("x-should-retry"), word));
     }
     response.body(error.body(request_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::TaskError;
+
+    #[test]
+    fn a_panic_reaches_the_client_as_a_plain_sentence() {
+        let inside =
+            "it panicked: called `Result::unwrap()` on an `Err` value: RuntimeError(StackOverflow)";
+        for state in [State::Crashed, State::Failed] {
+            let error = of_run(&RunFailure {
+                step: "count_tokens".to_owned(),
+                state,
+                error: Arc::new(TaskError::ours(inside)),
+            });
+            assert_eq!((error.status, error.kind.name()), (500, "api_error"));
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(error.message, @"Dagway broke at its step `count_tokens`, by a fault of its own; the run of this request shows what happened, and the same request may well fail again");
+            }
+        }
+    }
 }

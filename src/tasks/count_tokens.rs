@@ -9,8 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::client_reply::{ClientReply, Content};
+use super::tokenizer;
 use super::validate::ValidRequest;
 use crate::engine::{Cx, Own, Res, Task, TaskError};
 use crate::facts::payload;
@@ -51,18 +53,26 @@ impl Task for CountTokens {
             .acquire_owned()
             .await
             .map_err(TaskError::ours)?;
+        // A thread cannot be stopped from outside: when the step is over before the count, it hears of it here.
+        let over = CancellationToken::new();
+        let _is_over_when_dropped = over.clone().drop_guard();
         let counted = tokio::task::spawn_blocking(move || {
             let parts = countable(valid.request.get());
-            let tokenizer = tiktoken_rs::o200k_base_singleton();
-            let text_tokens: usize = parts
-                .texts
-                .iter()
-                .map(|text| tokenizer.encode_ordinary(text).len())
-                .sum();
+            let mut tokens = parts.fixed;
+            for text in &parts.texts {
+                tokens += tokenizer::count(text, || !over.is_cancelled())? as u64;
+            }
             drop(slot);
-            text_tokens as u64 + parts.fixed
+            Some(tokens)
         });
-        let input_tokens = counted.await.map_err(TaskError::ours)?;
+        let counted = counted
+            .await
+            .map_err(|error| match error.try_into_panic() {
+                // The step's own panic: the engine knows what to do with it.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(cancelled) => TaskError::ours(cancelled),
+            })?;
+        let input_tokens = counted.ok_or_else(|| TaskError::ours("the count was given up"))?;
         cx.fact(
             crate::facts::INPUT_TOKENS,
             i64::try_from(input_tokens).unwrap_or(i64::MAX),

@@ -19,6 +19,7 @@ pub mod pass_through;
 pub mod price_usage;
 pub mod reply_flow;
 pub mod splice_model;
+mod tokenizer;
 pub mod validate;
 
 pub use client_reply::{ClientReply, Content};

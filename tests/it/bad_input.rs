@@ -315,3 +315,25 @@ fn conversation() -> Value {
     ]);
     body
 }
+
+#[test]
+fn a_million_blanks_are_counted() {
+    block_on(async {
+        let app = TestApp::start().await;
+        for blanks in [
+            " ".repeat(1_000_001),
+            format!("x{}y", "\t".repeat(1_000_001)),
+        ] {
+            let body =
+                json!({ "model": "opus", "messages": [{ "role": "user", "content": blanks }] });
+            let got = app.post("/v1/messages/count_tokens", &body).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            assert!(
+                got.json()["input_tokens"].as_u64() > Some(1_000),
+                "{}",
+                got.body
+            );
+        }
+        app.stop().await;
+    });
+}
