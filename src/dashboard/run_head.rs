@@ -8,7 +8,7 @@ use super::filter::{encode, encode_pairs};
 use super::format;
 use super::page::part;
 use super::state::StateView;
-use crate::events::{RunId, Timestamp};
+use crate::events::{RunId, State, Timestamp};
 use crate::facts;
 use crate::store::{RunDetail, RunSummary};
 
@@ -112,8 +112,14 @@ fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
     let thinking = run
         .int(facts::REASONING_TOKENS)
         .filter(|tokens| *tokens > 0);
+    // The process died under it, and was last known to live this long after the run's start.
+    let at_least = (run.state == State::Crashed).then(|| "at least".to_owned());
     vec![
-        figure("Duration", Some(format::duration(run.duration(now))), None),
+        figure(
+            "Duration",
+            Some(format::duration(run.duration(now))),
+            at_least,
+        ),
         figure("First token", first.map(format::duration), None),
         figure("Dagway's own time", overhead.map(format::duration), None),
         figure(
@@ -243,5 +249,15 @@ mod tests {
                 ("answer", "785".to_owned())
             ]
         );
+    }
+    #[test]
+    fn a_crashed_run_lasted_at_least_as_long_as_is_known() {
+        let note = |state| {
+            let mut run = fixture::failed_run().summary;
+            run.state = state;
+            figures(&run, fixture::now()).remove(0).note
+        };
+        assert_eq!(note(State::Crashed).as_deref(), Some("at least"));
+        assert_eq!(note(State::Failed), None);
     }
 }

@@ -169,6 +169,9 @@ pub(crate) trait Sink: Send {
     /// Writes all of `batch` or nothing.
     fn write(&mut self, batch: &Batch<'_>) -> Result<(), Error>;
 
+    /// Notes that the process lives and has runs under way.
+    fn alive(&mut self, at: Timestamp) -> Result<(), Error>;
+
     /// Deletes some of what is too old or too much.
     fn tidy(&mut self, keep: &Keep) -> Result<Tidied, Error>;
 

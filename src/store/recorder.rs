@@ -28,6 +28,8 @@ const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// So many runs wait for a database that refuses them; the oldest finished ones beyond are given up.
 const MOST_UNWRITTEN: usize = 20_000;
+/// How often the process is noted to live while runs are under way. It is one row for all of them.
+const PULSE: Duration = Duration::from_secs(1);
 /// How often retention looks, and how soon again when it did not get through.
 const TIDY_PAUSE: Duration = Duration::from_secs(60);
 const TIDY_AGAIN: Duration = Duration::from_millis(100);
@@ -51,6 +53,7 @@ pub struct Recorder {
     scratch: Vec<u8>,
     recent: RecentBodies,
     retry_at: Option<Instant>,
+    next_pulse: Instant,
     next_tidy: Instant,
 }
 
@@ -84,6 +87,7 @@ impl Recorder {
             scratch: Vec::new(),
             recent: RecentBodies::default(),
             retry_at: None,
+            next_pulse: Instant::now() + PULSE,
             next_tidy: Instant::now() + TIDY_AGAIN,
         }
     }
@@ -274,6 +278,21 @@ impl Recorder {
         add(&self.stats.lost_runs, given_up);
     }
 
+    /// Notes now and then that the process lives: a killed one leaves no better trace of when its runs ended.
+    fn pulse_if_due(&mut self, now: Instant) {
+        if now >= self.next_pulse && self.retry_at.is_none() && !self.runs.is_empty() {
+            self.next_pulse = now + PULSE;
+            self.pulse(Timestamp::now());
+        }
+    }
+
+    pub(crate) fn pulse(&mut self, at: Timestamp) {
+        if let Err(error) = self.sink.alive(at) {
+            add(&self.stats.errors, 1);
+            tracing::debug!(%error, "the process could not be noted to live");
+        }
+    }
+
     /// Deletes what is too old or too much, a little at a time.
     fn tidy_if_due(&mut self, now: Instant) {
         if now >= self.next_tidy && self.retry_at.is_none() {
@@ -330,6 +349,7 @@ impl Observer for Recorder {
         let now = Instant::now();
         self.release_progress(now);
         self.write_if_due(now);
+        self.pulse_if_due(now);
         self.tidy_if_due(now);
     }
 

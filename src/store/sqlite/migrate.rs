@@ -8,7 +8,10 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x4441_4757;
 
 /// All migrations, the first one first. Add to the end; never change one that was released.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_runs.sql")];
+pub(super) const MIGRATIONS: [&str; 2] = [
+    include_str!("../migrations/sqlite/0001_runs.sql"),
+    include_str!("../migrations/sqlite/0002_alive.sql"),
+];
 
 /// Why a database cannot be brought to the present schema.
 #[derive(Debug, thiserror::Error)]

@@ -168,13 +168,16 @@ pub(super) fn connect(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Nobody else has the folder, so a run that is not over belongs to a process that is gone.
+/// Nobody else has the folder, so a run that is not over belongs to a process that is gone. When that ended nobody knows;
+/// the run lasted at least until its last event, and until the process was last known to live.
 fn mark_crashed(connection: &Connection) -> rusqlite::Result<u64> {
     let crashed = connection.execute(
-        "UPDATE runs SET state = 'Crashed', streaming = 0, ended = max(seen, started),
+        "UPDATE runs SET state = 'Crashed', streaming = 0,
+             ended = max(seen, started, coalesce((SELECT at FROM alive), 0)),
              error = coalesce(error, 'the process ended while the run was under way')
          WHERE ended IS NULL",
         [],
     )?;
+    connection.execute("DELETE FROM alive", [])?;
     Ok(u64::try_from(crashed).unwrap_or(u64::MAX))
 }

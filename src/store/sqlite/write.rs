@@ -29,6 +29,8 @@ const UPDATE_PROGRESS: &str = "UPDATE runs SET seen = ?, pieces = ?, bytes = ? W
 const INSERT_PART: &str = "INSERT INTO journal (place, bytes, data) VALUES (?, ?, ?)";
 const INSERT_BLOCK: &str = "INSERT INTO blocks (hash, used, bytes, data) VALUES (?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET used = excluded.used WHERE used < excluded.used";
+const ALIVE: &str =
+    "INSERT INTO alive (one, at) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET at = excluded.at";
 const TOUCH_BLOCK: &str = "UPDATE blocks SET used = ?2 WHERE hash = ?1 AND used < ?2";
 
 /// How many parts a run's journal can have, as bits of their place.
@@ -82,6 +84,14 @@ impl Sink for SqliteSink {
         for run in batch.runs.iter().filter(|run| run.row.ended.is_some()) {
             self.rows.remove(&run.row.start.id);
         }
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.committed(&self.connection);
+        }
+        Ok(())
+    }
+
+    fn alive(&mut self, at: Timestamp) -> Result<(), Error> {
+        self.connection.prepare_cached(ALIVE)?.execute([at.0])?;
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.committed(&self.connection);
         }

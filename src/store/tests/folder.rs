@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::{Script, open_in, plan, settings};
-use crate::events::{Observer, RunId, State};
+use crate::events::{Observer, RunId, State, Timestamp};
 use crate::store::{OpenError, Opened, Settings, Store, open};
 
 fn refusal(settings: Settings) -> OpenError {
@@ -93,6 +93,32 @@ async fn runs_of_a_process_that_is_gone_are_crashed_and_the_others_are_left_alon
     assert_eq!(run.summary.state, State::Completed);
     drop(opened);
     assert_eq!(open_in(&folder).crashed, 0);
+}
+
+#[tokio::test]
+async fn a_run_that_waited_when_its_process_died_lasted_until_the_process_was_last_known_to_live() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open_in(&folder);
+    let mut waits = Script::now(&plan()).step(0, State::Running);
+    let mut done = Script::now(&plan()).ended(State::Completed);
+    let started = waits.batch();
+    let began = started.events[0].at.0;
+    opened.recorder.observe(&started);
+    opened.recorder.observe(&done.batch());
+    opened.recorder.write(Instant::now());
+    for second in 1..=8 {
+        opened.recorder.pulse(Timestamp(began + second * 1_000_000));
+    }
+    drop(opened);
+
+    let opened = open_in(&folder);
+    assert_eq!(opened.crashed, 1);
+    let run = opened.store.run(waits.id).await.unwrap().unwrap();
+    assert_eq!(run.summary.state, State::Crashed);
+    assert_eq!(run.summary.ended.unwrap().0, began + 8_000_000);
+    assert_eq!(run.steps[0].ended, run.summary.ended);
+    let run = opened.store.run(done.id).await.unwrap().unwrap();
+    assert!(run.summary.ended.unwrap().0 < began + 1_000_000);
 }
 
 #[test]

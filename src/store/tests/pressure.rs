@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{Script, eventually, plan, settings};
-use crate::events::{EventKind, Observer, RunId, State};
+use crate::events::{EventKind, Observer, RunId, State, Timestamp};
 use crate::facts::payload;
 use crate::store::batch::{Batch, Change, Keep, Sink, Tidied};
 use crate::store::live::Live;
@@ -20,6 +20,7 @@ struct Ledger {
     writes: Vec<Vec<(RunId, Change)>>,
     last: HashMap<RunId, (State, u64)>,
     refuse: usize,
+    pulses: usize,
 }
 
 #[derive(Clone, Default)]
@@ -52,6 +53,11 @@ impl Sink for Counting {
             }
             Ok(())
         })
+    }
+
+    fn alive(&mut self, _: Timestamp) -> Result<(), Error> {
+        self.with(|ledger| ledger.pulses += 1);
+        Ok(())
     }
 
     fn tidy(&mut self, _: &Keep) -> Result<Tidied, Error> {
@@ -283,4 +289,31 @@ async fn events_of_unknown_runs_and_runs_told_twice_do_no_harm() {
     assert_eq!(page.runs.len(), 1);
     assert_eq!(page.runs[0].state, State::Completed);
     assert_eq!(opened.recorder.stats().errors.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn the_process_is_noted_to_live_once_for_all_runs_and_only_while_there_are_any() {
+    let (sink, mut recorder) = counting();
+    let pulses = |sink: &Counting| sink.with(|ledger| ledger.pulses);
+    let mut scripts: Vec<Script> = (0..1000).map(|_| Script::now(&plan())).collect();
+    for script in &mut scripts {
+        recorder.observe(&script.batch());
+    }
+    let since = Instant::now();
+    eventually(&mut recorder, || {
+        std::future::ready((pulses(&sink) > 0).then_some(()))
+    })
+    .await;
+    let most = 1 + usize::try_from(since.elapsed().as_secs()).unwrap();
+    assert!(pulses(&sink) <= most, "{} for 1000 runs", pulses(&sink));
+
+    for script in scripts {
+        recorder.observe(&script.ended(State::Completed).batch());
+    }
+    recorder.finish();
+    let before = pulses(&sink);
+    for _ in 0..100 {
+        recorder.idle();
+    }
+    assert_eq!(pulses(&sink), before);
 }
