@@ -144,7 +144,7 @@ impl Guard {
                 .get(name)
                 .and_then(|value| value.to_str().ok())
         };
-        let bearer = text(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+        let bearer = text(AUTHORIZATION.as_str()).and_then(|value| credentials(value, "bearer"));
         let presented = [text("x-api-key"), bearer];
         presented
             .into_iter()
@@ -161,7 +161,7 @@ impl Guard {
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
         let decoded = basic
-            .and_then(|value| value.strip_prefix("Basic "))
+            .and_then(|value| credentials(value, "basic"))
             .and_then(|value| BASE64_STANDARD.decode(value).ok())
             .and_then(|bytes| String::from_utf8(bytes).ok());
         decoded
@@ -185,6 +185,14 @@ fn door(request: &ServiceRequest) -> Door {
     } else {
         Door::Operators
     }
+}
+
+/// What `authorization` holds under a scheme, whose name may be written in any case (RFC 9110, 11.1).
+fn credentials<'a>(authorization: &'a str, scheme: &str) -> Option<&'a str> {
+    let (named, rest) = authorization.trim().split_once(' ')?;
+    named
+        .eq_ignore_ascii_case(scheme)
+        .then(|| rest.trim_start())
 }
 
 fn without_port(host: &str) -> &str {
@@ -271,21 +279,32 @@ mod tests {
         assert_eq!(status(with("x-api-key", "key-3")), Some(401));
         assert_eq!(status(with("authorization", "Bearer key-")), Some(401));
         assert_eq!(status(with("x-api-key", "key-1")), None);
-        assert_eq!(status(with("authorization", "Bearer key-2")), None);
+        for word in ["Bearer", "bearer", "BEARER", "bearer "] {
+            let value = format!("{word} key-2");
+            let request = TestRequest::post()
+                .uri("/v1/messages")
+                .insert_header(("authorization", value));
+            assert_eq!(status(request), None, "{word}");
+        }
+        assert_eq!(status(with("authorization", "Basic key-2")), Some(401));
+        assert_eq!(status(with("authorization", "key-2")), Some(401));
     }
 
     #[test]
     fn an_operator_needs_the_password() {
-        let with = |pair: &str| {
-            let basic = format!("Basic {}", BASE64_STANDARD.encode(pair));
+        let by = |scheme: &str, pair: &str| {
+            let basic = format!("{scheme} {}", BASE64_STANDARD.encode(pair));
             TestRequest::get()
                 .uri("/api/runs")
                 .insert_header((AUTHORIZATION, basic))
         };
+        let with = |pair: &str| by("Basic", pair);
         assert_eq!(status(TestRequest::get().uri("/")), Some(401));
         assert_eq!(status(TestRequest::get().uri("/metrics")), Some(401));
         assert_eq!(status(with("me:open says me")), Some(401));
         assert_eq!(status(with("me:open sesame")), None);
+        assert_eq!(status(by("basic", "me:open sesame")), None);
+        assert_eq!(status(by("Bearer", "me:open sesame")), Some(401));
         assert_eq!(status(TestRequest::get().uri("/health")), None);
     }
 }
