@@ -195,6 +195,7 @@ fn run(plan: &Arc<Plan<Request, Flow>>, sink: &EventSink) {
         at: Timestamp::now(),
         request_id: Arc::from(""),
         trace: TraceContext::of_run(id),
+        tracestate: None,
     };
     let mut run = plan.start(Arc::new(Request(1)), start, sink);
     let reply = ready(run.reply());

@@ -98,6 +98,8 @@ pub struct RunStart {
     pub request_id: Arc<str>,
     /// The run's place in a distributed trace.
     pub trace: TraceContext,
+    /// What other vendors say of that trace: `tracestate`, to be passed on unread.
+    pub tracestate: Option<Arc<str>>,
 }
 
 /// One thing that happened, and when.

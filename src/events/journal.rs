@@ -226,6 +226,7 @@ mod tests {
             at: Timestamp::now(),
             request_id: "req_test".into(),
             trace: TraceContext::of_run(id),
+            tracestate: None,
         };
         (Journal::new(Arc::new(start), 0, sink, 8), source)
     }

@@ -2,6 +2,8 @@
 //!
 //! Source: <https://www.w3.org/TR/trace-context/>. This file must not know OpenTelemetry.
 
+use std::sync::Arc;
+
 use super::event::{StepIndex, TraceContext};
 use super::run_id::RunId;
 
@@ -21,6 +23,19 @@ impl TraceContext {
             parent: Some(parent),
             sampled: flags[0] & 1 == 1,
         })
+    }
+
+    /// Joins the lines of a `tracestate` header; `None` for one that is empty, longer than must be passed on, or not
+    /// made of the characters that it may have.
+    #[must_use]
+    pub fn tracestate<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<Arc<str>> {
+        /// As long as the standard asks everybody to pass on.
+        const LONGEST: usize = 512;
+        let lines: Vec<&[u8]> = lines.into_iter().collect();
+        let state = String::from_utf8(lines.join(&b","[..])).ok()?;
+        let is_legal = |byte: u8| matches!(byte, b'\t' | b' '..=b'~');
+        let is_passed_on = state.len() <= LONGEST && state.bytes().all(is_legal);
+        (is_passed_on && !state.trim().is_empty()).then(|| state.into())
     }
 
     /// A trace of the run's own: its id is the run's id.
@@ -113,6 +128,26 @@ mod tests {
         ];
         for header in malformed {
             assert_eq!(TraceContext::parse(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_tracestate_is_passed_on_unless_it_is_too_long_or_illegal() {
+        let state =
+            |lines: &[&str]| TraceContext::tracestate(lines.iter().map(|line| line.as_bytes()));
+        assert_eq!(state(&["a=1,b=2"]).as_deref(), Some("a=1,b=2"));
+        assert_eq!(state(&["a=1", "b=2"]).as_deref(), Some("a=1,b=2"));
+        assert!(state(&[&"x".repeat(512)]).is_some());
+        for lines in [
+            &[][..],
+            &[""],
+            &["  "],
+            &[&"x".repeat(513)],
+            &["a=é"],
+            &["a=\u{7f}"],
+            &["a=1\r\nb: 2"],
+        ] {
+            assert_eq!(state(lines), None, "{lines:?}");
         }
     }
 

@@ -81,12 +81,17 @@ async fn serve(
     let trace = header(request.headers(), "traceparent")
         .as_deref()
         .and_then(TraceContext::parse);
+    let tracestate = trace.and_then(|_| {
+        let lines = request.headers().get_all("tracestate");
+        TraceContext::tracestate(lines.map(HeaderValue::as_bytes))
+    });
     let trace = trace.unwrap_or_else(|| TraceContext::of_run(id));
     let start = RunStart {
         id,
         at: Timestamp::now(),
         request_id,
         trace,
+        tracestate,
     };
     let span = tracing::error_span!("run", run.id = %id, request.id = %start.request_id);
     run(gateway, &plan, (request.headers(), input), start)

@@ -65,12 +65,16 @@ impl Task for CallUpstream {
         if let Some((what, count)) = form.left_out {
             say_what_is_left_out(cx, what, count, &form.body);
         }
+        let mut headers = request.envelope.headers.clone();
+        if let Some(state) = &cx.start().tracestate {
+            headers.push(("tracestate".to_owned(), state.to_string()));
+        }
         let call = Call {
             api: request.envelope.api,
             body: form.body,
             stream: request.stream,
             traceparent: Some(cx.start().trace.traceparent(span)),
-            headers: request.envelope.headers.clone(),
+            headers,
             query: request.envelope.query.clone(),
         };
         if cx.attempt() == 1 {

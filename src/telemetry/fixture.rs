@@ -89,6 +89,7 @@ impl Story {
             at: Timestamp(START),
             request_id: "req_011CSHoEeqs5C35K2UUqR7Fy".into(),
             trace,
+            tracestate: None,
         });
         let plan = Arc::clone(plan);
         let mut story = Self {

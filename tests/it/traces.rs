@@ -109,6 +109,30 @@ fn a_run_is_one_trace_below_its_caller() {
 }
 
 #[test]
+fn a_tracestate_goes_on_with_its_trace_and_not_without() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let sent = async |caller: &str| {
+            let request = app
+                .http
+                .post(app.url("/v1/messages"))
+                .header("traceparent", format!("00-{TRACE}-{caller}-01"))
+                .header("tracestate", "congo=t61rcWkgMzE")
+                .header("tracestate", "rojo=00f067aa0ba902b7");
+            let got = read(request.body(ask("hello").to_string()).send().await.unwrap()).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            let mut requests = app.simulator.requests().into_iter();
+            let last = requests.rfind(|seen| seen.path.ends_with("completions"));
+            last.unwrap().header("tracestate").map(str::to_owned)
+        };
+        let state = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7";
+        assert_eq!(sent(CALLER).await.as_deref(), Some(state));
+        assert_eq!(sent("0000000000000000").await, None);
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_failed_run_is_a_failed_trace() {
     block_on(async {
         let collector = Collector::start();

@@ -252,6 +252,7 @@ fn begin() -> RunStart {
         at: Timestamp::now(),
         request_id: "req_test".into(),
         trace: TraceContext::of_run(id),
+        tracestate: None,
     }
 }
 

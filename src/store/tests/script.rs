@@ -56,6 +56,7 @@ pub(crate) fn start(at: i64) -> Arc<RunStart> {
         at: Timestamp(at),
         request_id: format!("req_{:016x}", fastrand::u64(..)).into(),
         trace: TraceContext::of_run(id),
+        tracestate: None,
     })
 }
 
