@@ -24,7 +24,7 @@ use crate::dashboard::{self, Dashboard};
 use crate::events::event_queue;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
-use crate::server::{Gateway, routes};
+use crate::server::{Gateway, head, routes};
 use crate::settings::{self, LogFormat, Settings};
 use crate::store::{self, Store};
 use crate::telemetry::logging::Format;
@@ -320,6 +320,7 @@ fn serve(
             .app_data(dashboard.clone())
             .app_data(guard.clone())
             .app_data(probe.clone())
+            .wrap(from_fn(head::as_get))
             .wrap(from_fn(guard::check))
             .configure(routes::all)
     })

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{ServiceConfig, get, resource};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::http::header::ALLOW;
+use actix_web::web::{ServiceConfig, get, resource, scope, to};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Resource, Route, web};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::filter::Query;
-use super::page::{Failure, query_pairs};
+use super::page::{Failure, READ, query_pairs};
 use super::{Dashboard, format, payloads, run, state};
 use crate::events::{Carries, EdgeInfo, PlanInfo, StepIndex, StepInfo, Timestamp};
 use crate::store::{LogLine, RunDetail, RunSummary, StateChange, StepRun, Totals};
@@ -19,10 +20,34 @@ use crate::store::{LogLine, RunDetail, RunSummary, StateChange, StepRun, Totals}
 /// Mounts the run API. It expects `web::Data<Dashboard>` among the app's data.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/api/runs").route(get().to(list)))
-        .service(resource("/api/runs/{id}").route(get().to(detail)))
-        .service(resource("/api/runs/{id}/payloads/{name}").route(get().to(payload)))
-        .service(resource("/api/workflows").route(get().to(workflows)));
+        .service(readable("/api/runs", get().to(list)))
+        .service(readable("/api/runs/{id}", get().to(detail)))
+        .service(readable(
+            "/api/runs/{id}/payloads/{name}",
+            get().to(payload),
+        ))
+        .service(readable("/api/workflows", get().to(workflows)))
+        .service(scope("/api").default_service(to(not_found)));
+}
+
+fn readable(path: &str, route: Route) -> Resource {
+    resource(path)
+        .route(route)
+        .default_service(to(another_method))
+}
+
+/// A path below `/api` that leads nowhere.
+pub async fn not_found(request: HttpRequest) -> HttpResponse {
+    failed(&Failure::Missing(format!(
+        "There is nothing at {}; the run API has GET /api/runs, /api/runs/{{id}}, /api/runs/{{id}}/payloads/{{name}} and \
+         /api/workflows, without a slash at the end",
+        format::ellipsis(request.path(), 120)
+    )))
+}
+
+/// A path that can only be read, asked for in another way.
+pub async fn another_method(request: HttpRequest) -> HttpResponse {
+    failed(&Failure::other_method(&request))
 }
 
 async fn list(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
@@ -93,8 +118,11 @@ fn failed(failure: &Failure) -> HttpResponse {
     if let Failure::Store(error) = failure {
         tracing::error!(error = %error, "the run API could not read the store");
     }
-    let message = failure.to_string();
-    guarded(HttpResponse::build(failure.status())).json(json!({ "error": { "message": message } }))
+    let mut response = guarded(HttpResponse::build(failure.status()));
+    if matches!(failure, Failure::OtherMethod(_)) {
+        response.insert_header((ALLOW, READ));
+    }
+    response.json(json!({ "error": { "message": failure.to_string() } }))
 }
 
 fn guarded(mut response: HttpResponseBuilder) -> HttpResponseBuilder {

@@ -3,6 +3,7 @@
 //! It must not know any single page.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use askama::Template;
 
@@ -49,6 +50,9 @@ pub(crate) enum Failure {
     /// There is no such thing.
     #[error("{0}")]
     Missing(String),
+    /// The address can only be read.
+    #[error("{0} can do nothing at this address; open it with GET.")]
+    OtherMethod(String),
     /// More open pages want to stay live than are served.
     #[error(
         "{MOST_VIEWERS} pages are watching already; close one of them, or load this one again later."
@@ -59,12 +63,21 @@ pub(crate) enum Failure {
     Store(#[from] store::Error),
 }
 
+/// What a path takes that can only be read.
+pub(crate) const READ: &str = "GET, HEAD";
+
 impl Failure {
+    /// The path of `request` can only be read.
+    pub(crate) fn other_method(request: &HttpRequest) -> Self {
+        Self::OtherMethod(super::format::ellipsis(request.method().as_str(), 20))
+    }
+
     /// The status that tells it to machines.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Missing(_) => StatusCode::NOT_FOUND,
+            Self::OtherMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Crowded | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -82,7 +95,7 @@ struct ErrorPage {
 /// The page, or the page that says why there is none.
 pub(crate) fn answer<T: Template>(dashboard: &Dashboard, page: Result<T, Failure>) -> HttpResponse {
     match page {
-        Ok(page) => render(StatusCode::OK, &page),
+        Ok(page) => render(HttpResponse::Ok(), &page),
         Err(failure) => failed(dashboard, &failure),
     }
 }
@@ -95,21 +108,29 @@ pub(crate) fn failed(dashboard: &Dashboard, failure: &Failure) -> HttpResponse {
     let title = match failure {
         Failure::Bad(_) => "This address does not work",
         Failure::Missing(_) => "Nothing is here",
+        Failure::OtherMethod(_) => "This address can only be read",
         Failure::Crowded => "Too many pages are watching",
         Failure::Store(_) => "The run store does not answer",
     };
     let status = failure.status();
+    let mut response = HttpResponse::build(status);
+    if matches!(failure, Failure::OtherMethod(_)) {
+        response.insert_header((ALLOW, READ));
+    }
     let page = ErrorPage {
         shell: Shell::new(dashboard, ""),
         status: status.as_u16(),
         title,
         sentence: failure.to_string(),
     };
-    render(status, &page)
+    render(response, &page)
 }
 
 /// The page for a path that leads nowhere; for the server to mount where no other route fits.
 pub async fn not_found(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
+    if let Some(place) = without_last_slash(&request) {
+        return moved(&place);
+    }
     let sentence = format!(
         "There is no page at {}.",
         super::format::ellipsis(request.path(), 120)
@@ -117,8 +138,7 @@ pub async fn not_found(dashboard: web::Data<Dashboard>, request: HttpRequest) ->
     failed(&dashboard, &Failure::Missing(sentence))
 }
 
-fn render(status: StatusCode, page: &impl Template) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
+fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
     guard(&mut response);
     match page.render() {
         Ok(html) => response
@@ -130,6 +150,40 @@ fn render(status: StatusCode, page: &impl Template) -> HttpResponse {
             HttpResponse::InternalServerError().finish()
         }
     }
+}
+
+/// The page that a slash too many at its end hides.
+fn without_last_slash(request: &HttpRequest) -> Option<String> {
+    let path = request.path().strip_suffix('/')?.trim_end_matches('/');
+    // No other path is sent anywhere: one that begins with two slashes would lead to another host.
+    let is_page = ["/runs", "/workflows"].iter().any(|page| {
+        let rest = path.strip_prefix(page);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    is_page.then(|| with_query(path, request))
+}
+
+/// A path with the query of a request.
+pub(crate) fn with_query(path: &str, request: &HttpRequest) -> String {
+    match request.query_string() {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
+/// Says where a page is.
+pub(crate) fn moved(place: &str) -> HttpResponse {
+    let mut response = HttpResponse::PermanentRedirect();
+    guard(&mut response);
+    response.insert_header((LOCATION, place)).finish()
+}
+
+/// The page for a path that can only be read, asked for in another way.
+pub(crate) async fn another_method(
+    dashboard: web::Data<Dashboard>,
+    request: HttpRequest,
+) -> HttpResponse {
+    failed(&dashboard, &Failure::other_method(&request))
 }
 
 /// The text of a part of a page. A template over strings fails only when memory does; the part is then empty.

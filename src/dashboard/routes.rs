@@ -3,48 +3,31 @@
 //! Only pages and files are compressed: the encoder would hold back a stream of events until its buffer is full.
 
 use actix_web::middleware::Compress;
-use actix_web::web::{ServiceConfig, get, resource};
+use actix_web::web::{ServiceConfig, get, resource, to};
+use actix_web::{Resource, Route};
 
+use super::page::another_method;
 use super::{assets, live, payloads, run, runs, workflows};
 
 /// Mounts the dashboard. It expects `web::Data<Dashboard>` among the app's data.
 pub fn routes(config: &mut ServiceConfig) {
     config
+        .service(page("/", get().to(runs::page)).wrap(Compress::default()))
+        .service(page("/runs", get().to(runs::page)).wrap(Compress::default()))
+        .service(page("/runs/{id}", get().to(run::page)).wrap(Compress::default()))
         .service(
-            resource("/")
-                .wrap(Compress::default())
-                .route(get().to(runs::page)),
+            page("/runs/{id}/payloads/{name}", get().to(payloads::raw)).wrap(Compress::default()),
         )
-        .service(
-            resource("/runs")
-                .wrap(Compress::default())
-                .route(get().to(runs::page)),
-        )
-        .service(
-            resource("/runs/{id}")
-                .wrap(Compress::default())
-                .route(get().to(run::page)),
-        )
-        .service(
-            resource("/runs/{id}/payloads/{name}")
-                .wrap(Compress::default())
-                .route(get().to(payloads::raw)),
-        )
-        .service(
-            resource("/workflows")
-                .wrap(Compress::default())
-                .route(get().to(workflows::list)),
-        )
-        .service(
-            resource("/workflows/{name}")
-                .wrap(Compress::default())
-                .route(get().to(workflows::page)),
-        )
-        .service(resource("/live/runs").route(get().to(live::runs)))
-        .service(resource("/live/runs/{id}").route(get().to(live::run)))
-        .service(
-            resource("/assets/{file}")
-                .wrap(Compress::default())
-                .route(get().to(assets::serve)),
-        );
+        .service(page("/workflows", get().to(workflows::list)).wrap(Compress::default()))
+        .service(page("/workflows/{name}", get().to(workflows::page)).wrap(Compress::default()))
+        .service(page("/live/runs", get().to(live::runs)))
+        .service(page("/live/runs/{id}", get().to(live::run)))
+        .service(page("/assets/{file}", get().to(assets::serve)).wrap(Compress::default()));
+}
+
+/// A path that can only be read.
+fn page(path: &str, route: Route) -> Resource {
+    resource(path)
+        .route(route)
+        .default_service(to(another_method))
 }

@@ -480,3 +480,28 @@ async fn the_api_answers_errors_as_sentences() {
     }
     "#);
 }
+
+#[actix_web::test]
+async fn a_slash_too_many_leads_to_the_page_and_nowhere_else() {
+    for (path, place) in [
+        ("/runs/", "/runs"),
+        ("/runs//?state=failed", "/runs?state=failed"),
+        ("/workflows/", "/workflows"),
+        ("/workflows/messages/", "/workflows/messages"),
+    ] {
+        let got = get(path).await;
+        assert_eq!(got.status, StatusCode::PERMANENT_REDIRECT, "{path}");
+        assert_eq!(got.header("location"), place);
+    }
+    for path in [
+        "/nowhere/",
+        "//evil.test/",
+        "//evil.test//runs/",
+        "/runsx/",
+        "/%2fevil.test/",
+    ] {
+        let got = get(path).await;
+        assert_eq!(got.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(got.body.contains("Nothing is here"), "{path}");
+    }
+}

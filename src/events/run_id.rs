@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::{Builder, Uuid};
 
+/// What a request's id begins with.
+const REQUEST: &str = "req_";
+
 /// Names one run. Time-ordered (UUID version 7), so that its order is the order of acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(Uuid);
@@ -49,6 +52,19 @@ impl RunId {
     #[must_use]
     pub fn simple(&self) -> impl std::fmt::Display {
         *self.0.as_simple()
+    }
+
+    /// The id by which the client knows the request that the run serves.
+    #[must_use]
+    pub fn request_id(&self) -> String {
+        format!("{REQUEST}{}", self.simple())
+    }
+
+    /// Takes back what [`RunId::request_id`] gave.
+    #[must_use]
+    pub fn of_request(id: &str) -> Option<Self> {
+        let digits = id.strip_prefix(REQUEST)?;
+        Uuid::try_parse(digits).ok().map(Self)
     }
 
     /// Takes back what [`RunId::as_bytes`] gave.

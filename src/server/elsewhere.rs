@@ -1,9 +1,10 @@
 //! The rest of Anthropic's API: each documented endpoint that Dagway does not serve says what Dagway does instead.
 
-use actix_web::http::Method;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::errors;
+use crate::dashboard::{self, Dashboard};
 use crate::events::RunId;
 use crate::protocol::anthropic::error::{ApiError, ErrorKind};
 
@@ -53,13 +54,17 @@ const INSTEAD: [(&[&str], &str); 7] = [
     ),
     (
         &["models"],
-        "models are listed, not changed: GET /v1/models and GET /v1/models/{id}",
+        "GET /v1/models lists the models, and GET /v1/models/{id} tells about the one of that id",
     ),
 ];
 
 /// What Dagway serves, for a path that is in no list.
 const SERVED: &str = "Dagway serves POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models and GET \
                       /v1/models/{id}";
+
+/// What is said when the path begins with two slashes.
+const ONE_SLASH: &str = "the path begins with two slashes: leave the slash out at the end of the base URL \
+                         (ANTHROPIC_BASE_URL)";
 
 /// A path of Anthropic's API that Dagway does not serve.
 pub async fn not_here(request: HttpRequest) -> HttpResponse {
@@ -71,9 +76,27 @@ pub async fn not_here(request: HttpRequest) -> HttpResponse {
     )
 }
 
-/// A path that is served, asked for in another way.
-pub async fn another_method(request: HttpRequest) -> HttpResponse {
-    answer(&request, 405, ErrorKind::InvalidRequest, SERVED)
+/// A path that is served, asked for in another way than those `allowed`.
+pub fn another_method(request: &HttpRequest, allowed: &'static str) -> HttpResponse {
+    let mut response = answer(request, 405, ErrorKind::InvalidRequest, SERVED);
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// A path that leads nowhere at all, answered in the form of those that it is most like.
+pub async fn nowhere(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
+    let path = request.path().trim_start_matches('/');
+    match path.split('/').next() {
+        Some("v1") => answer(
+            &request,
+            ErrorKind::NotFound.status(),
+            ErrorKind::NotFound,
+            ONE_SLASH,
+        ),
+        Some("api") => dashboard::api::not_found(request).await,
+        _ => dashboard::not_found(dashboard, request).await,
+    }
 }
 
 fn answer(request: &HttpRequest, status: u16, kind: ErrorKind, sentence: &str) -> HttpResponse {
@@ -86,11 +109,7 @@ fn answer(request: &HttpRequest, status: u16, kind: ErrorKind, sentence: &str) -
         status,
         ..ApiError::new(kind, message).retry(false)
     };
-    let mut response = errors::answer(&error, &format!("req_{}", RunId::now().simple()));
-    if request.method() == Method::HEAD {
-        response = response.drop_body().map_into_boxed_body();
-    }
-    response
+    errors::answer(&error, &RunId::now().request_id())
 }
 
 fn instead_of(path: &str) -> &'static str {

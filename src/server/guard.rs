@@ -173,6 +173,7 @@ impl Guard {
 
 fn door(request: &ServiceRequest) -> Door {
     let path = request.path();
+    let is_api = matches!(path.trim_start_matches('/').split('/').next(), Some("v1"));
     let is_clients_own = path.starts_with("/api/event_logging/") || path.starts_with("/api/oauth/");
     let is_greeting = is_clients_own
         || path == "/api/hello"
@@ -180,7 +181,7 @@ fn door(request: &ServiceRequest) -> Door {
     if is_greeting || path == "/health" || path == "/health/ready" {
         return Door::Everybody;
     }
-    if path == "/v1" || path.starts_with("/v1/") {
+    if is_api {
         Door::Clients
     } else {
         Door::Operators
@@ -216,7 +217,7 @@ fn is_same(known: &SecretString, given: &str) -> bool {
 }
 
 fn request_id() -> String {
-    format!("req_{}", RunId::now().simple())
+    RunId::now().request_id()
 }
 
 #[cfg(test)]

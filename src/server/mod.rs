@@ -7,6 +7,7 @@
 //! | [`runs`] | a request becomes a run, a run becomes an answer |
 //! | [`errors`] | failures as Anthropic errors; nothing else makes error bodies |
 //! | [`elsewhere`] | endpoints of Anthropic's that are not served, and what to do instead |
+//! | [`head`] | HEAD wherever GET is |
 //! | [`guard`] | keys, password, Host header, request ids |
 //! | [`models`] | `/v1/models` |
 //! | [`health`] | liveness, readiness, metrics, greetings |
@@ -17,6 +18,7 @@ pub mod elsewhere;
 pub mod errors;
 pub mod gateway;
 pub mod guard;
+pub mod head;
 pub mod health;
 pub mod models;
 pub mod routes;

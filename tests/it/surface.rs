@@ -162,7 +162,7 @@ fn counts_are_within_five_percent_of_the_documented_ones_and_say_that_they_are_e
 }
 
 /// Method, path, status, and words of the sentence.
-const ELSEWHERE: [(&str, &str, u16, &str); 33] = [
+const ELSEWHERE: [(&str, &str, u16, &str); 36] = [
     (
         "POST",
         "/v1/messages/batches",
@@ -217,6 +217,9 @@ const ELSEWHERE: [(&str, &str, u16, &str); 33] = [
     ("GET", "/v1/organizations/cost_report", 404, "GET /metrics"),
     ("GET", "/v1/nothing/at/all", 404, "serves POST /v1/messages"),
     ("GET", "/api/oauth/profile", 404, "serves POST /v1/messages"),
+    ("GET", "/v1/models/", 404, "GET /v1/models lists the models"),
+    ("POST", "//v1/messages", 404, "base URL"),
+    ("GET", "//v1/models", 404, "base URL"),
     ("GET", "/v1/messages", 405, "serves POST /v1/messages"),
     (
         "GET",
@@ -254,6 +257,14 @@ fn every_other_endpoint_of_the_api_says_what_dagway_does_instead() {
             );
             assert_eq!(error["request_id"], got.header("request-id"));
             assert_eq!(got.header("x-should-retry"), "false");
+            if status == 405 {
+                let allowed = if words.contains("POST") {
+                    "POST"
+                } else {
+                    "GET, HEAD"
+                };
+                assert_eq!(got.header("allow"), allowed, "{method} {path}");
+            }
             assert!(
                 !got.headers.contains_key("x-dagway-run"),
                 "no run was started"
@@ -358,6 +369,110 @@ fn simulated_sessions_present_a_key_where_one_is_demanded() {
         assert!(!runs["runs"].as_array().unwrap().is_empty(), "{report}");
         assert_eq!(report.faults, Vec::<String>::new());
         assert!(report.answers > 0, "{report}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn head_is_answered_wherever_get_is() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let got = app.messages(&ask("hello")).await;
+        let run = got.run();
+        app.ended_run(&run).await;
+        for path in [
+            "/health",
+            "/health/ready",
+            "/metrics",
+            "/api/hello",
+            "/runs",
+            &format!("/runs/{run}"),
+            "/workflows",
+            "/api/runs",
+            &format!("/api/runs/{run}"),
+            "/api/runs/nope",
+            "/api/workflows",
+            "/v1/models",
+            "/v1/models/nobody/nothing",
+            "/v1/messages",
+            "/live/runs",
+            "/nowhere",
+        ] {
+            let got = app.http.get(app.url(path)).send().await.unwrap();
+            let head = app.http.head(app.url(path)).send().await.unwrap();
+            assert_eq!(head.status(), got.status(), "{path}");
+            for name in [
+                "content-type",
+                "cache-control",
+                "allow",
+                "content-security-policy",
+            ] {
+                assert_eq!(
+                    head.headers().get(name),
+                    got.headers().get(name),
+                    "{path}: {name}"
+                );
+            }
+            assert!(head.headers().contains_key("request-id"), "{path}");
+            assert_eq!(head.bytes().await.unwrap(), "", "{path}");
+        }
+        // The connections are in step still.
+        assert_eq!(app.get("/health").await.json()["status"], "ok");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn what_is_not_there_or_not_to_be_done_is_said_in_the_form_of_its_neighbours() {
+    block_on(async {
+        let app = TestApp::start().await;
+        for (method, path, status) in [
+            ("GET", "/api/nowhere", 404),
+            ("GET", "/api", 404),
+            ("GET", "//api/runs", 404),
+            ("GET", "/api/runs/", 404),
+            ("POST", "/api/runs", 405),
+            ("DELETE", "/api/runs/x", 405),
+            ("POST", "/health", 405),
+            ("POST", "/metrics", 405),
+        ] {
+            let request = app.http.request(method.parse().unwrap(), app.url(path));
+            let got = read(request.send().await.unwrap()).await;
+            assert_eq!(got.status, status, "{method} {path}");
+            let message = got.json()["error"]["message"].as_str().map(str::to_owned);
+            assert!(
+                message.is_some_and(|message| message.contains("GET")),
+                "{}",
+                got.body
+            );
+            if status == 405 {
+                assert_eq!(got.header("allow"), "GET, HEAD", "{method} {path}");
+            }
+        }
+        for (method, path, status) in [
+            ("GET", "/nowhere", 404),
+            ("POST", "/nowhere", 404),
+            ("GET", "/runs/%FF", 404),
+            ("POST", "/runs", 405),
+            ("DELETE", "/", 405),
+            ("PUT", "/workflows/messages", 405),
+        ] {
+            let request = app.http.request(method.parse().unwrap(), app.url(path));
+            let got = read(request.send().await.unwrap()).await;
+            assert_eq!(got.status, status, "{method} {path}");
+            assert_eq!(got.header("content-type"), "text/html; charset=utf-8");
+            assert!(
+                got.body.contains("<html") && got.body.contains("To the runs"),
+                "{}",
+                got.body
+            );
+            if status == 405 {
+                assert_eq!(got.header("allow"), "GET, HEAD", "{method} {path}");
+            }
+        }
+        let moved = app.get("/runs/?state=failed").await;
+        assert_eq!(moved.status, 308, "{}", moved.body);
+        assert_eq!(moved.header("location"), "/runs?state=failed");
         app.stop().await;
     });
 }
