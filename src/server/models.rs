@@ -2,36 +2,62 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
-use serde::Deserialize;
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::errors;
 use super::gateway::Gateway;
 use crate::events::RunId;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::models::{self, ListQuery};
+use crate::protocol::anthropic::request::InvalidRequest;
 
 /// How long the first answer waits for the catalogue; Claude Code's discovery gives up after 3 s.
 const CATALOGUE_WAIT: Duration = Duration::from_millis(2500);
 
-/// The query of the list.
-#[derive(Debug, Deserialize)]
-pub struct Query {
+/// The query of the list; what else stands in it is for others.
+#[derive(Debug, Default)]
+struct Query {
     limit: Option<usize>,
     after_id: Option<String>,
     before_id: Option<String>,
 }
 
+impl Query {
+    fn read(text: &str) -> Result<Self, ApiError> {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(text).map_err(|_| {
+            ApiError::invalid_request(
+                "query: what follows ? in the URL is not made of name=value pairs",
+            )
+        })?;
+        let mut query = Self::default();
+        for (name, value) in pairs.into_inner() {
+            match name.as_str() {
+                "limit" => query.limit = Some(limit(&value)?),
+                "after_id" => query.after_id = Some(value),
+                "before_id" => query.before_id = Some(value),
+                _ => {}
+            }
+        }
+        Ok(query)
+    }
+}
+
+/// A number whatever it is: which ones are allowed is decided with the list.
+fn limit(text: &str) -> Result<usize, ApiError> {
+    text.parse().map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        ApiError::from(InvalidRequest::at(
+            "limit",
+            format!("Input should be a whole number between 1 and 1000, not `{shown}`"),
+        ))
+    })
+}
+
 /// `GET /v1/models`.
-pub async fn list(
-    query: Result<web::Query<Query>, actix_web::Error>,
-    gateway: web::Data<Gateway>,
-) -> HttpResponse {
+pub async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let request_id = request_id();
     let page = async {
-        let query = query
-            .map_err(|error| ApiError::invalid_request(format!("query: {error}")))?
-            .into_inner();
+        let query = Query::read(request.query_string())?;
         let catalogue = gateway
             .upstreams
             .wait(CATALOGUE_WAIT)
@@ -76,7 +102,7 @@ fn answer(result: Result<impl serde::Serialize, ApiError>, request_id: &str) -> 
 }
 
 fn request_id() -> String {
-    format!("req_{}", RunId::now().simple())
+    RunId::now().request_id()
 }
 
 fn no_catalogue() -> ApiError {

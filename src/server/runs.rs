@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use actix_web::error::PayloadError;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue,
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
@@ -57,7 +58,10 @@ async fn serve(
     door: Door,
 ) -> HttpResponse {
     let id = RunId::now();
-    let request_id: Arc<str> = format!("req_{}", id.simple()).into();
+    let request_id: Arc<str> = id.request_id().into();
+    if let Err(error) = is_plain(request.headers()) {
+        return errors::answer(&error, &request_id);
+    }
     let body = match read_body(request.headers(), body, gateway.body_limit).await {
         Ok(body) => body,
         Err(error) => return errors::answer(&error, &request_id),
@@ -230,6 +234,27 @@ fn insert(builder: &mut HttpResponseBuilder, name: &'static str, value: &str) {
     }
 }
 
+/// Whether the body comes as it is: nothing is unpacked here, where a few bytes could become gigabytes.
+fn is_plain(headers: &HeaderMap) -> Result<(), ApiError> {
+    let codings = headers.get_all(CONTENT_ENCODING);
+    let packed = codings
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .find(|coding| {
+            !coding.trim().is_empty() && !coding.trim().eq_ignore_ascii_case("identity")
+        });
+    let Some(coding) = packed else {
+        return Ok(());
+    };
+    let coding: String = coding.chars().take(60).collect();
+    let message = format!(
+        "content-encoding: bodies in `{coding}` are not taken; send the JSON as it is, without this header"
+    );
+    Err(ApiError {
+        status: 415,
+        ..ApiError::invalid_request(message).retry(false)
+    })
+}
+
 async fn read_body(
     headers: &HeaderMap,
     mut body: web::Payload,
@@ -244,8 +269,11 @@ async fn read_body(
     // An announced length is only a promise: no more than 1 MB is set aside for it.
     let mut whole = Vec::with_capacity(announced.unwrap_or(4096).min(1 << 20));
     while let Some(piece) = next_piece(&mut body).await? {
-        let piece = piece
-            .map_err(|error| ApiError::invalid_request(format!("body: it broke off: {error}")))?;
+        let piece = piece.map_err(|_| {
+            ApiError::invalid_request(
+                "body: it broke off before its end, or its chunks are malformed; send it again",
+            )
+        })?;
         if whole.len() + piece.len() > limit {
             return Err(too_large());
         }

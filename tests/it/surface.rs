@@ -476,3 +476,70 @@ fn what_is_not_there_or_not_to_be_done_is_said_in_the_form_of_its_neighbours() {
         app.stop().await;
     });
 }
+
+#[test]
+fn a_query_that_cannot_be_read_is_told_by_its_parameter() {
+    block_on(async {
+        let app = TestApp::start().await;
+        for query in [
+            "limit=abc",
+            "limit=",
+            "limit=-1",
+            "limit=0",
+            "limit=1001",
+            "limit=1.5",
+        ] {
+            let got = app.get(&format!("/v1/models?{query}")).await;
+            assert_eq!(got.status, 400, "{query}: {}", got.body);
+            let error = got.json()["error"].take();
+            assert_eq!(error["type"], "invalid_request_error");
+            let message = error["message"].as_str().unwrap();
+            assert!(
+                message.starts_with("limit: ") && message.contains("between 1 and 1000"),
+                "{message}"
+            );
+        }
+        let got = app
+            .get("/v1/models?limit=2&limit=3&beta=true&%FF=%FF")
+            .await;
+        assert_eq!(
+            got.json()["data"].as_array().map(Vec::len),
+            Some(3),
+            "{}",
+            got.body
+        );
+        let got = app.get("/v1/models/%FF").await;
+        assert_eq!(
+            (got.status, &got.json()["error"]["type"]),
+            (404, &json!("not_found_error"))
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_packed_body_is_refused_by_the_name_of_its_packing() {
+    block_on(async {
+        let app = TestApp::start().await;
+        for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+            let post = |coding: &'static str, body: Vec<u8>| {
+                let request = app.http.post(app.url(path));
+                request.header("content-encoding", coding).body(body).send()
+            };
+            let gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+            let got = read(post("gzip", gzip).await.unwrap()).await;
+            assert_eq!(got.status, 415, "{}", got.body);
+            let error = got.json()["error"].take();
+            assert_eq!(error["type"], "invalid_request_error");
+            let message = error["message"].as_str().unwrap();
+            assert!(
+                message.contains("content-encoding") && message.contains("gzip"),
+                "{message}"
+            );
+            let plain = ask("hello").to_string().into_bytes();
+            let got = read(post("identity", plain).await.unwrap()).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+        }
+        app.stop().await;
+    });
+}
