@@ -13,7 +13,8 @@ pub(crate) const PAGE: u16 = 50;
 /// Rows of a page at most.
 pub(crate) const LONGEST_PAGE: u16 = 200;
 
-const PARAMETERS: &str = "state, workflow, model, session, q, range, since, until, limit, after";
+const PARAMETERS: &str =
+    "state, workflow, model, session, request_id, q, range, since, until, limit, after";
 
 /// What a URL asks of a list of runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +99,7 @@ impl Query {
             "workflow" => filter.workflow = Some(value.to_owned()),
             "model" => filter.model = Some(value.to_owned()),
             "session" => filter.session = Some(value.to_owned()),
+            "request_id" => filter.request_id = Some(value.to_owned()),
             "q" => filter.search = Some(value.to_owned()),
             "range" => {
                 let range = range(value)?;
@@ -141,6 +143,7 @@ impl Query {
             ("workflow", &filter.workflow),
             ("model", &filter.model),
             ("session", &filter.session),
+            ("request_id", &filter.request_id),
             ("q", &filter.search),
         ];
         for (name, value) in texts {
@@ -186,6 +189,10 @@ impl Query {
                 .session
                 .as_ref()
                 .is_none_or(|session| run.text(facts::SESSION) == Some(session))
+            && filter
+                .request_id
+                .as_ref()
+                .is_none_or(|request_id| run.request_id == *request_id)
             && filter
                 .search
                 .as_ref()
@@ -338,13 +345,13 @@ mod tests {
     fn a_url_survives_the_round_trip() {
         let id = RunId::now();
         let query = parse(&format!(
-            "state=failed,Crashed&workflow=messages&model=son&q=x&range=1h&limit=10&after={id}"
+            "state=failed,Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&limit=10&after={id}"
         ))
         .unwrap();
         assert_eq!(
             query.encode_after(id),
             format!(
-                "state=Failed&state=Crashed&workflow=messages&model=son&q=x&range=1h&limit=10&after={id}"
+                "state=Failed&state=Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&limit=10&after={id}"
             )
         );
         assert_eq!(parse(&query.encode_after(id)).unwrap(), query);
@@ -380,7 +387,7 @@ mod tests {
         limit: `0` does not do; give a whole number from 1 to 200
         limit: `201` does not do; give a whole number from 1 to 200
         after: `12` is not a run; give the next of the page before, or leave it out
-        there is no parameter `colour`; a list of runs takes state, workflow, model, session, q, range, since, until, limit, after
+        there is no parameter `colour`; a list of runs takes state, workflow, model, session, request_id, q, range, since, until, limit, after
         ");
     }
 

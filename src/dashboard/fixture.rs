@@ -669,6 +669,7 @@ pub(crate) fn all_runs() -> Vec<RunDetail> {
 pub(crate) struct FakeStore {
     pub(crate) runs: Mutex<Vec<RunDetail>>,
     pub(crate) payloads: HashMap<String, Vec<u8>>,
+    pub(crate) takes_writes: bool,
 }
 
 impl FakeStore {
@@ -681,6 +682,7 @@ impl FakeStore {
         Self {
             runs: Mutex::new(runs),
             payloads,
+            takes_writes: true,
         }
     }
 
@@ -780,7 +782,10 @@ impl Store for FakeStore {
     }
 
     async fn ready(&self) -> Result<(), Error> {
-        Ok(())
+        match self.takes_writes {
+            true => Ok(()),
+            false => Err(Error::Corrupt("the disk is full".to_owned())),
+        }
     }
 }
 

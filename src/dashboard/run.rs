@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use super::filter::encode_pairs;
-use super::page::{Failure, Shell, answer, part, query_pairs};
+use super::page::{Failure, Shell, answer, moved, part, query_pairs, with_query};
 use super::timeline::{Scale, critical_path};
 use super::{Dashboard, bars, format, panel, payloads, picture, run_head, state};
 use crate::events::{RunId, State, StepIndex, Timestamp};
@@ -53,6 +53,9 @@ pub(super) async fn page(
     id: web::Path<String>,
     request: HttpRequest,
 ) -> HttpResponse {
+    if let Some(run) = RunId::of_request(&id) {
+        return moved(&with_query(&format!("/runs/{run}"), &request));
+    }
     answer(&dashboard, show(&dashboard, &id, &request).await)
 }
 
@@ -79,11 +82,14 @@ async fn show(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Result<
     })
 }
 
-/// Reads a run's id from a path.
+/// Reads a run's id from a path, or that of its request, which is the one that clients are told.
 pub(super) fn parse_id(text: &str) -> Result<RunId, Failure> {
-    text.parse().map_err(|_| {
+    let id = RunId::of_request(text).or_else(|| text.parse().ok());
+    id.ok_or_else(|| {
         let text = format::ellipsis(text, 60);
-        Failure::Missing(format!("{text} is not the id of a run."))
+        Failure::Missing(format!(
+            "{text} is not the id of a run: give the x-dagway-run of an answer, or its request-id."
+        ))
     })
 }
 
@@ -112,11 +118,19 @@ pub(super) async fn find_soon(dashboard: &Dashboard, id: RunId) -> Result<RunDet
 
 /// The run of an id.
 pub(super) async fn find(store: &dyn Store, id: RunId) -> Result<RunDetail, Failure> {
-    store.run(id).await?.ok_or_else(|| {
-        Failure::Missing(format!(
-            "There is no run {id}. It may have been removed by retention."
-        ))
-    })
+    if let Some(run) = store.run(id).await? {
+        return Ok(run);
+    }
+    let sentence = match store.ready().await {
+        Ok(()) => format!(
+            "There is no run {id}. It may have been removed by retention, or its request was refused before a run began."
+        ),
+        Err(_) => format!(
+            "There is no run {id} in the store. It may not have been written yet: the store refuses writes at present. \
+             GET /health/ready tells when it takes them again."
+        ),
+    };
+    Err(Failure::Missing(sentence))
 }
 
 impl View {
@@ -343,6 +357,21 @@ mod tests {
             find_soon(&dashboard, gone).await,
             Err(Failure::Missing(_))
         ));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_missing_while_writes_are_refused_may_not_be_written_yet() {
+        let gone = fixture::completed_run().summary.id;
+        let mut store = fixture::FakeStore::new(Vec::new());
+        let sentence = async |store: &fixture::FakeStore| {
+            let found = find(store, gone).await;
+            found.err().map(|failure| failure.to_string()).unwrap()
+        };
+        assert!(sentence(&store).await.contains("removed by retention"));
+        store.takes_writes = false;
+        let sentence = sentence(&store).await;
+        assert!(sentence.contains("not have been written yet"), "{sentence}");
+        assert!(!sentence.contains("retention"), "{sentence}");
     }
 
     #[test]

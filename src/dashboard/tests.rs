@@ -475,10 +475,28 @@ async fn the_api_answers_errors_as_sentences() {
     insta::assert_json_snapshot!(missing.json(), @r#"
     {
       "error": {
-        "message": "nope is not the id of a run."
+        "message": "nope is not the id of a run: give the x-dagway-run of an answer, or its request-id."
       }
     }
     "#);
+}
+
+#[actix_web::test]
+async fn a_run_is_found_by_the_id_that_its_client_was_told() {
+    let run = fixture::completed_run().summary;
+    let request_id = run.id.request_id();
+    let page = get(&format!("/runs/{request_id}?scale=linear")).await;
+    assert_eq!(page.status, StatusCode::PERMANENT_REDIRECT);
+    assert_eq!(
+        page.header("location"),
+        format!("/runs/{}?scale=linear", run.id)
+    );
+    let found = get(&format!("/api/runs/{request_id}")).await;
+    assert_eq!(found.json()["run"]["id"], run.id.to_string());
+    let listed = get(&format!("/api/runs?request_id={}", run.request_id)).await;
+    assert_eq!(listed.json()["runs"][0]["id"], run.id.to_string());
+    let none = get("/api/runs?request_id=req_none").await;
+    assert_eq!(none.json()["runs"], serde_json::json!([]));
 }
 
 #[actix_web::test]

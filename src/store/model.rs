@@ -176,6 +176,8 @@ pub struct RunFilter {
     pub model: Option<String>,
     /// Of this session.
     pub session: Option<String>,
+    /// Whose answer had this `request-id`.
+    pub request_id: Option<String>,
     /// Whose error, model, session, request id or run id contains this text.
     pub search: Option<String>,
     /// Accepted at or after this moment.

@@ -131,6 +131,13 @@ impl Conditions {
         if let Some(session) = &filter.session {
             all.add("session = ?", [text(session)]);
         }
+        if let Some(request_id) = &filter.request_id {
+            // A request id is made from the run's id, by which the run is found at once.
+            if let Some(id) = RunId::of_request(request_id) {
+                all.add("id = ?", [blob(id)]);
+            }
+            all.add("request_id = ?", [text(request_id)]);
+        }
         if let Some(workflow) = &filter.workflow {
             let is_narrowest = filter.session.is_none() && filter.states.is_empty();
             let column = if is_narrowest {
@@ -284,6 +291,10 @@ mod tests {
             session: some("session"),
             ..states.clone()
         };
+        let request = RunFilter {
+            request_id: Some(RunId::now().request_id()),
+            ..any.clone()
+        };
         let search = RunFilter {
             search: some("words"),
             model: some("opus"),
@@ -295,6 +306,7 @@ mod tests {
             (workflow, "runs_by_workflow (workflow=? AND id>? AND id<?)"),
             (states, "runs_by_state (state=? AND id>? AND id<?)"),
             (session, "runs_by_session (session=? AND id>? AND id<?)"),
+            (request, "sqlite_autoindex_runs_1 (id=?)"),
             (search, "sqlite_autoindex_runs_1 (id<?)"),
         ];
         for (filter, index) in cases {

@@ -213,3 +213,24 @@ async fn changes_are_announced_once_they_can_be_read_and_a_slow_listener_is_told
         tokio::sync::broadcast::error::TryRecvError::Lagged(_)
     ));
 }
+
+#[tokio::test]
+async fn a_run_is_listed_by_its_request_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open_in(&folder);
+    let mut scripts: Vec<Script> = (0..3).map(|_| Script::now(&plan())).collect();
+    for script in &mut scripts {
+        opened.recorder.observe(&script.batch());
+    }
+    opened.recorder.finish();
+    let all = opened.store.runs(&RunFilter::default(), None, 50).await;
+    for run in all.unwrap().runs {
+        let filter = RunFilter {
+            request_id: Some(run.request_id),
+            ..RunFilter::default()
+        };
+        let found = opened.store.runs(&filter, None, 50).await.unwrap().runs;
+        let ids: Vec<RunId> = found.iter().map(|run| run.id).collect();
+        assert_eq!(ids, [run.id]);
+    }
+}

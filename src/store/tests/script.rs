@@ -54,7 +54,7 @@ pub(crate) fn start(at: i64) -> Arc<RunStart> {
     Arc::new(RunStart {
         id,
         at: Timestamp(at),
-        request_id: format!("req_{:016x}", fastrand::u64(..)).into(),
+        request_id: id.request_id().into(),
         trace: TraceContext::of_run(id),
         tracestate: None,
     })
