@@ -38,13 +38,13 @@ pub fn of_run(failure: &RunFailure) -> ApiError {
     }
 }
 
-/// What broke inside is for the log and the run's page: to a client it says nothing, and may show too much.
+/// What broke inside is for the run's page: to a client it says nothing, and the words of a panic may hold a piece of the
+/// prompt, which belongs into no log either.
 fn of_our_fault(failure: &RunFailure) -> ApiError {
     tracing::error!(
         task.name = failure.step,
         state = failure.state.name(),
-        error = %failure.error,
-        "a step broke by a fault of Dagway's own"
+        "a step broke by a fault of Dagway's own; its run says how"
     );
     ApiError::api(format!(
         "Dagway broke at its step `{}`, by a fault of its own; the run of this request shows what happened, and the same \
