@@ -68,6 +68,9 @@ pub mod payload {
     pub const UPSTREAM_REQUEST_AGAIN: [&str; 2] = ["upstream.request.2", "upstream.request.3"];
     /// The headers it was sent with, secrets redacted.
     pub const UPSTREAM_REQUEST_HEADERS: &str = "upstream.request.headers";
+    /// The answers that were refusals, of every attempt: a line each, which is a JSON object with `attempt`, `status`,
+    /// `headers` and `body`.
+    pub const UPSTREAM_REFUSALS: &str = "upstream.refusals";
     /// What the provider answered.
     pub const UPSTREAM_RESPONSE: &str = "upstream.response";
     /// The headers of that answer.
@@ -78,13 +81,14 @@ pub mod payload {
     pub const CLIENT_RESPONSE_HEADERS: &str = "client.response.headers";
 
     /// All of them, in the order of their way.
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 11] = [
         CLIENT_REQUEST,
         CLIENT_REQUEST_HEADERS,
         UPSTREAM_REQUEST,
         UPSTREAM_REQUEST_HEADERS,
         UPSTREAM_REQUEST_AGAIN[0],
         UPSTREAM_REQUEST_AGAIN[1],
+        UPSTREAM_REFUSALS,
         UPSTREAM_RESPONSE,
         UPSTREAM_RESPONSE_HEADERS,
         CLIENT_RESPONSE,

@@ -402,6 +402,13 @@ fn payload_text(name: &str) -> String {
         facts::payload::CLIENT_RESPONSE => "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"gen-1\",\"role\":\"assistant\",\"content\":[]}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"I will look\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n".to_owned(),
         facts::payload::CLIENT_REQUEST_HEADERS => r#"{"host":"127.0.0.1:4000","user-agent":"claude-cli/2.1.330 (external, cli)","x-api-key":"sk-leaked","anthropic-beta":["a","b"],"content-type":"application/json"}"#.to_owned(),
         facts::payload::UPSTREAM_REQUEST_HEADERS => r#"{"authorization":"Bearer sk-leaked","content-type":"application/json","http-referer":"https://dagway.dev","x-title":"Dagway"}"#.to_owned(),
+        facts::payload::UPSTREAM_REFUSALS => concat!(
+            r#"{"attempt":1,"status":429,"headers":{"retry-after":"1","set-cookie":"session=sk-leaked"},"body":{"error":{"code":429,"message":"slow down"}}}"#,
+            "\n",
+            r#"{"attempt":2,"status":502,"headers":{},"body":"<html>bad gateway</html>"}"#,
+            "\n",
+        )
+        .to_owned(),
         _ => r#"{"content-type":"text/event-stream","cache-control":"no-cache","set-cookie":"session=sk-leaked"}"#.to_owned(),
     }
 }

@@ -37,16 +37,18 @@ pub(super) enum Side {
     Sent,
     SentSecond,
     SentThird,
+    Refused,
     Answered,
     Got,
 }
 
 impl Side {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Asked,
         Self::Sent,
         Self::SentSecond,
         Self::SentThird,
+        Self::Refused,
         Self::Answered,
         Self::Got,
     ];
@@ -58,6 +60,7 @@ impl Side {
             Self::Sent => "sent",
             Self::SentSecond => "sent-2",
             Self::SentThird => "sent-3",
+            Self::Refused => "refused",
             Self::Answered => "answered",
             Self::Got => "got",
         }
@@ -69,6 +72,7 @@ impl Side {
             Self::Sent => "Dagway sent",
             Self::SentSecond => "Sent 2nd form",
             Self::SentThird => "Sent 3rd form",
+            Self::Refused => "Provider refused",
             Self::Answered => "Provider answered",
             Self::Got => "Client got",
         }
@@ -80,23 +84,28 @@ impl Side {
             Self::Sent => payload::UPSTREAM_REQUEST,
             Self::SentSecond => payload::UPSTREAM_REQUEST_AGAIN[0],
             Self::SentThird => payload::UPSTREAM_REQUEST_AGAIN[1],
+            Self::Refused => payload::UPSTREAM_REFUSALS,
             Self::Answered => payload::UPSTREAM_RESPONSE,
             Self::Got => payload::CLIENT_RESPONSE,
         }
     }
 
-    const fn headers(self) -> &'static str {
+    /// The payload that its headers are; refusals have theirs within.
+    const fn headers(self) -> Option<&'static str> {
         match self {
-            Self::Asked => payload::CLIENT_REQUEST_HEADERS,
-            Self::Sent | Self::SentSecond | Self::SentThird => payload::UPSTREAM_REQUEST_HEADERS,
-            Self::Answered => payload::UPSTREAM_RESPONSE_HEADERS,
-            Self::Got => payload::CLIENT_RESPONSE_HEADERS,
+            Self::Asked => Some(payload::CLIENT_REQUEST_HEADERS),
+            Self::Sent | Self::SentSecond | Self::SentThird => {
+                Some(payload::UPSTREAM_REQUEST_HEADERS)
+            }
+            Self::Refused => None,
+            Self::Answered => Some(payload::UPSTREAM_RESPONSE_HEADERS),
+            Self::Got => Some(payload::CLIENT_RESPONSE_HEADERS),
         }
     }
 
     /// Whether every run has it; other sides are shown only of a run that does.
     const fn is_usual(self) -> bool {
-        !matches!(self, Self::SentSecond | Self::SentThird)
+        !matches!(self, Self::SentSecond | Self::SentThird | Self::Refused)
     }
 
     /// Reads a name as written by [`Side::name`].
@@ -106,7 +115,7 @@ impl Side {
             .find(|side| side.name() == name)
             .ok_or_else(|| {
                 Failure::Bad(
-                    "payload: give asked, sent, sent-2, sent-3, answered or got, or leave it out"
+                    "payload: give asked, sent, sent-2, sent-3, refused, answered or got, or leave it out"
                         .to_owned(),
                 )
             })
@@ -161,8 +170,8 @@ pub(super) async fn of_run(
         href: view.href_of_payload(&run.summary, other),
         on: other == side,
     });
-    let headers = match info(side.headers()) {
-        Some(_) => store.payload(id, side.headers()).await?,
+    let headers = match side.headers().filter(|name| info(name).is_some()) {
+        Some(name) => store.payload(id, name).await?,
         None => None,
     };
     let body = match info(side.body()) {
@@ -176,9 +185,13 @@ pub(super) async fn of_run(
         raw: format!("/runs/{id}/payloads/{}", side.body()),
         size: info(side.body()).map_or_else(String::new, |payload| format::bytes(payload.bytes)),
         body: match (body, info(side.body())) {
+            (Some(bytes), _) if side == Side::Refused => Body::of_refusals(&bytes),
             (Some(bytes), _) => Body::read(&String::from_utf8_lossy(&bytes)),
             (None, Some(_)) => Body::Absent(
                 "The text is no longer kept: retention removed it, or it was shed under load.",
+            ),
+            (None, None) if info(payload::UPSTREAM_REFUSALS).is_some() => Body::Absent(
+                "There was none that could be used: what came instead is under “Provider refused”.",
             ),
             (None, None) if run.summary.state.is_final() => Body::Absent("There was none."),
             (None, None) => Body::Absent("Nothing yet."),
@@ -187,6 +200,13 @@ pub(super) async fn of_run(
 }
 
 impl Body {
+    /// All refusals, as a list.
+    fn of_refusals(lines: &[u8]) -> Self {
+        let shown: Vec<String> = refusals(lines).map(|line| line.to_string()).collect();
+        let Pretty { tokens, cut } = pretty::json(&format!("[{}]", shown.join(",")), BODY);
+        Self::Text { tokens, cut }
+    }
+
     fn read(text: &str) -> Self {
         let start = text.trim_start();
         let is_stream = ["event:", "data:", ":", "id:"]
@@ -304,6 +324,18 @@ fn redacted(bytes: &[u8]) -> Option<serde_json::Map<String, serde_json::Value>> 
     Some(headers)
 }
 
+/// The recorded refusals, a value each, secrets among their headers redacted.
+fn refusals(lines: &[u8]) -> impl Iterator<Item = serde_json::Value> {
+    let lines = lines.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| {
+        let mut refusal: serde_json::Value = serde_json::from_slice(line).ok()?;
+        let headers = refusal.get_mut("headers")?;
+        let shown = redacted(headers.to_string().as_bytes())?;
+        *headers = serde_json::Value::Object(shown);
+        Some(refusal)
+    })
+}
+
 /// A payload's bytes as they may be shown, and their type.
 ///
 /// # Errors
@@ -330,6 +362,12 @@ pub(super) async fn load(
     let bytes = if name.ends_with(".headers") {
         let headers = redacted(&bytes).ok_or_else(missing)?;
         serde_json::Value::Object(headers).to_string().into_bytes()
+    } else if name == payload::UPSTREAM_REFUSALS {
+        let lines = refusals(&bytes).map(|refusal| format!("{refusal}\n"));
+        return Ok((
+            lines.collect::<String>().into_bytes(),
+            "application/x-ndjson",
+        ));
     } else {
         bytes
     };

@@ -154,7 +154,7 @@ async fn hostile_text_is_escaped_everywhere() {
 async fn secrets_in_headers_are_shown_nowhere() {
     let run = fixture::completed_run();
     let id = run.summary.id;
-    for side in ["asked", "sent", "answered", "got"] {
+    for side in ["asked", "sent", "refused", "answered", "got"] {
         let page = get(&format!("/runs/{id}?payload={side}")).await;
         assert!(!page.body.contains("sk-leaked"), "{side}");
     }

@@ -4,7 +4,9 @@
 //! While the observers' queue is full the journal keeps its events, and beyond a bound sheds those that a run can be
 //! told without. This file must not know what the events mean.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::event::{Event, EventBatch, EventKind, Level, RunStart, StepIndex};
 use super::queue::EventSink;
@@ -22,6 +24,8 @@ pub(crate) struct Journal {
     pub(crate) reply: StepIndex,
     sink: EventSink,
     pages: Mutex<Pages>,
+    /// Microseconds that the run has waited for others.
+    waited: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -63,7 +67,17 @@ impl Journal {
             reply,
             sink,
             pages: Mutex::new(pages),
+            waited: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn set_waited(&self, for_others: Duration) {
+        let micros = u64::try_from(for_others.as_micros()).unwrap_or(u64::MAX);
+        self.waited.store(micros, Ordering::Relaxed);
+    }
+
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited.load(Ordering::Relaxed))
     }
 
     /// Notes what happens now. After the run's end nothing is heard any more.

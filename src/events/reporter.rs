@@ -1,6 +1,7 @@
 //! What a task, or the server, may say about a run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -55,6 +56,18 @@ impl Reporter {
     pub fn fact(&self, name: &'static str, value: impl Into<FactValue>) {
         let value = value.into();
         self.journal.note(EventKind::Fact { name, value });
+    }
+
+    /// States how long the run has waited for others by now, pauses before further attempts included: time that is not
+    /// its own.
+    pub fn set_waited(&self, for_others: Duration) {
+        self.journal.set_waited(for_others);
+    }
+
+    /// How long the run has waited for others.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.journal.waited()
     }
 
     /// Writes a line into the step's log.

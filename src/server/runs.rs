@@ -109,10 +109,7 @@ async fn run(
     (headers, input): (&HeaderMap, ClientRequest),
     start: RunStart,
 ) -> HttpResponse {
-    let clock = Clock {
-        received: input.received,
-        waited: None,
-    };
+    let received = input.received;
     let asked = input.body();
     let mut run = plan.start(Arc::new(input), start, &gateway.events);
     let reporter = run.reporter().clone();
@@ -130,10 +127,10 @@ async fn run(
             if let Content::Stream(flow) = &mut reply.content {
                 flow.end_at(gateway.last_call.clone());
             }
-            answer(reply, &reporter, clock)
+            answer(reply, &reporter, received)
         }
-        Some(Err(failure)) => refuse(&errors::of_run(&failure), &reporter, clock),
-        None => return refuse(&ApiError::overloaded(STOPPING), &reporter, clock),
+        Some(Err(failure)) => refuse(&errors::of_run(&failure), &reporter, received),
+        None => return refuse(&ApiError::overloaded(STOPPING), &reporter, received),
     };
     let rest = gateway.tracker.track_future(run.finish().in_current_span());
     actix_web::rt::spawn(rest);
@@ -141,36 +138,17 @@ async fn run(
 }
 
 /// Answers with an error, and records it.
-fn refuse(error: &ApiError, reporter: &Reporter, clock: Clock) -> HttpResponse {
+fn refuse(error: &ApiError, reporter: &Reporter, received: Instant) -> HttpResponse {
     let request_id = &reporter.start().request_id;
     reporter.fact(facts::ERROR_TYPE, error.kind.name());
     let body = Bytes::from(error.body(request_id));
     reporter.payload(payload::CLIENT_RESPONSE, body);
     let mut response = errors::answer(error, request_id);
-    state_answer(&mut response, reporter, clock);
+    state_answer(&mut response, reporter, received);
     response
 }
 
-/// What is needed to tell Dagway's own time from the upstream's.
-#[derive(Clone, Copy)]
-struct Clock {
-    received: Instant,
-    waited: Option<(Instant, Instant)>,
-}
-
-impl Clock {
-    fn overhead_us(&self) -> u64 {
-        let whole = self.received.elapsed();
-        let waited = self
-            .waited
-            .map(|(from, until)| until.duration_since(from))
-            .unwrap_or_default();
-        u64::try_from(whole.saturating_sub(waited).as_micros()).unwrap_or(u64::MAX)
-    }
-}
-
-fn answer(reply: ClientReply, reporter: &Reporter, mut clock: Clock) -> HttpResponse {
-    clock.waited = reply.waited;
+fn answer(reply: ClientReply, reporter: &Reporter, received: Instant) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
     insert(&mut builder, "request-id", &reporter.start().request_id);
     if let Some(model) = &reply.model {
@@ -203,13 +181,14 @@ fn answer(reply: ClientReply, reporter: &Reporter, mut clock: Clock) -> HttpResp
             builder.streaming(flow)
         }
     };
-    state_answer(&mut response, reporter, clock);
+    state_answer(&mut response, reporter, received);
     response
 }
 
 /// Adds the headers that every answer of a run has, and records what the client got.
-fn state_answer(response: &mut HttpResponse, reporter: &Reporter, clock: Clock) {
-    let overhead = clock.overhead_us();
+fn state_answer(response: &mut HttpResponse, reporter: &Reporter, received: Instant) {
+    let own = received.elapsed().saturating_sub(reporter.waited());
+    let overhead = u64::try_from(own.as_micros()).unwrap_or(u64::MAX);
     let status = i64::from(response.status().as_u16());
     let headers = response.headers_mut();
     for (name, text) in [

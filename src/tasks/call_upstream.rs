@@ -14,7 +14,7 @@ use crate::events::{Level, trace};
 use crate::facts;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::reply::Peek;
-use crate::upstream::answer::look_at;
+use crate::upstream::answer::{Failure, Refusal, look_at};
 use crate::upstream::{Api, Body, ByteFlow, Call, Client};
 
 /// Sends the request and returns when the answer's headers are in and it does not begin with an error.
@@ -60,45 +60,28 @@ impl Task for CallUpstream {
         cx: &Cx,
     ) -> Result<Own<UpstreamAnswer>, TaskError> {
         let client = &model.upstream.client;
-        let span = trace::call_span_id(cx.run_id(), cx.step());
-        let form = request.forms.send();
-        if let Some((what, count)) = form.left_out {
-            say_what_is_left_out(cx, what, count, &form.body);
-        }
-        let mut headers = request.envelope.headers.clone();
-        if let Some(state) = &cx.start().tracestate {
-            headers.push(("tracestate".to_owned(), state.to_string()));
-        }
-        let call = Call {
-            api: request.envelope.api,
-            body: form.body,
-            stream: request.stream,
-            traceparent: Some(cx.start().trace.traceparent(span)),
-            headers,
-            query: request.envelope.query.clone(),
-        };
+        let call = call_of(cx, &request);
         if cx.attempt() == 1 {
             say_where_it_goes(cx, client, &call);
         }
+        let _waiting = Waiting {
+            cx,
+            since: request.built,
+        };
         let sent = Instant::now();
         let answer = ask(client, &call)
             .await
-            .map_err(|error| task_error(cx, &request, error))?;
-        cx.fact(facts::UPSTREAM_STATUS, 200_i64);
-        cx.payload(
-            facts::payload::UPSTREAM_RESPONSE_HEADERS,
-            answer.headers.clone(),
-        );
-        let generation = answer.generation.clone();
+            .map_err(|failure| task_error(cx, &request, failure))?;
+        let becomes_event = request.stream && call.api == Api::Chat;
         let content = match answer.body {
             Body::Stream(flow) if request.stream || call.api != Api::Chat => {
                 UpstreamContent::Stream(flow)
             }
             // The client gets what it asked for, events or a whole, whatever the upstream prefers to write.
             Body::Stream(flow) | Body::Whole(flow) => {
-                let becomes_event = request.stream && call.api == Api::Chat;
-                let body = whole(flow, call.api, becomes_event).await;
-                let body = body.map_err(|error| task_error(cx, &request, error))?;
+                let head = (answer.status, &answer.headers);
+                let body = whole(flow, head, (call.api, becomes_event)).await;
+                let body = body.map_err(|failure| task_error(cx, &request, failure))?;
                 if becomes_event {
                     UpstreamContent::Stream(ByteFlow::of_event(&body))
                 } else {
@@ -106,9 +89,12 @@ impl Task for CallUpstream {
                 }
             }
         };
+        cx.fact(facts::UPSTREAM_STATUS, i64::from(answer.status));
+        let shown = facts::payload::UPSTREAM_RESPONSE_HEADERS;
+        cx.payload(shown, answer.headers);
         Ok(Own(UpstreamAnswer {
             content,
-            generation,
+            generation: answer.generation,
             passed_headers: answer.anthropics,
             sent,
             arrived: Instant::now(),
@@ -116,36 +102,85 @@ impl Task for CallUpstream {
     }
 }
 
+/// What this attempt sends.
+fn call_of(cx: &Cx, request: &UpstreamRequest) -> Call {
+    let span = trace::call_span_id(cx.run_id(), cx.step());
+    let form = request.forms.send();
+    if let Some((what, count)) = form.left_out {
+        say_what_is_left_out(cx, what, count, &form.body);
+    }
+    let mut headers = request.envelope.headers.clone();
+    if let Some(state) = &cx.start().tracestate {
+        headers.push(("tracestate".to_owned(), state.to_string()));
+    }
+    Call {
+        api: request.envelope.api,
+        body: form.body,
+        stream: request.stream,
+        traceparent: Some(cx.start().trace.traceparent(span)),
+        headers,
+        query: request.envelope.query.clone(),
+    }
+}
+
+/// Tells the run, when an attempt is over in whatever way, how long it has waited since there was something to send.
+struct Waiting<'a> {
+    cx: &'a Cx,
+    since: Instant,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.cx.set_waited(self.since.elapsed());
+    }
+}
+
 /// One attempt: sends, and looks whether the answer begins with an error.
-async fn ask(client: &Client, call: &Call) -> Result<crate::upstream::Answer, UpstreamError> {
+async fn ask(client: &Client, call: &Call) -> Result<crate::upstream::Answer, Failure> {
     let answer = client.complete(call).await?;
     answer.past_early_errors(client.early_error_wait()).await
 }
 
 /// Reads a whole answer here, so that an error in a 200 can still be retried, and can be a status for a client that gets
 /// events.
-async fn whole(flow: ByteFlow, api: Api, becomes_event: bool) -> Result<Bytes, UpstreamError> {
+async fn whole(
+    flow: ByteFlow,
+    (status, headers): (u16, &Bytes),
+    (api, becomes_event): (Api, bool),
+) -> Result<Bytes, Failure> {
     let body = flow.whole().await?;
     // Every error says so in this word; to look for it costs less than to read the body twice.
     if !becomes_event && memchr::memmem::find(&body, b"\"error\"").is_none() {
         return Ok(body);
     }
-    match look_at(&body, api) {
-        Peek::Error(error) => Err(*error),
-        Peek::Fine | Peek::More => Ok(body),
-    }
+    let error = match look_at(&body, api) {
+        Peek::Error(error) => *error,
+        Peek::Fine | Peek::More => return Ok(body),
+    };
+    let headers = headers.clone();
+    let refusal = Refusal {
+        status,
+        headers,
+        body,
+    };
+    Err(refusal.into_failure(error))
 }
 
-fn task_error(cx: &Cx, request: &UpstreamRequest, error: UpstreamError) -> TaskError {
+fn task_error(cx: &Cx, request: &UpstreamRequest, failure: Failure) -> TaskError {
+    let Failure { error, refusal } = failure;
+    if let Some(refusal) = refusal {
+        let name = facts::payload::UPSTREAM_REFUSALS;
+        cx.payload(name, refusal.line(cx.attempt()));
+    }
     if let Some(status) = error.status {
         cx.fact(facts::UPSTREAM_STATUS, i64::from(status));
     }
     if does_without(cx, request, &error) {
-        return TaskError::upstream(error).retry(None);
+        return TaskError::upstream(*error).retry(None);
     }
     let retry_after = error.api.retry_after;
     let retryable = error.retryable;
-    let failed = TaskError::upstream(error);
+    let failed = TaskError::upstream(*error);
     if retryable {
         failed.retry(retry_after)
     } else {

@@ -1,7 +1,5 @@
 //! What a run replies with: bytes for the client, whole or as they come.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 
 use super::reply_flow::ReplyFlow;
@@ -25,8 +23,6 @@ pub struct ClientReply {
     pub generation: Option<String>,
     /// Headers of its own.
     pub headers: Vec<(String, String)>,
-    /// From when until when the upstream was waited for: time that is not Dagway's own.
-    pub waited: Option<(Instant, Instant)>,
 }
 
 impl Owned for ClientReply {

@@ -54,7 +54,6 @@ impl Task for ConvertResponse {
             ..reply_settings(cx, &valid, &model, &tools)
         };
         let (reporter, tail) = tail();
-        let waited = Some((request.built, answer.arrived));
         let content = match answer.content {
             UpstreamContent::Stream(flow) => {
                 let translator = Translator::new(settings);
@@ -86,7 +85,6 @@ impl Task for ConvertResponse {
             model: Some(model.target.id.clone()),
             generation: answer.generation,
             headers: Vec::new(),
-            waited,
         };
         Ok((Own(reply), tail))
     }

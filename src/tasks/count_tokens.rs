@@ -85,7 +85,6 @@ impl Task for CountTokens {
             model: None,
             generation: None,
             headers: vec![(ESTIMATE.0.to_owned(), ESTIMATE.1.to_owned())],
-            waited: None,
         }))
     }
 }

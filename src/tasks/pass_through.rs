@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::build_request::UpstreamRequest;
 use super::call_upstream::{UpstreamAnswer, UpstreamContent};
 use super::client_reply::{ClientReply, Content};
 use super::convert_response::ReplySummary;
@@ -26,7 +25,6 @@ impl Task for PassThrough {
     const ABOUT: &'static str = "Passes the answer on as it comes, without what breaks SDKs";
     type Input = (
         Own<UpstreamAnswer>,
-        Arc<UpstreamRequest>,
         Arc<ValidRequest>,
         Arc<MappedModel>,
         Res<Patience>,
@@ -34,7 +32,7 @@ impl Task for PassThrough {
     type Output = (Own<ClientReply>, Tail<ReplySummary>);
 
     async fn run(&self, input: Self::Input, cx: &Cx) -> Result<Self::Output, TaskError> {
-        let (Own(answer), request, valid, model, patience) = input;
+        let (Own(answer), valid, model, patience) = input;
         let settings = PassageSettings {
             message_id: format!("msg_{}", cx.run_id().simple()),
             // Even an id of the catalogue is answered under its dated form, which clients have no window and price for.
@@ -43,7 +41,6 @@ impl Task for PassThrough {
             body: Some(Arc::clone(valid.request.backing_cart())),
         };
         let (reporter, tail) = tail();
-        let waited = Some((request.built, answer.arrived));
         let content = match answer.content {
             UpstreamContent::Stream(flow) => Content::Stream(Box::new(ReplyFlow::new(
                 flow,
@@ -71,7 +68,6 @@ impl Task for PassThrough {
             model: Some(model.target.id.clone()),
             generation: answer.generation,
             headers: answer.passed_headers,
-            waited,
         };
         Ok((Own(reply), tail))
     }

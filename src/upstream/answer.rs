@@ -8,6 +8,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::client::Api;
 use super::headers;
@@ -50,10 +52,68 @@ impl AnswerHead {
     }
 }
 
+/// Why there is no answer to go on with.
+#[derive(Debug)]
+pub struct Failure {
+    /// The failure, mapped for the client.
+    pub error: Box<UpstreamError>,
+    /// What the upstream said, if it answered at all.
+    pub refusal: Option<Box<Refusal>>,
+}
+
+/// An answer that is a refusal.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Its status: 200 when the error is all that the body says.
+    pub status: u16,
+    /// Its headers, for showing.
+    pub headers: Bytes,
+    /// Its body, as far as it was read.
+    pub body: Bytes,
+}
+
+impl Refusal {
+    /// What this means for the call.
+    #[must_use]
+    pub fn into_failure(self, error: UpstreamError) -> Failure {
+        Failure {
+            error: Box::new(error),
+            refusal: Some(Box::new(self)),
+        }
+    }
+
+    /// The answer as one line of JSON, for the record: a body that is JSON as such, any other as a text.
+    #[must_use]
+    pub fn line(&self, attempt: u16) -> Bytes {
+        let headers = String::from_utf8_lossy(&self.headers);
+        let body = match serde_json::from_slice::<&RawValue>(&self.body) {
+            // Line ends are white space in JSON, and would end the line here.
+            Ok(json) => json.get().replace(['\n', '\r'], " "),
+            Err(_) => Value::from(String::from_utf8_lossy(&self.body)).to_string(),
+        };
+        let status = self.status;
+        format!(
+            "{{\"attempt\":{attempt},\"status\":{status},\"headers\":{headers},\"body\":{body}}}\n"
+        )
+        .into()
+    }
+}
+
+impl From<UpstreamError> for Failure {
+    fn from(error: UpstreamError) -> Self {
+        Self {
+            error: Box::new(error),
+            refusal: None,
+        }
+    }
+}
+
 /// An answer whose headers are in and whose status is a success.
 pub struct Answer {
     /// Which endpoint gave it.
     api: Api,
+    /// Its status.
+    pub status: u16,
     /// OpenRouter's id of the generation, for support and accounting.
     pub generation: Option<String>,
     /// Anthropic's own headers (rate limits, organization), of an answer of the Messages API.
@@ -80,7 +140,7 @@ pub struct ByteFlow {
 
 impl Answer {
     /// Sorts an answer out by status and content type; an error's body is read here.
-    pub(super) async fn read(response: Response, api: Api) -> Result<Self, UpstreamError> {
+    pub(super) async fn read(response: Response, api: Api) -> Result<Self, Failure> {
         let status = response.status();
         let head = head_of(api, status.as_u16(), response.headers());
         let headers = headers::to_json(
@@ -99,20 +159,24 @@ impl Answer {
             held: None,
             rest: Box::pin(response.bytes_stream()),
         };
-        if !status.is_success() {
-            let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
-            return Err(head.error(&body));
-        }
-        let body = if content_type.starts_with("text/event-stream") {
+        let is_success = status.is_success();
+        let body = if is_success && content_type.starts_with("text/event-stream") {
             Body::Stream(flow)
-        } else if content_type.starts_with("application/json") {
+        } else if is_success && content_type.starts_with("application/json") {
             Body::Whole(flow)
         } else {
             let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
-            return Err(head.error(&body));
+            let error = head.error(&body);
+            let refusal = Refusal {
+                status: status.as_u16(),
+                headers,
+                body: body.into(),
+            };
+            return Err(refusal.into_failure(error));
         };
         Ok(Self {
             api,
+            status: status.as_u16(),
             generation,
             anthropics,
             headers,
@@ -124,15 +188,21 @@ impl Answer {
     ///
     /// # Errors
     /// The error with which the stream begins, while it can still become a status and be retried.
-    pub async fn past_early_errors(mut self, wait: Duration) -> Result<Self, UpstreamError> {
+    pub async fn past_early_errors(mut self, wait: Duration) -> Result<Self, Failure> {
         let Body::Stream(flow) = &mut self.body else {
             return Ok(self);
         };
         let mut seen = BytesMut::new();
         let looked = tokio::time::timeout(wait, flow.look(&mut seen, self.api)).await;
-        flow.held = (!seen.is_empty()).then(|| seen.freeze());
+        let seen = seen.freeze();
+        flow.held = (!seen.is_empty()).then(|| seen.clone());
         match looked {
-            Ok(Some(error)) => Err(error),
+            Ok(Some(error)) => Err(Refusal {
+                status: self.status,
+                headers: self.headers,
+                body: seen,
+            }
+            .into_failure(error)),
             Ok(None) | Err(_) => Ok(self),
         }
     }
@@ -299,4 +369,39 @@ fn anthropics(headers: &HeaderMap) -> Vec<(String, String)> {
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_line_whatever_its_body() {
+        for (body, shown) in [
+            (
+                &b"{\"error\":\n{\"code\": 1.0}}\r\n"[..],
+                "{\"error\": {\"code\": 1.0}}",
+            ),
+            (
+                b"<h1>\nBad \"gateway\"</h1>",
+                r#""<h1>\nBad \"gateway\"</h1>""#,
+            ),
+            (b"", "\"\""),
+            (b"\xff", "\"\u{fffd}\""),
+        ] {
+            let refusal = Refusal {
+                status: 502,
+                headers: Bytes::from_static(b"{\"x\":\"y\"}"),
+                body: body.into(),
+            };
+            let line = String::from_utf8(refusal.line(2).to_vec()).unwrap();
+            assert_eq!(
+                line,
+                format!(
+                    "{{\"attempt\":2,\"status\":502,\"headers\":{{\"x\":\"y\"}},\"body\":{shown}}}\n"
+                )
+            );
+            serde_json::from_str::<Value>(&line).unwrap();
+        }
+    }
 }

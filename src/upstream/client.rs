@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName
 use reqwest::{Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::answer::Answer;
+use super::answer::{Answer, Failure};
 use super::headers;
 use super::pools::Pools;
 pub use super::pools::http;
@@ -227,7 +227,7 @@ impl Client {
     ///
     /// # Errors
     /// Every refusal and every failure of the transport, mapped for the client.
-    pub async fn complete(&self, call: &Call) -> Result<Answer, UpstreamError> {
+    pub async fn complete(&self, call: &Call) -> Result<Answer, Failure> {
         let mut request = Request::new(Method::POST, self.endpoint(call));
         *request.headers_mut() = self.call_headers(call);
         *request.body_mut() = Some(call.body.clone().into());
@@ -259,7 +259,8 @@ impl Client {
             Kind::OpenRouter | Kind::OpenAi => Api::Chat,
             Kind::Anthropic => Api::Messages,
         };
-        Answer::read(response, api).await?.whole().await
+        let answer = Answer::read(response, api).await;
+        answer.map_err(|failure| *failure.error)?.whole().await
     }
 
     /// Asks for something small that needs the key, to see whether the upstream answers and takes it.

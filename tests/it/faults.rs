@@ -50,6 +50,22 @@ fn a_rate_limit_is_waited_out_and_the_run_shows_both_attempts() {
             .map(|change| change["state"].as_str().unwrap())
             .collect();
         assert!(states.contains(&"Retrying"), "{states:?}");
+        let path = format!("/api/runs/{}/payloads/upstream.refusals", got.run());
+        let refusal: Value = serde_json::from_str(&app.get(&path).await.body).unwrap();
+        assert_eq!(
+            (&refusal["attempt"], &refusal["status"]),
+            (&1.into(), &429.into())
+        );
+        assert_eq!(
+            refusal["body"]["error"]["message"], "slow down",
+            "{refusal}"
+        );
+        assert!(refusal["headers"]["content-type"].is_string(), "{refusal}");
+        let own = run["facts"]["dagway.overhead_us"].as_i64().unwrap();
+        assert!(
+            own < 200_000,
+            "the pause before the second attempt is no work: {own}"
+        );
         app.stop().await;
     });
 }
