@@ -20,6 +20,8 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
     } else {
         (simulator::Settings::realistic(), Pace::Human)
     };
+    // Nobody looks into the simulated upstream's log here.
+    let timing = simulator::Settings { keeps: 0, ..timing };
     let simulator = Simulator::start(timing).await.map_err(|error| {
         Failure::Running(format!(
             "the simulated OpenRouter could not be started: {error}"

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-const MOST_REQUESTS: usize = 4_096;
 const MOST_BYTES: usize = 128 * 1024 * 1024;
 
 /// A request that arrived.
@@ -45,8 +44,9 @@ impl Seen {
 }
 
 /// The log, shared by all connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Log {
+    most: usize,
     entries: Mutex<Entries>,
 }
 
@@ -58,6 +58,14 @@ struct Entries {
 }
 
 impl Log {
+    /// Keeps the last `most` requests.
+    pub(super) fn of(most: usize) -> Self {
+        Self {
+            most,
+            entries: Mutex::default(),
+        }
+    }
+
     /// Writes a request down and watches what becomes of it.
     pub(super) fn arrived(self: &Arc<Self>, mut seen: Seen, bytes: usize) -> Watch {
         let mut entries = self.lock();
@@ -66,7 +74,7 @@ impl Log {
         entries.next += 1;
         entries.bytes += bytes;
         entries.seen.push_back((seen, bytes));
-        while entries.seen.len() > MOST_REQUESTS || entries.bytes > MOST_BYTES {
+        while entries.seen.len() > self.most || entries.bytes > MOST_BYTES {
             let Some((_, gone)) = entries.seen.pop_front() else {
                 break;
             };

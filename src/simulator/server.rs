@@ -34,6 +34,8 @@ pub struct Settings {
     pub pace: Duration,
     /// Whose Messages endpoint it has.
     pub host: Host,
+    /// How many requests it keeps for whoever wants to see them.
+    pub keeps: usize,
 }
 
 /// Whose Messages endpoint is simulated.
@@ -62,6 +64,7 @@ impl Settings {
             first_token: Duration::ZERO,
             pace: Duration::ZERO,
             host: Host::OpenRouter,
+            keeps: 4_096,
         }
     }
 

@@ -23,8 +23,8 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
+            log: Arc::new(Log::of(settings.keeps)),
             settings,
-            log: Arc::default(),
             script: Mutex::default(),
             failures: Mutex::default(),
             cached: Mutex::default(),
