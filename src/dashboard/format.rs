@@ -84,6 +84,14 @@ pub(crate) fn money(usd: f64) -> String {
     }
 }
 
+/// Why a figure is [`about`] so much.
+pub(crate) const WHY_ESTIMATED: &str = "estimated: the answer did not come to its end";
+
+/// A figure that is estimated: `≈ 632`.
+pub(crate) fn about(figure: &str) -> String {
+    format!("≈ {figure}")
+}
+
 /// A share of a whole in percent; nothing when there is no whole.
 pub(crate) fn share(part: i64, whole: i64) -> Option<String> {
     if whole <= 0 || part < 0 {

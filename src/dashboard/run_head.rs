@@ -39,6 +39,7 @@ struct Head {
 struct Figure {
     name: &'static str,
     value: String,
+    title: Option<&'static str>,
     note: Option<String>,
 }
 
@@ -95,12 +96,23 @@ fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
     let figure = |name, value: Option<String>, note: Option<String>| Figure {
         name,
         value: value.unwrap_or_else(unknown),
+        title: None,
         note,
+    };
+    let is_estimate = run.is(facts::USAGE_IS_ESTIMATE);
+    let usage = |name, value: Option<String>, note: Option<String>| Figure {
+        title: (is_estimate && value.is_some()).then_some(format::WHY_ESTIMATED),
+        ..match value {
+            Some(known) if is_estimate => figure(name, Some(format::about(&known)), note),
+            value => figure(name, value, note),
+        }
     };
     let input = run.int(facts::INPUT_TOKENS);
     let cached = run.int(facts::CACHE_READ_TOKENS);
     let share = input
         .zip(cached)
+        // What nobody counted was not told apart either.
+        .filter(|_| !is_estimate)
         .and_then(|(all, read)| format::share(read, all));
     let first = run
         .float(facts::FIRST_TOKEN)
@@ -122,17 +134,17 @@ fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
         ),
         figure("First token", first.map(format::duration), None),
         figure("Dagway's own time", overhead.map(format::duration), None),
-        figure(
+        usage(
             "Tokens in",
             input.map(format::thousands),
             share.map(|share| format!("{share} from cache")),
         ),
-        figure(
+        usage(
             "Tokens out",
             run.int(facts::OUTPUT_TOKENS).map(format::thousands),
             thinking.map(|tokens| format!("{} thinking", format::thousands(tokens))),
         ),
-        figure("Cost", run.float(facts::COST_USD).map(format::money), None),
+        usage("Cost", run.float(facts::COST_USD).map(format::money), None),
     ]
 }
 
@@ -230,6 +242,7 @@ impl TokenBar {
 mod tests {
     use super::*;
     use crate::dashboard::fixture;
+    use crate::events::FactValue;
 
     #[test]
     fn the_token_bar_adds_up() {
@@ -250,6 +263,24 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn estimated_figures_say_so() {
+        let mut run = fixture::completed_run().summary;
+        let fact = facts::USAGE_IS_ESTIMATE.to_owned();
+        run.facts.insert(fact, FactValue::Bool(true));
+        run.facts
+            .insert(facts::CACHE_READ_TOKENS.to_owned(), FactValue::Int(0));
+        let told: Vec<_> = figures(&run, fixture::now())
+            .into_iter()
+            .filter(|figure| figure.title == Some(format::WHY_ESTIMATED))
+            .map(|figure| (figure.value, figure.note))
+            .collect();
+        assert!(told.iter().all(|(value, _)| value.starts_with("≈ ")));
+        let notes: Vec<_> = told.into_iter().map(|(_, note)| note).collect();
+        assert_eq!(notes, [None, Some("402 thinking".to_owned()), None]);
+    }
+
     #[test]
     fn a_crashed_run_lasted_at_least_as_long_as_is_known() {
         let note = |state| {

@@ -183,6 +183,8 @@ struct Row {
     tokens_out: String,
     thinking: Option<String>,
     cost: String,
+    /// Why tokens and cost are no more than about right.
+    estimated: Option<&'static str>,
     duration: String,
     bar: String,
     first_token: Option<String>,
@@ -211,7 +213,12 @@ impl Row {
             .filter(|used| Some(used) != asked.as_ref());
         let input = run.int(facts::INPUT_TOKENS);
         let cached = run.int(facts::CACHE_READ_TOKENS).filter(|read| *read > 0);
-        let tokens = |count: Option<i64>| count.map_or_else(unknown, format::tokens);
+        let is_estimate = run.is(facts::USAGE_IS_ESTIMATE);
+        let usage = |known: Option<String>| match known {
+            Some(known) if is_estimate => format::about(&known),
+            known => known.unwrap_or_else(unknown),
+        };
+        let tokens = |count: Option<i64>| usage(count.map(format::tokens));
         let duration = run.duration(now);
         Self {
             id: run.id,
@@ -237,9 +244,8 @@ impl Row {
                 .int(facts::REASONING_TOKENS)
                 .filter(|thinking| *thinking > 0)
                 .map(format::tokens),
-            cost: run
-                .float(facts::COST_USD)
-                .map_or_else(unknown, format::money),
+            cost: usage(run.float(facts::COST_USD).map(format::money)),
+            estimated: is_estimate.then_some(format::WHY_ESTIMATED),
             duration: format::duration(duration),
             bar: format::percent_attribute(bar(duration)),
             first_token: run

@@ -73,6 +73,12 @@ impl RunSummary {
             _ => None,
         }
     }
+
+    /// Whether a fact is stated and true.
+    #[must_use]
+    pub fn is(&self, fact: &str) -> bool {
+        self.facts.get(fact) == Some(&FactValue::Bool(true))
+    }
 }
 
 /// A run whole.

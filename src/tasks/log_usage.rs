@@ -79,4 +79,7 @@ fn state_tokens(summary: &Summary, cx: &Cx) {
         facts::REASONING_TOKENS,
         count(usage.thinking_tokens.unwrap_or(0)),
     );
+    if summary.usage_is_estimate {
+        cx.fact(facts::USAGE_IS_ESTIMATE, true);
+    }
 }

@@ -192,7 +192,7 @@ impl ModelFamilies {
                 registry,
                 "dagway_tokens_total",
                 "Tokens by kind. `input` counts all of the input, so it includes `cache_read` and `cache_write`; `output` \
-                 includes `reasoning`.",
+                 includes `reasoning`. Estimates, of answers that broke off, are counted too.",
                 &["model", "kind"],
             ),
             cost_usd: register(

@@ -271,7 +271,10 @@ fn is_of_run(name: &str) -> bool {
 fn is_of_call(name: &str) -> bool {
     name.starts_with("gen_ai.")
         || name.starts_with("server.")
-        || matches!(name, facts::PROVIDER_BEHIND | facts::COST_USD)
+        || matches!(
+            name,
+            facts::PROVIDER_BEHIND | facts::COST_USD | facts::USAGE_IS_ESTIMATE
+        )
 }
 
 fn event(note: &Note) -> Event {

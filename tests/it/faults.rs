@@ -133,6 +133,7 @@ fn an_error_in_mid_stream_reaches_the_client_and_nothing_pretends_to_be_whole() 
         );
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Failed");
+        assert_eq!(run["facts"]["dagway.usage.is_estimate"], true, "{run}");
         let kept = app
             .get(&format!("/api/runs/{}/payloads/client.response", got.run()))
             .await;
