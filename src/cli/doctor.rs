@@ -121,7 +121,7 @@ async fn upstream(upstream: &upstream::Upstream) -> Finding {
         ),
         Err(error) => Finding::ill(
             "upstream",
-            format!("{name}: {error}; check the network, a proxy, and upstreams.{name}.base_url"),
+            format!("{name}: {error} (check the network, a proxy, and upstreams.{name}.base_url)"),
         ),
     }
 }

@@ -82,12 +82,21 @@ pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
         started: format::rfc3339(summary.started),
         exact: format::exact(summary.started),
         ago: format::ago(summary.started, now),
-        error: summary.error.clone(),
+        error: summary.error.clone().or_else(|| hung_up(summary, now)),
         error_type: text(facts::ERROR_TYPE),
         status: summary.int(facts::STATUS),
         figures: figures(summary, now),
         labels: labels(summary),
         tokens: TokenBar::new(summary),
+    })
+}
+
+/// A run that was dropped before its reply cannot say why. That Dagway itself gave it up would show as an answer.
+fn hung_up(run: &RunSummary, now: Timestamp) -> Option<String> {
+    let was_left = run.state == State::Cancelled && run.text(facts::ERROR_TYPE).is_none();
+    was_left.then(|| {
+        let waited = format::duration(run.duration(now));
+        format!("the client hung up after {waited}")
     })
 }
 

@@ -17,8 +17,8 @@ pub enum FlowEnd {
     Finished,
     /// It broke; the run is Failed.
     Failed(Arc<TaskError>),
-    /// Nobody pulled any more; the run is Cancelled.
-    Dropped,
+    /// Nobody pulled any more; the run is Cancelled. Whoever held the flow says why.
+    Dropped(Arc<TaskError>),
 }
 
 /// An output that will be known once a flow has ended.

@@ -18,7 +18,7 @@ pub struct Run<R> {
 
 /// Why a run gives no reply.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("step `{step}` {}: {error}", .state.name())]
+#[error("{step}: {error}")]
 pub struct RunFailure {
     /// The step that failed first.
     pub step: String,

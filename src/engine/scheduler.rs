@@ -208,15 +208,18 @@ impl Scheduler {
     fn flow_ended(&mut self, step: StepIndex, slot: usize, end: TailEnd) {
         let run = &mut self.counters.steps[usize::from(step)];
         run.flows -= 1;
-        let how = end.as_ref().map(|(_, how)| how);
-        match how.unwrap_or(&FlowEnd::Dropped) {
-            FlowEnd::Finished => {}
-            FlowEnd::Failed(error) => run.verdict = Err((State::Failed, Arc::clone(error))),
-            FlowEnd::Dropped if run.verdict.is_ok() => {
-                let error = TaskError::ours("nobody wanted the rest of its flow");
-                run.verdict = Err((State::Cancelled, Arc::new(error)));
+        let unreported = || Arc::new(TaskError::ours("its flow was dropped without a report"));
+        let dropped = match &end {
+            Some((_, FlowEnd::Finished)) => None,
+            Some((_, FlowEnd::Failed(error))) => {
+                run.verdict = Err((State::Failed, Arc::clone(error)));
+                None
             }
-            FlowEnd::Dropped => {}
+            Some((_, FlowEnd::Dropped(why))) => Some(Arc::clone(why)),
+            None => Some(unreported()),
+        };
+        if let Some(why) = dropped.filter(|_| run.verdict.is_ok()) {
+            run.verdict = Err((State::Cancelled, why));
         }
         match end {
             Some((value, how)) => {
@@ -226,8 +229,7 @@ impl Scheduler {
                 self.fill(slot, Held::End(value, how));
             }
             None => {
-                let error = TaskError::ours("its flow was dropped without a report");
-                let cause = self.failure_of(step, State::Cancelled, Arc::new(error));
+                let cause = self.failure_of(step, State::Cancelled, unreported());
                 self.lose(&cause, slot..slot + 1, &[]);
             }
         }

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::convert_response::ReplySummary;
 use super::converter::Converter;
 use crate::engine::{FlowEnd, TailReporter, TaskError};
-use crate::events::Reporter;
+use crate::events::{Reporter, Timestamp};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::upstream::{ByteFlow, answer::broken};
@@ -59,6 +59,7 @@ pub struct ReplyFlow {
     timer: Pin<Box<Sleep>>,
     /// Ends when the process can wait no longer for this answer.
     last_call: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    was_stopped: bool,
     out: Vec<u8>,
     answered: Record,
     given: Record,
@@ -116,6 +117,7 @@ impl ReplyFlow {
             patience,
             timer: Box::pin(tokio::time::sleep(patience.ping_after)),
             last_call: None,
+            was_stopped: false,
             out: Vec::new(),
             answered: Record {
                 name: payload::UPSTREAM_RESPONSE,
@@ -152,6 +154,7 @@ impl ReplyFlow {
             return false;
         }
         self.last_call = None;
+        self.was_stopped = true;
         let error = ApiError::overloaded(STOPPING);
         self.translator.fail(error, &mut self.out);
         self.upstream = None;
@@ -294,6 +297,25 @@ impl ReplyFlow {
         piece
     }
 
+    /// Says whose fault it was that the answer broke off.
+    fn blame(&self, error: ApiError) -> TaskError {
+        if self.was_stopped {
+            return TaskError::ours(error);
+        }
+        if error.message.starts_with("the upstream") {
+            return TaskError::upstream(error);
+        }
+        let message = format!("the upstream failed in mid-answer: {}", error.message);
+        TaskError::upstream(ApiError { message, ..error })
+    }
+
+    /// Only the client's socket pulls, so nobody else can have let go.
+    fn hung_up(&self) -> TaskError {
+        let waited = Timestamp::now().since(self.reporter.start().at);
+        let seconds = waited.as_secs_f64();
+        TaskError::client(format!("the client hung up after {seconds:.2} s"))
+    }
+
     /// Reports the end, once.
     fn close(&mut self) {
         let Some(tail) = self.tail.take() else { return };
@@ -303,9 +325,9 @@ impl ReplyFlow {
         self.reporter.progress(self.pieces, self.bytes);
         let summary = self.translator.summary();
         let how = match &summary.error {
-            Some(error) => FlowEnd::Failed(Arc::new(TaskError::upstream(error.clone()))),
+            Some(error) => FlowEnd::Failed(Arc::new(self.blame(error.clone()))),
             None if self.translator.is_done() => FlowEnd::Finished,
-            None => FlowEnd::Dropped,
+            None => FlowEnd::Dropped(Arc::new(self.hung_up())),
         };
         tail.report(ReplySummary(summary), how);
         self.reporter.flush();

@@ -246,7 +246,7 @@ impl Client {
     pub async fn get(&self, path: &str, within: Duration) -> Result<Bytes, UpstreamError> {
         let url = format!("{}/{path}", self.base);
         let url = Url::parse(&url)
-            .map_err(|error| UpstreamError::unreachable(self.host(), &error.to_string()))?;
+            .map_err(|error| UpstreamError::unreachable(&self.place(), &error.to_string()))?;
         let mut request = Request::new(Method::GET, url);
         *request.headers_mut() = self.headers.clone();
         *request.timeout_mut() = Some(within);
@@ -334,7 +334,19 @@ impl Client {
             reason = inner.to_string();
             cause = inner.source();
         }
-        UpstreamError::unreachable(self.host(), &reason)
+        let reason = reason.split(" (os error").next().unwrap_or_default();
+        let cure = if error.is_connect() || error.is_timeout() {
+            "; is its address right, and does it run?"
+        } else {
+            ""
+        };
+        UpstreamError::unreachable(&self.place(), &format!("{reason}{cure}"))
+    }
+
+    /// Which upstream it is and where, without what its URL may hold of secrets.
+    fn place(&self) -> String {
+        let origin = self.base.origin().ascii_serialization();
+        format!("the upstream {} at {origin}", self.name)
     }
 }
 

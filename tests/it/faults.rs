@@ -134,6 +134,10 @@ fn an_error_in_mid_stream_reaches_the_client_and_nothing_pretends_to_be_whole() 
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Failed");
         assert_eq!(run["facts"]["dagway.usage.is_estimate"], true, "{run}");
+        assert_eq!(
+            run["error"],
+            "convert_response: the upstream failed in mid-answer: provider went away"
+        );
         let kept = app
             .get(&format!("/api/runs/{}/payloads/client.response", got.run()))
             .await;
@@ -303,6 +307,11 @@ fn a_client_that_hangs_up_in_mid_stream_frees_the_upstream_and_is_accounted() {
         .await;
         let run = app.ended_run(&run).await;
         assert_eq!(run["state"], "Cancelled", "{run}");
+        let told = run["error"].as_str().unwrap();
+        assert!(
+            told.starts_with("convert_response: the client hung up after "),
+            "{told}"
+        );
         let log_usage = run["steps"]
             .as_array()
             .unwrap()
@@ -410,7 +419,11 @@ fn an_upstream_that_is_not_there_is_a_502_that_says_so() {
         let got = app.messages(&ask("hello")).await;
         assert_eq!(got.status, 502, "{}", got.body);
         assert_eq!(got.json()["error"]["type"], "api_error");
-        assert!(got.body.contains("cannot reach 127.0.0.1"), "{}", got.body);
+        assert_eq!(
+            got.json()["error"]["message"],
+            "cannot reach the upstream openrouter at http://127.0.0.1:9: Connection refused; is its address right, \
+             and does it run?"
+        );
         app.stop().await;
     });
 }

@@ -27,7 +27,8 @@ impl Flow {
 
 impl Drop for Flow {
     fn drop(&mut self) {
-        self.end(FlowEnd::Dropped);
+        let why = TaskError::client("they let it go");
+        self.end(FlowEnd::Dropped(Arc::new(why)));
     }
 }
 
@@ -164,7 +165,7 @@ async fn a_flow_that_broke_fails_the_run_and_is_still_accounted() {
     assert_eq!(seen.last_state("idle"), Some(State::Skipped));
     let told = seen.told();
     let last = told.lines().last().unwrap();
-    assert_eq!(last, "ended Failed: step `open` Failed: the line went dead");
+    assert_eq!(last, "ended Failed: open: the line went dead");
 }
 
 #[tokio::test]

@@ -83,10 +83,7 @@ async fn the_last_attempt_s_error_is_the_run_s() {
     );
     let mut run = rig.start();
     let failure = run.reply().await.unwrap_err();
-    assert_eq!(
-        failure.to_string(),
-        "step `answer` Failed: attempt 2 was told to fail"
-    );
+    assert_eq!(failure.to_string(), "answer: attempt 2 was told to fail");
     assert_eq!(run.finish().await, State::Failed);
     assert_eq!(rig.probe.begun().len(), 2);
 }
@@ -155,7 +152,7 @@ async fn a_time_limit_holds_for_each_attempt() {
     answer Retrying 2 in 200ms: it was not done within 1s
     answer Running 3
     answer TimedOut 3: it was not done within 1s
-    ended Failed: step `answer` TimedOut: it was not done within 1s
+    ended Failed: answer: it was not done within 1s
     ");
 }
 
@@ -186,7 +183,7 @@ async fn a_panic_fails_its_run_alone_and_is_named() {
     speak Crashed 1: it panicked: step 7 was told to panic
     answer Skipped 0: step `speak` Crashed
     idle Completed 1
-    ended Failed: step `speak` Crashed: it panicked: step 7 was told to panic
+    ended Failed: speak: it panicked: step 7 was told to panic
     ");
 }
 
@@ -233,10 +230,7 @@ async fn a_failure_beside_the_reply_fails_the_run_after_it() {
     assert_eq!(seen.states("later"), [State::Skipped]);
     let last = seen.told();
     let last = last.lines().last().unwrap();
-    assert_eq!(
-        last,
-        "ended Failed: step `idle` Failed: attempt 1 was told to fail"
-    );
+    assert_eq!(last, "ended Failed: idle: attempt 1 was told to fail");
 }
 
 #[tokio::test]

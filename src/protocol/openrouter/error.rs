@@ -51,9 +51,9 @@ pub struct UpstreamError {
 impl UpstreamError {
     /// No answer came: no connection, no TLS, a broken one.
     #[must_use]
-    pub fn unreachable(host: &str, reason: &str) -> Self {
+    pub fn unreachable(place: &str, reason: &str) -> Self {
         Self::of_transport(
-            ApiError::bad_gateway(format!("cannot reach {host}: {reason}")),
+            ApiError::bad_gateway(format!("cannot reach {place}: {reason}")),
             "unreachable",
         )
     }
