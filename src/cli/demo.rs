@@ -10,6 +10,10 @@ use crate::simulator::{self, Simulator};
 /// What every page says during the demo.
 const NOTICE: &str = "Simulated upstream: no model was asked. The answers come from a simulation inside this binary.";
 
+/// The same for the terminal.
+const SIMULATED: &str =
+    "  SIMULATED    the models are simulated: nothing leaves this machine, nothing is charged";
+
 /// Starts the simulated OpenRouter and the real server, and drives sessions until Ctrl-C.
 ///
 /// # Errors
@@ -36,8 +40,7 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
             log: true,
         },
     )?;
-    serve::greet(&app, &settings);
-    say("  SIMULATED    the models are simulated: nothing leaves this machine, nothing is charged");
+    serve::greet(&app, &settings, Some(SIMULATED));
     let url = app.url();
     let key = settings.server.client_keys.first().map(Secret::expose);
     let rounds = args.rounds;

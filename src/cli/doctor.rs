@@ -1,9 +1,11 @@
 //! `dagway doctor`: what is missing or wrong, each with its cure.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::styling::{AnsiColor, Style};
 use futures_util::future::join_all;
 
 use super::claude;
@@ -56,15 +58,33 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
         claude_code(environment).await,
     ]);
     findings.extend(traces(settings));
+    let is_coloured = std::io::stdout().is_terminal()
+        && !environment
+            .iter()
+            .any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
     for finding in &findings {
-        let mark = if finding.is_well { "ok  " } else { "FAIL" };
-        say(format!("{mark}  {:10}  {}", finding.what, finding.detail));
+        say(line(finding, is_coloured));
     }
     if findings.iter().all(|finding| finding.is_well) {
         Ok(())
     } else {
         Err(Failure::Exit(1))
     }
+}
+
+fn line(finding: &Finding, is_coloured: bool) -> String {
+    let (mark, colour) = if finding.is_well {
+        ("ok  ", AnsiColor::Green)
+    } else {
+        ("FAIL", AnsiColor::Red)
+    };
+    let style = if is_coloured {
+        colour.on_default().bold()
+    } else {
+        Style::new()
+    };
+    let Finding { what, detail, .. } = finding;
+    format!("{style}{mark}{style:#}  {what:10}  {detail}")
 }
 
 fn key(settings: &Settings) -> Finding {
@@ -249,5 +269,32 @@ async fn claude_code(environment: &[(String, String)]) -> Finding {
                 claude::CURE
             ),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_coloured_where_colour_is_wanted() {
+        let found = [
+            Finding::well("port", "is free"),
+            Finding::ill("key", "none"),
+        ];
+        let plain = found.each_ref().map(|finding| line(finding, false));
+        assert_eq!(
+            plain,
+            ["ok    port        is free", "FAIL  key         none"]
+        );
+        let [well, ill] = found.each_ref().map(|finding| line(finding, true));
+        assert!(
+            well.starts_with("\u{1b}[1m\u{1b}[32mok  \u{1b}[0m"),
+            "{well:?}"
+        );
+        assert!(
+            ill.starts_with("\u{1b}[1m\u{1b}[31mFAIL\u{1b}[0m"),
+            "{ill:?}"
+        );
     }
 }

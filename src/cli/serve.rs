@@ -23,13 +23,14 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
             log: true,
         },
     )?;
-    greet(&app, &settings);
+    greet(&app, &settings, None);
     app.until_signal().await;
     Ok(())
 }
 
-/// Says where everything is. The line that begins with `listening on` is for scripts.
-pub(super) fn greet(app: &App, settings: &Settings) {
+/// Says where everything is, and `more`, in one block that no log line comes between. The last line, which begins with
+/// `listening on`, is for scripts.
+pub(super) fn greet(app: &App, settings: &Settings, more: Option<&str>) {
     let url = app.url();
     // Keys are secrets, and standard output is often a log.
     let token = if settings.server.client_keys.is_empty() {
@@ -37,10 +38,13 @@ pub(super) fn greet(app: &App, settings: &Settings) {
     } else {
         "(one of DAGWAY_CLIENT_KEYS)"
     };
-    say(format!("Dagway {}", env!("CARGO_PKG_VERSION")));
+    let more = more.map(|line| format!("{line}\n")).unwrap_or_default();
     say(format!(
-        "  Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} claude"
+        "Dagway {version}\n  \
+         Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} claude\n  \
+         Dashboard    {url}/\n{more}\
+         listening on http://{address}",
+        version = env!("CARGO_PKG_VERSION"),
+        address = app.address()
     ));
-    say(format!("  Dashboard    {url}/"));
-    say(format!("listening on http://{}", app.address()));
 }

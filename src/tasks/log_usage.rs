@@ -40,11 +40,16 @@ impl Task for LogUsage {
             cache_read_tokens = usage.cache_read_input_tokens,
             cache_write_tokens = usage.cache_creation_input_tokens,
             output_tokens = usage.output_tokens,
-            cost_usd = priced.usd,
+            cost_usd = priced.usd.map(rounded),
             "turn ended"
         );
         Ok(())
     }
+}
+
+/// An amount without the last digits of its arithmetic: `0.00010036`, not `0.00010036000000000001`.
+fn rounded(usd: f64) -> f64 {
+    format!("{usd:.7e}").parse().unwrap_or(usd)
 }
 
 fn state_labels(summary: &Summary, cx: &Cx) {
@@ -81,5 +86,18 @@ fn state_tokens(summary: &Summary, cx: &Cx) {
     );
     if summary.usage_is_estimate {
         cx.fact(facts::USAGE_IS_ESTIMATE, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn an_amount_is_logged_in_eight_digits() {
+        assert_eq!(rounded(0.000_100_360_000_000_000_01), 0.000_100_36);
+        assert_eq!(rounded(12.345_678_912), 12.345_679);
+        assert_eq!(rounded(0.0), 0.0);
+        assert!(rounded(f64::INFINITY).is_infinite());
     }
 }

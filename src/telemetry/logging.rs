@@ -17,6 +17,7 @@ use tracing_subscriber::{Registry, fmt};
 
 use super::export::SpanExport;
 use super::json_lines::JsonLines;
+use super::people_lines::PeopleFields;
 
 /// The target of spans that stand for background work and are exported: retention, the refresh of a catalogue.
 /// Write `info_span!(target: telemetry::logging::BACKGROUND, "refresh_catalogue")`.
@@ -99,7 +100,11 @@ where
     };
     let lines = fmt::layer().with_writer(writer);
     let lines = match format {
-        Format::Pretty => lines.compact().with_ansi(is_terminal).boxed(),
+        Format::Pretty => lines
+            .compact()
+            .with_ansi(is_terminal)
+            .fmt_fields(PeopleFields)
+            .boxed(),
         Format::Auto | Format::Json => lines.event_format(JsonLines).fmt_fields(JsonLines).boxed(),
     };
     Ok(Registry::default()
@@ -209,13 +214,31 @@ mod tests {
     fn a_line_for_people_is_one_line() {
         let text = written(Format::Pretty, "info", || {
             let _run = run_span("0199a1b2", "req_1").entered();
-            info!(attempt = 2, "sent upstream");
+            info!(
+                attempt = 2,
+                model = "m",
+                provider = "",
+                cache_read_tokens = 5,
+                "sent upstream"
+            );
         });
         let (_, line) = text.split_once(' ').unwrap();
         assert_eq!(
             line.trim_start(),
-            "INFO run: dagway::telemetry::logging::tests: sent upstream attempt=2 run.id=0199a1b2 request.id=\"req_1\"\n"
+            "INFO run: dagway::telemetry::logging::tests: sent upstream attempt=2 model=\"m\" run.id=0199a1b2\n"
         );
+    }
+
+    #[test]
+    fn the_web_servers_own_lines_are_left_out_of_the_usual_log() {
+        let filter = crate::settings::Settings::defaults().unwrap().log.filter;
+        let text = written(Format::Pretty, &filter, || {
+            info!(target: "actix_server::builder", "starting 2 workers");
+            warn!(target: "actix_server::accept", "no more sockets");
+            info!("ready");
+        });
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.contains("workers"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`logging`] | the process's log |
 //! | [`json_lines`] | a log line as JSON |
+//! | [`people_lines`] | the fields of a log line for people |
 //! | [`record`] | what is remembered of a run under way, bounded |
 //! | [`spans`] | sends a trace for each run |
 //! | [`span_data`] | a finished run as a trace |
@@ -30,6 +31,7 @@ mod metrics_tests;
 #[cfg(test)]
 #[path = "../../tests/it/support/otlp.rs"]
 mod otlp;
+mod people_lines;
 pub mod probe;
 mod process;
 mod record;
