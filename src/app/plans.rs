@@ -59,9 +59,17 @@ static BUILT_IN: [BuiltIn; PLACES] = [
 /// Why the workflows cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or the folder cannot be read.
-    #[error("cannot read {path}: {source}; check the path, or workflows.folder")]
-    Unreadable {
+    /// The folder cannot be read.
+    #[error("cannot read {path}: {source}; check workflows.folder, and who may read it")]
+    Folder {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}; check the path, and who may read it")]
+    File {
         /// Which.
         path: String,
         /// Why.
@@ -283,7 +291,7 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     if folder.as_os_str().is_empty() {
         return Ok(paths);
     }
-    let unreadable = |source| Error::Unreadable {
+    let unreadable = |source| Error::Folder {
         path: folder.display().to_string(),
         source,
     };
@@ -302,7 +310,7 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn read(path: &Path) -> Result<(String, String), Error> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::File {
         path: file.clone(),
         source,
     })?;

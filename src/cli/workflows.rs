@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::args::Workflows;
 use super::{Failure, say};
 use crate::app::plans;
-use crate::events::{Carries, PlanInfo};
+use crate::events::{Backoff, Carries, PlanInfo, Retry, StepInfo};
 use crate::settings::Settings;
 
 /// Proves or prints workflows.
@@ -76,28 +76,58 @@ fn text(info: &PlanInfo) -> String {
     for (index, step) in info.steps.iter().enumerate() {
         let optional = if step.optional { " (optional)" } else { "" };
         let _ = writeln!(text, "\n  {:width$}  {}{optional}", step.name, step.about);
-        for edge in info
-            .edges
-            .iter()
-            .filter(|edge| usize::from(edge.to) == index)
-        {
-            let from = edge.from.and_then(|from| info.steps.get(usize::from(from)));
-            let from = from.map_or("request", |step| step.name.as_str());
-            let _ = match &edge.carries {
-                Carries::Shared(what) => {
-                    writeln!(text, "  {:width$}    takes {what} from {from}", "")
-                }
-                Carries::Owned(what) => {
-                    writeln!(text, "  {:width$}    takes over {what} from {from}", "")
-                }
-                Carries::End(what) => writeln!(
-                    text,
-                    "  {:width$}    waits for {what} at the end of {from}",
-                    ""
-                ),
-                Carries::Order => writeln!(text, "  {:width$}    runs after {from}", ""),
-            };
+        for line in ports(info, index, step).chain(limits(step)) {
+            let _ = writeln!(text, "  {:width$}    {line}", "");
         }
     }
     text.trim_end().to_owned()
+}
+
+/// What a step takes, from where, and what it gives.
+fn ports(info: &PlanInfo, index: usize, step: &StepInfo) -> impl Iterator<Item = String> {
+    let mut lines = Vec::new();
+    let mut carried = Vec::new();
+    for edge in &info.edges {
+        if usize::from(edge.to) != index {
+            continue;
+        }
+        let from = edge.from.and_then(|from| info.steps.get(usize::from(from)));
+        let from = from.map_or("request", |step| step.name.as_str());
+        let (what, line) = match &edge.carries {
+            Carries::Shared(what) => (Some(what), format!("takes {what} from {from}")),
+            Carries::Owned(what) => (Some(what), format!("takes over {what} from {from}")),
+            Carries::End(what) => {
+                let line = format!("waits for {what} at the end of {from}");
+                (Some(what), line)
+            }
+            Carries::Order => (None, format!("runs after {from}")),
+        };
+        carried.extend(what);
+        lines.push(line);
+    }
+    let resources = step.takes.iter().filter(|name| !carried.contains(name));
+    lines.extend(resources.map(|name| format!("uses {name} of the process")));
+    lines.extend(step.gives.iter().map(|name| format!("gives {name}")));
+    lines.into_iter()
+}
+
+/// How long a step may take, and how often it is tried.
+fn limits(step: &StepInfo) -> impl Iterator<Item = String> {
+    let timeout = step.timeout.map(|limit| format!("timeout {limit:?}"));
+    timeout.into_iter().chain(step.retry.as_ref().map(retry))
+}
+
+fn retry(rule: &Retry) -> String {
+    let mut text = format!("retry up to {} attempts, ", rule.attempts);
+    let _ = match rule.backoff {
+        Backoff::Constant => write!(text, "{:?} apart", rule.base),
+        Backoff::Exponential => write!(text, "{:?} to {:?} apart, doubling", rule.base, rule.max),
+    };
+    if rule.jitter {
+        text.push_str(", with jitter");
+    }
+    if rule.honour_retry_after {
+        text.push_str(", or as the answer asks");
+    }
+    text
 }

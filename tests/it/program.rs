@@ -95,6 +95,16 @@ fn workflows_are_checked_and_shown() {
     let output = run(dagway(folder.path()).args(["workflows", "show", "messages"]));
     let shown = String::from_utf8(output.stdout).unwrap();
     insta::assert_snapshot!(shown);
+    let missing = folder.path().join("missing.toml");
+    let output = run(dagway(folder.path())
+        .args(["workflows", "check"])
+        .arg(&missing));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).ends_with("; check the path, and who may read it\n"),
+        "{}",
+        stderr(&output)
+    );
     let file = folder.path().join("broken.toml");
     std::fs::write(&file, "name = 'broken'\nreply = 'nobody'\n[steps.validate]\nneeds = ['reqest']\n[steps.wish]\ntask = 'grant'\n").unwrap();
     let output = run(dagway(folder.path())
