@@ -5,7 +5,8 @@ use std::time::Instant;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
+    HeaderValue, WWW_AUTHENTICATE,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
@@ -81,10 +82,11 @@ impl Guard {
         if !self.host_is_ours(request) {
             let message = "this host name is not one of Dagway's; address it as localhost or 127.0.0.1, \
                            or add the name to server.allowed_hosts";
-            return Some(errors::answer(
-                &ApiError::permission(message),
-                &request_id(),
-            ));
+            return Some(if is_browser(request) {
+                stranger_page()
+            } else {
+                errors::answer(&ApiError::permission(message), &request_id())
+            });
         }
         match door(request) {
             Door::Clients if !self.client_may(request) => {
@@ -103,7 +105,11 @@ impl Guard {
                 Some(
                     HttpResponse::Unauthorized()
                         .insert_header(challenge)
-                        .body("the dashboard's password is needed"),
+                        .content_type("text/plain; charset=utf-8")
+                        .body(
+                            "the dashboard needs its password, which is that of DAGWAY_DASHBOARD_PASSWORD; any user \
+                             name will do",
+                        ),
                 )
             }
             _ => None,
@@ -170,6 +176,36 @@ impl Guard {
             .is_some_and(|(_, given)| is_same(password, given))
     }
 }
+
+/// Whether a person reads the answer.
+fn is_browser(request: &ServiceRequest) -> bool {
+    let accepted = request.headers().get(ACCEPT);
+    accepted
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("text/html"))
+}
+
+/// The page for a person who came by a name that is not ours. It says nothing that the request holds.
+fn stranger_page() -> HttpResponse {
+    HttpResponse::Forbidden()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(STRANGER_PAGE)
+}
+
+/// Stands alone: below a foreign name nothing else of the dashboard can be fetched.
+const STRANGER_PAGE: &str = "<!doctype html>
+<html lang=\"en\">
+<meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width\">
+<title>Not a name of Dagway's</title>
+<h1>This host name is not one of Dagway's</h1>
+<p>Address it as <code>localhost</code> or <code>127.0.0.1</code>, with the same port, \
+or add the name to <code>server.allowed_hosts</code> in its settings.</p>
+<p>This protects it from pages of strangers that point a name of theirs here.</p>
+</html>
+";
 
 fn door(request: &ServiceRequest) -> Door {
     let path = request.path();
@@ -267,6 +303,23 @@ mod tests {
                 .insert_header((HOST, host));
             assert_eq!(status(request), None, "{host}");
         }
+    }
+
+    #[test]
+    fn a_person_at_a_strangers_host_name_gets_a_page() {
+        let kind = |accept: &str| {
+            let request = TestRequest::get()
+                .insert_header((HOST, "evil.test"))
+                .insert_header((ACCEPT, accept));
+            let response = guard().refuse(&request.to_srv_request()).unwrap();
+            assert_eq!(response.status(), 403);
+            let kind = response.headers().get("content-type").unwrap();
+            kind.to_str().unwrap().to_owned()
+        };
+        let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+        assert_eq!(kind(browser), "text/html; charset=utf-8");
+        assert_eq!(kind("application/json"), "application/json");
+        assert_eq!(kind("*/*"), "application/json");
     }
 
     #[test]
