@@ -218,14 +218,15 @@ mod tests {
                 attempt = 2,
                 model = "m",
                 provider = "",
-                cache_read_tokens = 5,
+                cache_read_tokens = 5_u64,
+                cache_write_tokens = 0_u64,
                 "sent upstream"
             );
         });
         let (_, line) = text.split_once(' ').unwrap();
         assert_eq!(
             line.trim_start(),
-            "INFO run: dagway::telemetry::logging::tests: sent upstream attempt=2 model=\"m\" run.id=0199a1b2\n"
+            "INFO run: dagway::telemetry::logging::tests: sent upstream attempt=2 model=\"m\" cache_read_tokens=5 run.id=0199a1b2\n"
         );
     }
 
