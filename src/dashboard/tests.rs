@@ -68,7 +68,7 @@ fn pages() -> Vec<String> {
     .into();
     for run in fixture::all_runs() {
         pages.push(page_of(&run));
-        pages.push(format!("{}?payload=got&scale=linear", page_of(&run)));
+        pages.push(format!("{}?payload=got&scale=stretched", page_of(&run)));
         pages.push(format!("{}?payload=answered", page_of(&run)));
     }
     pages
