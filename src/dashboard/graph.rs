@@ -65,7 +65,7 @@ const REQUEST_WIDTH: i32 = 76;
 const REQUEST_HEIGHT: i32 = 32;
 const MARGIN: f64 = 12.0;
 /// Width of one character of a node's name, and of its second line.
-const CHARACTER: f64 = 7.2;
+const CHARACTER: f64 = 7.7;
 const LINE_CHARACTER: f64 = 5.6;
 /// Width of what stands around both: the sign of the state and the margins.
 const AROUND_NAME: f64 = 50.0;
