@@ -119,6 +119,16 @@
     while (body.children.length > LONGEST) body.lastElementChild.remove();
   };
 
+  // A bar is in proportion to the longest of the list. What arrives live knows of itself alone.
+  const scaleBars = () => {
+    const bars = [...document.querySelectorAll("#rows [data-micros]")];
+    const longest = Math.max(1, ...bars.map((bar) => Number(bar.dataset.micros)));
+    for (const bar of bars) {
+      const width = `${(100 * Math.max(0.01, bar.dataset.micros / longest)).toFixed(2)}%`;
+      if (bar.getAttribute("width") !== width) bar.setAttribute("width", width);
+    }
+  };
+
   if (window.htmx) {
     let api;
     htmx.registerExtension("rows", {
@@ -135,6 +145,7 @@
             insert(target, row);
           }
         }
+        scaleBars();
         return [];
       },
     });
