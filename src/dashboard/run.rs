@@ -14,7 +14,6 @@ use super::page::{Failure, Shell, answer, moved, part, query_pairs, with_query};
 use super::timeline::{Scale, critical_path};
 use super::{Dashboard, bars, format, panel, payloads, picture, run_head, state};
 use crate::events::{RunId, State, StepIndex, Timestamp};
-use crate::facts;
 use crate::store::{RunDetail, RunSummary, Store};
 
 /// How long after its acceptance a run may not be recorded yet: the recorder needs 40 ms, a busy machine more.
@@ -68,10 +67,11 @@ async fn show(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Result<
     let query = view.encode();
     Ok(Page {
         shell: Shell::new(dashboard, "runs"),
-        title: summary
-            .text(facts::MODEL_ASKED)
-            .unwrap_or(&summary.workflow)
-            .to_owned(),
+        title: format!(
+            "{} · {}",
+            run_head::title(summary),
+            format::clock(summary.started)
+        ),
         parts,
         live: (!summary.state.is_final()).then(|| format!("/live/runs/{id}{query}")),
         live_key: blake3::hash(query.as_bytes())

@@ -238,7 +238,7 @@ impl Row {
             state: run.state.into(),
             moving: !run.state.is_final(),
             streaming: run.streaming,
-            chunks: format::thousands(i64::try_from(run.pieces).unwrap_or(i64::MAX)),
+            chunks: format::chunks(run.pieces),
             workflow: run.workflow.clone(),
             started: format::rfc3339(run.started),
             exact: format::exact(run.started),

@@ -19,7 +19,7 @@ struct TotalsView {
     runs: String,
     shares: Vec<StateShare>,
     success: String,
-    failed: u64,
+    failed: String,
     tokens_in: String,
     cached: Option<String>,
     tokens_out: String,
@@ -61,7 +61,10 @@ impl TotalsView {
             runs: format::thousands(signed(count(|_| true))),
             shares: shares(&totals.by_state),
             success: format::share(signed(good), signed(good + failed)).unwrap_or_else(unknown),
-            failed,
+            failed: match failed {
+                0 => "none failed".to_owned(),
+                failed => format!("{} failed", format::thousands(signed(failed))),
+            },
             tokens_in: format::tokens(totals.input_tokens),
             cached: format::share(totals.cache_read_tokens, totals.input_tokens),
             tokens_out: format::tokens(totals.output_tokens),
@@ -122,13 +125,6 @@ fn matched_line(totals: &Totals) -> String {
             format!("These {runs} runs")
         }
     };
-    let failed = match failed {
-        0 => "none failed".to_owned(),
-        failed => format!(
-            "{} failed",
-            format::thousands(i64::try_from(failed).unwrap_or(i64::MAX))
-        ),
-    };
     let duration = format::duration(totals.duration);
     format!("{runs}: {cost} · {duration} · {failed}")
 }
@@ -167,7 +163,10 @@ mod tests {
             ..Totals::default()
         };
         let view = TotalsView::new(&totals);
-        assert_eq!((view.success.as_str(), view.failed), ("90 %", 1));
+        assert_eq!(
+            (view.success.as_str(), view.failed.as_str()),
+            ("90 %", "1 failed")
+        );
         assert_eq!(view.runs, "100");
     }
 }

@@ -31,6 +31,21 @@
     }
   }, 5000);
 
+  // --- times of day are the reader's; the title keeps them in UTC -------------------------------------------------
+  const clock = (moment) => {
+    const date = new Date(moment);
+    return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+  };
+  const tellTime = () => {
+    for (const time of document.querySelectorAll("time[data-clock]")) {
+      const text = clock(time.dateTime);
+      if (time.textContent !== text) time.textContent = text;
+    }
+    const head = byId("run-head");
+    if (head) document.title = `${head.dataset.title} · ${clock(head.dataset.started)} · Dagway`;
+  };
+  tellTime();
+
   // --- the filter applies itself ---------------------------------------------------------------------------------
   const filter = byId("filter");
   if (filter) {
@@ -59,7 +74,7 @@
   });
 
   const command = byId("command");
-  if (command) command.textContent = `ANTHROPIC_BASE_URL=${location.origin} claude`;
+  if (command) command.textContent = `ANTHROPIC_BASE_URL=${location.origin} ANTHROPIC_AUTH_TOKEN=dagway claude`;
 
   // --- keys: / searches, j and k walk through the rows ------------------------------------------------------------
   document.addEventListener("keydown", (event) => {
@@ -146,6 +161,7 @@
           }
         }
         scaleBars();
+        tellTime();
         return [];
       },
     });
@@ -163,5 +179,5 @@
   document.addEventListener("htmx:sse:close", (event) => {
     if (event.detail.reason === "message") liveState.hidden = true;
   });
-  document.addEventListener("htmx:after:swap", showCopyButtons);
+  document.addEventListener("htmx:after:swap", () => { showCopyButtons(); tellTime(); });
 })();
