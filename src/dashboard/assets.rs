@@ -24,6 +24,7 @@ const STYLE: &str = concat!(
     include_str!("../../templates/assets/css/graph.css"),
     include_str!("../../templates/assets/css/timeline.css"),
     include_str!("../../templates/assets/css/workflows.css"),
+    include_str!("../../templates/assets/css/print.css"),
 );
 
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {

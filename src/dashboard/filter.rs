@@ -13,11 +13,10 @@ pub(crate) const PAGE: u16 = 50;
 /// Rows of a page at most.
 pub(crate) const LONGEST_PAGE: u16 = 200;
 
-const PARAMETERS: &str =
-    "state, workflow, model, session, request_id, q, range, since, until, limit, after";
+const PARAMETERS: &str = "state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, limit, after";
 
 /// What a URL asks of a list of runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Query {
     /// Which runs.
     pub(crate) filter: RunFilter,
@@ -108,6 +107,8 @@ impl Query {
             }
             "since" => filter.since = Some(moment(name, value)?),
             "until" => filter.until = Some(moment(name, value)?),
+            "min_duration" => filter.min_duration = Some(length(value)?),
+            "min_cost" => filter.min_cost = Some(dollars(value)?),
             "limit" => self.limit = limit(value)?,
             "after" => self.after = Some(after(value)?),
             _ => {
@@ -159,6 +160,9 @@ impl Query {
                 .until
                 .map(|until| ("until", super::format::rfc3339(until))),
         );
+        let least = filter.min_duration.map(written_length);
+        pairs.extend(least.map(|least| ("min_duration", least)));
+        pairs.extend(filter.min_cost.map(|cost| ("min_cost", cost.to_string())));
         if self.limit != PAGE {
             pairs.push(("limit", self.limit.to_string()));
         }
@@ -172,7 +176,7 @@ impl Query {
     }
 
     /// Whether a run belongs to the list, judged as the store does. Used for rows that change while the list is open.
-    pub(crate) fn matches(&self, run: &RunSummary) -> bool {
+    pub(crate) fn matches(&self, run: &RunSummary, now: Timestamp) -> bool {
         let filter = &self.filter;
         let models = [facts::MODEL_ASKED, facts::MODEL_SENT, facts::MODEL_USED];
         (filter.states.is_empty() || filter.states.contains(&run.state))
@@ -199,6 +203,12 @@ impl Query {
                 .is_none_or(|needle| mentions(run, needle))
             && filter.since.is_none_or(|since| run.started >= since)
             && filter.until.is_none_or(|until| run.started < until)
+            && filter
+                .min_duration
+                .is_none_or(|least| run.duration(now) >= least)
+            && filter
+                .min_cost
+                .is_none_or(|least| run.float(facts::COST_USD).is_some_and(|cost| cost >= least))
     }
 }
 
@@ -297,6 +307,54 @@ fn moment(name: &str, value: &str) -> Result<Timestamp, String> {
         })
 }
 
+/// Reads a length of time: a number of seconds, or one with its unit.
+fn length(value: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 6] = [
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3_600.0),
+    ];
+    let (number, seconds) = UNITS
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((value.strip_suffix(unit)?, seconds)))
+        .unwrap_or((value, 1.0));
+    let number: Option<f64> = number.trim_end().parse().ok();
+    // Rounded, because a product of two decimal fractions is seldom exact.
+    let micros = number.map(|number| (number * seconds * 1e6).round() / 1e6);
+    micros
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| {
+            format!(
+                "min_duration: {} is not a length of time; give one such as 2s, 500ms or 1.5m",
+                quoted(value)
+            )
+        })
+}
+
+/// A length of time as [`length`] reads it.
+pub(crate) fn written_length(length: Duration) -> String {
+    match length.as_micros() {
+        micros @ 0..1_000 => format!("{micros}us"),
+        micros @ 1_000..1_000_000 => format!("{}ms", micros as f64 / 1e3),
+        micros => format!("{}s", micros as f64 / 1e6),
+    }
+}
+
+fn dollars(value: &str) -> Result<f64, String> {
+    let amount: Option<f64> = value.trim_start_matches('$').parse().ok();
+    amount
+        .filter(|amount| amount.is_finite() && *amount >= 0.0)
+        .ok_or_else(|| {
+            format!(
+                "min_cost: {} is not an amount; give US dollars, such as 0.05",
+                quoted(value)
+            )
+        })
+}
+
 fn limit(value: &str) -> Result<u16, String> {
     value
         .parse()
@@ -345,13 +403,13 @@ mod tests {
     fn a_url_survives_the_round_trip() {
         let id = RunId::now();
         let query = parse(&format!(
-            "state=failed,Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&limit=10&after={id}"
+            "state=failed,Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&limit=10&after={id}"
         ))
         .unwrap();
         assert_eq!(
             query.encode_after(id),
             format!(
-                "state=Failed&state=Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&limit=10&after={id}"
+                "state=Failed&state=Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&limit=10&after={id}"
             )
         );
         assert_eq!(parse(&query.encode_after(id)).unwrap(), query);
@@ -371,6 +429,9 @@ mod tests {
             "range=2y",
             "since=yesterday",
             "until=12",
+            "min_duration=-1s",
+            "min_duration=long",
+            "min_cost=NaN",
             "limit=0",
             "limit=201",
             "after=12",
@@ -384,11 +445,31 @@ mod tests {
         range: `2y` is not a span of time; give one of 15m, 1h, 24h, 7d, 30d, or use since and until
         since: `yesterday` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z
         until: `12` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z
+        min_duration: `-1s` is not a length of time; give one such as 2s, 500ms or 1.5m
+        min_duration: `long` is not a length of time; give one such as 2s, 500ms or 1.5m
+        min_cost: `NaN` is not an amount; give US dollars, such as 0.05
         limit: `0` does not do; give a whole number from 1 to 200
         limit: `201` does not do; give a whole number from 1 to 200
         after: `12` is not a run; give the next of the page before, or leave it out
-        there is no parameter `colour`; a list of runs takes state, workflow, model, session, request_id, q, range, since, until, limit, after
+        there is no parameter `colour`; a list of runs takes state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, limit, after
         ");
+    }
+
+    #[test]
+    fn a_length_of_time_is_read_as_it_is_written() {
+        let read = |text: &str| length(text).map(written_length);
+        for (text, written) in [
+            ("2", "2s"),
+            ("2 s", "2s"),
+            ("1.5m", "90s"),
+            ("500ms", "500ms"),
+            ("12.345s", "12.345s"),
+            ("0.5ms", "500us"),
+            ("7µs", "7us"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(written), "{text}");
+            assert_eq!(read(written).as_deref(), Ok(written));
+        }
     }
 
     #[test]

@@ -714,7 +714,9 @@ impl Store for FakeStore {
         let mut runs: Vec<RunSummary> = self
             .summaries()
             .into_iter()
-            .filter(|run| after.is_none_or(|after| run.id < after) && query.matches(run))
+            .filter(|run| {
+                after.is_none_or(|after| run.id < after) && query.matches(run, Timestamp::now())
+            })
             .collect();
         let limit = usize::from(limit);
         let next = (runs.len() > limit).then(|| runs[limit - 1].id);
@@ -750,8 +752,19 @@ impl Store for FakeStore {
     }
 
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error> {
-        let mut runs = self.summaries();
-        runs.retain(|run| run.started >= since);
+        let filter = RunFilter {
+            since: Some(since),
+            ..RunFilter::default()
+        };
+        let totals = self.totals_of(&filter, u32::MAX).await?;
+        Ok(totals.unwrap_or_default())
+    }
+
+    async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error> {
+        let runs = self.runs(filter, None, u16::MAX).await?.runs;
+        if runs.len() as u64 > u64::from(most) {
+            return Ok(None);
+        }
         let mut totals = Totals::default();
         for run in &runs {
             match totals
@@ -778,7 +791,8 @@ impl Store for FakeStore {
             .get(last / 2)
             .copied()
             .zip(durations.get(last * 95 / 100).copied());
-        Ok(totals)
+        totals.duration = durations.iter().sum();
+        Ok(Some(totals))
     }
 
     async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error> {

@@ -133,9 +133,44 @@ pub(crate) fn exact(at: Timestamp) -> String {
     moment(at, "%Y-%m-%d %H:%M:%S%.3f UTC")
 }
 
-/// The time of day to the second.
+/// A count of pieces of a stream.
+pub(crate) fn chunks(count: u64) -> String {
+    match count {
+        1 => "1 chunk".to_owned(),
+        count => format!(
+            "{} chunks",
+            thousands(i64::try_from(count).unwrap_or(i64::MAX))
+        ),
+    }
+}
+
+/// Text and code of a line in which backticks stand around code.
+pub(crate) fn prose(line: &str) -> Vec<Span> {
+    let pieces: Vec<&str> = line.split('`').collect();
+    // A last backtick without its partner is one that is meant.
+    if pieces.len().is_multiple_of(2) {
+        return vec![Span {
+            is_code: false,
+            text: line.to_owned(),
+        }];
+    }
+    let spans = pieces.iter().enumerate().map(|(place, text)| Span {
+        is_code: !place.is_multiple_of(2),
+        text: (*text).to_owned(),
+    });
+    spans.filter(|span| !span.text.is_empty()).collect()
+}
+
+/// A piece of a line.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) is_code: bool,
+    pub(crate) text: String,
+}
+
+/// The time of day to the second, with its zone.
 pub(crate) fn clock(at: Timestamp) -> String {
-    moment(at, "%H:%M:%S")
+    moment(at, "%H:%M:%S UTC")
 }
 
 /// The time of day to the microsecond.
@@ -251,6 +286,27 @@ mod tests {
         assert_eq!(rfc3339(at), "2026-11-22T08:54:12.123456Z");
         assert_eq!(rfc3339(Timestamp(0)), "1970-01-01T00:00:00.000000Z");
         assert_eq!(exact(Timestamp(i64::MAX)), UNKNOWN);
+    }
+
+    #[test]
+    fn backticks_stand_around_code() {
+        let spans = |line: &str| -> Vec<(bool, String)> {
+            let spans = prose(line).into_iter();
+            spans.map(|span| (span.is_code, span.text)).collect()
+        };
+        let expected = [
+            (false, "Takes "),
+            (true, "a b"),
+            (false, ", gives "),
+            (true, "c"),
+        ];
+        let expected = expected.map(|(is_code, text)| (is_code, text.to_owned()));
+        assert_eq!(spans("Takes `a b`, gives `c`"), expected);
+        assert_eq!(spans("it`s"), [(false, "it`s".to_owned())]);
+        assert_eq!(
+            (chunks(1), chunks(1_200)),
+            ("1 chunk".to_owned(), "1\u{202f}200 chunks".to_owned())
+        );
     }
 
     #[test]

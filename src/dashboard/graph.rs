@@ -8,9 +8,9 @@ use std::fmt::Write;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use dagre::graph::{Graph, GraphOptions};
-use dagre::{EdgeLabel, LayoutOptions, NodeLabel, Point, RankDir};
+use dagre::{EdgeLabel, LayoutOptions, NodeLabel, RankDir};
 
-use crate::events::{Carries, EdgeInfo, PlanInfo, StepIndex};
+use crate::events::{Carries, EdgeInfo, PlanInfo, StepIndex, StepInfo};
 
 /// Where everything stands, in pixels from the top left corner.
 #[derive(Debug, PartialEq)]
@@ -64,13 +64,15 @@ const NODE_HEIGHT: i32 = 48;
 const REQUEST_WIDTH: i32 = 76;
 const REQUEST_HEIGHT: i32 = 32;
 const MARGIN: f64 = 12.0;
-/// Width of one character of a node's name, and of what stands around the name.
-const CHARACTER: f64 = 7.6;
+/// Width of one character of a node's name, and of its second line.
+const CHARACTER: f64 = 7.7;
+const LINE_CHARACTER: f64 = 5.6;
+/// Width of what stands around both: the sign of the state and the margins.
 const AROUND_NAME: f64 = 50.0;
-const NARROWEST: f64 = 120.0;
 const WIDEST: f64 = 256.0;
-/// How far an edge runs straight before it bends.
-const STRAIGHT: f64 = 10.0;
+/// What a node says in its second line at its longest, and behind that when its step may be tried again.
+const LONGEST_LINE: &str = "Cancelled · 823 ms";
+const AGAIN: &str = " · 3×";
 
 /// Characters of a step's name that fit into the widest node.
 pub(crate) const LONGEST_NAME: usize = 26;
@@ -108,7 +110,7 @@ fn lay_out(plan: &PlanInfo) -> Geometry {
         Some(sized(f64::from(REQUEST_WIDTH), f64::from(REQUEST_HEIGHT))),
     );
     for (step, index) in plan.steps.iter().zip(0..) {
-        let width = width_of(&step.name);
+        let width = width_of(step);
         graph.set_node(
             name(Some(index)),
             Some(sized(width, f64::from(NODE_HEIGHT))),
@@ -138,7 +140,7 @@ fn lay_out(plan: &PlanInfo) -> Geometry {
     read(&graph, plan, &bundles)
 }
 
-/// Reads what was laid out, moved so that no node and no bend lies beyond the top left corner.
+/// Reads what was laid out, moved so that no node and no edge lies beyond the top left corner.
 fn read(graph: &Graph<NodeLabel, EdgeLabel>, plan: &PlanInfo, bundles: &[Bundle]) -> Geometry {
     let place = |index: Option<StepIndex>| corner(graph, &name(index));
     let mut request = place(None);
@@ -146,34 +148,28 @@ fn read(graph: &Graph<NodeLabel, EdgeLabel>, plan: &PlanInfo, bundles: &[Bundle]
         .zip(&plan.steps)
         .map(|(index, _)| place(Some(index)))
         .collect();
-    let mut routes: Vec<Vec<Point>> = bundles
+    let columns = columns(std::iter::once(&request).chain(&steps));
+    let mut routes: Vec<Vec<Level>> = bundles
         .iter()
-        .map(|bundle| route(graph, bundle, &request, &steps))
+        .map(|bundle| route(graph, bundle, (&request, &steps), &columns))
         .collect();
 
     let nodes = || std::iter::once(&request).chain(&steps);
-    let bends = || routes.iter().flatten();
+    let levels = || routes.iter().flatten().map(|level| pixel(level.y));
     let highest_node = nodes().map(|node| node.y).min().unwrap_or(0);
-    let highest_bend = bends()
-        .map(|bend| pixel(bend.y))
-        .min()
-        .unwrap_or(highest_node);
-    let down = pixel(MARGIN) - highest_node.min(highest_bend);
+    let down = pixel(MARGIN) - levels().fold(highest_node, i32::min);
     let lowest_node = nodes().map(|node| node.y + node.height).max().unwrap_or(0);
-    let lowest_bend = bends()
-        .map(|bend| pixel(bend.y))
-        .max()
-        .unwrap_or(lowest_node);
+    let lowest = levels().fold(lowest_node, i32::max);
     let right = nodes().map(|node| node.x + node.width).max().unwrap_or(0);
-    let height = lowest_node.max(lowest_bend) + down + pixel(MARGIN);
+    let height = lowest + down + pixel(MARGIN);
     let width = right + pixel(MARGIN);
 
     request.y += down;
     for step in &mut steps {
         step.y += down;
     }
-    for bend in routes.iter_mut().flatten() {
-        bend.y += f64::from(down);
+    for level in routes.iter_mut().flatten() {
+        level.y += f64::from(down);
     }
     Geometry {
         width: width.unsigned_abs(),
@@ -200,49 +196,71 @@ fn corner(graph: &Graph<NodeLabel, EdgeLabel>, name: &str) -> Node {
     }
 }
 
-/// The bends of an edge. It leaves in the middle of a node's right side and arrives in the middle of a left side,
-/// straight for a little while, so that many edges of one node look like one bundle.
+/// The columns that nodes stand in, from left to right, by their left and right ends. Nothing stands between them.
+fn columns<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<(f64, f64)> {
+    let mut spans: Vec<(i32, i32)> = nodes.map(|node| (node.x, node.x + node.width)).collect();
+    spans.sort_unstable();
+    let mut columns: Vec<(f64, f64)> = Vec::new();
+    for (left, right) in spans {
+        let (left, right) = (f64::from(left), f64::from(right));
+        match columns.last_mut() {
+            Some(last) if left <= last.1 => last.1 = last.1.max(right),
+            _ => columns.push((left, right)),
+        }
+    }
+    columns
+}
+
+/// A part of an edge that keeps its height.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    from: f64,
+    to: f64,
+    y: f64,
+}
+
+/// The levels of an edge, from the middle of a node's right side to the middle of a left side. It passes a column at
+/// the height that was kept free for it there, and changes its height between columns alone: so it cuts no node.
 fn route(
     graph: &Graph<NodeLabel, EdgeLabel>,
     bundle: &Bundle,
-    request: &Node,
-    steps: &[Node],
-) -> Vec<Point> {
-    let from = match bundle.from {
-        None => *request,
-        Some(from) => steps.get(usize::from(from)).copied().unwrap_or_default(),
-    };
-    let to = steps
-        .get(usize::from(bundle.to))
-        .copied()
-        .unwrap_or_default();
+    (request, steps): (&Node, &[Node]),
+    columns: &[(f64, f64)],
+) -> Vec<Level> {
+    let step = |index: StepIndex| steps.get(usize::from(index)).copied().unwrap_or_default();
+    let from = bundle.from.map_or(*request, step);
+    let to = step(bundle.to);
     let middle = |node: Node| f64::from(node.y) + f64::from(node.height) / 2.0;
     let (start, end) = (f64::from(from.x + from.width), f64::from(to.x));
+    let column = |x: f64| {
+        let around = columns
+            .iter()
+            .find(|(left, right)| (*left..=*right).contains(&x));
+        around.copied()
+    };
     let edge = graph.edge(&name(bundle.from), &name(Some(bundle.to)), None);
     let points = edge.map_or(&[][..], |edge| &edge.points);
     let inner = points
         .get(1..points.len().saturating_sub(1))
         .unwrap_or_default();
-    let mut route = vec![
-        Point {
-            x: start,
-            y: middle(from),
-        },
-        Point {
-            x: start + STRAIGHT,
-            y: middle(from),
-        },
-    ];
-    route.extend(inner.iter().map(|bend| Point {
-        x: bend.x,
-        y: bend.y,
-    }));
-    route.push(Point {
-        x: end - STRAIGHT,
-        y: middle(to),
+    let passed = inner.iter().filter_map(|bend| {
+        let (left, right) = column(bend.x)?;
+        let is_between = start < left && right < end;
+        is_between.then_some(Level {
+            from: left,
+            to: right,
+            y: bend.y,
+        })
     });
-    route.push(Point {
-        x: end,
+    let mut route = vec![Level {
+        from: start,
+        to: column(start).map_or(start, |(_, right)| right),
+        y: middle(from),
+    }];
+    route.extend(passed);
+    route.push(Level {
+        from: column(end).map_or(end, |(left, _)| left),
+        to: end,
         y: middle(to),
     });
     route
@@ -257,15 +275,20 @@ struct Bundle {
 }
 
 impl Bundle {
-    fn edge(&self, route: &[Point]) -> Edge {
-        let middle = route.get(route.len() / 2);
+    fn edge(&self, route: &[Level]) -> Edge {
+        let (label_x, label_y) = match route {
+            [first, last] => ((first.to + last.from) / 2.0, (first.y + last.y) / 2.0),
+            _ => route
+                .get(route.len() / 2)
+                .map_or((0.0, 0.0), |level| ((level.from + level.to) / 2.0, level.y)),
+        };
         Edge {
             from: self.from,
             to: self.to,
             path: curve(route),
             label: self.label(),
-            label_x: middle.map_or(0, |point| pixel(point.x)),
-            label_y: middle.map_or(0, |point| pixel(point.y)),
+            label_x: pixel(label_x),
+            label_y: pixel(label_y),
             kind: self.kind,
         }
     }
@@ -314,9 +337,12 @@ fn name(index: Option<StepIndex>) -> String {
     index.map_or_else(|| "request".to_owned(), |index| index.to_string())
 }
 
-fn width_of(name: &str) -> f64 {
-    let characters = name.chars().count().min(LONGEST_NAME) as f64;
-    (characters * CHARACTER + AROUND_NAME).clamp(NARROWEST, WIDEST)
+fn width_of(step: &StepInfo) -> f64 {
+    let length = |text: &str| text.chars().count() as f64;
+    let name = length(&step.name).min(LONGEST_NAME as f64) * CHARACTER;
+    let again = step.retry.as_ref().map_or(0.0, |_| length(AGAIN));
+    let line = (length(LONGEST_LINE) + again) * LINE_CHARACTER;
+    (name.max(line) + AROUND_NAME).min(WIDEST)
 }
 
 fn sized(width: f64, height: f64) -> NodeLabel {
@@ -331,34 +357,28 @@ fn pixel(value: f64) -> i32 {
     value.round() as i32
 }
 
-/// A smooth curve through the neighbourhood of the bends (a uniform cubic B-spline), ending on the first and last point.
-fn curve(points: &[Point]) -> String {
-    let mut path = String::with_capacity(points.len() * 48);
-    let [first, .., last] = points else {
-        return path;
-    };
+/// Straight lines at the levels, and a smooth curve from each to the next.
+fn curve(levels: &[Level]) -> String {
+    let mut path = String::with_capacity(levels.len() * 64);
     let mut put = |text: std::fmt::Arguments<'_>| {
         path.write_fmt(text)
             .expect("writing to a string never fails");
     };
-    put(format_args!("M{:.1} {:.1}", first.x, first.y));
-    let padded: Vec<&Point> = std::iter::once(first)
-        .chain(points)
-        .chain(std::iter::once(last))
-        .collect();
-    for window in padded.windows(4) {
-        let &[_, a, b, c] = window else { continue };
-        put(format_args!(
-            "C{:.1} {:.1} {:.1} {:.1} {:.1} {:.1}",
-            (2.0 * a.x + b.x) / 3.0,
-            (2.0 * a.y + b.y) / 3.0,
-            (a.x + 2.0 * b.x) / 3.0,
-            (a.y + 2.0 * b.y) / 3.0,
-            (a.x + 4.0 * b.x + c.x) / 6.0,
-            (a.y + 4.0 * b.y + c.y) / 6.0,
-        ));
+    let mut before: Option<Level> = None;
+    for level in levels {
+        match before {
+            None => put(format_args!("M{:.1} {:.1}", level.from, level.y)),
+            Some(last) => {
+                let middle = f64::midpoint(last.to, level.from);
+                put(format_args!(
+                    "C{middle:.1} {:.1} {middle:.1} {:.1} {:.1} {:.1}",
+                    last.y, level.y, level.from, level.y
+                ));
+            }
+        }
+        put(format_args!("L{:.1} {:.1}", level.to, level.y));
+        before = Some(*level);
     }
-    put(format_args!("L{:.1} {:.1}", last.x, last.y));
     path
 }
 
@@ -385,25 +405,77 @@ mod tests {
         }
     }
 
+    /// Points along an edge that was drawn by [`curve`].
+    fn points(path: &str) -> Vec<(f64, f64)> {
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        for piece in path.split(['M', 'L', 'C']).skip(1) {
+            let numbers = piece.split(' ').map(|number| number.parse().unwrap());
+            let numbers: Vec<f64> = numbers.collect();
+            let last = points.last().copied();
+            match (last, &numbers[..]) {
+                (Some((x0, y0)), [x1, y1, x2, y2, x3, y3]) => {
+                    let along = |share: f64, [a, b, c, d]: [f64; 4]| {
+                        let rest = 1.0 - share;
+                        a * rest.powi(3)
+                            + 3.0 * b * rest.powi(2) * share
+                            + 3.0 * c * rest * share.powi(2)
+                            + d * share.powi(3)
+                    };
+                    points.extend((1..=20).map(|part| {
+                        let share = f64::from(part) / 20.0;
+                        (
+                            along(share, [x0, *x1, *x2, *x3]),
+                            along(share, [y0, *y1, *y2, *y3]),
+                        )
+                    }));
+                }
+                (Some((x0, y)), [x1, _]) => {
+                    points
+                        .extend((1..=20).map(|part| (x0 + (x1 - x0) * f64::from(part) / 20.0, y)));
+                }
+                (_, numbers) => points.push((numbers[0], numbers[1])),
+            }
+        }
+        points
+    }
+
+    fn assert_cuts_no_node(geometry: &Geometry) {
+        for edge in &geometry.edges {
+            for (x, y) in points(&edge.path) {
+                assert!(y >= 0.0 && y <= f64::from(geometry.height), "{edge:?}");
+                for node in std::iter::once(&geometry.request).chain(&geometry.steps) {
+                    let (left, top) = (f64::from(node.x), f64::from(node.y));
+                    let (right, bottom) =
+                        (left + f64::from(node.width), top + f64::from(node.height));
+                    let cuts = left + 0.5 < x && x < right - 0.5 && top < y && y < bottom;
+                    assert!(!cuts, "{edge:?} cuts {node:?} at {x} {y}");
+                }
+            }
+        }
+    }
+
     #[test]
-    fn nodes_do_not_overlap() {
+    fn nodes_do_not_overlap_and_no_edge_cuts_one() {
         let plan = fixture::messages_plan();
         let geometry = lay_out(&plan);
         assert_eq!(geometry.steps.len(), plan.steps.len());
         assert_eq!(geometry.edges.len(), bundles(&plan).len());
         assert_tidy(&geometry);
+        assert_cuts_no_node(&geometry);
         assert!(geometry.edges.iter().all(|edge| edge.path.starts_with('M')));
     }
 
     #[test]
-    fn nodes_of_random_graphs_do_not_overlap() {
+    fn random_graphs_have_no_overlap_and_no_edge_through_a_node() {
         use proptest::prelude::{any, proptest};
         proptest!(proptest::test_runner::Config::with_cases(24), |(
             links in proptest::collection::vec((any::<u16>(), any::<u16>()), 0..40),
             steps in 1_u16..16,
         )| {
             let plan = fixture::random_plan(steps, &links);
-            assert_tidy(&lay_out(&plan));
+            let geometry = lay_out(&plan);
+            assert_tidy(&geometry);
+            assert_cuts_no_node(&geometry);
         });
     }
 

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::filter::Query;
 use super::page::{Failure, failed, query_pairs};
 use super::run::{View, parse_id};
-use super::{Dashboard, run as run_page, runs as runs_page};
+use super::{Dashboard, run as run_page, runs as runs_page, totals};
 use crate::events::{RunId, Timestamp};
 use crate::store::{Changed, RunSummary};
 
@@ -237,9 +237,12 @@ impl ListWatch {
             .is_none_or(|sent| sent.elapsed() >= self.pace.totals);
         if self.totals_due
             && rested
-            && let Ok(totals) = runs_page::totals(&self.dashboard, Timestamp::now()).await
+            && let Ok(totals) = totals::of_the_day(&self.dashboard, Timestamp::now()).await
         {
             partial(&mut html, "totals", "outerMorph", &totals);
+            if let Ok(Some(matched)) = totals::of_matches(&self.dashboard, &self.query).await {
+                partial(&mut html, "matched", "outerMorph", &matched);
+            }
             self.totals_sent = Some(Instant::now());
             self.totals_due = false;
         }

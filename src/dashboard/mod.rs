@@ -10,6 +10,7 @@
 //! | [`mod@routes`] | the table of routes |
 //! | `page` | what all pages share: shell, headers, error pages |
 //! | `runs`, `run`, `workflows` | one page each |
+//! | `totals` | the figures above the list of runs |
 //! | `run_head`, `picture`, `bars`, `panel`, `payloads` | one part of a run's page each |
 //! | `live` | the streams that keep pages true |
 //! | [`api`] | the run API |
@@ -40,6 +41,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod totals;
 mod workflows;
 
 use std::sync::Arc;

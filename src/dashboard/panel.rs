@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::format::Span;
 use super::page::part;
 use super::pretty::{self, Token};
 use super::state::StateView;
@@ -18,7 +19,7 @@ const PREVIEW: usize = 24_000;
 struct Panel {
     name: String,
     task: Option<String>,
-    about: String,
+    about: Vec<Span>,
     state: StateView,
     streaming: bool,
     error: Option<String>,
@@ -80,7 +81,7 @@ pub(super) fn of_step(run: &RunDetail, index: StepIndex, now: Timestamp) -> Stri
     part(&Panel {
         name: info.name.clone(),
         task: (info.task != info.name).then(|| info.task.clone()),
-        about: info.about.clone(),
+        about: format::prose(&info.about),
         state: step.state.into(),
         streaming: step.streaming,
         error: step

@@ -284,7 +284,7 @@ fn one_line(data: &str) -> Vec<Token> {
     tokens
 }
 
-/// The headers of a payload, secrets redacted. What is no JSON object is not shown at all: it could hide one.
+/// The headers of a payload by name, secrets redacted. What is no JSON object is not shown at all: it could hide one.
 fn header_rows(bytes: &[u8]) -> Vec<(String, String)> {
     let Some(headers) = redacted(bytes) else {
         return vec![(
@@ -292,7 +292,7 @@ fn header_rows(bytes: &[u8]) -> Vec<(String, String)> {
             "the recorded headers are no JSON object".to_owned(),
         )];
     };
-    headers
+    let mut rows: Vec<(String, String)> = headers
         .into_iter()
         .map(|(name, value)| {
             let value = match value {
@@ -310,7 +310,9 @@ fn header_rows(bytes: &[u8]) -> Vec<(String, String)> {
             };
             (name, value)
         })
-        .collect()
+        .collect();
+    rows.sort_by_cached_key(|(name, _)| name.to_ascii_lowercase());
+    rows
 }
 
 fn redacted(bytes: &[u8]) -> Option<serde_json::Map<String, serde_json::Value>> {
@@ -425,12 +427,12 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_redacted_whatever_their_case() {
+    fn headers_stand_by_name_and_secrets_are_redacted_whatever_their_case() {
         let rows = header_rows(br#"{"X-Api-Key":"sk-1","Accept":["a","b"],"cookie":["c"]}"#);
         let expected = [
-            ("X-Api-Key", "[redacted]"),
             ("Accept", "a, b"),
             ("cookie", "[redacted]"),
+            ("X-Api-Key", "[redacted]"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(rows, expected);

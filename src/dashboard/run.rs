@@ -14,7 +14,6 @@ use super::page::{Failure, Shell, answer, moved, part, query_pairs, with_query};
 use super::timeline::{Scale, critical_path};
 use super::{Dashboard, bars, format, panel, payloads, picture, run_head, state};
 use crate::events::{RunId, State, StepIndex, Timestamp};
-use crate::facts;
 use crate::store::{RunDetail, RunSummary, Store};
 
 /// How long after its acceptance a run may not be recorded yet: the recorder needs 40 ms, a busy machine more.
@@ -68,10 +67,11 @@ async fn show(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Result<
     let query = view.encode();
     Ok(Page {
         shell: Shell::new(dashboard, "runs"),
-        title: summary
-            .text(facts::MODEL_ASKED)
-            .unwrap_or(&summary.workflow)
-            .to_owned(),
+        title: format!(
+            "{} · {}",
+            run_head::title(summary),
+            format::clock(summary.started)
+        ),
         parts,
         live: (!summary.state.is_final()).then(|| format!("/live/runs/{id}{query}")),
         live_key: blake3::hash(query.as_bytes())
@@ -147,7 +147,7 @@ impl View {
                         "linear" => Scale::Linear,
                         _ => {
                             return Err(Failure::Bad(
-                                "scale: give stretched or linear, or leave it out".to_owned(),
+                                "scale: give linear or stretched, or leave it out".to_owned(),
                             ));
                         }
                     };
@@ -170,8 +170,8 @@ impl View {
         if self.payload != payloads::Side::default() {
             pairs.push(("payload", self.payload.name().to_owned()));
         }
-        if self.scale == Scale::Linear {
-            pairs.push(("scale", "linear".to_owned()));
+        if self.scale == Scale::Stretched {
+            pairs.push(("scale", "stretched".to_owned()));
         }
         match encode_pairs(&pairs) {
             text if text.is_empty() => text,
@@ -387,10 +387,10 @@ mod tests {
 
     #[test]
     fn a_view_survives_the_round_trip() {
-        let pairs = [("step", "a b"), ("payload", "got"), ("scale", "linear")]
+        let pairs = [("step", "a b"), ("payload", "got"), ("scale", "stretched")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let view = View::parse(&pairs).unwrap();
-        assert_eq!(view.encode(), "?step=a%20b&payload=got&scale=linear");
+        assert_eq!(view.encode(), "?step=a%20b&payload=got&scale=stretched");
         assert_eq!(View::default().encode(), "");
         assert!(View::parse(&[("colour".to_owned(), String::new())]).is_err());
     }

@@ -16,6 +16,7 @@ use crate::store::{RunDetail, RunSummary};
 #[template(path = "parts/run_head.html")]
 struct Head {
     id: RunId,
+    title: String,
     state: StateView,
     moving: bool,
     streaming: bool,
@@ -64,6 +65,13 @@ struct TokenShare {
     width: String,
 }
 
+/// What a browser's tab says of a run, before the time of day.
+pub(super) fn title(run: &RunSummary) -> String {
+    let StateView { sign, label, .. } = run.state.into();
+    let model = run.text(facts::MODEL_ASKED).unwrap_or(&run.workflow);
+    format!("{sign} {label} · {}", format::ellipsis(model, 40))
+}
+
 /// The head of a run's page as it stands at `now`.
 pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
     let summary = &run.summary;
@@ -71,10 +79,11 @@ pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
     let asked = text(facts::MODEL_ASKED);
     part(&Head {
         id: summary.id,
+        title: title(summary),
         state: summary.state.into(),
         moving: !summary.state.is_final(),
         streaming: summary.streaming,
-        chunks: format::thousands(i64::try_from(summary.pieces).unwrap_or(i64::MAX)),
+        chunks: format::chunks(summary.pieces),
         used: text(facts::MODEL_USED).filter(|used| Some(used) != asked.as_ref()),
         asked: asked.unwrap_or_else(|| summary.workflow.clone()),
         workflow: summary.workflow.clone(),
@@ -288,6 +297,17 @@ mod tests {
         assert!(told.iter().all(|(value, _)| value.starts_with("≈ ")));
         let notes: Vec<_> = told.into_iter().map(|(_, note)| note).collect();
         assert_eq!(notes, [None, Some("402 thinking".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_tab_says_state_and_model() {
+        let mut run = fixture::failed_run().summary;
+        run.facts.insert(
+            facts::MODEL_ASKED.to_owned(),
+            FactValue::from("m".repeat(50)),
+        );
+        let model = format!("{}…", "m".repeat(39));
+        assert_eq!(title(&run), format!("✕ Failed · {model}"));
     }
 
     #[test]

@@ -1,17 +1,19 @@
-//! The list of runs: totals, filter, rows, paging.
+//! The list of runs: filter, rows, paging.
 //!
 //! It must not know how one run is shown whole.
+
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::filter::{Query, RANGES, Range};
+use super::filter::{Query, RANGES, Range, encode_pairs, written_length};
 use super::page::{Failure, Shell, answer, part, query_pairs};
-use super::state::{StateShare, StateView, shares};
-use super::{Dashboard, format};
+use super::state::StateView;
+use super::{Dashboard, format, totals};
 use crate::events::{RunId, State, Timestamp};
 use crate::facts;
-use crate::store::{self, RunPage, RunSummary, Totals};
+use crate::store::{RunPage, RunSummary};
 
 /// States that runs are often filtered by; any other that is asked for is shown beside them.
 const CHIPS: [State; 6] = [
@@ -28,6 +30,8 @@ const CHIPS: [State; 6] = [
 struct Page {
     shell: Shell,
     totals: String,
+    /// The figures of all runs that the filter lets through.
+    matched: String,
     filter: FilterView,
     rows: String,
     is_empty: bool,
@@ -48,6 +52,8 @@ struct FilterView {
     model: String,
     session: String,
     search: String,
+    min_duration: String,
+    min_cost: String,
     ranges: Vec<(Range, bool)>,
     /// Moments that came by the URL and that the form only carries on.
     since: Option<String>,
@@ -73,15 +79,18 @@ async fn show(dashboard: &Dashboard, request: &HttpRequest) -> Result<Page, Fail
         .store
         .runs(&query.filter, query.after, query.limit)
         .await?;
-    let totals = totals(dashboard, now).await?;
-    Ok(view(dashboard, &query, &found, totals, now))
+    let totals = totals::of_the_day(dashboard, now).await?;
+    let matched = totals::of_matches(dashboard, &query)
+        .await?
+        .unwrap_or_default();
+    Ok(view(dashboard, &query, &found, [totals, matched], now))
 }
 
 fn view(
     dashboard: &Dashboard,
     query: &Query,
     found: &RunPage,
-    totals: String,
+    [totals, matched]: [String; 2],
     now: Timestamp,
 ) -> Page {
     let newest = match query.encode() {
@@ -95,6 +104,7 @@ fn view(
     Page {
         shell: Shell::new(dashboard, "runs"),
         totals,
+        matched,
         filter: FilterView::new(dashboard, query),
         rows: rows(&found.runs, query, now),
         is_empty: found.runs.is_empty(),
@@ -140,6 +150,11 @@ impl FilterView {
             model: text(&filter.model),
             session: text(&filter.session),
             search: text(&filter.search),
+            min_duration: filter.min_duration.map(written_length).unwrap_or_default(),
+            min_cost: filter
+                .min_cost
+                .map(|cost| cost.to_string())
+                .unwrap_or_default(),
             ranges: RANGES
                 .into_iter()
                 .map(|range| (range, query.range == Some(range)))
@@ -186,6 +201,8 @@ struct Row {
     /// Why tokens and cost are no more than about right.
     estimated: Option<&'static str>,
     duration: String,
+    micros: u128,
+    /// How long its bar is, by the longest run of the list.
     bar: String,
     first_token: Option<String>,
     /// It is shown if it already is, but the filter does not ask for it.
@@ -200,12 +217,15 @@ struct Session {
 
 /// The rows of a list, as table rows.
 pub(super) fn rows(runs: &[RunSummary], query: &Query, now: Timestamp) -> String {
-    let rows = runs.iter().map(|run| Row::new(run, query, now)).collect();
+    let durations = runs.iter().map(|run| run.duration(now));
+    let longest = durations.max().unwrap_or_default();
+    let row = |run| Row::new(run, query, now, longest);
+    let rows = runs.iter().map(row).collect();
     part(&Rows { rows })
 }
 
 impl Row {
-    fn new(run: &RunSummary, query: &Query, now: Timestamp) -> Self {
+    fn new(run: &RunSummary, query: &Query, now: Timestamp, longest: Duration) -> Self {
         let text = |fact| run.text(fact).map(str::to_owned);
         let asked = text(facts::MODEL_ASKED);
         let used = text(facts::MODEL_USED)
@@ -225,7 +245,7 @@ impl Row {
             state: run.state.into(),
             moving: !run.state.is_final(),
             streaming: run.streaming,
-            chunks: format::thousands(i64::try_from(run.pieces).unwrap_or(i64::MAX)),
+            chunks: format::chunks(run.pieces),
             workflow: run.workflow.clone(),
             started: format::rfc3339(run.started),
             exact: format::exact(run.started),
@@ -247,19 +267,20 @@ impl Row {
             cost: usage(run.float(facts::COST_USD).map(format::money)),
             estimated: is_estimate.then_some(format::WHY_ESTIMATED),
             duration: format::duration(duration),
-            bar: format::percent_attribute(bar(duration)),
+            micros: duration.as_micros(),
+            bar: format::percent_attribute(bar(duration, longest)),
             first_token: run
                 .float(facts::FIRST_TOKEN)
-                .and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok())
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
                 .map(format::duration),
-            stray: !query.matches(run),
+            stray: !query.matches(run, now),
         }
     }
 }
 
 impl Session {
     fn new(id: &str) -> Self {
-        let query = super::filter::encode_pairs(&[("session", id.to_owned())]);
+        let query = encode_pairs(&[("session", id.to_owned())]);
         Self {
             short: format::short(id, 8),
             full: id.to_owned(),
@@ -268,98 +289,25 @@ impl Session {
     }
 }
 
-/// How long a bar is: logarithmic from 10 ms to 5 minutes, so that it does not depend on the other rows.
-fn bar(duration: std::time::Duration) -> f64 {
-    const SHORTEST: f64 = 0.01;
-    const LONGEST: f64 = 300.0;
-    let length = (duration.as_secs_f64() / SHORTEST).ln_1p() / (LONGEST / SHORTEST).ln_1p();
-    length.clamp(0.01, 1.0)
+/// How long a bar is: in proportion to the longest of the list, so that a slow run is seen at once.
+fn bar(duration: Duration, longest: Duration) -> f64 {
+    let longest = longest.as_secs_f64().max(1e-6);
+    (duration.as_secs_f64() / longest).clamp(0.01, 1.0)
 }
 
 fn unknown() -> String {
     format::UNKNOWN.to_owned()
 }
 
-#[derive(Template)]
-#[template(path = "parts/totals.html")]
-struct TotalsView {
-    runs: String,
-    shares: Vec<StateShare>,
-    success: String,
-    failed: u64,
-    tokens_in: String,
-    cached: Option<String>,
-    tokens_out: String,
-    cost: String,
-    p50: String,
-    p95: String,
-}
-
-/// The figures of the last 24 hours.
-pub(super) async fn totals(dashboard: &Dashboard, now: Timestamp) -> Result<String, store::Error> {
-    const DAY_MICROS: i64 = 86_400_000_000;
-    let since = Timestamp(now.0.saturating_sub(DAY_MICROS));
-    let totals = dashboard.store.totals(since).await?;
-    Ok(part(&TotalsView::new(&totals)))
-}
-
-impl TotalsView {
-    fn new(totals: &Totals) -> Self {
-        let count = |wanted: fn(State) -> bool| -> u64 {
-            let states = totals.by_state.iter().filter(|(state, _)| wanted(*state));
-            states.map(|(_, count)| count).sum()
-        };
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let good = count(|state| matches!(state, State::Completed | State::Cached));
-        // A client that hung up is neither a success nor a failure.
-        let failed =
-            count(|state| matches!(state, State::Failed | State::TimedOut | State::Crashed));
-        let (p50, p95) = totals.duration_p50_p95.map_or_else(
-            || (unknown(), unknown()),
-            |(p50, p95)| (format::duration(p50), format::duration(p95)),
-        );
-        Self {
-            runs: format::thousands(signed(count(|_| true))),
-            shares: shares(&totals.by_state),
-            success: format::share(signed(good), signed(good + failed)).unwrap_or_else(unknown),
-            failed,
-            tokens_in: format::tokens(totals.input_tokens),
-            cached: format::share(totals.cache_read_tokens, totals.input_tokens),
-            tokens_out: format::tokens(totals.output_tokens),
-            cost: format::money(totals.cost_usd),
-            p50,
-            p95,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
-    fn bars_grow_with_the_duration_and_end_at_the_edge() {
-        let lengths: Vec<f64> = [0, 10_000, 400_000, 3_000_000, 300_000_000, 900_000_000]
-            .map(|micros| bar(Duration::from_micros(micros)))
-            .into();
-        assert!(lengths.is_sorted(), "{lengths:?}");
-        assert_eq!(lengths.last(), Some(&1.0));
-    }
-
-    #[test]
-    fn a_client_that_hung_up_is_no_failure() {
-        let totals = Totals {
-            by_state: vec![
-                (State::Completed, 9),
-                (State::Failed, 1),
-                (State::Cancelled, 90),
-            ],
-            ..Totals::default()
-        };
-        let view = TotalsView::new(&totals);
-        assert_eq!((view.success.as_str(), view.failed), ("90 %", 1));
-        assert_eq!(view.runs, "100");
+    fn a_bar_is_in_proportion_to_the_longest_and_always_seen() {
+        let longest = Duration::from_secs(4);
+        let lengths = [0, 1, 2, 4].map(|seconds| bar(Duration::from_secs(seconds), longest));
+        assert_eq!(lengths, [0.01, 0.25, 0.5, 1.0]);
+        assert_eq!(bar(Duration::ZERO, Duration::ZERO), 0.01);
     }
 }

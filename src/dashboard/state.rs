@@ -11,6 +11,8 @@ pub(crate) struct StateView {
     pub(crate) class: &'static str,
     /// The symbol of the icon sheet, so that colour is never the only sign.
     pub(crate) icon: &'static str,
+    /// A sign for places that take text alone.
+    pub(crate) sign: &'static str,
 }
 
 impl From<State> for StateView {
@@ -30,7 +32,22 @@ impl From<State> for StateView {
             State::Paused => ("Paused", "paused", "pause"),
             State::Skipped => ("Skipped", "skipped", "skip"),
         };
-        Self { label, class, icon }
+        let sign = match icon {
+            "check" => "✓",
+            "cross" => "✕",
+            "play" => "▶",
+            "again" => "↻",
+            "minus" => "−",
+            "bang" => "!",
+            "clock" => "◷",
+            _ => "○",
+        };
+        Self {
+            label,
+            class,
+            icon,
+            sign,
+        }
     }
 }
 
@@ -48,7 +65,8 @@ pub(crate) const fn level(level: Level) -> &'static str {
 #[derive(Debug, PartialEq)]
 pub(crate) struct StateShare {
     pub(crate) state: StateView,
-    pub(crate) count: u64,
+    /// As it is shown.
+    pub(crate) count: String,
     /// Where it starts and how wide it is, as SVG attributes.
     pub(crate) from: String,
     pub(crate) width: String,
@@ -74,7 +92,7 @@ pub(crate) fn shares(by_state: &[(State, u64)]) -> Vec<StateShare> {
             before += count;
             StateShare {
                 state: state.into(),
-                count,
+                count: super::format::thousands(i64::try_from(count).unwrap_or(i64::MAX)),
                 from: super::format::percent_attribute(from),
                 width: super::format::percent_attribute(count as f64 / total as f64),
             }

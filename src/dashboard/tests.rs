@@ -68,7 +68,7 @@ fn pages() -> Vec<String> {
     .into();
     for run in fixture::all_runs() {
         pages.push(page_of(&run));
-        pages.push(format!("{}?payload=got&scale=linear", page_of(&run)));
+        pages.push(format!("{}?payload=got&scale=stretched", page_of(&run)));
         pages.push(format!("{}?payload=answered", page_of(&run)));
     }
     pages
@@ -214,9 +214,9 @@ async fn what_does_not_exist_is_said_with_a_page() {
 async fn an_empty_list_says_how_to_begin() {
     let first = get_from(Vec::new(), "/").await;
     assert!(
-        first
-            .body
-            .contains("ANTHROPIC_BASE_URL=http://127.0.0.1:4000 claude")
+        first.body.contains(
+            "ANTHROPIC_BASE_URL=http://127.0.0.1:4000 ANTHROPIC_AUTH_TOKEN=dagway claude"
+        )
     );
     let filtered = get("/runs?q=nothing-like-it").await;
     assert!(filtered.body.contains("No run matches"));

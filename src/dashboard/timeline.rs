@@ -12,12 +12,12 @@ use super::format;
 /// How time is mapped to width.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Scale {
+    /// As long as it took: it shows where the time went.
+    #[default]
+    Linear,
     /// Each stretch between two events is as wide as the logarithm of its length,
     /// so that microseconds stay visible beside the seconds of an upstream call.
-    #[default]
     Stretched,
-    /// As long as it took.
-    Linear,
 }
 
 /// The bars of a run.
@@ -241,17 +241,18 @@ impl Axis {
         }
     }
 
-    /// Ticks where something happened, as many as have room for their labels.
+    /// Ticks where something happened, as many as have room for their labels. Events that are microseconds apart may
+    /// stand far apart and yet read the same, since a label has three digits: one of them is enough.
     fn ticks_at_events(&self) -> Vec<Tick> {
         const ROOM: f64 = 0.12;
         let mut ticks: Vec<Tick> = Vec::new();
         for &(at, place) in &self.marks {
-            let has_room = ticks.last().is_none_or(|last| place - last.at >= ROOM);
+            let label = since_start(at.since(self.start));
+            let has_room = ticks
+                .last()
+                .is_none_or(|last| place - last.at >= ROOM && label != last.label);
             if has_room && place <= 1.0 - ROOM / 2.0 {
-                ticks.push(Tick {
-                    at: place,
-                    label: since_start(at.since(self.start)),
-                });
+                ticks.push(Tick { at: place, label });
             }
         }
         ticks
@@ -357,6 +358,7 @@ mod tests {
                 }
                 for pair in timeline.ticks.windows(2) {
                     assert!(pair[0].at < pair[1].at, "{pair:?}");
+                    assert_ne!(pair[0].label, pair[1].label);
                 }
             }
         }
@@ -400,6 +402,23 @@ mod tests {
             .map(|row| run.plan.steps[usize::from(row.step)].name.as_str())
             .collect();
         assert_eq!(streaming, ["call_upstream", "convert_response"]);
+    }
+
+    #[test]
+    fn what_reads_the_same_is_written_once_on_a_stretched_axis() {
+        let start = Timestamp(0);
+        let marks = [0, 3_420_000, 3_420_400, 3_424_000, 3_500_000];
+        let axis = Axis {
+            start,
+            marks: marks
+                .into_iter()
+                .zip([0.0, 0.3, 0.5, 0.7, 0.9])
+                .map(|(at, place)| (Timestamp(at), place))
+                .collect(),
+        };
+        let ticks = axis.ticks(Scale::Stretched);
+        let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();
+        assert_eq!(labels, ["0", "3.42 s", "3.50 s"]);
     }
 
     #[test]

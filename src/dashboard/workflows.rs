@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use super::format::Span;
 use super::page::{Failure, Shell, answer};
 use super::state::{StateShare, shares};
 use super::{Dashboard, format, panel, picture};
@@ -22,7 +23,7 @@ struct ListPage {
 struct Card {
     name: String,
     href: String,
-    about: String,
+    about: Vec<Span>,
     route: Option<String>,
     file: String,
     steps: usize,
@@ -47,7 +48,7 @@ struct PlanPage {
 struct StepRow {
     name: String,
     task: String,
-    about: String,
+    about: Vec<Span>,
     takes: String,
     gives: String,
     rules: Vec<String>,
@@ -117,7 +118,7 @@ impl Card {
         Self {
             name: plan.name.clone(),
             href: format!("/workflows/{}", super::filter::encode(&plan.name)),
-            about: plan.about.clone(),
+            about: format::prose(&plan.about),
             route: plan.route.clone(),
             file: plan.file.clone(),
             steps: plan.steps.len(),
@@ -161,7 +162,7 @@ fn step_rows(plan: &PlanInfo) -> Vec<StepRow> {
             StepRow {
                 name: step.name.clone(),
                 task: step.task.clone(),
-                about: step.about.clone(),
+                about: format::prose(&step.about),
                 takes: step.takes.join(", "),
                 gives: step.gives.join(", "),
                 rules,

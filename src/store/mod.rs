@@ -82,6 +82,8 @@ pub trait Store: Send + Sync + 'static {
     async fn plan(&self, hash: &str) -> Result<Option<PlanInfo>, Error>;
     /// Figures over the runs accepted at or after `since`.
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error>;
+    /// Figures over the runs that a filter lets through; `None` when there are more than `most`.
+    async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error>;
     /// Runs per workflow accepted at or after `since`, with their states.
     async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error>;
     /// Whether the store answers and can be written.

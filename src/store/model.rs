@@ -172,7 +172,7 @@ pub struct PayloadInfo {
 }
 
 /// Which runs a list shows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunFilter {
     /// In one of these states; any when empty.
     pub states: Vec<State>,
@@ -190,6 +190,10 @@ pub struct RunFilter {
     pub since: Option<Timestamp>,
     /// Accepted before this moment.
     pub until: Option<Timestamp>,
+    /// That took at least so long, or are taking so long already.
+    pub min_duration: Option<Duration>,
+    /// That cost at least so many US dollars.
+    pub min_cost: Option<f64>,
 }
 
 /// A page of runs, newest first.
@@ -214,6 +218,8 @@ pub struct Totals {
     pub output_tokens: i64,
     /// US dollars.
     pub cost_usd: f64,
+    /// How long the runs took that are over, all together.
+    pub duration: Duration,
     /// Median and 95th percentile of the runs' durations.
     pub duration_p50_p95: Option<(Duration, Duration)>,
 }

@@ -31,6 +31,21 @@
     }
   }, 5000);
 
+  // --- times of day are the reader's; the title keeps them in UTC -------------------------------------------------
+  const clock = (moment) => {
+    const date = new Date(moment);
+    return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+  };
+  const tellTime = () => {
+    for (const time of document.querySelectorAll("time[data-clock]")) {
+      const text = clock(time.dateTime);
+      if (time.textContent !== text) time.textContent = text;
+    }
+    const head = byId("run-head");
+    if (head) document.title = `${head.dataset.title} · ${clock(head.dataset.started)} · Dagway`;
+  };
+  tellTime();
+
   // --- the filter applies itself ---------------------------------------------------------------------------------
   const filter = byId("filter");
   if (filter) {
@@ -59,7 +74,7 @@
   });
 
   const command = byId("command");
-  if (command) command.textContent = `ANTHROPIC_BASE_URL=${location.origin} claude`;
+  if (command) command.textContent = `ANTHROPIC_BASE_URL=${location.origin} ANTHROPIC_AUTH_TOKEN=dagway claude`;
 
   // --- keys: / searches, j and k walk through the rows ------------------------------------------------------------
   document.addEventListener("keydown", (event) => {
@@ -119,6 +134,16 @@
     while (body.children.length > LONGEST) body.lastElementChild.remove();
   };
 
+  // A bar is in proportion to the longest of the list. What arrives live knows of itself alone.
+  const scaleBars = () => {
+    const bars = [...document.querySelectorAll("#rows [data-micros]")];
+    const longest = Math.max(1, ...bars.map((bar) => Number(bar.dataset.micros)));
+    for (const bar of bars) {
+      const width = `${(100 * Math.max(0.01, bar.dataset.micros / longest)).toFixed(2)}%`;
+      if (bar.getAttribute("width") !== width) bar.setAttribute("width", width);
+    }
+  };
+
   if (window.htmx) {
     let api;
     htmx.registerExtension("rows", {
@@ -135,6 +160,8 @@
             insert(target, row);
           }
         }
+        scaleBars();
+        tellTime();
         return [];
       },
     });
@@ -152,5 +179,5 @@
   document.addEventListener("htmx:sse:close", (event) => {
     if (event.detail.reason === "message") liveState.hidden = true;
   });
-  document.addEventListener("htmx:after:swap", showCopyButtons);
+  document.addEventListener("htmx:after:swap", () => { showCopyButtons(); tellTime(); });
 })();

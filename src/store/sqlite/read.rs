@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::open::FolderLock;
 use super::readers::Readers;
 use super::select::{COLUMNS, page, summary};
-use super::totals::{By, totals};
+use super::totals::{By, totals, totals_of};
 use super::write::PART_BITS;
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::{BlockHash, unpack};
@@ -85,6 +85,12 @@ impl Store for SqliteStore {
         let read = move |connection: &Connection| totals(connection, since, By::Nothing);
         let all = self.readers.read(read).await?;
         Ok(all.into_values().next().unwrap_or_default())
+    }
+
+    async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error> {
+        let filter = filter.clone();
+        let read = move |connection: &Connection| totals_of(connection, &filter, most);
+        self.readers.read(read).await
     }
 
     async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error> {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -100,7 +101,7 @@ impl Conditions {
     ///
     /// Without statistics SQLite does not know which index narrows most, and sorts what it gets by another one;
     /// a `+` before a column keeps it from using that column's index.
-    fn lists(filter: &RunFilter, after: Option<RunId>) -> Vec<Self> {
+    pub(super) fn lists(filter: &RunFilter, after: Option<RunId>) -> Vec<Self> {
         let is_one_list = filter.session.is_some() || filter.states.is_empty();
         let mut lists = Vec::new();
         if is_one_list {
@@ -159,6 +160,7 @@ impl Conditions {
         if let Some(until) = filter.until {
             all.until(until);
         }
+        all.at_least(filter.min_duration, filter.min_cost);
         all
     }
 
@@ -173,6 +175,17 @@ impl Conditions {
         let last = first_id(Timestamp(until.0.saturating_add(CLOCK_SLACK)));
         self.add("id < ?", [blob(last)]);
         self.add("started < ?", [Value::from(until.0)]);
+    }
+
+    fn at_least(&mut self, duration: Option<Duration>, cost: Option<f64>) {
+        if let Some(duration) = duration {
+            let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+            let values = [Timestamp::now().0, micros].map(Value::from);
+            self.add("ifnull(ended, ?) - started >= ?", values);
+        }
+        if let Some(cost) = cost {
+            self.add("cost_usd >= ?", [Value::from(cost)]);
+        }
     }
 
     fn search(&mut self, words: &str) {
@@ -298,6 +311,8 @@ mod tests {
         let search = RunFilter {
             search: some("words"),
             model: some("opus"),
+            min_duration: Some(Duration::from_secs(2)),
+            min_cost: Some(0.1),
             ..any.clone()
         };
         let cases = [

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 use super::select::{Conditions, count, state};
 use crate::events::{State, Timestamp};
 use crate::store::Error;
-use crate::store::model::Totals;
+use crate::store::model::{RunFilter, Totals};
 
 /// Whether figures are told apart by workflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +27,7 @@ pub(super) fn totals(
 ) -> Result<HashMap<String, Totals>, Error> {
     let mut conditions = Conditions::default();
     conditions.since(since);
-    let sql = format!(
-        "SELECT workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd FROM runs{}",
-        conditions.clause()
-    );
+    let sql = format!("SELECT {COLUMNS} FROM runs{}", conditions.clause());
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(conditions.into_values()))?;
     let mut gathered: HashMap<String, Gathered> = HashMap::new();
@@ -51,6 +48,37 @@ pub(super) fn totals(
         .map(|(name, gathered)| (name, gathered.totals()))
         .collect())
 }
+
+/// Figures over the runs that `filter` lets through; nothing when there are more than `most`.
+pub(super) fn totals_of(
+    connection: &Connection,
+    filter: &RunFilter,
+    most: u32,
+) -> Result<Option<Totals>, Error> {
+    let mut gathered = Gathered::default();
+    let mut left = most;
+    for conditions in Conditions::lists(filter, None) {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM runs{} LIMIT {}",
+            conditions.clause(),
+            u64::from(left) + 1
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(conditions.into_values()))?;
+        while let Some(row) = rows.next()? {
+            let Some(one_less) = left.checked_sub(1) else {
+                return Ok(None);
+            };
+            left = one_less;
+            gathered.add(row)?;
+        }
+    }
+    Ok(Some(gathered.totals()))
+}
+
+/// The columns that [`Gathered::add`] reads, after the workflow's name.
+const COLUMNS: &str =
+    "workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd";
 
 #[derive(Default)]
 struct Gathered {
@@ -81,6 +109,7 @@ impl Gathered {
 
     fn totals(mut self) -> Totals {
         let states = State::ALL.into_iter().zip(self.runs);
+        self.totals.duration = Duration::from_micros(self.durations.iter().sum());
         self.totals.by_state = states.filter(|(_, runs)| *runs > 0).collect();
         self.totals.duration_p50_p95 =
             percentile(&mut self.durations, 50).zip(percentile(&mut self.durations, 95));

@@ -148,6 +148,43 @@ async fn each_filter_lets_through_what_it_says() {
 }
 
 #[tokio::test]
+async fn the_slow_and_the_costly_are_found_and_added_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open_in(&folder);
+    let mut ids = Vec::new();
+    for number in 0..6_i64 {
+        let mut script = Script::new(T0 + number * MINUTE, &plan());
+        for _ in 0..number {
+            script = script.log(None, "time goes by");
+        }
+        if number > 1 {
+            script = script.fact(facts::COST_USD, number as f64 / 100.0);
+        }
+        script = script.ended(State::Completed);
+        ids.push(script.id);
+        opened.recorder.observe(&script.batch());
+    }
+    opened.recorder.finish();
+    let all = opened.store.runs(&RunFilter::default(), None, 50).await;
+    let third = all.unwrap().runs[2].duration(Timestamp(T0));
+    let slow = RunFilter {
+        min_duration: Some(third),
+        ..RunFilter::default()
+    };
+    let costly = RunFilter {
+        min_cost: Some(0.02),
+        ..RunFilter::default()
+    };
+    let cases: [(RunFilter, &[usize]); 2] = [(slow.clone(), &[5, 4, 3]), (costly, &[5, 4, 3, 2])];
+    check(&opened, &ids, &cases).await;
+    let totals = opened.store.totals_of(&slow, 3).await.unwrap().unwrap();
+    assert_eq!(totals.by_state, [(State::Completed, 3)]);
+    assert!((totals.cost_usd - 0.12).abs() < 1e-9);
+    assert!(totals.duration >= third * 3);
+    assert!(opened.store.totals_of(&slow, 2).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_search_finds_errors_models_sessions_and_ids_and_takes_every_sign_literally() {
     let (_folder, opened, ids) = twelve().await;
     let seventh = opened.store.runs_by_id(&ids[7..8]).await.unwrap();

@@ -1,0 +1,172 @@
+//! The figures over many runs that stand above the list: those of the last 24 hours, and those of a filter.
+//!
+//! It must not know how runs are listed.
+
+use std::time::Duration;
+
+use askama::Template;
+
+use super::filter::{Query, encode_pairs, written_length};
+use super::page::part;
+use super::state::{StateShare, shares};
+use super::{Dashboard, format};
+use crate::events::{State, Timestamp};
+use crate::store::{self, Totals};
+
+#[derive(Template)]
+#[template(path = "parts/totals.html")]
+struct TotalsView {
+    runs: String,
+    shares: Vec<StateShare>,
+    success: String,
+    failed: String,
+    tokens_in: String,
+    cached: Option<String>,
+    tokens_out: String,
+    cost: String,
+    p50: String,
+    p95: String,
+    /// The runs that took at least so long.
+    slow: Option<String>,
+}
+
+/// The figures of the last 24 hours.
+pub(super) async fn of_the_day(
+    dashboard: &Dashboard,
+    now: Timestamp,
+) -> Result<String, store::Error> {
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let since = Timestamp(now.0.saturating_sub(DAY_MICROS));
+    let totals = dashboard.store.totals(since).await?;
+    Ok(part(&TotalsView::new(&totals)))
+}
+
+impl TotalsView {
+    fn new(totals: &Totals) -> Self {
+        let count = |wanted: fn(State) -> bool| -> u64 {
+            let states = totals.by_state.iter().filter(|(state, _)| wanted(*state));
+            states.map(|(_, count)| count).sum()
+        };
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let good = count(|state| matches!(state, State::Completed | State::Cached));
+        // A client that hung up is neither a success nor a failure.
+        let failed =
+            count(|state| matches!(state, State::Failed | State::TimedOut | State::Crashed));
+        let slow = totals.duration_p50_p95.map(|(_, p95)| slow(p95));
+        let (p50, p95) = totals.duration_p50_p95.map_or_else(
+            || (unknown(), unknown()),
+            |(p50, p95)| (format::duration(p50), format::duration(p95)),
+        );
+        Self {
+            runs: format::thousands(signed(count(|_| true))),
+            shares: shares(&totals.by_state),
+            success: format::share(signed(good), signed(good + failed)).unwrap_or_else(unknown),
+            failed: match failed {
+                0 => "none failed".to_owned(),
+                failed => format!("{} failed", format::thousands(signed(failed))),
+            },
+            tokens_in: format::tokens(totals.input_tokens),
+            cached: format::share(totals.cache_read_tokens, totals.input_tokens),
+            tokens_out: format::tokens(totals.output_tokens),
+            cost: format::money(totals.cost_usd),
+            p50,
+            p95,
+            slow,
+        }
+    }
+}
+
+fn unknown() -> String {
+    format::UNKNOWN.to_owned()
+}
+
+/// The address of the runs of the last 24 hours that took at least so long.
+fn slow(least: Duration) -> String {
+    let query = encode_pairs(&[
+        ("range", "24h".to_owned()),
+        ("min_duration", written_length(least)),
+    ]);
+    format!("/runs?{query}")
+}
+
+/// More runs than these are not added up while somebody waits.
+const MOST_ADDED_UP: u32 = 5_000;
+
+/// What the runs cost together that a filter lets through, in a line; nothing when it lets all through.
+pub(super) async fn of_matches(
+    dashboard: &Dashboard,
+    query: &Query,
+) -> Result<Option<String>, store::Error> {
+    if !query.narrows() {
+        return Ok(None);
+    }
+    let found = dashboard.store.totals_of(&query.filter, MOST_ADDED_UP);
+    let totals = found.await?;
+    let line = match &totals {
+        Some(totals) => matched_line(totals),
+        None => {
+            let most = format::thousands(MOST_ADDED_UP.into());
+            format!("More than {most} runs match: too many to add up here")
+        }
+    };
+    Ok(Some(format!(
+        "<p class=\"matched\" id=\"matched\" role=\"status\">{line}</p>"
+    )))
+}
+
+fn matched_line(totals: &Totals) -> String {
+    let runs: u64 = totals.by_state.iter().map(|(_, count)| count).sum();
+    let TotalsView { cost, failed, .. } = TotalsView::new(totals);
+    let runs = match runs {
+        0 => return String::new(),
+        1 => "This run".to_owned(),
+        runs => {
+            let runs = format::thousands(i64::try_from(runs).unwrap_or(i64::MAX));
+            format!("These {runs} runs")
+        }
+    };
+    let duration = format::duration(totals.duration);
+    format!("{runs}: {cost} · {duration} · {failed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_filter_lets_through_is_added_up_in_a_line() {
+        let totals = |failed, completed| Totals {
+            by_state: vec![(State::Failed, failed), (State::Completed, completed)],
+            cost_usd: 0.011,
+            duration: Duration::from_secs(23),
+            ..Totals::default()
+        };
+        assert_eq!(
+            matched_line(&totals(1, 8)),
+            "These 9 runs: $0.0110 · 23.0 s · 1 failed"
+        );
+        assert_eq!(
+            matched_line(&totals(0, 1)),
+            "This run: $0.0110 · 23.0 s · none failed"
+        );
+        assert_eq!(matched_line(&totals(0, 0)), "");
+    }
+
+    #[test]
+    fn a_client_that_hung_up_is_no_failure() {
+        let totals = Totals {
+            by_state: vec![
+                (State::Completed, 9),
+                (State::Failed, 1),
+                (State::Cancelled, 90),
+            ],
+            ..Totals::default()
+        };
+        let view = TotalsView::new(&totals);
+        assert_eq!(
+            (view.success.as_str(), view.failed.as_str()),
+            ("90 %", "1 failed")
+        );
+        assert_eq!(view.runs, "100");
+    }
+}
