@@ -94,6 +94,9 @@ async function filters() {
   const failed = await rows(page).allInnerTexts();
   check(failed.length > 0 && failed.every((text) => /failed/i.test(text)), `the filter by state shows ${JSON.stringify(failed)}`);
   await picture(page, "runs-failed");
+  await page.locator("#matched").getByText(/^(This run|These .+ runs): .*failed$/).waitFor();
+  await page.goto(`${base}/runs?min_duration=100h`);
+  check((await rows(page).count()) === 0, "no run took 100 hours");
   await page.goto(`${base}/runs?q=there-is-no-such-run`);
   check((await rows(page).count()) === 0, "a search for nothing finds nothing");
   await page.context().close();
@@ -165,6 +168,8 @@ async function failedRun() {
   check(runs.length > 0, "a run has failed");
   await page.goto(`${base}/runs/${runs[0].id}`);
   await page.getByRole("alert").first().waitFor();
+  const title = await page.title();
+  check(/^✕ Failed · .+ · \d\d:\d\d:\d\d · Dagway$/.test(title), `the tab of a failed run says ${JSON.stringify(title)}`);
   await picture(page, "run-failed");
   await page.context().close();
 }
@@ -189,6 +194,12 @@ async function smallAndDark() {
     await page.locator("main").waitFor();
     await noOverflow(page, `${path} at 390 px`);
     await picture(page, `${name}-390-dark`);
+  }
+  await page.setViewportSize({ width: 320, height: 640 });
+  for (const path of ["/runs", "/workflows"]) {
+    await page.goto(`${base}${path}`);
+    await page.locator("main").waitFor();
+    await noOverflow(page, `${path} at 320 px`);
   }
   const [ground, ink] = await page.evaluate(() => {
     const style = getComputedStyle(document.body);
