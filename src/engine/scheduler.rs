@@ -296,7 +296,7 @@ impl Scheduler {
             if self.counters.steps[usize::from(step)].state.is_final() {
                 continue;
             }
-            let because = format!("step `{}` {}", cause.step, cause.state.name());
+            let because = format!("step `{}` {}", cause.step, ended(cause.state));
             self.enter(step, State::Skipped, Some(because));
             self.release_inputs(step);
             let planned = &graph.steps[usize::from(step)];
@@ -374,6 +374,16 @@ impl Scheduler {
         let ended = EventKind::Ended { state, error };
         self.reporter.journal().close(self.now, ended);
         state
+    }
+}
+
+/// How a step that others wait for in vain ended, as it stands in a sentence.
+const fn ended(state: State) -> &'static str {
+    match state {
+        State::TimedOut => "timed out",
+        State::Crashed => "panicked",
+        State::Cancelled => "was cancelled",
+        _ => "failed",
     }
 }
 

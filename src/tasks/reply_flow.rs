@@ -324,6 +324,9 @@ impl ReplyFlow {
         self.given.hand_over(&self.reporter);
         self.reporter.progress(self.pieces, self.bytes);
         let summary = self.translator.summary();
+        if let Some(error) = &summary.error {
+            self.reporter.fact(facts::ERROR_TYPE, error.kind.name());
+        }
         let how = match &summary.error {
             Some(error) => FlowEnd::Failed(Arc::new(self.blame(error.clone()))),
             None if self.translator.is_done() => FlowEnd::Finished,

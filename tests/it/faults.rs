@@ -134,6 +134,7 @@ fn an_error_in_mid_stream_reaches_the_client_and_nothing_pretends_to_be_whole() 
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Failed");
         assert_eq!(run["facts"]["dagway.usage.is_estimate"], true, "{run}");
+        assert_eq!(run["facts"]["error.type"], error["error"]["type"], "{run}");
         assert_eq!(
             run["error"],
             "convert_response: the upstream failed in mid-answer: provider went away"

@@ -247,6 +247,33 @@ fn an_error_at_the_beginning_of_a_stream_is_retried_and_one_in_its_midst_passes(
 }
 
 #[test]
+fn a_server_that_speaks_chat_alone_is_told_apart_and_the_cure_is_named() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let whole = Answer::Http {
+            status: 200,
+            headers: Vec::new(),
+            body: json!({"object": "chat.completion", "choices": [{"message": {"content": "hi"}}]})
+                .to_string(),
+        };
+        let chunk = json!({"choices": [{"index": 0, "delta": {"content": "hi"}}]}).to_string();
+        let streamed = Answer::data_lines(&[&chunk], End::Clean);
+        for (answer, body) in [(whole, ask_whole("hello")), (streamed, ask("hello"))] {
+            app.script(Script::new().then(answer));
+            let got = native_messages(&app, &body).await;
+            assert_eq!(got.status, 502, "{}", got.body);
+            assert!(got.body.contains("[[models.rules]]"), "{}", got.body);
+            let run = app.ended_run(&got.run()).await;
+            assert_eq!(run["state"], "Failed");
+            let steps = run["steps"].as_array().unwrap();
+            let mut call = steps.iter().filter(|step| step["name"] == "call_upstream");
+            assert_eq!(call.next().unwrap()["attempts"], 1, "no second one: {run}");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
 fn silence_and_breaks_end_as_in_the_chat_lane() {
     block_on(async {
         let app = TestApp::start_with(|settings| {

@@ -181,7 +181,7 @@ async fn a_panic_fails_its_run_alone_and_is_named() {
     speak Running 1
     idle Running 1
     speak Crashed 1: it panicked: step 7 was told to panic
-    answer Skipped 0: step `speak` Crashed
+    answer Skipped 0: step `speak` panicked
     idle Completed 1
     ended Failed: speak: it panicked: step 7 was told to panic
     ");

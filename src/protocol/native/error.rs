@@ -18,14 +18,33 @@ pub fn from_answer(
     headers: Headers<'_>,
     body: &[u8],
 ) -> UpstreamError {
+    if status < 400 && is_completion(body) {
+        return not_messages();
+    }
     let judged = error::from_answer(status, content_type, headers, body);
     verbatim(judged, status, body)
 }
 
-/// Reads an `error` event, or an error in a body under a 200.
+/// Reads an `error` event, or a body under a 200 that is no message.
 pub(super) fn from_event(data: &[u8]) -> UpstreamError {
-    let judged = error::from_answer(200, "application/json", Headers::default(), data);
-    verbatim(judged, 200, data)
+    from_answer(200, "application/json", Headers::default(), data)
+}
+
+/// Whether an answer is a completion, or a chunk of one, that reports no error.
+fn is_completion(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body)
+        .is_ok_and(|json| json["choices"].is_array() && json["error"].is_null())
+}
+
+/// The server speaks the other API. It will the next time, too.
+fn not_messages() -> UpstreamError {
+    let mut error = UpstreamError::no_use(
+        "it answers in the form of chat completions where a message was asked for; \
+         give this model `lane = \"chat\"` in [[models.rules]]",
+    );
+    error.retryable = false;
+    error.api.should_retry = Some(false);
+    error
 }
 
 fn verbatim(mut judged: UpstreamError, status: u16, body: &[u8]) -> UpstreamError {
@@ -118,6 +137,21 @@ mod tests {
         let expected =
             "{\"type\":\"error\",  \"error\":{\"type\":\"api_error\",\"message\":\"m\"}}";
         assert_eq!(String::from_utf8(told).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_completion_is_no_message_and_the_cure_is_named() {
+        let body = r#"{"object":"chat.completion","choices":[{"message":{"content":"hi"}}]}"#;
+        for error in [answered(200, body), from_event(body.as_bytes())] {
+            assert_eq!((error.api.status, error.retryable), (502, false));
+            assert_eq!(error.api.should_retry, Some(false));
+            assert!(error.api.message.contains("lane = \"chat\""));
+        }
+        let failed = answered(
+            200,
+            r#"{"choices":[],"error":{"code":429,"message":"slow"}}"#,
+        );
+        assert_eq!((failed.api.status, failed.retryable), (429, true));
     }
 
     #[test]

@@ -13,6 +13,9 @@ struct Kind<'a> {
     kind: std::borrow::Cow<'a, str>,
     #[serde(default)]
     error: Option<IgnoredAny>,
+    /// A completion's, not a message's.
+    #[serde(default)]
+    choices: Option<IgnoredAny>,
 }
 
 /// Looks at the first bytes of the body of a 200 answer. Pings say nothing.
@@ -46,7 +49,11 @@ fn judged(data: &[u8]) -> Option<Peek> {
     }
     match serde_json::from_slice::<Kind<'_>>(data) {
         Ok(event) if event.kind == "ping" => None,
-        Ok(event) if event.kind == "error" || (event.kind.is_empty() && event.error.is_some()) => {
+        Ok(event)
+            if event.kind == "error"
+                || (event.kind.is_empty()
+                    && (event.error.is_some() || event.choices.is_some())) =>
+        {
             Some(Peek::Error(Box::new(from_event(data))))
         }
         _ => Some(Peek::Fine),
@@ -71,6 +78,9 @@ mod tests {
         assert!(is_error(r#"{"error":{"message":"m","code":500}}"#));
         assert!(!is_error(r#"{"type":"message","error":{"message":"m"}}"#));
         assert!(!is_error(r#"{"message":"m"}"#));
+        assert!(is_error(r#"{"object":"chat.completion","choices":[]}"#));
+        assert!(is_error("data: {\"choices\":[{\"delta\":{}}]}\n\n"));
+        assert!(!is_error(r#"{"type":"message","choices":[]}"#));
         assert!(!is_error(r#"{"error":null}"#));
         assert_eq!(peek(b"data: \n\ndata: {\"type\":"), Peek::More);
         assert_eq!(peek(b"{\"type\":]"), Peek::Fine);
