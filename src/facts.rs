@@ -50,6 +50,8 @@ pub const OVERHEAD_US: &str = "dagway.overhead_us";
 pub const STATUS: &str = "http.response.status_code";
 /// The status of the upstream's last answer.
 pub const UPSTREAM_STATUS: &str = "dagway.upstream.status_code";
+/// How often steps were tried again. The store counts it; stated only when it happened.
+pub const RETRIES: &str = "dagway.retries";
 /// The kind of an error, in Anthropic's words.
 pub const ERROR_TYPE: &str = "error.type";
 /// The client's program.

@@ -505,6 +505,8 @@ pub(crate) fn retried_run() -> RunDetail {
     steps.push(done(start, 8, 4_099_800, 4_100_000));
     let mut summary = summary(start, 2, &messages_plan());
     summary.replied = Some(Timestamp(start.0 + 2_400_050));
+    let retries = FactValue::Int(2);
+    summary.facts.insert(facts::RETRIES.to_owned(), retries);
     detail(summary, steps)
 }
 

@@ -144,6 +144,14 @@ pub(crate) fn chunks(count: u64) -> String {
     }
 }
 
+/// `1 retry`, `2 retries`.
+pub(crate) fn retries(count: i64) -> String {
+    match count {
+        1 => "1 retry".to_owned(),
+        count => format!("{} retries", thousands(count)),
+    }
+}
+
 /// Text and code of a line in which backticks stand around code.
 pub(crate) fn prose(line: &str) -> Vec<Span> {
     let pieces: Vec<&str> = line.split('`').collect();

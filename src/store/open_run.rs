@@ -18,6 +18,7 @@ use crate::events::{
     AnyArtifact, Event, EventKind, FactValue, Level, PlanInfo, RunStart, State, StepIndex,
     Timestamp,
 };
+use crate::facts;
 
 /// A preview up to this length stands in the journal; a longer one is likely to come again and becomes a block.
 const SMALL_PREVIEW: usize = 2 << 10;
@@ -174,7 +175,12 @@ impl OpenRun {
             }
             EventKind::Step { step, state, .. } => {
                 self.write_down(event);
-                let change = self.flow_has_passed(*step, *state);
+                let change = if *state == State::Retrying {
+                    self.count_retry();
+                    Change::Whole
+                } else {
+                    self.flow_has_passed(*step, *state)
+                };
                 self.mark(change);
                 return Urgency::Now;
             }
@@ -239,6 +245,19 @@ impl OpenRun {
             _ => return,
         };
         journal::write(&mut self.journal, self.row.start.at, &entry);
+    }
+
+    fn count_retry(&mut self) {
+        let stated = self
+            .row
+            .facts
+            .iter()
+            .find(|(name, _)| *name == facts::RETRIES);
+        let before = match stated {
+            Some((_, FactValue::Int(count))) => *count,
+            _ => 0,
+        };
+        self.fact(facts::RETRIES, &FactValue::Int(before.saturating_add(1)));
     }
 
     fn fact(&mut self, name: &'static str, value: &FactValue) {

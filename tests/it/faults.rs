@@ -36,6 +36,7 @@ fn a_rate_limit_is_waited_out_and_the_run_shows_both_attempts() {
         assert_eq!((got.status, got.text().as_str()), (200, "Now."));
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Completed");
+        assert_eq!(run["facts"]["dagway.retries"], 1);
         let step = run["steps"]
             .as_array()
             .unwrap()

@@ -167,7 +167,9 @@ async fn a_failed_run_keeps_its_retries(store: &dyn Store, recorder: &mut dyn Ob
         .then(attempt(State::Running, 1, "", None))
         .then(attempt(State::Retrying, 1, "overloaded", pause))
         .then(attempt(State::Running, 2, "", None))
-        .then(attempt(State::Failed, 2, "still overloaded", None))
+        .then(attempt(State::Retrying, 2, "busy", pause))
+        .then(attempt(State::Running, 3, "", None))
+        .then(attempt(State::Failed, 3, "still overloaded", None))
         .then(EventKind::Log {
             step: None,
             level: Level::Error,
@@ -178,7 +180,8 @@ async fn a_failed_run_keeps_its_retries(store: &dyn Store, recorder: &mut dyn Ob
     recorder.observe(&script.batch());
     let run = eventually(recorder, || async { store.run(id).await.unwrap() }).await;
     let step = &run.steps[1];
-    assert_eq!((step.state, step.attempts), (State::Failed, 2));
+    assert_eq!((step.state, step.attempts), (State::Failed, 3));
+    assert_eq!(run.summary.int(facts::RETRIES), Some(2));
     assert_eq!(step.error.as_deref(), Some("still overloaded"));
     assert_eq!(step.history[1].state, State::Retrying);
     assert_eq!(step.history[1].retry_in, pause);
