@@ -14,6 +14,7 @@ use super::{Failure, say};
 use crate::app;
 use crate::settings::{Settings, Upstream};
 use crate::store::{self, OpenError};
+use crate::telemetry::logging;
 use crate::upstream::{self, Kind, Probed};
 
 /// How long the upstream has to answer.
@@ -57,6 +58,7 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
         workflows(settings),
         claude_code(environment).await,
     ]);
+    findings.extend(log(settings));
     findings.extend(traces(settings));
     let is_coloured = std::io::stdout().is_terminal()
         && !environment
@@ -225,6 +227,12 @@ fn workflows(settings: &Settings) -> Finding {
         Ok(infos) => Finding::well("workflows", format!("{} proved", infos.len())),
         Err(error) => Finding::ill("workflows", error.to_string()),
     }
+}
+
+/// Nothing when it can be read.
+fn log(settings: &Settings) -> Option<Finding> {
+    let wrong = logging::check(&settings.log.filter).err()?;
+    Some(Finding::ill("log", wrong.to_string()))
 }
 
 /// Nothing when no traces are wanted.

@@ -40,7 +40,7 @@ pub enum Format {
 pub enum Error {
     /// The filter cannot be read.
     #[error(
-        "`{filter}` is no log filter: {source}; write a level, such as `info`, or levels for parts, such as \
+        "`{filter}` is no log filter: {source}; give `log.filter` a level, such as `info`, or levels for parts, such as \
          `warn,dagway=debug`"
     )]
     Filter {
@@ -76,6 +76,22 @@ pub fn run_span(run_id: impl Display, request_id: &str) -> Span {
     error_span!("run", run.id = %run_id, request.id = request_id)
 }
 
+/// Looks whether [`init`] would take this filter.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn check(filter: &str) -> Result<(), Error> {
+    parsed(filter).map(drop)
+}
+
+fn parsed(filter: &str) -> Result<EnvFilter, Error> {
+    let parsed = EnvFilter::builder().parse(filter);
+    parsed.map_err(|source| Error::Filter {
+        filter: filter.to_owned(),
+        source,
+    })
+}
+
 /// A log with its filter; `Format::Auto` means JSON.
 fn subscriber<W>(
     format: Format,
@@ -87,12 +103,7 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let env_filter = EnvFilter::builder()
-        .parse(filter)
-        .map_err(|source| Error::Filter {
-            filter: filter.to_owned(),
-            source,
-        })?;
+    let env_filter = parsed(filter)?;
     // One filter for all: a filter on each layer would cost every entering of a run's span.
     let env_filter = match export {
         Some(_) => env_filter.add_directive(background_directive()),

@@ -183,6 +183,17 @@ fn the_doctor_sees_that_the_store_cannot_be_opened() {
 }
 
 #[test]
+fn the_doctor_sees_a_log_filter_that_would_stop_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = [("DAGWAY_LOG_FILTER", "dagway=loud")];
+    let said = diagnosis(folder.path(), &wrong);
+    let expected = "FAIL  log         `dagway=loud` is no log filter: ";
+    assert!(said.contains(expected), "{said}");
+    assert!(said.contains("log.filter"), "{said}");
+    assert!(!diagnosis(folder.path(), &[]).contains("  log  "));
+}
+
+#[test]
 fn the_doctor_tells_a_stranger_from_openrouter_and_from_dagway() {
     let folder = tempfile::tempdir().unwrap();
     let stranger = stranger().to_string();
