@@ -7,6 +7,7 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use super::conversation::{self, Conversation};
 use super::page::{Failure, failed, guard, part};
 use super::pretty::{self, Pretty, Token};
 use super::run::{View, parse_id};
@@ -40,10 +41,11 @@ pub(super) enum Side {
     Refused,
     Answered,
     Got,
+    Conversation,
 }
 
 impl Side {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Asked,
         Self::Sent,
         Self::SentSecond,
@@ -51,6 +53,7 @@ impl Side {
         Self::Refused,
         Self::Answered,
         Self::Got,
+        Self::Conversation,
     ];
 
     /// Its name in URLs.
@@ -63,6 +66,7 @@ impl Side {
             Self::Refused => "refused",
             Self::Answered => "answered",
             Self::Got => "got",
+            Self::Conversation => "conversation",
         }
     }
 
@@ -75,12 +79,14 @@ impl Side {
             Self::Refused => "Provider refused",
             Self::Answered => "Provider answered",
             Self::Got => "Client got",
+            Self::Conversation => "Conversation",
         }
     }
 
+    /// The payload that is shown; a conversation begins with what was asked.
     const fn body(self) -> &'static str {
         match self {
-            Self::Asked => payload::CLIENT_REQUEST,
+            Self::Asked | Self::Conversation => payload::CLIENT_REQUEST,
             Self::Sent => payload::UPSTREAM_REQUEST,
             Self::SentSecond => payload::UPSTREAM_REQUEST_AGAIN[0],
             Self::SentThird => payload::UPSTREAM_REQUEST_AGAIN[1],
@@ -90,14 +96,14 @@ impl Side {
         }
     }
 
-    /// The payload that its headers are; refusals have theirs within.
+    /// The payload that its headers are; refusals have theirs within, a conversation needs none.
     const fn headers(self) -> Option<&'static str> {
         match self {
             Self::Asked => Some(payload::CLIENT_REQUEST_HEADERS),
             Self::Sent | Self::SentSecond | Self::SentThird => {
                 Some(payload::UPSTREAM_REQUEST_HEADERS)
             }
-            Self::Refused => None,
+            Self::Refused | Self::Conversation => None,
             Self::Answered => Some(payload::UPSTREAM_RESPONSE_HEADERS),
             Self::Got => Some(payload::CLIENT_RESPONSE_HEADERS),
         }
@@ -115,7 +121,7 @@ impl Side {
             .find(|side| side.name() == name)
             .ok_or_else(|| {
                 Failure::Bad(
-                    "payload: give asked, sent, sent-2, sent-3, refused, answered or got, or leave it out"
+                    "payload: give asked, sent, sent-2, sent-3, refused, answered, got or conversation, or leave it out"
                         .to_owned(),
                 )
             })
@@ -145,6 +151,7 @@ enum Body {
     Absent(&'static str),
     Text { tokens: Vec<Token>, cut: bool },
     Events { events: Vec<Event>, cut: bool },
+    Conversation(Conversation),
 }
 
 struct Event {
@@ -166,7 +173,9 @@ pub(super) async fn of_run(
     let shown = sides.filter(|side| side.is_usual() || info(side.body()).is_some());
     let tabs = shown.map(|other| Tab {
         title: other.title(),
-        size: info(other.body()).map(|payload| format::bytes(payload.bytes)),
+        size: info(other.body())
+            .filter(|_| other != Side::Conversation)
+            .map(|payload| format::bytes(payload.bytes)),
         href: view.href_of_payload(&run.summary, other),
         on: other == side,
     });
@@ -186,6 +195,10 @@ pub(super) async fn of_run(
         size: info(side.body()).map_or_else(String::new, |payload| format::bytes(payload.bytes)),
         body: match (body, info(side.body())) {
             (Some(bytes), _) if side == Side::Refused => Body::of_refusals(&bytes),
+            (Some(asked), _) if side == Side::Conversation => {
+                let got = store.payload(id, payload::CLIENT_RESPONSE).await?;
+                Body::of_conversation(&asked, got.as_deref())
+            }
             (Some(bytes), _) => Body::read(&String::from_utf8_lossy(&bytes)),
             (None, Some(_)) => Body::Absent(
                 "The text is no longer kept: retention removed it, or it was shed under load.",
@@ -207,6 +220,13 @@ impl Body {
         Self::Text { tokens, cut }
     }
 
+    fn of_conversation(asked: &[u8], got: Option<&[u8]>) -> Self {
+        conversation::read(asked, got).map_or(
+            Self::Absent("What was asked is no conversation: see “Client asked”."),
+            Self::Conversation,
+        )
+    }
+
     fn read(text: &str) -> Self {
         let start = text.trim_start();
         let is_stream = ["event:", "data:", ":", "id:"]
@@ -217,10 +237,10 @@ impl Body {
             return Self::Text { tokens, cut };
         }
         let mut shown = 0;
+        let mut all = events(text);
         let mut events = Vec::new();
-        let mut blocks = blocks(text);
         let cut = loop {
-            let Some((name, data)) = blocks.next() else {
+            let Some((name, data)) = all.next() else {
                 break false;
             };
             if events.len() >= EVENTS || shown > BODY {
@@ -238,7 +258,7 @@ impl Body {
 }
 
 /// The events of a stream as name and data; a comment is an event named `:`.
-fn blocks(text: &str) -> impl Iterator<Item = (String, String)> {
+pub(super) fn events(text: &str) -> impl Iterator<Item = (String, String)> {
     let mut lines = text.lines();
     std::iter::from_fn(move || {
         let (mut name, mut data, mut any) = (String::new(), String::new(), false);
@@ -409,7 +429,7 @@ mod tests {
     #[test]
     fn a_stream_is_a_list_of_events() {
         let text = ": hello\n\nevent: ping\ndata: {\"a\":\ndata: 1}\r\n\n\ndata: [DONE]";
-        let events: Vec<_> = blocks(text).collect();
+        let events: Vec<_> = events(text).collect();
         let expected = [(":", "hello"), ("ping", "{\"a\":\n1}"), ("", "[DONE]")]
             .map(|(name, data)| (name.to_owned(), data.to_owned()));
         assert_eq!(events, expected);

@@ -70,6 +70,7 @@ fn pages() -> Vec<String> {
         pages.push(page_of(&run));
         pages.push(format!("{}?payload=got&scale=stretched", page_of(&run)));
         pages.push(format!("{}?payload=answered", page_of(&run)));
+        pages.push(format!("{}?payload=conversation", page_of(&run)));
     }
     pages
 }
@@ -130,6 +131,7 @@ async fn hostile_text_is_escaped_everywhere() {
         "/runs".to_owned(),
         page_of(&hostile),
         format!("{}?payload=got", page_of(&hostile)),
+        format!("{}?payload=conversation", page_of(&hostile)),
     ] {
         let answer = get(&path).await;
         assert!(answer.body.contains("&#60;script&#62;alert(1)"), "{path}");
@@ -154,7 +156,14 @@ async fn hostile_text_is_escaped_everywhere() {
 async fn secrets_in_headers_are_shown_nowhere() {
     let run = fixture::completed_run();
     let id = run.summary.id;
-    for side in ["asked", "sent", "refused", "answered", "got"] {
+    for side in [
+        "asked",
+        "sent",
+        "refused",
+        "answered",
+        "got",
+        "conversation",
+    ] {
         let page = get(&format!("/runs/{id}?payload={side}")).await;
         assert!(!page.body.contains("sk-leaked"), "{side}");
     }
