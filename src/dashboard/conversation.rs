@@ -253,11 +253,11 @@ fn block(block: &Value) -> Part {
 /// What a tool gave back: its texts, and the names of what is no text.
 fn result(block: &Value) -> Part {
     let is_error = block["is_error"] == true;
-    let pieces = content(&block["content"]).into_iter().map(|part| {
-        let label = part.label.map(|label| format!("[{label}] "));
-        label.unwrap_or_default() + &part.text
-    });
-    let text = pieces.collect::<Vec<_>>().join("\n");
+    let text = match &block["content"] {
+        Value::String(text) => text.clone(),
+        Value::Array(blocks) => blocks.iter().map(piece).collect::<Vec<_>>().join("\n"),
+        _ => String::new(),
+    };
     let (label, tone) = if is_error {
         ("error", Tone::Bad)
     } else {
@@ -267,6 +267,16 @@ fn result(block: &Value) -> Part {
         call: block["tool_use_id"].as_str().map(str::to_owned),
         ..part(Some(label.to_owned()), tone, &text)
     }
+}
+
+/// A block within a result, whole: it is the result that is cut.
+fn piece(inner: &Value) -> String {
+    if inner["type"] == "text" {
+        return inner["text"].as_str().unwrap_or_default().to_owned();
+    }
+    let part = block(inner);
+    let label = part.label.map(|label| format!("[{label}] "));
+    label.unwrap_or_default() + &part.text
 }
 
 /// Says which tool a result is from, where its call is shown.
@@ -482,6 +492,13 @@ mod tests {
                 .iter()
                 .all(|turn| turn.parts.iter().all(|part| part.more == 7))
         );
+        let inner = json!([{"type": "text", "text": long}]);
+        for content in [json!(long), inner] {
+            let result = json!({"type": "tool_result", "tool_use_id": "1", "content": content});
+            let asked = json!({"messages": [{"role": "user", "content": [result]}]}).to_string();
+            let talk = read(asked.as_bytes(), None).unwrap();
+            assert_eq!(talk.turns[0].parts[0].more, 7, "what is cut is counted");
+        }
         let blocks = vec![json!({"type": "text", "text": ""}); 5_000];
         let asked = json!({"messages": [{"role": "user", "content": blocks}]}).to_string();
         let talk = read(asked.as_bytes(), None).unwrap();
