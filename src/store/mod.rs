@@ -18,10 +18,13 @@
 //! | [`batch`] | what is written in one transaction, and the [`Sink`](batch::Sink) that writes it |
 //! | [`live`] | who changed, after each commit |
 //! | [`stats`] | how the recorder fares |
+//! | [`conditions`] | a filter as SQL |
+//! | [`stored`] | values of the database, read back |
 //! | [`sqlite`] | the SQLite engine: the only place with its SQL |
 
 pub(crate) mod batch;
 pub(crate) mod block;
+pub(crate) mod conditions;
 pub(crate) mod cut;
 pub(crate) mod detail;
 pub(crate) mod journal;
@@ -35,6 +38,7 @@ pub mod recorder;
 pub mod settings;
 pub mod sqlite;
 pub mod stats;
+pub(crate) mod stored;
 #[cfg(test)]
 mod tests;
 

@@ -12,10 +12,11 @@ use super::select::{COLUMNS, page, summary};
 use super::totals::{By, totals, totals_of};
 use super::write::PART_BITS;
 use crate::events::{PlanInfo, RunId, Timestamp};
-use crate::store::block::{BlockHash, unpack};
+use crate::store::block::BlockHash;
 use crate::store::detail::{Journal, OwnedPiece};
 use crate::store::model::{RunDetail, RunFilter, RunPage, RunSummary, Totals};
 use crate::store::stats::RecorderStats;
+use crate::store::stored::{self, unpacked};
 use crate::store::{Error, Store};
 
 /// Reads the runs of one folder.
@@ -205,22 +206,10 @@ fn block(connection: &Connection, hash: BlockHash) -> Result<Option<Vec<u8>>, Er
     unpacked(bytes, data).map(Some)
 }
 
-fn unpacked(bytes: i64, data: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let length = usize::try_from(bytes).ok();
-    length
-        .and_then(|length| unpack(data, length))
-        .ok_or_else(|| Error::Corrupt("a text that cannot be unpacked".to_owned()))
-}
-
 fn plan(connection: &Connection, hash: &str) -> Result<Option<PlanInfo>, Error> {
     let info: Option<String> = connection
         .prepare_cached("SELECT info FROM plans WHERE hash = ?")?
         .query_row([hash], |row| row.get(0))
         .optional()?;
-    let Some(info) = info else {
-        return Ok(None);
-    };
-    serde_json::from_str(&info)
-        .map(Some)
-        .map_err(|error| Error::Corrupt(format!("plan {hash}: {error}")))
+    info.map(|info| stored::plan(hash, &info)).transpose()
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::select::{Conditions, count, state};
+use super::select::SQLITE;
 use crate::events::{State, Timestamp};
 use crate::store::Error;
+use crate::store::conditions::Conditions;
 use crate::store::model::{RunFilter, Totals};
+use crate::store::stored::{count, state};
 
 /// Whether figures are told apart by workflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(super) fn totals(
     since: Timestamp,
     by: By,
 ) -> Result<HashMap<String, Totals>, Error> {
-    let mut conditions = Conditions::default();
+    let mut conditions = Conditions::none(&SQLITE);
     conditions.since(since);
     let sql = format!("SELECT {COLUMNS} FROM runs{}", conditions.clause());
     let mut statement = connection.prepare_cached(&sql)?;
@@ -57,7 +59,7 @@ pub(super) fn totals_of(
 ) -> Result<Option<Totals>, Error> {
     let mut gathered = Gathered::default();
     let mut left = most;
-    for conditions in Conditions::lists(filter, None) {
+    for conditions in Conditions::lists(&SQLITE, filter, None) {
         let sql = format!(
             "SELECT {COLUMNS} FROM runs{} LIMIT {}",
             conditions.clause(),

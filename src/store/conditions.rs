@@ -1,0 +1,213 @@
+//! A filter as SQL, for every database: a list of conditions with a question mark for each value.
+//!
+//! What the databases write differently stands in a [`Dialect`]. This file must not know how a query is sent.
+
+use std::time::Duration;
+
+use crate::events::{RunId, State, Timestamp};
+use crate::store::model::RunFilter;
+
+/// What one database writes differently from another.
+#[derive(Debug)]
+pub(crate) struct Dialect {
+    /// Compares a text with a pattern, in either case.
+    pub(crate) like: &'static str,
+    /// A run's id as hexadecimal digits.
+    pub(crate) id_digits: &'static str,
+    /// Put before a column, keeps its index from being used; empty where the planner has statistics and knows better.
+    pub(crate) without_index: &'static str,
+    /// Whether a list for each state, merged, is read faster than one list for all.
+    pub(crate) list_for_each_state: bool,
+}
+
+/// A value in the place of a question mark.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// A run's id.
+    Id(RunId),
+    /// A text.
+    Text(String),
+    /// A count, a moment, a length of time.
+    Int(i64),
+    /// An amount.
+    Float(f64),
+}
+
+/// What runs have to satisfy, as SQL with its values.
+pub(crate) struct Conditions {
+    dialect: &'static Dialect,
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    /// No conditions yet.
+    pub(crate) const fn none(dialect: &'static Dialect) -> Self {
+        Self {
+            dialect,
+            conditions: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// What `filter` says of runs older than `after`, as lists to be merged, each of which one index gives in order.
+    pub(crate) fn lists(
+        dialect: &'static Dialect,
+        filter: &RunFilter,
+        after: Option<RunId>,
+    ) -> Vec<Self> {
+        let is_wanted = |state: &State| filter.states.contains(state);
+        let wanted = State::ALL.into_iter().filter(is_wanted);
+        let is_one_list = filter.session.is_some() || !dialect.list_for_each_state;
+        if filter.states.is_empty() || is_one_list {
+            let mut list = Self::of(dialect, filter, after);
+            let names: Vec<Value> = wanted.map(|state| text(state.name())).collect();
+            if !names.is_empty() {
+                let marks = vec!["?"; names.len()].join(", ");
+                list.add(
+                    &format!("{}state IN ({marks})", dialect.without_index),
+                    names,
+                );
+            }
+            return vec![list];
+        }
+        wanted
+            .map(|state| {
+                let mut list = Self::of(dialect, filter, after);
+                list.add("state = ?", [text(state.name())]);
+                list
+            })
+            .collect()
+    }
+
+    /// All that `filter` says except for the states.
+    fn of(dialect: &'static Dialect, filter: &RunFilter, after: Option<RunId>) -> Self {
+        let mut all = Self::none(dialect);
+        if let Some(after) = after {
+            all.add("id < ?", [Value::Id(after)]);
+        }
+        if let Some(session) = &filter.session {
+            all.add("session = ?", [text(session)]);
+        }
+        if let Some(request_id) = &filter.request_id {
+            // A request id is made from the run's id, by which the run is found at once.
+            if let Some(id) = RunId::of_request(request_id) {
+                all.add("id = ?", [Value::Id(id)]);
+            }
+            all.add("request_id = ?", [text(request_id)]);
+        }
+        if let Some(workflow) = &filter.workflow {
+            let is_narrowest = filter.session.is_none() && filter.states.is_empty();
+            let prefix = if is_narrowest {
+                ""
+            } else {
+                dialect.without_index
+            };
+            all.add(&format!("{prefix}workflow = ?"), [text(workflow)]);
+        }
+        if let Some(model) = &filter.model {
+            let like = dialect.like;
+            all.add(&format!("models {like} ? ESCAPE '\\'"), [containing(model)]);
+        }
+        if let Some(words) = &filter.search {
+            all.search(words.trim());
+        }
+        if let Some(since) = filter.since {
+            all.since(since);
+        }
+        if let Some(until) = filter.until {
+            all.until(until);
+        }
+        all.at_least(filter.min_duration, filter.min_cost);
+        all
+    }
+
+    /// Runs accepted at or after `since`. The id narrows the rows to look at, since it is made at acceptance.
+    pub(crate) fn since(&mut self, since: Timestamp) {
+        let first = first_id(Timestamp(since.0.saturating_sub(CLOCK_SLACK)));
+        self.add("id >= ?", [Value::Id(first)]);
+        self.add("started >= ?", [Value::Int(since.0)]);
+    }
+
+    fn until(&mut self, until: Timestamp) {
+        let last = first_id(Timestamp(until.0.saturating_add(CLOCK_SLACK)));
+        self.add("id < ?", [Value::Id(last)]);
+        self.add("started < ?", [Value::Int(until.0)]);
+    }
+
+    fn at_least(&mut self, duration: Option<Duration>, cost: Option<f64>) {
+        if let Some(duration) = duration {
+            let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+            let values = [Timestamp::now().0, micros].map(Value::Int);
+            self.add("coalesce(ended, ?) - started >= ?", values);
+        }
+        if let Some(cost) = cost {
+            self.add("cost_usd >= ?", [Value::Float(cost)]);
+        }
+    }
+
+    fn search(&mut self, words: &str) {
+        let mut columns = vec!["error", "models", "session", "request_id"];
+        let mut values = vec![containing(words); columns.len()];
+        // A run's id is shown with hyphens and stored without. Few digits occur in many ids by chance.
+        let digits = words.replace('-', "");
+        if digits.len() >= MEANT_AS_ID && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            columns.push(self.dialect.id_digits);
+            values.push(containing(&digits));
+        }
+        let like = self.dialect.like;
+        let tests: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{column} {like} ? ESCAPE '\\'"))
+            .collect();
+        self.add(&format!("({})", tests.join(" OR ")), values);
+    }
+
+    fn add(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.conditions.push(condition.to_owned());
+        self.values.extend(values);
+    }
+
+    /// The `WHERE` clause; empty when everything is let through.
+    pub(crate) fn clause(&self) -> String {
+        if self.conditions.is_empty() {
+            return String::new();
+        }
+        format!(" WHERE {}", self.conditions.join(" AND "))
+    }
+
+    /// The values of its question marks.
+    pub(crate) fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+}
+
+/// A search for fewer hexadecimal digits, such as `529`, does not mean a run's id.
+const MEANT_AS_ID: usize = 6;
+
+/// How far the clock may be set while a request is accepted: an hour, in microseconds.
+const CLOCK_SLACK: i64 = 3_600_000_000;
+
+/// The smallest id of a run accepted at `at`: UUIDs of version 7 begin with the milliseconds in 48 bits.
+fn first_id(at: Timestamp) -> RunId {
+    let millis = u128::try_from(at.0.max(0) / 1000).unwrap_or(0);
+    RunId::from_bytes((millis << 80).to_be_bytes())
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+/// A pattern for `LIKE` that finds `words` anywhere.
+fn containing(words: &str) -> Value {
+    let mut pattern = String::with_capacity(words.len() + 2);
+    pattern.push('%');
+    for character in words.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    Value::Text(pattern)
+}

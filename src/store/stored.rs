@@ -1,0 +1,52 @@
+//! Values as every database keeps them, read back: states, counts, figures, plans, packed texts.
+//!
+//! It must not know which database they come from.
+
+use std::collections::BTreeMap;
+
+use crate::events::{FactValue, PlanInfo, State};
+use crate::store::Error;
+use crate::store::block::unpack;
+
+/// Reads the name of a state.
+pub(crate) fn state(name: &str) -> Result<State, Error> {
+    State::from_name(name).ok_or_else(|| Error::Corrupt(format!("a run in the state `{name}`")))
+}
+
+/// Databases count with signed integers.
+pub(crate) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// Reads the figures of a run.
+pub(crate) fn facts(json: &str) -> Result<BTreeMap<String, FactValue>, Error> {
+    use serde_json::Value as Json;
+    let members: serde_json::Map<String, Json> = serde_json::from_str(json)
+        .map_err(|error| Error::Corrupt(format!("the figures of a run: {error}")))?;
+    let value = |value| match value {
+        Json::String(text) => Some(FactValue::from(text)),
+        Json::Bool(flag) => Some(FactValue::Bool(flag)),
+        Json::Number(number) => match number.as_i64() {
+            Some(int) => Some(FactValue::Int(int)),
+            None => number.as_f64().map(FactValue::Float),
+        },
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
+    };
+    let members = members.into_iter();
+    Ok(members
+        .filter_map(|(name, member)| Some((name, value(member)?)))
+        .collect())
+}
+
+/// Reads a plan.
+pub(crate) fn plan(hash: &str, info: &str) -> Result<PlanInfo, Error> {
+    serde_json::from_str(info).map_err(|error| Error::Corrupt(format!("plan {hash}: {error}")))
+}
+
+/// Unpacks a text that is `bytes` long.
+pub(crate) fn unpacked(bytes: i64, data: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let length = usize::try_from(bytes).ok();
+    length
+        .and_then(|length| unpack(data, length))
+        .ok_or_else(|| Error::Corrupt("a text that cannot be unpacked".to_owned()))
+}
