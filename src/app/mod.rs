@@ -26,7 +26,8 @@ use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
 use crate::server::{Gateway, head, routes};
 use crate::settings::{self, LogFormat, Settings};
-use crate::store::{self, Store};
+use crate::store::postgres::{self, Address, AddressFault};
+use crate::store::{self, Opened};
 use crate::telemetry::logging::Format;
 use crate::telemetry::{self, SpanExport};
 use crate::upstream;
@@ -46,6 +47,12 @@ pub enum StartError {
     /// The run store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// The run store in PostgreSQL cannot be opened.
+    #[error(transparent)]
+    Database(#[from] postgres::OpenError),
+    /// The database's address cannot be read.
+    #[error("the setting `store.database` (DAGWAY_DATABASE_URL) is wrong: {0}")]
+    DatabaseAddress(#[from] AddressFault),
     /// The upstream cannot be spoken to.
     #[error(transparent)]
     Upstream(#[from] upstream::client::ConfigError),
@@ -98,7 +105,7 @@ impl App {
     ///
     /// # Errors
     /// A sentence with the cure. Nothing is left running.
-    pub fn start(settings: &Settings, manner: Manner) -> Result<Self, StartError> {
+    pub async fn start(settings: &Settings, manner: Manner) -> Result<Self, StartError> {
         let export = observers::export(&settings.telemetry)?;
         if manner.log {
             start_log(&settings.log, export.as_ref())?;
@@ -109,14 +116,8 @@ impl App {
             &plans::resources(settings, Arc::clone(&upstreams)),
         )?;
         let server = bind(settings)?;
-        let opened = store::open(store_settings(settings))?;
-        if opened.crashed > 0 {
-            tracing::warn!(
-                runs = opened.crashed,
-                "runs were open when the process before this one ended; they are shown as Crashed"
-            );
-        }
-        let (store, live): (Arc<dyn Store>, _) = (opened.store, opened.live);
+        let opened = open_store(settings).await?;
+        let (store, live) = (opened.store, opened.live);
         let (events, source) = event_queue(EVENT_QUEUE);
         let (observers, metrics) = Observers::start(export, opened.recorder, (&events, source))?;
         let gateway = web::Data::new(Gateway {
@@ -252,6 +253,31 @@ fn start_log(settings: &settings::Log, export: Option<&SpanExport>) -> Result<()
         LogFormat::Json => Format::Json,
     };
     Ok(telemetry::logging::init(format, &settings.filter, export)?)
+}
+
+/// Opens the run store: in the database that is named, or else in the folder.
+async fn open_store(settings: &Settings) -> Result<Opened, StartError> {
+    let opened = match database(settings)? {
+        Some(address) => postgres::open(&address, store_settings(settings)).await?,
+        None => store::open(store_settings(settings))?,
+    };
+    if opened.crashed > 0 {
+        tracing::warn!(
+            runs = opened.crashed,
+            "runs were open when their process ended; they are shown as Crashed"
+        );
+    }
+    Ok(opened)
+}
+
+/// The address of the database that the settings name, if they name one.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn database(settings: &Settings) -> Result<Option<Address>, AddressFault> {
+    // Exposed to be taken apart; an address prints itself without its password.
+    let url = settings.store.database.expose();
+    (!url.is_empty()).then(|| url.parse()).transpose()
 }
 
 fn store_settings(settings: &Settings) -> store::Settings {

@@ -44,7 +44,7 @@ pub async fn run(settings: Settings, arguments: &[OsString]) -> Result<(), Failu
             ));
         }
         // The terminal belongs to Claude Code, so there is no log: what happens is on the dashboard.
-        Some(App::start(&settings, Manner::default())?)
+        Some(App::start(&settings, Manner::default()).await?)
     };
     let url = app.as_ref().map_or_else(|| url_here(listen), App::url);
     say_error(&format!(

@@ -69,7 +69,7 @@ pub async fn of_dagway(cases: &[Case], jobs: usize, seed: u64) -> Result<Report,
         send: None,
     }];
     settings.store.folder.clone_from(&folder);
-    let app = App::start(&settings, Manner::default())?;
+    let app = App::start(&settings, Manner::default()).await?;
     let report = conformance::run(cases, &upstream, &options(app.url(), jobs, seed)).await;
     app.stop().await;
     // What is left behind is in the folder for temporary files.

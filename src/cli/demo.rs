@@ -33,13 +33,16 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
     })?;
     settings.simulate(&simulator.base_url(), "sk-or-simulated");
     settings.store.folder = settings.store.folder.join("demo");
+    // What is simulated does not belong among a team's runs.
+    settings.store.database = Secret::new("");
     let app = App::start(
         &settings,
         Manner {
             notice: Some(NOTICE.to_owned()),
             log: true,
         },
-    )?;
+    )
+    .await?;
     serve::greet(&app, &settings, Some(SIMULATED));
     let url = app.url();
     let key = settings.server.client_keys.first().map(Secret::expose);

@@ -11,9 +11,9 @@ use futures_util::future::join_all;
 use super::claude;
 use super::code::dagway_answers;
 use super::{Failure, say};
-use crate::app;
+use crate::app::{self, StartError};
 use crate::settings::{Settings, Upstream};
-use crate::store::{self, OpenError};
+use crate::store::{self, OpenError, postgres};
 use crate::telemetry::logging;
 use crate::upstream::{self, Kind, Probed};
 
@@ -199,6 +199,17 @@ async fn in_use(listen: SocketAddr) -> Finding {
 }
 
 async fn store(settings: &Settings) -> Finding {
+    match app::database(settings) {
+        Ok(None) => folder(settings).await,
+        Ok(Some(address)) => match postgres::examine(&address).await {
+            Ok(()) => Finding::well("store", format!("{address} can be written")),
+            Err(error) => Finding::ill("store", error.to_string()),
+        },
+        Err(fault) => Finding::ill("store", StartError::from(fault).to_string()),
+    }
+}
+
+async fn folder(settings: &Settings) -> Finding {
     let folder = &settings.store.folder;
     let shown = folder.display();
     let listen = settings.server.listen;

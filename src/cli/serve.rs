@@ -22,7 +22,8 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
             notice: None,
             log: true,
         },
-    )?;
+    )
+    .await?;
     greet(&app, &settings, None);
     app.until_signal().await;
     Ok(())

@@ -114,6 +114,8 @@ pub struct Workflows {
 pub struct Store {
     /// The folder of the run store; never empty once read.
     pub folder: PathBuf,
+    /// The URL of a PostgreSQL database that is the run store instead; empty: none.
+    pub database: Secret,
     /// How long runs are kept.
     #[serde(deserialize_with = "duration")]
     pub keep_for: Duration,

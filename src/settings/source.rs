@@ -63,9 +63,10 @@ pub enum Error {
 }
 
 /// Short names of the environment, and the settings they stand for.
-const SHORT_NAMES: [(&str, &str, &str); 8] = [
+const SHORT_NAMES: [(&str, &str, &str); 9] = [
     ("DAGWAY_LISTEN", "server", "listen"),
     ("DAGWAY_DATA", "store", "folder"),
+    ("DAGWAY_DATABASE_URL", "store", "database"),
     ("DAGWAY_CLIENT_KEYS", "server", "client_keys"),
     ("DAGWAY_DASHBOARD_PASSWORD", "server", "dashboard_password"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry", "endpoint"),

@@ -21,6 +21,7 @@
 //! | [`conditions`] | a filter as SQL |
 //! | [`stored`] | values of the database, read back |
 //! | [`sqlite`] | the SQLite engine: the only place with its SQL |
+//! | [`postgres`] | the PostgreSQL engine, likewise |
 
 pub(crate) mod batch;
 pub(crate) mod block;
@@ -32,6 +33,7 @@ pub mod live;
 pub mod model;
 pub(crate) mod open_run;
 pub(crate) mod payload;
+pub mod postgres;
 pub(crate) mod preview;
 pub(crate) mod recent;
 pub mod recorder;
@@ -43,6 +45,7 @@ pub(crate) mod stored;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -50,7 +53,7 @@ pub use live::{Changed, Live};
 pub use model::*;
 pub use recorder::Recorder;
 pub use settings::Settings;
-pub use sqlite::{OpenError, Opened, SqliteStore, examine, open};
+pub use sqlite::{OpenError, SqliteStore, examine, open};
 pub use stats::RecorderStats;
 
 use crate::events::{PlanInfo, RunId, Timestamp};
@@ -64,6 +67,23 @@ pub enum Error {
     /// What stands in the database cannot be read.
     #[error("the run store holds something unreadable: {0}")]
     Corrupt(String),
+}
+
+/// The recorder cannot write at present.
+#[derive(Debug, thiserror::Error)]
+#[error("the last write was refused; the log says why")]
+struct Refused;
+
+/// What opening a store gives.
+pub struct Opened {
+    /// Reads runs.
+    pub store: Arc<dyn Store>,
+    /// Writes them: hand it to [`EventSource::feed`](crate::events::EventSource::feed).
+    pub recorder: Recorder,
+    /// Tells which runs change.
+    pub live: Live,
+    /// Runs that were under way when their process ended, and were found when the store was opened.
+    pub crashed: u64,
 }
 
 /// Reads recorded runs. Writing is the recorder's alone.

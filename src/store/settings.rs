@@ -18,6 +18,8 @@ pub struct Settings {
     pub payloads: bool,
     /// The longest a single read may take.
     pub read_limit: Duration,
+    /// How long processes that share a database may need to hear which blocks will be deleted.
+    pub heard_after: Duration,
 }
 
 impl Default for Settings {
@@ -30,6 +32,7 @@ impl Default for Settings {
             preview_bytes: 16 << 10,
             payloads: true,
             read_limit: Duration::from_secs(5),
+            heard_after: Duration::from_secs(150),
         }
     }
 }

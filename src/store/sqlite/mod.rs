@@ -25,7 +25,7 @@ mod totals;
 mod write;
 
 pub use examine::examine;
-pub use open::{OpenError, Opened, open};
+pub use open::{OpenError, open};
 pub use read::SqliteStore;
 
 use super::Error;

@@ -12,6 +12,7 @@ use super::migrate::{self, MIGRATIONS, migrate};
 use super::read::SqliteStore;
 use super::readers::Readers;
 use super::write::SqliteSink;
+use crate::store::Opened;
 use crate::store::live::Live;
 use crate::store::recorder::Recorder;
 use crate::store::settings::Settings;
@@ -19,18 +20,6 @@ use crate::store::stats::RecorderStats;
 
 /// How long the writer waits for a program that looks into the database by hand.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What [`open`] gives.
-pub struct Opened {
-    /// Reads runs.
-    pub store: Arc<SqliteStore>,
-    /// Writes them: hand it to [`EventSource::feed`](crate::events::EventSource::feed).
-    pub recorder: Recorder,
-    /// Tells which runs change.
-    pub live: Live,
-    /// Runs that were under way when the process before this one ended.
-    pub crashed: u64,
-}
 
 /// Why the store cannot be opened, and the cure.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use crate::store::detail::{Journal, OwnedPiece};
 use crate::store::model::{RunDetail, RunFilter, RunPage, RunSummary, Totals};
 use crate::store::stats::RecorderStats;
 use crate::store::stored::{self, unpacked};
-use crate::store::{Error, Store};
+use crate::store::{Error, Refused, Store};
 
 /// Reads the runs of one folder.
 #[derive(Debug)]
@@ -109,11 +109,6 @@ impl Store for SqliteStore {
         self.readers.read(read).await
     }
 }
-
-/// The recorder cannot write at present.
-#[derive(Debug, thiserror::Error)]
-#[error("the last write was refused; the log says why")]
-struct Refused;
 
 fn row_of(connection: &Connection, id: RunId) -> Result<Option<(i64, RunSummary)>, Error> {
     let sql = format!("SELECT {COLUMNS}, row FROM runs WHERE id = ?");

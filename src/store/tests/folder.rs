@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::{Script, open_in, plan, settings};
 use crate::events::{Observer, RunId, State, Timestamp};
-use crate::store::{OpenError, Opened, Settings, Store, open};
+use crate::store::{OpenError, Opened, Settings, open};
 
 fn refusal(settings: Settings) -> OpenError {
     match open(settings) {

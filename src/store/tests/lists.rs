@@ -1,17 +1,17 @@
 //! Lists of runs: what each filter lets through, and pages that neither repeat nor leave out.
 
-use super::{Script, eventually, open_in, plan, plan_of};
+use super::stage::Stage;
+use super::{Script, eventually, plan, plan_of};
 use crate::events::{Observer, RunId, State, Timestamp};
 use crate::facts;
-use crate::store::{Opened, RunFilter, Store};
+use crate::store::{Opened, RunFilter};
 
 const T0: i64 = 1_790_000_000_000_000;
 const MINUTE: i64 = 60_000_000;
 
 /// Twelve runs, a minute apart, oldest first.
-async fn twelve() -> (tempfile::TempDir, Opened, Vec<RunId>) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut opened = open_in(&folder);
+async fn twelve(stage: &Stage) -> (Opened, Vec<RunId>) {
+    let mut opened = stage.open().await;
     let plans = [plan(), plan_of("count_tokens", &["validate", "count"])];
     let mut ids = Vec::new();
     for number in 0..12_i64 {
@@ -36,7 +36,7 @@ async fn twelve() -> (tempfile::TempDir, Opened, Vec<RunId>) {
         opened.store.runs_by_id(&[last]).await.unwrap().pop()
     })
     .await;
-    (folder, opened, ids)
+    (opened, ids)
 }
 
 /// The numbers of the runs that `filter` lets through, newest first, read in pages of `limit`.
@@ -115,159 +115,169 @@ fn between(since: Option<i64>, until: Option<i64>) -> RunFilter {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_filter_lets_through_what_it_says() {
-    let (_folder, opened, ids) = twelve().await;
-    let all_together = RunFilter {
-        states: vec![State::Completed],
-        session: Some("session-1".to_owned()),
-        search: Some("big".to_owned()),
-        ..between(Some(1), Some(9))
-    };
-    let cases: [(RunFilter, &[usize]); 15] = [
-        (RunFilter::default(), &ALL),
-        (states(&[State::Failed]), &FAILED),
-        (
-            states(&[State::Failed, State::Running]),
-            &[9, 8, 5, 4, 1, 0],
-        ),
-        (states(&[State::Paused]), &[]),
-        (workflow("count_tokens"), &[11, 5]),
-        (session("session-1"), &[7, 6, 5, 4]),
-        (session("session"), &[]),
-        (model("SMALL"), &SMALL),
-        (model("100%_"), &SMALL),
-        (model("1__%"), &[]),
-        (model("opus"), &ALL),
-        (between(Some(9), None), &[11, 10, 9]),
-        (between(None, Some(2)), &[1, 0]),
-        (between(Some(3), Some(3)), &[]),
-        (all_together, &[7]),
-    ];
-    check(&opened, &ids, &cases).await;
+    for stage in Stage::all().await {
+        let (opened, ids) = twelve(&stage).await;
+        let all_together = RunFilter {
+            states: vec![State::Completed],
+            session: Some("session-1".to_owned()),
+            search: Some("big".to_owned()),
+            ..between(Some(1), Some(9))
+        };
+        let cases: [(RunFilter, &[usize]); 15] = [
+            (RunFilter::default(), &ALL),
+            (states(&[State::Failed]), &FAILED),
+            (
+                states(&[State::Failed, State::Running]),
+                &[9, 8, 5, 4, 1, 0],
+            ),
+            (states(&[State::Paused]), &[]),
+            (workflow("count_tokens"), &[11, 5]),
+            (session("session-1"), &[7, 6, 5, 4]),
+            (session("session"), &[]),
+            (model("SMALL"), &SMALL),
+            (model("100%_"), &SMALL),
+            (model("1__%"), &[]),
+            (model("opus"), &ALL),
+            (between(Some(9), None), &[11, 10, 9]),
+            (between(None, Some(2)), &[1, 0]),
+            (between(Some(3), Some(3)), &[]),
+            (all_together, &[7]),
+        ];
+        check(&opened, &ids, &cases).await;
+    }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_slow_and_the_costly_are_found_and_added_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut opened = open_in(&folder);
-    let mut ids = Vec::new();
-    for number in 0..6_i64 {
-        let mut script = Script::new(T0 + number * MINUTE, &plan());
-        for _ in 0..number {
-            script = script.log(None, "time goes by");
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        let mut ids = Vec::new();
+        for number in 0..6_i64 {
+            let mut script = Script::new(T0 + number * MINUTE, &plan());
+            for _ in 0..number {
+                script = script.log(None, "time goes by");
+            }
+            if number > 1 {
+                script = script.fact(facts::COST_USD, number as f64 / 100.0);
+            }
+            script = script.ended(State::Completed);
+            ids.push(script.id);
+            opened.recorder.observe(&script.batch());
         }
-        if number > 1 {
-            script = script.fact(facts::COST_USD, number as f64 / 100.0);
-        }
-        script = script.ended(State::Completed);
-        ids.push(script.id);
-        opened.recorder.observe(&script.batch());
-    }
-    opened.recorder.finish();
-    let all = opened.store.runs(&RunFilter::default(), None, 50).await;
-    let third = all.unwrap().runs[2].duration(Timestamp(T0));
-    let slow = RunFilter {
-        min_duration: Some(third),
-        ..RunFilter::default()
-    };
-    let costly = RunFilter {
-        min_cost: Some(0.02),
-        ..RunFilter::default()
-    };
-    let cases: [(RunFilter, &[usize]); 2] = [(slow.clone(), &[5, 4, 3]), (costly, &[5, 4, 3, 2])];
-    check(&opened, &ids, &cases).await;
-    let totals = opened.store.totals_of(&slow, 3).await.unwrap().unwrap();
-    assert_eq!(totals.by_state, [(State::Completed, 3)]);
-    assert!((totals.cost_usd - 0.12).abs() < 1e-9);
-    assert!(totals.duration >= third * 3);
-    assert!(opened.store.totals_of(&slow, 2).await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn a_search_finds_errors_models_sessions_and_ids_and_takes_every_sign_literally() {
-    let (_folder, opened, ids) = twelve().await;
-    let seventh = opened.store.runs_by_id(&ids[7..8]).await.unwrap();
-    let request_id = &seventh[0].request_id;
-    let id = ids[3].to_string();
-    let cases: [(RunFilter, &[usize]); 9] = [
-        (search("Overloaded"), &FAILED),
-        (search("session-2"), &[11, 10, 9, 8]),
-        (search("vendor/100"), &SMALL),
-        (search(request_id), &[7]),
-        (search(&id), &[3]),
-        (search(&format!(" {} ", id.to_uppercase())), &[3]),
-        (search("%"), &SMALL),
-        (search("' OR 1=1 --"), &[]),
-        (search(""), &ALL),
-    ];
-    check(&opened, &ids, &cases).await;
-}
-
-#[tokio::test]
-async fn a_run_accepted_while_paging_does_not_shift_the_pages() {
-    let (_folder, mut opened, ids) = twelve().await;
-    let filter = RunFilter::default();
-    let first = opened.store.runs(&filter, None, 5).await.unwrap();
-    let mut script = Script::new(T0 + 100 * MINUTE, &plan());
-    let new = script.id;
-    opened.recorder.observe(&script.batch());
-    eventually(&mut opened.recorder, || async {
-        opened.store.runs_by_id(&[new]).await.unwrap().pop()
-    })
-    .await;
-    let second = opened.store.runs(&filter, first.next, 50).await.unwrap();
-    let rest: Vec<RunId> = second.runs.iter().map(|run| run.id).collect();
-    let expected: Vec<RunId> = ids[..7].iter().rev().copied().collect();
-    assert_eq!(rest, expected);
-}
-
-#[tokio::test]
-async fn changes_are_announced_once_they_can_be_read_and_a_slow_listener_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut opened = open_in(&folder);
-    let mut listener = opened.live.subscribe();
-    let mut script = Script::new(T0, &plan()).step(0, State::Running);
-    opened.recorder.observe(&script.batch());
-    let changed = eventually(&mut opened.recorder, || {
-        std::future::ready(listener.try_recv().ok())
-    })
-    .await;
-    assert_eq!(&*changed.runs, [script.id]);
-    assert_eq!(
-        opened.store.runs_by_id(&changed.runs).await.unwrap().len(),
-        1
-    );
-
-    for number in 0..300 {
-        let mut script = Script::new(T0 + number, &plan());
-        opened.recorder.observe(&script.batch());
-        opened.recorder.write(std::time::Instant::now());
-    }
-    let lagged = listener.try_recv().unwrap_err();
-    assert!(matches!(
-        lagged,
-        tokio::sync::broadcast::error::TryRecvError::Lagged(_)
-    ));
-}
-
-#[tokio::test]
-async fn a_run_is_listed_by_its_request_id() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut opened = open_in(&folder);
-    let mut scripts: Vec<Script> = (0..3).map(|_| Script::now(&plan())).collect();
-    for script in &mut scripts {
-        opened.recorder.observe(&script.batch());
-    }
-    opened.recorder.finish();
-    let all = opened.store.runs(&RunFilter::default(), None, 50).await;
-    for run in all.unwrap().runs {
-        let filter = RunFilter {
-            request_id: Some(run.request_id),
+        opened.recorder.finish();
+        let all = opened.store.runs(&RunFilter::default(), None, 50).await;
+        let third = all.unwrap().runs[2].duration(Timestamp(T0));
+        let slow = RunFilter {
+            min_duration: Some(third),
             ..RunFilter::default()
         };
-        let found = opened.store.runs(&filter, None, 50).await.unwrap().runs;
-        let ids: Vec<RunId> = found.iter().map(|run| run.id).collect();
-        assert_eq!(ids, [run.id]);
+        let costly = RunFilter {
+            min_cost: Some(0.02),
+            ..RunFilter::default()
+        };
+        let cases: [(RunFilter, &[usize]); 2] =
+            [(slow.clone(), &[5, 4, 3]), (costly, &[5, 4, 3, 2])];
+        check(&opened, &ids, &cases).await;
+        let totals = opened.store.totals_of(&slow, 3).await.unwrap().unwrap();
+        assert_eq!(totals.by_state, [(State::Completed, 3)]);
+        assert!((totals.cost_usd - 0.12).abs() < 1e-9);
+        assert!(totals.duration >= third * 3);
+        assert!(opened.store.totals_of(&slow, 2).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_finds_errors_models_sessions_and_ids_and_takes_every_sign_literally() {
+    for stage in Stage::all().await {
+        let (opened, ids) = twelve(&stage).await;
+        let seventh = opened.store.runs_by_id(&ids[7..8]).await.unwrap();
+        let request_id = &seventh[0].request_id;
+        let id = ids[3].to_string();
+        let cases: [(RunFilter, &[usize]); 9] = [
+            (search("Overloaded"), &FAILED),
+            (search("session-2"), &[11, 10, 9, 8]),
+            (search("vendor/100"), &SMALL),
+            (search(request_id), &[7]),
+            (search(&id), &[3]),
+            (search(&format!(" {} ", id.to_uppercase())), &[3]),
+            (search("%"), &SMALL),
+            (search("' OR 1=1 --"), &[]),
+            (search(""), &ALL),
+        ];
+        check(&opened, &ids, &cases).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_accepted_while_paging_does_not_shift_the_pages() {
+    for stage in Stage::all().await {
+        let (mut opened, ids) = twelve(&stage).await;
+        let filter = RunFilter::default();
+        let first = opened.store.runs(&filter, None, 5).await.unwrap();
+        let mut script = Script::new(T0 + 100 * MINUTE, &plan());
+        let new = script.id;
+        opened.recorder.observe(&script.batch());
+        eventually(&mut opened.recorder, || async {
+            opened.store.runs_by_id(&[new]).await.unwrap().pop()
+        })
+        .await;
+        let second = opened.store.runs(&filter, first.next, 50).await.unwrap();
+        let rest: Vec<RunId> = second.runs.iter().map(|run| run.id).collect();
+        let expected: Vec<RunId> = ids[..7].iter().rev().copied().collect();
+        assert_eq!(rest, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_are_announced_once_they_can_be_read_and_a_slow_listener_is_told() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        let mut listener = opened.live.subscribe();
+        let mut script = Script::new(T0, &plan()).step(0, State::Running);
+        opened.recorder.observe(&script.batch());
+        let changed = eventually(&mut opened.recorder, || {
+            std::future::ready(listener.try_recv().ok())
+        })
+        .await;
+        assert_eq!(&*changed.runs, [script.id]);
+        assert_eq!(
+            opened.store.runs_by_id(&changed.runs).await.unwrap().len(),
+            1
+        );
+
+        for number in 0..300 {
+            let mut script = Script::new(T0 + number, &plan());
+            opened.recorder.observe(&script.batch());
+            opened.recorder.write(std::time::Instant::now());
+        }
+        let lagged = listener.try_recv().unwrap_err();
+        assert!(matches!(
+            lagged,
+            tokio::sync::broadcast::error::TryRecvError::Lagged(_)
+        ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_listed_by_its_request_id() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        let mut scripts: Vec<Script> = (0..3).map(|_| Script::now(&plan())).collect();
+        for script in &mut scripts {
+            opened.recorder.observe(&script.batch());
+        }
+        opened.recorder.finish();
+        let all = opened.store.runs(&RunFilter::default(), None, 50).await;
+        for run in all.unwrap().runs {
+            let filter = RunFilter {
+                request_id: Some(run.request_id),
+                ..RunFilter::default()
+            };
+            let found = opened.store.runs(&filter, None, 50).await.unwrap().runs;
+            let ids: Vec<RunId> = found.iter().map(|run| run.id).collect();
+            assert_eq!(ids, [run.id]);
+        }
     }
 }

@@ -1,14 +1,17 @@
-//! The recorder and its store together, on a real folder.
+//! The recorder and its store together, on a real folder and a real server.
 //!
-//! [`story`] is what any database engine has to tell; the rest is about SQLite and its folder.
+//! [`story`], [`lists`] and [`retention`] are what any database engine has to tell, on a [`stage`] of each; [`replicas`] is
+//! about PostgreSQL, the rest about SQLite and its folder.
 
 mod examination;
 mod folder;
 mod kill;
 mod lists;
 mod pressure;
+mod replicas;
 mod retention;
 mod script;
+mod stage;
 mod story;
 
 use std::future::Future;
@@ -23,9 +26,14 @@ use crate::events::Observer;
 ///
 /// A child process that another test is starting has a copy of the folder's lock until it becomes another program.
 fn open_in(folder: &tempfile::TempDir) -> Opened {
+    open_with(|| settings(folder))
+}
+
+/// Opens a store with these settings; see [`open_in`].
+fn open_with(settings: impl Fn() -> Settings) -> Opened {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        match open(settings(folder)) {
+        match open(settings()) {
             Err(OpenError::Locked { .. }) if Instant::now() < deadline => std::thread::yield_now(),
             opened => return opened.unwrap(),
         }

@@ -10,7 +10,7 @@ use crate::events::{EventKind, Observer, RunId, State, Timestamp};
 use crate::facts::payload;
 use crate::store::batch::{Batch, Change, Keep, Sink, Tidied};
 use crate::store::live::Live;
-use crate::store::{Error, Recorder, RecorderStats, Settings, Store, open};
+use crate::store::{Error, Recorder, RecorderStats, Settings, open};
 
 const T0: i64 = 1_790_000_000_000_000;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Script, eventually, open_in, plan, plan_of};
+use super::stage::Stage;
+use super::{Script, eventually, plan, plan_of};
 use crate::events::{EventKind, FactValue, Level, Observer, RunId, State, Timestamp};
 use crate::facts::{self, payload};
 use crate::store::{RunDetail, RunFilter, Store};
@@ -10,15 +11,16 @@ use crate::store::{RunDetail, RunFilter, Store};
 /// Midnight of the day on which the story happens.
 const T0: i64 = 1_790_000_000_000_000;
 
-#[tokio::test]
-async fn sqlite_tells_the_story() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut opened = open_in(&folder);
-    story(&*opened.store, &mut opened.recorder).await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_engine_tells_the_story() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        story(&*opened.store, &mut opened.recorder).await;
+    }
 }
 
 /// Walks through everything that [`Store`] promises.
-pub(super) async fn story(store: &dyn Store, recorder: &mut dyn Observer) {
+async fn story(store: &dyn Store, recorder: &mut dyn Observer) {
     store.ready().await.unwrap();
     an_empty_store_is_no_error(store).await;
     let streamed = a_run_is_seen_while_it_is_open(store, recorder).await;

@@ -124,7 +124,8 @@ impl TestApp {
         settings.models.rules.clear();
         settings.store.folder = folder.path().to_owned();
         change(&mut settings);
-        let app = App::start(&settings, Manner::default()).expect("the app starts");
+        let started = App::start(&settings, Manner::default()).await;
+        let app = started.expect("the app starts");
         let http = dagway::upstream::client::http()
             .unwrap()
             .no_proxy()

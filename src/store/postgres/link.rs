@@ -1,0 +1,165 @@
+//! The writer's session, and a new one when it is lost; lets a thread wait for the database, never for long.
+//!
+//! The recorder's thread must not wait for a server that is gone: connecting again happens beside it, and until that has
+//! come about every write fails at once.
+
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::address::Address;
+use super::open::Trouble;
+use super::session::{Session, Wire};
+use super::write::STATEMENTS;
+use super::{Said, TooSlow};
+use crate::store::Error;
+use crate::store::live::Live;
+
+/// The longest that the database may take for one piece of work.
+const LONGEST: Duration = Duration::from_secs(5);
+/// How long a write waits for a connection that was found closed, before it fails: a server that has just been restarted,
+/// or has closed an idle connection, is back at once.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The way to the database.
+pub(super) struct Link {
+    address: Address,
+    live: Live,
+    runtime: Handle,
+    session: Option<Session>,
+    /// This process's number, and the connection that holds it or held it last.
+    place: (i32, i32),
+    again: Option<Again>,
+}
+
+/// A session on its way.
+struct Again {
+    arrives: Receiver<Session>,
+    trouble: Arc<Mutex<String>>,
+    connecting: AbortOnDropHandle<()>,
+}
+
+impl Link {
+    pub(super) fn new(address: Address, live: Live, runtime: Handle, session: Session) -> Self {
+        Self {
+            address,
+            live,
+            runtime,
+            place: (session.process, session.backend),
+            session: Some(session),
+            again: None,
+        }
+    }
+
+    /// Lets `work` have the session, and waits for it. A session that is closed afterwards, or did not answer in time, is
+    /// given up: what it had begun is undone by the server.
+    pub(super) fn work<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, Error> {
+        self.mend()?;
+        let Some(session) = &mut self.session else {
+            return Err(self.why_not());
+        };
+        let _runtime = self.runtime.enter();
+        let work = async { tokio::time::timeout(LONGEST, work(&mut *session)).await };
+        let result = match futures_executor::block_on(work) {
+            Ok(result) => result.map_err(Error::from),
+            Err(_) => {
+                self.session = None;
+                return Err(TooSlow(LONGEST).into());
+            }
+        };
+        if session.client.is_closed() {
+            self.session = None;
+        }
+        result
+    }
+
+    /// Sees to it that there is a session, if there can be one now.
+    fn mend(&mut self) -> Result<(), Error> {
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.client.is_closed())
+        {
+            self.session = None;
+        }
+        if self.session.is_some() {
+            return Ok(());
+        }
+        let patience = match self.again {
+            Some(_) => Duration::ZERO,
+            None => FIRST_WAIT,
+        };
+        let again = self.again.get_or_insert_with(|| {
+            connect_again(
+                &self.runtime,
+                self.address.clone(),
+                self.live.clone(),
+                self.place,
+            )
+        });
+        let arrived = match again.arrives.try_recv() {
+            Err(TryRecvError::Empty) => again.arrives.recv_timeout(patience).ok(),
+            arrived => arrived.ok(),
+        };
+        let Some(session) = arrived else {
+            if again.connecting.is_finished() {
+                // It ended without a session: the process is ending, or it panicked.
+                self.again = None;
+            }
+            return Err(self.why_not());
+        };
+        self.place = (session.process, session.backend);
+        self.session = Some(session);
+        self.again = None;
+        Ok(())
+    }
+
+    fn why_not(&self) -> Error {
+        let trouble = self.again.as_ref().map(|again| {
+            let trouble = again.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            trouble.clone()
+        });
+        let why = trouble.filter(|why| !why.is_empty());
+        let why = why.unwrap_or_else(|| "the connection was lost".to_owned());
+        Error::Database(Box::new(Said(why)))
+    }
+}
+
+/// Tries until it succeeds, or nobody waits any more.
+fn connect_again(runtime: &Handle, address: Address, live: Live, place: (i32, i32)) -> Again {
+    let (arrived, arrives) = sync_channel(1);
+    let trouble = Arc::<Mutex<String>>::default();
+    let said = Arc::clone(&trouble);
+    let connecting = runtime.spawn(async move {
+        loop {
+            let begun = async {
+                let wire = Wire::connect(&address, live.clone()).await?;
+                wire.begin(&STATEMENTS, Some(place)).await
+            };
+            let why = match tokio::time::timeout(2 * LONGEST, begun).await {
+                Ok(Ok(session)) => {
+                    // The receiver is gone when the process ends.
+                    let _ = arrived.try_send(session);
+                    return;
+                }
+                Ok(Err(trouble)) => trouble.to_string(),
+                Err(_) => Trouble::from(TooSlow(2 * LONGEST)).to_string(),
+            };
+            *said.lock().unwrap_or_else(PoisonError::into_inner) = why;
+            tokio::time::sleep(PAUSE).await;
+        }
+    });
+    Again {
+        arrives,
+        trouble,
+        connecting: AbortOnDropHandle::new(connecting),
+    }
+}

@@ -1,0 +1,119 @@
+//! The writer's connection: its statements, its place among the processes, and what other processes announce on it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use futures_util::future::try_join_all;
+use tokio::runtime::Handle;
+use tokio_postgres::{AsyncMessage, Client, Notification, Statement};
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use super::address::Address;
+use super::open::Trouble;
+use super::presence;
+use crate::events::RunId;
+use crate::store::live::Live;
+
+/// On which announcements are made.
+pub(super) const CHANNEL: &str = "dagway_runs";
+/// Runs in one announcement: PostgreSQL takes less than 8,000 bytes.
+pub(super) const MOST_ANNOUNCED: usize = 240;
+
+/// Moves the bytes of a connection until it is dropped.
+type Driver = AbortOnDropHandle<()>;
+
+/// A connection that writes.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) statements: Vec<Statement>,
+    /// This process's number.
+    pub(super) process: i32,
+    /// The connection's number at the server.
+    pub(super) backend: i32,
+    _driver: Driver,
+}
+
+/// A connection, and what the server tells on it unasked.
+pub(super) struct Wire {
+    pub(super) client: Client,
+    /// The connection's number at the server, once it is known.
+    backend: Arc<AtomicI32>,
+    driver: Driver,
+}
+
+impl Wire {
+    /// Connects. What other processes announce goes to `live` once [`CHANNEL`] is listened to.
+    pub(super) async fn connect(address: &Address, live: Live) -> Result<Self, Trouble> {
+        let tls = address.tls()?;
+        let (client, mut connection) = address.config().connect(tls).await?;
+        let backend = Arc::new(AtomicI32::new(0));
+        let own = Arc::clone(&backend);
+        let driver = Handle::current().spawn(async move {
+            // Every failure reaches the client too.
+            while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+                if let AsyncMessage::Notification(news) = message {
+                    hear(&news, own.load(Ordering::Relaxed), &live);
+                }
+            }
+        });
+        Ok(Self {
+            client,
+            backend,
+            driver: AbortOnDropHandle::new(driver),
+        })
+    }
+
+    /// Takes a place among the processes: a new one, or the one that was held before by the connection `lost`.
+    pub(super) async fn begin(
+        self,
+        statements: &[&str],
+        before: Option<(i32, i32)>,
+    ) -> Result<Session, Trouble> {
+        let Self { client, driver, .. } = self;
+        let backend: i32 = client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .await?
+            .get(0);
+        self.backend.store(backend, Ordering::Relaxed);
+        let process = match before {
+            Some((process, lost)) => {
+                presence::return_as(&client, process, lost).await?;
+                process
+            }
+            None => presence::enlist(&client).await?,
+        };
+        let prepared = statements.iter().map(|sql| client.prepare(sql));
+        let statements = try_join_all(prepared).await?;
+        client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+        Ok(Session {
+            client,
+            statements,
+            process,
+            backend,
+            _driver: driver,
+        })
+    }
+}
+
+/// Tells the pages of this process what another one has announced. Our own announcements come back too: the recorder has
+/// told the pages before, and to tell them twice costs a read.
+fn hear(news: &Notification, own: i32, live: &Live) {
+    if news.channel() != CHANNEL || news.process_id() == own {
+        return;
+    }
+    let ids = news.payload().split(',');
+    let runs = ids.filter_map(|id| Uuid::try_parse(id).ok());
+    let runs: Vec<RunId> = runs.map(|id| RunId::from_bytes(id.into_bytes())).collect();
+    live.publish(runs.into_iter());
+}
+
+/// The announcements that these runs have changed.
+pub(super) fn announcements(runs: &[RunId]) -> Vec<String> {
+    let text = |runs: &[RunId]| {
+        let ids: Vec<String> = runs.iter().map(|run| run.simple().to_string()).collect();
+        ids.join(",")
+    };
+    runs.chunks(MOST_ANNOUNCED).map(text).collect()
+}
