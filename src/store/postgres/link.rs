@@ -144,14 +144,14 @@ fn connect_again(runtime: &Handle, address: Address, live: Live, place: (i32, i3
                 let wire = Wire::connect(&address, live.clone()).await?;
                 wire.begin(&STATEMENTS, Some(place)).await
             };
-            let why = match tokio::time::timeout(2 * LONGEST, begun).await {
+            let why = match tokio::time::timeout(LONGEST, begun).await {
                 Ok(Ok(session)) => {
                     // The receiver is gone when the process ends.
                     let _ = arrived.try_send(session);
                     return;
                 }
                 Ok(Err(trouble)) => trouble.to_string(),
-                Err(_) => Trouble::from(TooSlow(2 * LONGEST)).to_string(),
+                Err(_) => Trouble::from(TooSlow(LONGEST)).to_string(),
             };
             *said.lock().unwrap_or_else(PoisonError::into_inner) = why;
             tokio::time::sleep(PAUSE).await;

@@ -5,6 +5,7 @@
 use tokio_postgres::{Client, Transaction};
 
 use super::presence::ALONE;
+use super::said;
 
 /// All migrations, the first one first. Add to the end; never change one that was released.
 pub(super) const MIGRATIONS: [&str; 1] = [include_str!("../migrations/postgres/0001_runs.sql")];
@@ -18,7 +19,7 @@ pub(super) enum Fault {
     Foreign,
     #[error("it is encoded in {0}")]
     Encoding(String),
-    #[error(transparent)]
+    #[error("{}", said(.0))]
     Database(#[from] tokio_postgres::Error),
 }
 

@@ -16,7 +16,7 @@ use crate::store::batch::{Keep, Tidied};
 use crate::store::block::Minute;
 
 /// Runs deleted between two looks at the clock, and at the size.
-const RUNS: i64 = 64;
+const RUNS: i64 = 16;
 /// Blocks deleted between two looks at the clock.
 const BLOCKS: i64 = 512;
 /// Remembers that a store that had grown too big is being made smaller.

@@ -1,32 +1,39 @@
 //! A real `kill -9`: what a process accepted 100 ms before is there, and what it left open is Crashed.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{channel, sync_channel};
 use std::time::{Duration, Instant};
 
+use super::stage::{Database, Stage};
 use super::{Script, open_in, plan, settings};
 use crate::events::{Observer, RunId, State, Timestamp, event_queue};
 use crate::facts::payload;
-use crate::store::{RunFilter, Settings, Store, open};
+use crate::store::{Opened, RunFilter, Settings, Store, open};
 
-/// Tells the test that it is the process to be killed, and where to record.
-const FOLDER: &str = "DAGWAY_TEST_KILL";
+/// Tells the test that it is the process to be killed, and where to record: a folder, or the URL of a database.
+const PLACE: &str = "DAGWAY_TEST_KILL";
 const NAME: &str = "store::tests::kill::a_killed_process_loses_nothing_that_is_older_than_100_ms";
 const PROMISE: i64 = 100_000;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_loses_nothing_that_is_older_than_100_ms() {
-    if let Some(folder) = std::env::var_os(FOLDER) {
-        return record_until_killed(Path::new(&folder));
+    if let Some(place) = std::env::var_os(PLACE) {
+        return record_until_killed(&place).await;
     }
+    for stage in Stage::all().await {
+        the_promise_is_kept(&stage).await;
+    }
+}
+
+async fn the_promise_is_kept(stage: &Stage) {
     // A machine that gives the recorder no time for 40 ms breaks the promise, not the recorder: it gets another try.
     const TRIES: usize = 4;
     let mut late = Vec::new();
     for _ in 0..TRIES {
-        let missing = kill_once().await;
+        let missing = kill_once(stage).await;
         assert!(
             missing < 20 * PROMISE,
             "a run was missing after {missing} µs"
@@ -40,13 +47,11 @@ async fn a_killed_process_loses_nothing_that_is_older_than_100_ms() {
 }
 
 /// Kills a recording process and returns how long before the kill the oldest missing run had been accepted.
-async fn kill_once() -> i64 {
-    let folder = tempfile::tempdir().unwrap();
-    let (accepted, killed) = watch_and_kill(folder.path());
+async fn kill_once(stage: &Stage) -> i64 {
+    let (accepted, killed) = watch_and_kill(&stage.place());
     assert!(accepted.len() > 100);
 
-    let opened = open_in(&folder);
-    assert!(opened.crashed > 0);
+    let opened = open_after_the_kill(stage).await;
     let mut found = HashSet::new();
     let mut after = None;
     loop {
@@ -70,6 +75,23 @@ async fn kill_once() -> i64 {
     missing.map(|(_, at)| killed - at).max().unwrap_or(0)
 }
 
+/// Opens the store when the dead process is known to be dead: at once in a folder; in a database when the server has
+/// seen its connection closed.
+async fn open_after_the_kill(stage: &Stage) -> Opened {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let opened = stage.open().await;
+        if opened.crashed > 0 {
+            return opened;
+        }
+        assert!(Instant::now() < deadline, "nobody noticed its death");
+        assert!(
+            matches!(stage, Stage::Postgres(_)),
+            "it is the folder's only one"
+        );
+    }
+}
+
 async fn the_oldest_run_is_whole(store: &dyn Store, id: RunId) {
     let run = store.run(id).await.unwrap().unwrap();
     assert_eq!(run.summary.state, State::Crashed);
@@ -80,10 +102,10 @@ async fn the_oldest_run_is_whole(store: &dyn Store, id: RunId) {
 }
 
 /// The runs that the process said it had accepted, each with the time, and the time of the kill.
-fn watch_and_kill(folder: &Path) -> (Vec<(RunId, i64)>, i64) {
+fn watch_and_kill(place: &OsStr) -> (Vec<(RunId, i64)>, i64) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", NAME, "--nocapture"])
-        .env(FOLDER, folder)
+        .env(PLACE, place)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -125,14 +147,9 @@ fn body(number: u64) -> String {
 }
 
 /// Accepts a run each millisecond, as the server would, and says so after each. Every other one is left open.
-fn record_until_killed(folder: &Path) {
+async fn record_until_killed(place: &OsStr) {
     let (sink, source) = event_queue(4096);
-    let recorder = open(Settings {
-        folder: folder.to_owned(),
-        ..Settings::default()
-    })
-    .unwrap()
-    .recorder;
+    let recorder = open_there(place).await.recorder;
     let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(recorder)];
     std::thread::spawn(move || source.feed(&mut observers));
     let (_never, pace) = channel::<()>();
@@ -157,12 +174,27 @@ fn record_until_killed(folder: &Path) {
     }
 }
 
+async fn open_there(place: &OsStr) -> Opened {
+    if let Some(url) = place
+        .to_str()
+        .filter(|place| place.starts_with("postgres://"))
+    {
+        return Database::at(url).open().await;
+    }
+    let folder = place.into();
+    let settings = Settings {
+        folder,
+        ..Settings::default()
+    };
+    open(settings).unwrap()
+}
+
 #[test]
 fn a_second_process_is_told_to_choose_another_folder() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", NAME, "--nocapture"])
-        .env(FOLDER, folder.path())
+        .env(PLACE, folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -8,11 +8,13 @@ mod folder;
 mod kill;
 mod lists;
 mod pressure;
+mod refusals;
 mod replicas;
 mod retention;
 mod script;
 mod stage;
 mod story;
+mod wire;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -1,1 +1,371 @@
-//! Several processes on one PostgreSQL database.
+//! Several processes on one PostgreSQL database: what they tell each other, and what becomes of those that are cut off.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::broadcast::error::TryRecvError;
+
+use super::stage::Database;
+use super::wire::Wire;
+use super::{Script, eventually, plan};
+use crate::events::{EventKind, Observer, RunId, State, Timestamp};
+use crate::facts::{self, payload};
+use crate::store::{Opened, RunFilter, RunSummary};
+
+const T0: i64 = 1_790_000_000_000_000;
+const MINUTE: i64 = 60_000_000;
+
+fn begin(opened: &mut Opened, at: i64) -> Script {
+    let mut script = Script::new(at, &plan()).step(0, State::Running);
+    opened.recorder.observe(&script.batch());
+    opened.recorder.write(Instant::now());
+    script
+}
+
+async fn summary(opened: &Opened, id: RunId) -> Option<RunSummary> {
+    opened.store.runs_by_id(&[id]).await.unwrap().pop()
+}
+
+async fn state(opened: &Opened, id: RunId) -> Option<State> {
+    summary(opened, id).await.map(|run| run.state)
+}
+
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "it never came");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_reads_the_runs_of_all_and_hears_of_them_once() {
+    let database = Database::make().await;
+    let (mut one, other) = (database.open().await, database.open().await);
+    let (mut own, mut heard) = (one.live.subscribe(), other.live.subscribe());
+    let script = begin(&mut one, T0);
+    assert_eq!(state(&other, script.id).await, Some(State::Running));
+    let changed = eventually(&mut one.recorder, || {
+        std::future::ready(heard.try_recv().ok())
+    })
+    .await;
+    assert_eq!(&*changed.runs, [script.id]);
+    // The announcement has come back to the one that made it too, or will: it has told its pages itself.
+    assert_eq!(&*own.try_recv().unwrap().runs, [script.id]);
+    let next = begin(&mut one, T0 + MINUTE);
+    let changed = eventually(&mut one.recorder, || {
+        std::future::ready(heard.try_recv().ok())
+    })
+    .await;
+    assert_eq!(&*changed.runs, [next.id]);
+    assert_eq!(&*own.try_recv().unwrap().runs, [next.id]);
+    assert_eq!(own.try_recv().unwrap_err(), TryRecvError::Empty);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_changes_at_once_are_announced_whole() {
+    let database = Database::make().await;
+    let (mut one, other) = (database.open().await, database.open().await);
+    let mut heard = other.live.subscribe();
+    let scripts: Vec<Script> = (0..500)
+        .map(|number| {
+            let mut script = Script::new(T0 + number, &plan());
+            one.recorder.observe(&script.batch());
+            script
+        })
+        .collect();
+    one.recorder.write(Instant::now());
+    let mut runs = Vec::new();
+    eventually(&mut one.recorder, || {
+        if let Ok(changed) = heard.try_recv() {
+            runs.extend(changed.runs.iter().copied());
+        }
+        std::future::ready((runs.len() == scripts.len()).then_some(()))
+    })
+    .await;
+    runs.sort_unstable();
+    let mut expected: Vec<RunId> = scripts.iter().map(|script| script.id).collect();
+    expected.sort_unstable();
+    assert_eq!(runs, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_of_a_process_that_lives_are_left_alone_and_those_of_a_dead_one_are_crashed() {
+    let database = Database::make().await;
+    let (mut one, mut other) = (database.open().await, database.open().await);
+    let left = begin(&mut one, T0);
+    let kept = begin(&mut other, T0 + MINUTE);
+    one.recorder.pulse(Timestamp(T0 + 5 * MINUTE));
+    assert_eq!(database.open().await.crashed, 0);
+    drop(one);
+    // The server has to see first that the connection is closed. The other one looks as it tidies.
+    until(async || {
+        other.recorder.tidy(Timestamp(T0));
+        state(&other, left.id).await == Some(State::Crashed)
+    })
+    .await;
+    let crashed = summary(&other, left.id).await.unwrap();
+    assert_eq!(crashed.ended, Some(Timestamp(T0 + 5 * MINUTE)));
+    assert!(crashed.error.unwrap().contains("the process ended"));
+    assert_eq!(state(&other, kept.id).await, Some(State::Running));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_connection_loses_nothing_and_what_others_took_for_crashed_runs_on() {
+    let database = Database::make().await;
+    let wire = Wire::before(&database).await;
+    let mut one = wire.open(&database).await;
+    let mut script = begin(&mut one, T0);
+    wire.cut();
+    let other = database.open().await;
+    until(async || {
+        // Each start looks for the dead.
+        database.open().await;
+        state(&other, script.id).await == Some(State::Crashed)
+    })
+    .await;
+
+    script = script
+        .payload(
+            payload::CLIENT_REQUEST,
+            "written while there is no database",
+        )
+        .step(0, State::Completed);
+    one.recorder.observe(&script.batch());
+    one.recorder.write(Instant::now());
+    assert!(one.recorder.stats().is_failing());
+    assert!(one.store.ready().await.is_err());
+    wire.mend();
+    eventually(&mut one.recorder, || async {
+        (state(&other, script.id).await? == State::Running).then_some(())
+    })
+    .await;
+    script = script.step(1, State::Running).ended(State::Completed);
+    one.recorder.observe(&script.batch());
+    let whole = eventually(&mut one.recorder, || async {
+        let run = other.store.run(script.id).await.unwrap()?;
+        (run.summary.state == State::Completed).then_some(run)
+    })
+    .await;
+    assert_eq!(whole.steps[0].history.len(), 2);
+    assert_eq!(whole.summary.error, None);
+    one.store.ready().await.unwrap();
+    assert_eq!(one.recorder.stats().lost_runs.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_says_nothing_is_given_up_and_the_recorder_does_not_wait_for_it_again() {
+    let database = Database::make().await;
+    let wire = Wire::before(&database).await;
+    let mut one = wire.open(&database).await;
+    wire.hold();
+    let mut script = Script::new(T0, &plan());
+    one.recorder.observe(&script.batch());
+    let begun = Instant::now();
+    one.recorder.write(Instant::now());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "it waited too long"
+    );
+    assert!(one.recorder.stats().is_failing());
+    // The first look for a new connection may take a second; from then on there is no waiting.
+    one.recorder.write(Instant::now());
+    let again = Instant::now();
+    one.recorder.write(Instant::now());
+    assert!(
+        again.elapsed() < Duration::from_millis(200),
+        "it waited again"
+    );
+    wire.mend();
+    eventually(&mut one.recorder, || async {
+        one.store.runs_by_id(&[script.id]).await.ok()?.pop()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn processes_that_start_together_and_write_the_same_texts_do_not_hinder_each_other() {
+    const EACH: i64 = 60;
+    let database = Arc::new(Database::make().await);
+    let processes = (0..3_i64).map(|process| {
+        let database = Arc::clone(&database);
+        tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Handle::current();
+            let mut opened = runtime.block_on(database.open());
+            for number in 0..EACH {
+                // All write the same thousand blocks, each in another order.
+                let mut blocks: Vec<i64> = (0..20)
+                    .map(|block| (block * (process * 2 + 1) + number) % 1000)
+                    .collect();
+                blocks.reverse();
+                let messages: Vec<String> = blocks
+                    .iter()
+                    .map(|block| format!("{block} ").repeat(600))
+                    .collect();
+                let body = serde_json::json!({ "messages": messages }).to_string();
+                let at = T0 + number * MINUTE + process;
+                let mut script = Script::new(at, &plan())
+                    .payload(payload::CLIENT_REQUEST, &body)
+                    .ended(State::Completed);
+                opened.recorder.observe(&script.batch());
+                opened.recorder.write(Instant::now());
+                opened.recorder.tidy(Timestamp(at));
+            }
+            opened.recorder.finish();
+            opened.recorder.stats().errors.load(Ordering::Relaxed)
+        })
+    });
+    let errors = futures_util::future::join_all(processes).await;
+    for errors in errors {
+        assert_eq!(errors.unwrap(), 0);
+    }
+    let opened = database.open().await;
+    let page = opened
+        .store
+        .runs(&RunFilter::default(), None, 500)
+        .await
+        .unwrap();
+    assert_eq!(page.runs.len(), usize::try_from(3 * EACH).unwrap());
+    for run in page.runs {
+        let text = opened
+            .store
+            .payload(run.id, payload::CLIENT_REQUEST)
+            .await
+            .unwrap();
+        assert!(text.is_some(), "{}", run.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocks_go_only_when_every_process_has_heard_of_it() {
+    let database = Database::make().await;
+    let an_hour = |heard_after| {
+        move |settings: &mut crate::store::Settings| {
+            settings.keep_for = Duration::from_secs(60 * 60);
+            settings.heard_after = heard_after;
+        }
+    };
+    let patient = an_hour(Duration::from_secs(1000));
+    let mut tidier = database.open_with(patient).await.unwrap();
+    let mut writer = database.open().await;
+    let body = serde_json::json!({"messages": ["the same ".repeat(1000)]}).to_string();
+    let record = |opened: &mut Opened, at| {
+        let mut script = Script::new(at, &plan())
+            .payload(payload::CLIENT_REQUEST, &body)
+            .ended(State::Completed);
+        opened.recorder.observe(&script.batch());
+        opened.recorder.write(Instant::now());
+        script.id
+    };
+    let old = record(&mut writer, T0);
+    let now = T0 + 100 * MINUTE;
+    for _ in 0..3 {
+        tidier.recorder.tidy(Timestamp(now));
+    }
+    assert!(tidier.store.run(old).await.unwrap().is_none());
+    // It remembers the block, and has not been told that it will go: it only says that the block is used again.
+    let young = record(&mut writer, now);
+    for _ in 0..3 {
+        tidier.recorder.tidy(Timestamp(now));
+    }
+    let text = writer.store.payload(young, payload::CLIENT_REQUEST).await;
+    assert_eq!(text.unwrap().unwrap(), body.as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_stays_within_its_size_and_the_newest_runs_stay_whole() {
+    const LIMIT: u64 = 2 << 20;
+    let database = Database::make().await;
+    let small = |settings: &mut crate::store::Settings| settings.keep_bytes = LIMIT;
+    let mut opened = database.open_with(small).await.unwrap();
+    let mut noise = fastrand::Rng::with_seed(7);
+    let mut ids = Vec::new();
+    for number in 0..200 {
+        let own: String = std::iter::repeat_with(|| noise.alphanumeric())
+            .take(40_000)
+            .collect();
+        let body = serde_json::json!({"messages": [own]}).to_string();
+        let at = T0 + number * 10 * MINUTE;
+        let mut script = Script::new(at, &plan())
+            .payload(payload::CLIENT_REQUEST, &body)
+            .ended(State::Completed);
+        opened.recorder.observe(&script.batch());
+        opened.recorder.write(Instant::now());
+        ids.push((script.id, body));
+        if number % 50 == 49 {
+            // Announced, heard, gone.
+            for _ in 0..3 {
+                while opened.recorder.tidy(Timestamp(at)) {}
+            }
+            let client = database.connect().await;
+            let stored = "SELECT (SELECT sum(octet_length(data)) FROM dagway.blocks)::bigint
+                + (SELECT sum(octet_length(data)) FROM dagway.journal)::bigint
+                + (SELECT count(*) * 1024 FROM dagway.runs)";
+            let stored: i64 = client.query_one(stored, &[]).await.unwrap().get(0);
+            let counted = "SELECT sum(bytes)::bigint FROM dagway.processes";
+            let counted: i64 = client.query_one(counted, &[]).await.unwrap().get(0);
+            assert_eq!(stored, counted);
+            assert!(
+                u64::try_from(stored).unwrap() <= LIMIT,
+                "{stored} bytes after run {number}"
+            );
+        }
+    }
+    let page = opened
+        .store
+        .runs(&RunFilter::default(), None, 500)
+        .await
+        .unwrap();
+    let left: Vec<RunId> = page.runs.iter().map(|run| run.id).collect();
+    assert!(left.len() > 20, "only {} are left", left.len());
+    for ((id, body), found) in ids.iter().rev().zip(&left) {
+        assert_eq!(id, found);
+        let text = opened.store.payload(*id, payload::CLIENT_REQUEST).await;
+        assert_eq!(text.unwrap().unwrap(), body.as_bytes());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_postgresql_cannot_hold_is_kept_all_the_same() {
+    let database = Database::make().await;
+    let mut opened = database.open().await;
+    let mut script = Script::new(T0, &plan())
+        .fact(facts::SESSION, "a\0b")
+        .fact(facts::MODEL_ASKED, "model\0")
+        .payload(payload::CLIENT_REQUEST, "{\"a\0\"")
+        .then(EventKind::Step {
+            step: 1,
+            state: State::Failed,
+            attempt: 1,
+            message: Some("no\0".into()),
+            retry_in: None,
+        })
+        .failed("step `x` said \0");
+    opened.recorder.observe(&script.batch());
+    opened.recorder.finish();
+    let run = opened.store.run(script.id).await.unwrap().unwrap();
+    // The figures and what happened are as they were; the columns that are searched show the sign for what cannot be shown.
+    assert_eq!(run.summary.text(facts::SESSION), Some("a\0b"));
+    assert_eq!(run.steps[1].error.as_deref(), Some("no\0"));
+    assert_eq!(run.summary.error.as_deref(), Some("step `x` said \u{fffd}"));
+    let filter = RunFilter {
+        session: Some("a\0b".to_owned()),
+        ..RunFilter::default()
+    };
+    assert_eq!(
+        opened
+            .store
+            .runs(&filter, None, 5)
+            .await
+            .unwrap()
+            .runs
+            .len(),
+        1
+    );
+    let text = opened
+        .store
+        .payload(script.id, payload::CLIENT_REQUEST)
+        .await;
+    assert_eq!(text.unwrap().unwrap(), b"{\"a\0\"");
+}

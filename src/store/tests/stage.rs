@@ -1,5 +1,6 @@
 //! A place for runs in every engine: a folder for SQLite, a database of its own for PostgreSQL.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -11,6 +12,15 @@ use crate::store::{Opened, Settings};
 
 /// Names the PostgreSQL server of the tests, as a user that may make databases. `tests/run` starts one.
 const SERVER: &str = "DAGWAY_TEST_POSTGRES";
+/// Names the file with the root of its certificate.
+const ROOTS: &str = "DAGWAY_TEST_POSTGRES_ROOTS";
+
+fn of_the_environment(variable: &str) -> String {
+    let value = std::env::var_os(variable).unwrap_or_else(|| {
+        panic!("{variable} is not set; `tests/run` starts a PostgreSQL server for the tests and sets it")
+    });
+    value.into_string().unwrap()
+}
 
 /// Where runs are kept.
 pub(super) enum Stage {
@@ -25,6 +35,14 @@ impl Stage {
     pub(super) async fn all() -> [Self; 2] {
         let folder = tempfile::tempdir().unwrap();
         [Self::Sqlite(folder), Self::Postgres(Database::make().await)]
+    }
+
+    /// What tells another process where it is: the folder, or the database's URL.
+    pub(super) fn place(&self) -> OsString {
+        match self {
+            Self::Sqlite(folder) => folder.path().into(),
+            Self::Postgres(database) => database.url().into(),
+        }
     }
 
     /// Opens the store, under settings with which nothing expires.
@@ -89,10 +107,7 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) async fn make() -> Self {
-        let server = std::env::var_os(SERVER).unwrap_or_else(|| {
-            panic!("{SERVER} names no PostgreSQL server; `tests/run` starts one for the tests")
-        });
-        let server = server.into_string().unwrap();
+        let server = of_the_environment(SERVER);
         let name = format!("test_{:016x}", fastrand::u64(..));
         let sql = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
         connect(&server).await.batch_execute(&sql).await.unwrap();
@@ -102,9 +117,32 @@ impl Database {
         }
     }
 
+    /// One that another process has made.
+    pub(super) fn at(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+        }
+    }
+
     /// Its address, as a user would write it.
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The file with the root of the server's certificate.
+    pub(super) fn roots() -> String {
+        of_the_environment(ROOTS)
+    }
+
+    /// Its server's host and port.
+    pub(super) fn server(&self) -> String {
+        let place = self.url.rsplit_once('/').unwrap().0;
+        place.rsplit_once('@').unwrap().1.to_owned()
+    }
+
+    /// The same database by way of `proxy`.
+    pub(super) fn through(&self, proxy: std::net::SocketAddr) -> Self {
+        Self::at(&self.url.replace(&self.server(), &proxy.to_string()))
     }
 
     pub(super) fn address(&self) -> Address {
