@@ -16,6 +16,8 @@ mod messages;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod stopping;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{ask, block_on, eventually};
 
-fn dagway(folder: &Path) -> Command {
+pub(crate) fn dagway(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dagway"));
     command
         .env_clear()
@@ -20,11 +20,11 @@ fn dagway(folder: &Path) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     command.output().unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -144,7 +144,7 @@ fn the_doctor_names_what_is_wrong_and_leaves_a_private_folder() {
 }
 
 /// What the doctor says, in a folder with these variables besides those of a key and a free port.
-fn diagnosis(folder: &Path, variables: &[(&str, &str)]) -> String {
+pub(crate) fn diagnosis(folder: &Path, variables: &[(&str, &str)]) -> String {
     let output = run(dagway(folder)
         .env("OPENROUTER_API_KEY", "sk-or-x")
         .env("OPENROUTER_BASE_URL", "http://127.0.0.1:9/api/v1")
@@ -366,15 +366,20 @@ fn sigterm_is_passed_on_so_that_claude_can_clean_up() {
 }
 
 /// A server of the test's own; killed when dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Server {
     fn start(folder: &Path, upstream: &str) -> Self {
+        Self::start_with(folder, upstream, &[])
+    }
+
+    pub(crate) fn start_with(folder: &Path, upstream: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = dagway(folder);
         command
+            .envs(variables.iter().copied())
             .env("OPENROUTER_API_KEY", "sk-or-test")
             .env("OPENROUTER_BASE_URL", upstream)
             .env("DAGWAY_LISTEN", "127.0.0.1:0")
@@ -389,6 +394,14 @@ impl Server {
             child,
             url: url.expect("the server says where it listens"),
         }
+    }
+}
+
+impl Server {
+    /// As nothing else ends it: by SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
@@ -436,8 +449,7 @@ fn a_kill_loses_no_run_and_the_open_ones_are_shown_as_crashed() {
         eventually("the request is on its way", arrived).await;
         // The promise is about runs accepted more than 100 ms ago; the store's own tests look at the 100 ms closely.
         tokio::time::sleep(Duration::from_millis(400)).await;
-        server.child.kill().unwrap();
-        server.child.wait().unwrap();
+        server.kill();
         let _ = hanging.await;
 
         let again = Server::start(folder.path(), &simulator.base_url());
