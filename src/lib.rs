@@ -11,7 +11,7 @@
 //!                                           ├─► convert_messages ─┼─► build_request ─► call_upstream ─► convert_response ══► SSE / JSON
 //!                                           └─► convert_tools ────┘      (retries)          ┊ (when the answer has ended)
 //!                                                                                           └┄► price_usage ─► log_usage
-//!   every step: state, timing, attempts, logs, input, output ──► recorder ──► SQLite ──► dashboard, run API
+//!   every step: state, timing, attempts, logs, input, output ──► recorder ──► SQLite or PostgreSQL ──► dashboard, run API
 //!                                                            └─► spans (OTLP), metrics (Prometheus)
 //! ```
 //!

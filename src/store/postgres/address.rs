@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
+use percent_encoding::percent_decode_str;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -47,26 +47,24 @@ impl FromStr for Address {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(fault("it does not begin with postgres://"));
         }
-        // Several hosts, which PostgreSQL's addresses may have, are no URL. What follows the question mark is one's query.
         let (place, query) = text.split_once('?').unwrap_or((text, ""));
-        let mut parameters = Url::parse(&format!("postgres:?{query}"))
-            .map_err(|error| fault(&format!("what follows the `?` cannot be read ({error})")))?;
         let mut roots = None;
         let mut rest = Vec::new();
-        for (name, value) in parameters.query_pairs() {
-            match (&*name, &*value) {
-                ("sslrootcert", path) => roots = Some(PathBuf::from(path)),
-                // Certificates are always verified in full.
-                ("sslmode", "verify-ca" | "verify-full") => {
-                    rest.push(("sslmode".to_owned(), "require".to_owned()));
+        for parameter in query.split('&') {
+            match parameter.split_once('=') {
+                Some(("sslrootcert", path)) => {
+                    let path = percent_decode_str(path).decode_utf8_lossy();
+                    roots = Some(PathBuf::from(&*path));
                 }
-                _ => rest.push((name.into_owned(), value.into_owned())),
+                // Certificates are always verified in full.
+                Some(("sslmode", "verify-ca" | "verify-full")) => rest.push("sslmode=require"),
+                _ => rest.push(parameter),
             }
         }
-        let says_nothing = !rest.iter().any(|(name, _)| name == "sslmode");
-        parameters.query_pairs_mut().clear().extend_pairs(rest);
-        // The driver wants %20 where a form may have a plus.
-        let query = parameters.query().unwrap_or_default().replace('+', "%20");
+        let says_nothing = !rest
+            .iter()
+            .any(|parameter| parameter.starts_with("sslmode="));
+        let query = rest.join("&");
         let mut config: Config = format!("{place}?{query}")
             .parse()
             .map_err(|error: tokio_postgres::Error| fault(&super::said(&error)))?;
