@@ -18,8 +18,10 @@ use super::{Said, TooSlow};
 use crate::store::Error;
 use crate::store::live::Live;
 
-/// The longest that the database may take for one piece of work.
+/// The longest that the database may take for one piece of work, besides the time for its bytes.
 const LONGEST: Duration = Duration::from_secs(5);
+/// The slowest way to a database that is still good enough, in bytes a second.
+const SLOWEST: usize = 1 << 20;
 /// How long a write waits for a connection that was found closed, before it fails: a server that has just been restarted,
 /// or has closed an idle connection, is back at once.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -32,8 +34,8 @@ pub(super) struct Link {
     live: Live,
     runtime: Handle,
     session: Option<Session>,
-    /// This process's number, and the connection that holds it or held it last.
-    place: (i32, i32),
+    /// This process's number.
+    process: i32,
     again: Option<Again>,
 }
 
@@ -50,29 +52,31 @@ impl Link {
             address,
             live,
             runtime,
-            place: (session.process, session.backend),
+            process: session.process,
             session: Some(session),
             again: None,
         }
     }
 
-    /// Lets `work` have the session, and waits for it. A session that is closed afterwards, or did not answer in time, is
+    /// Lets `work`, which sends so many bytes, have the session, and waits for it. A session that is closed afterwards, or did not answer in time, is
     /// given up: what it had begun is undone by the server.
     pub(super) fn work<T>(
         &mut self,
+        bytes: usize,
         work: impl AsyncFnOnce(&mut Session) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, Error> {
         self.mend()?;
         let Some(session) = &mut self.session else {
             return Err(self.why_not());
         };
+        let limit = LONGEST + Duration::from_secs((bytes / SLOWEST) as u64);
         let _runtime = self.runtime.enter();
-        let work = async { tokio::time::timeout(LONGEST, work(&mut *session)).await };
+        let work = async { tokio::time::timeout(limit, work(&mut *session)).await };
         let result = match futures_executor::block_on(work) {
             Ok(result) => result.map_err(Error::from),
             Err(_) => {
                 self.session = None;
-                return Err(TooSlow(LONGEST).into());
+                return Err(TooSlow(limit).into());
             }
         };
         if session.client.is_closed() {
@@ -102,7 +106,7 @@ impl Link {
                 &self.runtime,
                 self.address.clone(),
                 self.live.clone(),
-                self.place,
+                self.process,
             )
         });
         let arrived = match again.arrives.try_recv() {
@@ -116,7 +120,6 @@ impl Link {
             }
             return Err(self.why_not());
         };
-        self.place = (session.process, session.backend);
         self.session = Some(session);
         self.again = None;
         Ok(())
@@ -134,7 +137,7 @@ impl Link {
 }
 
 /// Tries until it succeeds, or nobody waits any more.
-fn connect_again(runtime: &Handle, address: Address, live: Live, place: (i32, i32)) -> Again {
+fn connect_again(runtime: &Handle, address: Address, live: Live, process: i32) -> Again {
     let (arrived, arrives) = sync_channel(1);
     let trouble = Arc::<Mutex<String>>::default();
     let said = Arc::clone(&trouble);
@@ -142,7 +145,7 @@ fn connect_again(runtime: &Handle, address: Address, live: Live, place: (i32, i3
         loop {
             let begun = async {
                 let wire = Wire::connect(&address, live.clone()).await?;
-                wire.begin(&STATEMENTS, Some(place)).await
+                wire.begin(&STATEMENTS, Some(process)).await
             };
             let why = match tokio::time::timeout(LONGEST, begun).await {
                 Ok(Ok(session)) => {

@@ -175,6 +175,11 @@ fn cure(address: &Address, trouble: &Trouble) -> String {
              with sslmode=disable where nobody else can listen"
                 .to_owned()
         }
+        None if said(error).contains("TLS") => {
+            "let the server offer TLS, or do without it with sslmode=disable in DAGWAY_DATABASE_URL where nobody else can \
+             listen"
+                .to_owned()
+        }
         None => "start it, or correct DAGWAY_DATABASE_URL".to_owned(),
     }
 }

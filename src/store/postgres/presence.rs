@@ -30,14 +30,16 @@ pub(super) async fn enlist(client: &Client) -> Result<i32, Error> {
 }
 
 /// Takes the number again after the connection was lost. The server may not have noticed the loss, and still keep the lock
-/// for the old connection, `lost`: it is ended.
+/// for the old connection: it is ended.
 ///
 /// What others took for crashed meanwhile runs on.
-pub(super) async fn return_as(client: &Client, number: i32, lost: i32) -> Result<(), Error> {
+pub(super) async fn return_as(client: &Client, number: i32) -> Result<(), Error> {
     // Whether there was one to end makes no difference.
-    client
-        .query_one("SELECT pg_terminate_backend($1)", &[&lost])
-        .await?;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid::bigint = $1 AND objid::bigint = $2
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let lock = [i64::from(CLASS), i64::from(number)];
+    client.query(end, &[&lock[0], &lock[1]]).await?;
     take(client, number).await?;
     let again = "INSERT INTO dagway.processes (number) VALUES ($1) ON CONFLICT DO NOTHING";
     client.execute(again, &[&number]).await?;

@@ -30,8 +30,6 @@ pub(super) struct Session {
     pub(super) statements: Vec<Statement>,
     /// This process's number.
     pub(super) process: i32,
-    /// The connection's number at the server.
-    pub(super) backend: i32,
     _driver: Driver,
 }
 
@@ -65,11 +63,11 @@ impl Wire {
         })
     }
 
-    /// Takes a place among the processes: a new one, or the one that was held before by the connection `lost`.
+    /// Takes a place among the processes: a new one, or the one that this process had before.
     pub(super) async fn begin(
         self,
         statements: &[&str],
-        before: Option<(i32, i32)>,
+        before: Option<i32>,
     ) -> Result<Session, Trouble> {
         let Self { client, driver, .. } = self;
         let backend: i32 = client
@@ -78,8 +76,8 @@ impl Wire {
             .get(0);
         self.backend.store(backend, Ordering::Relaxed);
         let process = match before {
-            Some((process, lost)) => {
-                presence::return_as(&client, process, lost).await?;
+            Some(process) => {
+                presence::return_as(&client, process).await?;
                 process
             }
             None => presence::enlist(&client).await?,
@@ -91,7 +89,6 @@ impl Wire {
             client,
             statements,
             process,
-            backend,
             _driver: driver,
         })
     }

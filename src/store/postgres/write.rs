@@ -105,19 +105,21 @@ impl PostgresSink {
 impl Sink for PostgresSink {
     fn write(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
         let columns = Columns::of(batch, &mut self.packer);
-        self.link
-            .work(async |session| write(session, &columns).await)
+        self.link.work(columns.bytes(), async |session| {
+            write(session, &columns).await
+        })
     }
 
     fn alive(&mut self, at: Timestamp) -> Result<(), Error> {
-        self.link
-            .work(async |session| presence::alive(&session.client, session.process, at).await)
+        self.link.work(0, async |session| {
+            presence::alive(&session.client, session.process, at).await
+        })
     }
 
     fn tidy(&mut self, keep: &Keep) -> Result<Tidied, Error> {
         let tidy = &mut self.tidy;
         self.link
-            .work(async |session| tidy.step(session, keep).await)
+            .work(0, async |session| tidy.step(session, keep).await)
     }
 
     fn close(&mut self) -> Result<(), Error> {
@@ -249,6 +251,13 @@ impl Columns {
             columns.add(run, packer);
         }
         columns
+    }
+
+    /// What is long in it, together.
+    fn bytes(&self) -> usize {
+        let texts = self.blocks.data.iter().chain(&self.parts.data);
+        let facts = self.runs.facts.iter().map(String::len);
+        texts.map(Vec::len).sum::<usize>() + facts.sum::<usize>()
     }
 
     /// The statements that have something to do, each with its values.
