@@ -5,8 +5,10 @@
 //! back, and its runs as well.
 
 use tokio_postgres::{Client, Error, GenericClient};
+use uuid::Uuid;
 
-use crate::events::Timestamp;
+use super::session::{Audience, announcements};
+use crate::events::{RunId, Timestamp};
 
 /// The first half of our advisory locks: "DAGW". The second is a process's number, or 0.
 const CLASS: i32 = 0x4441_4757;
@@ -76,15 +78,24 @@ pub(super) async fn bury<C: GenericClient + Sync>(client: &C, own: i32) -> Resul
     }
     let gone: Vec<i32> = gone.iter().map(|row| row.get(0)).collect();
     let crashed = client
-        .execute(
+        .query(
             "UPDATE dagway.runs AS run SET state = 'Crashed', streaming = false,
                  ended = greatest(run.seen, run.started, coalesce(process.at, 0)),
                  error = coalesce(run.error, $2)
              FROM dagway.processes AS process
-             WHERE run.process = process.number AND run.ended IS NULL AND process.number = ANY($1)",
+             WHERE run.process = process.number AND run.ended IS NULL AND process.number = ANY($1)
+             RETURNING run.id",
             &[&gone, &GONE],
         )
         .await?;
+    let crashed: Vec<Uuid> = crashed.iter().map(|row| row.get(0)).collect();
+    let runs: Vec<RunId> = crashed
+        .iter()
+        .map(|id| RunId::from_bytes(*id.as_bytes()))
+        .collect();
+    let announced = "SELECT pg_notify('dagway_runs', runs) FROM unnest($1::text[]) AS runs";
+    let announcements = announcements(&runs, Audience::All);
+    client.query(announced, &[&announcements]).await?;
     client
         .execute(
             "WITH struck AS (DELETE FROM dagway.processes WHERE number = ANY($1) RETURNING bytes)
@@ -93,7 +104,7 @@ pub(super) async fn bury<C: GenericClient + Sync>(client: &C, own: i32) -> Resul
             &[&gone, &own],
         )
         .await?;
-    Ok(crashed)
+    Ok(runs.len() as u64)
 }
 
 /// Notes that the process lives and has runs under way.

@@ -94,23 +94,42 @@ impl Wire {
     }
 }
 
-/// Tells the pages of this process what another one has announced. Our own announcements come back too: the recorder has
-/// told the pages before, and to tell them twice costs a read.
+/// Who is to hear of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// The other processes: the recorder tells the pages of its own, and to tell them twice costs a read.
+    Others,
+    /// Everybody: nobody's recorder has made the change.
+    All,
+}
+
+/// What an announcement for everybody begins with.
+const TO_ALL: &str = "all:";
+
+/// Tells the pages of this process what was announced. Announcements come back to the connection that made them, too.
 fn hear(news: &Notification, own: i32, live: &Live) {
-    if news.channel() != CHANNEL || news.process_id() == own {
+    let (audience, ids) = match news.payload().strip_prefix(TO_ALL) {
+        Some(ids) => (Audience::All, ids),
+        None => (Audience::Others, news.payload()),
+    };
+    let is_own = news.process_id() == own;
+    if news.channel() != CHANNEL || is_own && audience == Audience::Others {
         return;
     }
-    let ids = news.payload().split(',');
-    let runs = ids.filter_map(|id| Uuid::try_parse(id).ok());
+    let runs = ids.split(',').filter_map(|id| Uuid::try_parse(id).ok());
     let runs: Vec<RunId> = runs.map(|id| RunId::from_bytes(id.into_bytes())).collect();
     live.publish(runs.into_iter());
 }
 
 /// The announcements that these runs have changed.
-pub(super) fn announcements(runs: &[RunId]) -> Vec<String> {
+pub(super) fn announcements(runs: &[RunId], audience: Audience) -> Vec<String> {
+    let prefix = match audience {
+        Audience::Others => "",
+        Audience::All => TO_ALL,
+    };
     let text = |runs: &[RunId]| {
         let ids: Vec<String> = runs.iter().map(|run| run.simple().to_string()).collect();
-        ids.join(",")
+        format!("{prefix}{}", ids.join(","))
     };
     runs.chunks(MOST_ANNOUNCED).map(text).collect()
 }

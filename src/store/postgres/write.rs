@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::link::Link;
 use super::presence;
-use super::session::{Session, announcements};
+use super::session::{Audience, Session, announcements};
 use super::tidy::Tidy;
 use super::without_nul;
 use crate::events::{RunId, Timestamp};
@@ -227,7 +227,7 @@ impl Columns {
             runs: Runs::default(),
             progress: Progress::default(),
             parts: Parts::default(),
-            announcements: announcements(&ids),
+            announcements: announcements(&ids, Audience::Others),
         };
         for plan in batch.plans {
             // What cannot be written as JSON cannot be read either: such a run is shown as corrupt.

@@ -98,6 +98,7 @@ async fn runs_of_a_process_that_lives_are_left_alone_and_those_of_a_dead_one_are
     let kept = begin(&mut other, T0 + MINUTE);
     one.recorder.pulse(Timestamp(T0 + 5 * MINUTE));
     assert_eq!(database.open().await.crashed, 0);
+    let mut heard = other.live.subscribe();
     drop(one);
     // The server has to see first that the connection is closed. The other one looks as it tidies.
     until(async || {
@@ -109,6 +110,8 @@ async fn runs_of_a_process_that_lives_are_left_alone_and_those_of_a_dead_one_are
     assert_eq!(crashed.ended, Some(Timestamp(T0 + 5 * MINUTE)));
     assert!(crashed.error.unwrap().contains("the process ended"));
     assert_eq!(state(&other, kept.id).await, Some(State::Running));
+    let told = tokio::time::timeout(Duration::from_secs(20), heard.recv()).await;
+    assert_eq!(&*told.unwrap().unwrap().runs, [left.id]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
