@@ -15,11 +15,12 @@ const ANNOUNCEMENT: &str = "listening on http://";
 const SETTINGS: &str = "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'chat'\n";
 const LONGEST_START: Duration = Duration::from_secs(10);
 
-/// Starts it before `upstream`, exporting to `sink`, and waits until `/health` answers.
+/// Starts it before `upstream`, exporting to `sink` and recording into `database` if one is given, and waits until `/health` answers.
 pub(crate) async fn start(
     upstream: SocketAddr,
     sink: SocketAddr,
     workers: usize,
+    database: Option<&str>,
 ) -> Result<Process> {
     let folder = TempDir::with_prefix("dagway-bench-")?;
     let settings = folder.path().join("dagway.toml");
@@ -38,6 +39,9 @@ pub(crate) async fn start(
         .env("OPENROUTER_BASE_URL", format!("http://{upstream}/api/v1"))
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{sink}"))
         .stdout(Stdio::piped());
+    if let Some(database) = database {
+        command.env("DAGWAY_DATABASE_URL", database);
+    }
     let mut process = Process::spawn("dagway", &mut command, folder)?;
     let address = process.announced(ANNOUNCEMENT, LONGEST_START).await?;
     wait_until_answers(&mut process, address, "/health", LONGEST_START).await?;

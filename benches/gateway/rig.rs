@@ -28,6 +28,8 @@ pub(crate) struct Rig {
     ways: Vec<Way>,
     nginx: &'static str,
     workers: usize,
+    /// Where Dagway keeps its runs, if not in SQLite.
+    database: Option<String>,
     extent: Extent,
     only: Vec<String>,
 }
@@ -78,6 +80,7 @@ impl Rig {
                 .collect(),
             nginx,
             workers: options.workers(),
+            database: options.database.clone(),
             extent: if options.quick {
                 Extent::Quick
             } else {
@@ -190,9 +193,13 @@ impl Rig {
                 .await
                 .map(Some),
             Way::Bare => bare::start(upstream, self.workers).await.map(Some),
-            Way::Dagway => dagway::start(upstream, self.sink.address(), self.workers)
-                .await
-                .map(Some),
+            Way::Dagway => {
+                let sink = self.sink.address();
+                let database = self.database.as_deref();
+                dagway::start(upstream, sink, self.workers, database)
+                    .await
+                    .map(Some)
+            }
         }
     }
 
