@@ -27,7 +27,7 @@ pub(crate) struct Options {
     /// Worker threads of Dagway and of the bare way, and worker processes of nginx; one per core, at most two, when not given.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
-    /// Let Dagway keep its runs in this PostgreSQL database instead of SQLite, such as postgres://user@127.0.0.1/bench.
+    /// Let Dagway keep its runs in this PostgreSQL database instead of SQLite; a URL as in `DAGWAY_DATABASE_URL`.
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
     /// Also write every round's figures to this file.
