@@ -128,6 +128,10 @@ async fn wait(
             Err(_) if heard.is_empty() => return Wake::Time,
             Err(_) => return Wake::Changes(heard),
         };
+        if news.runs.is_empty() {
+            sleep_until(pace_ends).await;
+            return Wake::Flood;
+        }
         heard.extend(news.runs.iter().copied().filter(&concerns));
         if heard.len() > MOST {
             sleep_until(pace_ends).await;
@@ -201,14 +205,10 @@ impl ListWatch {
             self.whole_page().await
         };
         // A store that fails for a moment costs the viewer a message, not the stream.
-        let mut found = found.unwrap_or_default();
+        let mut found = found
+            .inspect(|found| self.running = running(found))
+            .unwrap_or_default();
         found.sort_unstable_by_key(|run| std::cmp::Reverse(run.id));
-        self.running = found
-            .iter()
-            .filter(|run| !run.state.is_final())
-            .map(|run| run.id)
-            .take(MOST)
-            .collect();
         let message = self.message(&found).await;
         self.sent = Instant::now();
         Some((message, self))
@@ -248,6 +248,15 @@ impl ListWatch {
         }
         message(&html)
     }
+}
+
+/// Those of the rows that have to be shown again as time goes by, the newest ones when they are many.
+fn running(rows: &[RunSummary]) -> Vec<RunId> {
+    let running = rows.iter().filter(|run| !run.state.is_final());
+    let mut running: Vec<RunId> = running.map(|run| run.id).collect();
+    running.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+    running.truncate(MOST);
+    running
 }
 
 /// A run that is being looked at.

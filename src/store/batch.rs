@@ -32,7 +32,7 @@ impl Batch<'_> {
 }
 
 /// What to write of one run.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RunWrite<'a> {
     /// The run as it stands.
     pub(crate) row: &'a RunRow,
@@ -171,6 +171,9 @@ pub(crate) trait Sink: Send {
 
     /// Notes that the process lives and has runs under way.
     fn alive(&mut self, at: Timestamp) -> Result<(), Error>;
+
+    /// Called now and then while there may be nothing to write: the time to look whether writing would be possible.
+    fn look(&mut self) {}
 
     /// Deletes some of what is too old or too much.
     fn tidy(&mut self, keep: &Keep) -> Result<Tidied, Error>;

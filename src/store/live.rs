@@ -12,7 +12,7 @@ const BACKLOG: usize = 256;
 /// Runs that changed with one commit.
 #[derive(Clone, Debug)]
 pub struct Changed {
-    /// Their names, each once.
+    /// Their names, each once; none when it is not known which they are, and everything should be read anew.
     pub runs: Arc<[RunId]>,
 }
 
@@ -32,6 +32,11 @@ impl Live {
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Changed> {
         self.0.subscribe()
+    }
+
+    /// Announces that changes were missed.
+    pub(crate) fn missed(&self) {
+        self.publish(std::iter::empty());
     }
 
     /// Announces a commit; nobody may be listening.

@@ -30,6 +30,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const MOST_UNWRITTEN: usize = 20_000;
 /// How often the process is noted to live while runs are under way. It is one row for all of them.
 const PULSE: Duration = Duration::from_secs(1);
+/// How long the recorder tries to write the last changes when the process ends.
+const LAST_TRIES: Duration = Duration::from_secs(8);
 /// How often retention looks, and how soon again when it did not get through.
 const TIDY_PAUSE: Duration = Duration::from_secs(60);
 const TIDY_AGAIN: Duration = Duration::from_millis(100);
@@ -262,6 +264,8 @@ impl Recorder {
     fn refused(&mut self, error: &super::Error, now: Instant) {
         if self.retry_at.is_none() {
             tracing::error!(%error, "the run store refused a write; it is tried again, texts are left out until then");
+            // Others may delete blocks meanwhile, and nobody listens.
+            self.intake.forget();
         }
         self.retry_at = Some(now + RETRY_PAUSE);
         self.stats.failed();
@@ -280,8 +284,12 @@ impl Recorder {
 
     /// Notes now and then that the process lives: a killed one leaves no better trace of when its runs ended.
     fn pulse_if_due(&mut self, now: Instant) {
-        if now >= self.next_pulse && self.retry_at.is_none() && !self.runs.is_empty() {
-            self.next_pulse = now + PULSE;
+        if now < self.next_pulse {
+            return;
+        }
+        self.next_pulse = now + PULSE;
+        self.sink.look();
+        if self.retry_at.is_none() && !self.runs.is_empty() {
             self.pulse(Timestamp::now());
         }
     }
@@ -354,9 +362,11 @@ impl Observer for Recorder {
     }
 
     fn finish(&mut self) {
-        const TRIES: u32 = 3;
+        let until = Instant::now() + LAST_TRIES;
         self.release_progress(Instant::now() + PROGRESS_PAUSE);
-        for _ in 0..TRIES {
+        self.write(Instant::now());
+        while !self.dirty.is_empty() && Instant::now() < until {
+            std::thread::park_timeout(RETRY_PAUSE);
             self.write(Instant::now());
         }
         if !self.dirty.is_empty() {

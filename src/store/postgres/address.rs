@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -48,26 +49,16 @@ impl FromStr for Address {
             return Err(fault("it does not begin with postgres://"));
         }
         let (place, query) = text.split_once('?').unwrap_or((text, ""));
-        let mut roots = None;
-        let mut rest = Vec::new();
-        for parameter in query.split('&') {
-            match parameter.split_once('=') {
-                Some(("sslrootcert", path)) => {
-                    let path = percent_decode_str(path).decode_utf8_lossy();
-                    roots = Some(PathBuf::from(&*path));
-                }
-                // Certificates are always verified in full.
-                Some(("sslmode", "verify-ca" | "verify-full")) => rest.push("sslmode=require"),
-                _ => rest.push(parameter),
-            }
-        }
-        let says_nothing = !rest
-            .iter()
-            .any(|parameter| parameter.starts_with("sslmode="));
-        let query = rest.join("&");
+        let (query, roots) = parameters(query);
         let mut config: Config = format!("{place}?{query}")
             .parse()
             .map_err(|error: tokio_postgres::Error| fault(&super::said(&error)))?;
+        let has_at = |host: &Host| matches!(host, Host::Tcp(name) if name.contains('@'));
+        if config.get_hosts().iter().any(has_at) {
+            return Err(fault(
+                "its host holds an @; write an @ of the password as %40",
+            ));
+        }
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(fault("it names no host"));
         }
@@ -77,30 +68,62 @@ impl FromStr for Address {
         if config.get_dbname().unwrap_or_default().is_empty() {
             return Err(fault("it names no database"));
         }
-        if says_nothing && config.get_hosts().iter().all(is_here) {
+        if !query.contains("sslmode=") && is_here(&config) {
             config.ssl_mode(SslMode::Disable);
         }
         if config.get_application_name().is_none() {
             config.application_name("dagway");
         }
-        config
-            .connect_timeout(CONNECT)
-            .keepalives_idle(KEEPALIVE)
-            .keepalives_interval(KEEPALIVE / 3)
-            .keepalives_retries(3);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT);
+        }
+        if !query.contains("keepalives") {
+            config
+                .keepalives_idle(KEEPALIVE)
+                .keepalives_interval(KEEPALIVE / 3)
+                .keepalives_retries(3);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(2 * KEEPALIVE);
+        }
         Ok(Self { config, roots })
     }
 }
 
-/// Whether nothing between us and it could listen.
-fn is_here(host: &Host) -> bool {
-    match host {
+/// The parameters that are the driver's, and the file of root certificates, which is ours to read.
+fn parameters(query: &str) -> (String, Option<PathBuf>) {
+    let mut roots = None;
+    let mut rest = Vec::new();
+    for parameter in query.split('&') {
+        match parameter.split_once('=') {
+            // The web's roots are compiled in.
+            Some(("sslrootcert", "system")) => {}
+            Some(("sslrootcert", path)) => {
+                let path = percent_decode_str(path).decode_utf8_lossy();
+                roots = Some(PathBuf::from(&*path));
+            }
+            // Certificates are always verified in full.
+            Some(("sslmode", "verify-ca" | "verify-full")) => rest.push("sslmode=require"),
+            _ => rest.push(parameter),
+        }
+    }
+    (rest.join("&"), roots)
+}
+
+/// Whether nothing between us and it could listen. The address that a host is given counts, not its name.
+fn is_here(config: &Config) -> bool {
+    let is_here = |host: &Host| match host {
         Host::Tcp(name) => {
-            let address = name.parse::<std::net::IpAddr>();
+            let address = name.parse::<IpAddr>();
             name == "localhost" || address.is_ok_and(|address| address.is_loopback())
         }
         Host::Unix(_) => true,
+    };
+    let addresses = config.get_hostaddrs();
+    if addresses.is_empty() {
+        return config.get_hosts().iter().all(is_here);
     }
+    addresses.iter().all(IpAddr::is_loopback)
 }
 
 impl Address {
@@ -228,12 +251,40 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_given_for_a_name_decides_whether_it_is_here() {
+        let mode = |text: &str| read(text).unwrap().config.get_ssl_mode();
+        let away = "hostaddr=203.0.113.5";
+        assert_eq!(
+            mode(&format!("postgres://a@localhost/d?{away}")),
+            SslMode::Prefer
+        );
+        assert_eq!(mode(&format!("postgres://a@/d?{away}")), SslMode::Prefer);
+        assert_eq!(
+            mode("postgres://a@db.example/d?hostaddr=127.0.0.1"),
+            SslMode::Disable
+        );
+    }
+
+    #[test]
+    fn what_the_address_says_of_time_counts() {
+        let config = read("postgres://a@h/d?connect_timeout=2&keepalives_idle=7")
+            .unwrap()
+            .config;
+        assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(2)));
+        assert_eq!(config.get_keepalives_idle(), Duration::from_secs(7));
+        let config = read("postgres://a@h/d").unwrap().config;
+        assert_eq!(config.get_connect_timeout(), Some(&CONNECT));
+        assert_eq!(config.get_keepalives_idle(), KEEPALIVE);
+    }
+
+    #[test]
     fn what_is_missing_is_said_and_the_password_is_not() {
         for (text, word) in [
             ("s3cret", "begin with"),
             ("mysql://a:s3cret@h/d", "postgres://"),
             ("postgres://:s3cret@h/d", "no user"),
             ("postgres://a:s3cret@h", "no database"),
+            ("postgres://a:p@s3cret@h/d", "%40"),
             ("postgres://a:s3cret@h:99999/d", "port"),
             ("postgres://a:s3cret@h/d?sslmode=sometimes", "sslmode"),
             ("postgres://a:s3cret@h/d?unknown=1", "unknown"),

@@ -65,7 +65,7 @@ impl Link {
         bytes: usize,
         work: impl AsyncFnOnce(&mut Session) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, Error> {
-        self.mend()?;
+        self.mend(FIRST_WAIT)?;
         let Some(session) = &mut self.session else {
             return Err(self.why_not());
         };
@@ -85,8 +85,14 @@ impl Link {
         result
     }
 
+    /// Has a session that was lost unnoticed replaced, without waiting for it.
+    pub(super) fn look(&mut self) {
+        // Whoever writes next is told why there is none.
+        let _ = self.mend(Duration::ZERO);
+    }
+
     /// Sees to it that there is a session, if there can be one now.
-    fn mend(&mut self) -> Result<(), Error> {
+    fn mend(&mut self, first_wait: Duration) -> Result<(), Error> {
         if self
             .session
             .as_ref()
@@ -99,7 +105,7 @@ impl Link {
         }
         let patience = match self.again {
             Some(_) => Duration::ZERO,
-            None => FIRST_WAIT,
+            None => first_wait,
         };
         let again = self.again.get_or_insert_with(|| {
             connect_again(
@@ -122,6 +128,8 @@ impl Link {
         };
         self.session = Some(session);
         self.again = None;
+        // What others announced meanwhile was not heard.
+        self.live.missed();
         Ok(())
     }
 
@@ -132,7 +140,10 @@ impl Link {
         });
         let why = trouble.filter(|why| !why.is_empty());
         let why = why.unwrap_or_else(|| "the connection was lost".to_owned());
-        Error::Database(Box::new(Said(why)))
+        Error::Database(Box::new(Said {
+            words: why,
+            code: None,
+        }))
     }
 }
 

@@ -32,18 +32,26 @@ pub use address::{Address, Fault as AddressFault};
 pub use open::{OpenError, examine, open};
 pub use read::PostgresStore;
 
+use tokio_postgres::error::SqlState;
+
 use super::Error;
 
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Database(Box::new(Said(said(&error))))
+        Self::Database(Box::new(Said {
+            words: said(&error),
+            code: error.code().cloned(),
+        }))
     }
 }
 
 /// What the database, or the way to it, said. The driver's own text leaves out the best part.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Said(String);
+#[error("{words}")]
+struct Said {
+    words: String,
+    code: Option<SqlState>,
+}
 
 fn said(error: &tokio_postgres::Error) -> String {
     if let Some(answer) = error.as_db_error() {

@@ -4,7 +4,7 @@
 //! of another process knows that it is gone: killed, or cut off. One that was cut off takes its number again when it is
 //! back, and its runs as well.
 
-use tokio_postgres::{Client, Error, GenericClient};
+use tokio_postgres::{Client, Error, GenericClient, Row};
 use uuid::Uuid;
 
 use super::session::{Audience, announcements};
@@ -47,8 +47,9 @@ pub(super) async fn return_as(client: &Client, number: i32) -> Result<(), Error>
     client.execute(again, &[&number]).await?;
     let revived = "UPDATE dagway.runs
         SET state = 'Running', streaming = replied IS NOT NULL, ended = NULL, error = NULL
-        WHERE process = $1 AND state = 'Crashed' AND error = $2";
-    client.execute(revived, &[&number, &GONE]).await?;
+        WHERE process = $1 AND state = 'Crashed' AND error = $2 RETURNING id";
+    let revived = client.query(revived, &[&number, &GONE]).await?;
+    announce(client, &revived).await?;
     Ok(())
 }
 
@@ -64,12 +65,15 @@ async fn take(client: &Client, number: i32) -> Result<(), Error> {
 /// When a run ended nobody knows: it lasted at least until its last event, and until its process was last known to live.
 /// What a struck process had stored counts as stored by `own`, so that the sum stays.
 ///
+/// After a start of the server nobody has a lock yet: those who live get ten seconds to come back.
+///
 /// To be called in a transaction, whose end lets go of the locks.
 pub(super) async fn bury<C: GenericClient + Sync>(client: &C, own: i32) -> Result<u64, Error> {
     let gone = client
         .query(
             "SELECT number FROM dagway.processes
-             WHERE number <> $1 AND pg_try_advisory_xact_lock($2, number) FOR UPDATE SKIP LOCKED",
+             WHERE number <> $1 AND now() - pg_postmaster_start_time() > interval '10 s'
+                 AND pg_try_advisory_xact_lock($2, number) FOR UPDATE SKIP LOCKED",
             &[&own, &CLASS],
         )
         .await?;
@@ -88,14 +92,7 @@ pub(super) async fn bury<C: GenericClient + Sync>(client: &C, own: i32) -> Resul
             &[&gone, &GONE],
         )
         .await?;
-    let crashed: Vec<Uuid> = crashed.iter().map(|row| row.get(0)).collect();
-    let runs: Vec<RunId> = crashed
-        .iter()
-        .map(|id| RunId::from_bytes(*id.as_bytes()))
-        .collect();
-    let announced = "SELECT pg_notify('dagway_runs', runs) FROM unnest($1::text[]) AS runs";
-    let announcements = announcements(&runs, Audience::All);
-    client.query(announced, &[&announcements]).await?;
+    announce(client, &crashed).await?;
     client
         .execute(
             "WITH struck AS (DELETE FROM dagway.processes WHERE number = ANY($1) RETURNING bytes)
@@ -104,7 +101,17 @@ pub(super) async fn bury<C: GenericClient + Sync>(client: &C, own: i32) -> Resul
             &[&gone, &own],
         )
         .await?;
-    Ok(runs.len() as u64)
+    Ok(crashed.len() as u64)
+}
+
+/// Announces to everybody that the runs have changed whose ids stand in the rows.
+async fn announce<C: GenericClient + Sync>(client: &C, rows: &[Row]) -> Result<(), Error> {
+    let ids = rows.iter().map(|row| row.get::<_, Uuid>(0));
+    let runs: Vec<RunId> = ids.map(|id| RunId::from_bytes(id.into_bytes())).collect();
+    let announced = "SELECT pg_notify('dagway_runs', runs) FROM unnest($1::text[]) AS runs";
+    let announcements = announcements(&runs, Audience::All);
+    client.query(announced, &[&announcements]).await?;
+    Ok(())
 }
 
 /// Notes that the process lives and has runs under way.

@@ -1,7 +1,6 @@
 //! The [`Store`] over PostgreSQL: a few connections that only read, each read with a deadline.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use super::address::Address;
 use super::open::Trouble;
 use super::select::{COLUMNS, POSTGRES, numbered, summary};
 use super::totals::{By, totals, totals_of};
-use super::write::uuid;
+use super::write::{key, uuid};
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
 use crate::store::conditions::{Conditions, Value};
@@ -50,9 +49,9 @@ impl PostgresStore {
             recycling_method: RecyclingMethod::Fast,
         };
         let manager = Manager::from_config(address.config().clone(), address.tls()?, recycling);
-        // The server gives up what nobody waits for any more.
+        // The server gives up what nobody waits for any more. A plan for any state would be a bad one for a rare state.
         let manners = format!(
-            "SET default_transaction_read_only = on; SET statement_timeout = {}",
+            "SET default_transaction_read_only = on; SET plan_cache_mode = force_custom_plan; SET statement_timeout = {}",
             limit.as_millis()
         );
         let prepare = Hook::async_fn(move |client, _| {
@@ -72,13 +71,39 @@ impl PostgresStore {
     }
 
     /// Waits for a connection and for `work` on it, no longer than a read may take.
-    async fn read<T, F>(&self, work: impl FnOnce(Client) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let read = async { work(self.pool.get().await?).await };
+    async fn read<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let read = async {
+            let mut loan = Loan(Some(self.pool.get().await?));
+            let Some(client) = &mut loan.0 else {
+                return Err(Error::Corrupt("a connection that is not there".to_owned()));
+            };
+            let result = work(client).await;
+            loan.give_back();
+            result
+        };
         let done = tokio::time::timeout(self.limit, read).await;
         done.unwrap_or_else(|_| Err(TooSlow(self.limit).into()))
+    }
+}
+
+/// A connection for one read. When the read is given up, so is the connection: the next read should not wait for the rest
+/// of it, nor for a server that is silent.
+struct Loan(Option<Client>);
+
+impl Loan {
+    fn give_back(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Client::take(client));
+        }
     }
 }
 
@@ -99,8 +124,9 @@ impl Store for PostgresStore {
         after: Option<RunId>,
         limit: u16,
     ) -> Result<RunPage, Error> {
-        let read = self.read(async |client| page(&client, filter, after, limit.max(1)).await);
-        read.await
+        let filter = findable(filter);
+        self.read(async |client| page(client, &filter, after, limit.max(1)).await)
+            .await
     }
 
     async fn runs_by_id(&self, ids: &[RunId]) -> Result<Vec<RunSummary>, Error> {
@@ -115,32 +141,33 @@ impl Store for PostgresStore {
     }
 
     async fn run(&self, id: RunId) -> Result<Option<RunDetail>, Error> {
-        self.read(async |mut client| detail(&snapshot(&mut client).await?, id).await)
+        self.read(async |client| detail(&snapshot(client).await?, id).await)
             .await
     }
 
     async fn payload(&self, id: RunId, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        self.read(async |mut client| text(&snapshot(&mut client).await?, id, name).await)
+        self.read(async |client| text(&snapshot(client).await?, id, name).await)
             .await
     }
 
     async fn plan(&self, hash: &str) -> Result<Option<PlanInfo>, Error> {
-        self.read(async |mut client| plan(&snapshot(&mut client).await?, hash).await)
+        self.read(async |client| plan(&snapshot(client).await?, hash).await)
             .await
     }
 
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error> {
-        let all = self.read(async |client| totals(&client, since, By::Nothing).await);
+        let all = self.read(async |client| totals(client, since, By::Nothing).await);
         Ok(all.await?.into_values().next().unwrap_or_default())
     }
 
     async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error> {
-        self.read(async |client| totals_of(&client, filter, most).await)
+        let filter = findable(filter);
+        self.read(async |client| totals_of(client, &filter, most).await)
             .await
     }
 
     async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error> {
-        self.read(async |client| totals(&client, since, By::Workflow).await)
+        self.read(async |client| totals(client, since, By::Workflow).await)
             .await
     }
 
@@ -156,6 +183,15 @@ impl Store for PostgresStore {
 /// Values as the driver takes them.
 pub(super) fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as _).collect()
+}
+
+/// A filter that finds what is kept under a [`key`].
+fn findable(filter: &RunFilter) -> RunFilter {
+    RunFilter {
+        session: filter.session.as_deref().map(key),
+        workflow: filter.workflow.as_deref().map(key),
+        ..filter.clone()
+    }
 }
 
 /// All reads in it see the same moment.
@@ -181,8 +217,7 @@ async fn page(
             "SELECT {COLUMNS} FROM dagway.runs{clause} ORDER BY id DESC LIMIT {}",
             limit + 1
         );
-        let statement = client.prepare_cached(&sql).await?;
-        for row in client.query(&statement, &parameters(&values)).await? {
+        for row in client.query(&sql, &parameters(&values)).await? {
             runs.push(summary(&row)?);
         }
     }

@@ -21,6 +21,12 @@ pub(super) const CHANNEL: &str = "dagway_runs";
 /// Runs in one announcement: PostgreSQL takes less than 8,000 bytes.
 pub(super) const MOST_ANNOUNCED: usize = 240;
 
+/// When this process falls silent in mid-transaction, frozen or cut off, the server lets go of its locks, so that the
+/// others can go on.
+const MANNERS: &str =
+    "SET idle_in_transaction_session_timeout = '10s'; SET tcp_keepalives_idle = 15;
+    SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '30s'";
+
 /// Moves the bytes of a connection until it is dropped.
 type Driver = AbortOnDropHandle<()>;
 
@@ -56,10 +62,12 @@ impl Wire {
                 }
             }
         });
+        let driver = AbortOnDropHandle::new(driver);
+        client.batch_execute(MANNERS).await?;
         Ok(Self {
             client,
             backend,
-            driver: AbortOnDropHandle::new(driver),
+            driver,
         })
     }
 

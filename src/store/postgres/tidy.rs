@@ -103,7 +103,8 @@ impl Tidy {
 
     /// Once it is too big it is made a tenth smaller, so that this does not happen at every commit.
     ///
-    /// Blocks that will go soon are not counted: or else runs would be deleted until they have gone.
+    /// Blocks that will go soon are not counted: or else runs would be deleted until they have gone. Nor is what the tables
+    /// do not hold, however it has left them.
     async fn is_too_big(
         &mut self,
         transaction: &Transaction<'_>,
@@ -112,7 +113,9 @@ impl Tidy {
     ) -> Result<bool, Error> {
         let row = transaction
             .query_one(
-                "SELECT (SELECT coalesce(sum(bytes), 0) FROM dagway.processes)::bigint
+                "SELECT least((SELECT sum(bytes) FROM dagway.processes),
+                        pg_total_relation_size('dagway.blocks') + pg_total_relation_size('dagway.journal')
+                        + pg_total_relation_size('dagway.runs'))::bigint
                     - (SELECT coalesce(sum(octet_length(data)), 0) FROM dagway.blocks WHERE used < $1)::bigint",
                 &[&unused_before.0],
             )

@@ -31,9 +31,11 @@ const COLUMNS: &str =
 ///
 /// The percentiles are values that occur, as in SQLite's engine.
 const FIGURES: &str = "name, state, count(*),
-    coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(cache_read_tokens), 0)::bigint,
-    coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cost_usd), 0)::double precision,
-    coalesce(sum(greatest(ended - started, 0)), 0)::bigint,
+    least(coalesce(sum(input_tokens), 0), 9223372036854775807)::bigint,
+    least(coalesce(sum(cache_read_tokens), 0), 9223372036854775807)::bigint,
+    least(coalesce(sum(output_tokens), 0), 9223372036854775807)::bigint,
+    coalesce(sum(cost_usd), 0)::double precision,
+    least(coalesce(sum(greatest(ended - started, 0)), 0), 9223372036854775807)::bigint,
     percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY greatest(ended - started, 0))
         FILTER (WHERE ended IS NOT NULL)";
 const GROUPS: &str = "GROUP BY GROUPING SETS ((name), (name, state))";
@@ -73,8 +75,7 @@ pub(super) async fn totals_of(
     let sql = format!(
         "SELECT {FIGURES} FROM (SELECT ''::text AS name, {COLUMNS} FROM dagway.runs{clause} LIMIT {limit}) AS run {GROUPS}"
     );
-    let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &parameters(&values)).await?;
+    let rows = client.query(&sql, &parameters(&values)).await?;
     let totals = gather(&rows)?.into_values().next().unwrap_or_default();
     let runs: u64 = totals.by_state.iter().map(|(_, runs)| runs).sum();
     Ok((runs <= u64::from(most)).then_some(totals))

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use super::link::Link;
 use super::presence;
 use super::session::{Audience, Session, announcements};
 use super::tidy::Tidy;
-use super::without_nul;
+use super::{Said, without_nul};
 use crate::events::{RunId, Timestamp};
 use crate::facts;
 use crate::store::Error;
@@ -26,6 +27,7 @@ pub(super) const RUN_BYTES: i64 = 1024;
 #[derive(Clone, Copy)]
 enum Sql {
     Plans,
+    Lock,
     Blocks,
     Touched,
     Runs,
@@ -36,11 +38,11 @@ enum Sql {
 
 /// The statements of a batch. `$1` is this process's number wherever a statement needs it.
 ///
-/// Blocks are common to all processes: rows are locked in the order of their hashes, and a block that another process is
-/// just using need not be touched by this one.
-pub(super) static STATEMENTS: [&str; 7] = [
+/// Plans and blocks are common to all processes, which lock their rows in the same order.
+pub(super) static STATEMENTS: [&str; 8] = [
     "INSERT INTO dagway.plans (hash, name, info) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
-    ON CONFLICT DO NOTHING",
+    ORDER BY 1 ON CONFLICT DO NOTHING",
+    "SELECT 1 FROM dagway.blocks WHERE hash = ANY($1) ORDER BY hash FOR NO KEY UPDATE",
     "WITH put AS (
         INSERT INTO dagway.blocks AS known (hash, used, bytes, data)
         SELECT DISTINCT ON (hash) * FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[])
@@ -52,8 +54,7 @@ pub(super) static STATEMENTS: [&str; 7] = [
     WHERE number = $1",
     "UPDATE dagway.blocks AS block SET used = touched.used
     FROM unnest($1::bytea[], $2::bigint[]) AS touched (hash, used)
-    WHERE block.hash = touched.hash AND block.used < touched.used AND block.hash IN (
-        SELECT hash FROM dagway.blocks WHERE hash = ANY($1) ORDER BY hash FOR UPDATE SKIP LOCKED)",
+    WHERE block.hash = touched.hash AND block.used < touched.used",
     "WITH put AS (
         INSERT INTO dagway.runs AS run (process, id, workflow, plan, request_id, trace_id, started, state, streaming,
             replied, ended, seen, pieces, bytes, session, models, input_tokens, cache_read_tokens, output_tokens,
@@ -102,12 +103,85 @@ impl PostgresSink {
     }
 }
 
+impl PostgresSink {
+    /// Writes a batch. Processes that get in each other's way try again: the server has chosen one to give way.
+    fn write_at_once(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+        const TRIES: usize = 3;
+        let columns = Columns::of(batch, &mut self.packer);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let written = self.link.work(columns.bytes(), async |session| {
+                write(session, &columns).await
+            });
+            match written {
+                Err(error) if tries < TRIES && has_to_give_way(&error) => {}
+                written => return written,
+            }
+        }
+    }
+
+    /// Writes each run in a transaction of its own, and gives up those that hold what cannot be kept: nobody should have to
+    /// wait for them.
+    fn write_one_by_one(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+        let without_runs = Batch {
+            runs: Vec::new(),
+            ..*batch
+        };
+        self.write_at_once(&without_runs)?;
+        for run in &batch.runs {
+            let alone = Batch {
+                plans: &[],
+                runs: vec![*run],
+                blocks: &[],
+                touched: &[],
+            };
+            match self.write_at_once(&alone) {
+                Err(error) if is_about_a_value(&error) => {
+                    let run = run.row.start.id;
+                    tracing::error!(%error, %run, "a run could not be kept");
+                }
+                written => written?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether another try may succeed at once.
+fn has_to_give_way(error: &Error) -> bool {
+    let code = code_of(error);
+    code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+        || code == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
+}
+
+/// Whether no other try will succeed: a value that a column or an index cannot hold.
+fn is_about_a_value(error: &Error) -> bool {
+    const CLASSES: [&str; 3] = ["22", "23", "54"];
+    let is_of = |code: &SqlState| CLASSES.iter().any(|class| code.code().starts_with(class));
+    code_of(error).is_some_and(is_of)
+}
+
+fn code_of(error: &Error) -> Option<&SqlState> {
+    match error {
+        Error::Database(source) => source.downcast_ref::<Said>()?.code.as_ref(),
+        Error::Corrupt(_) => None,
+    }
+}
+
 impl Sink for PostgresSink {
     fn write(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
-        let columns = Columns::of(batch, &mut self.packer);
-        self.link.work(columns.bytes(), async |session| {
-            write(session, &columns).await
-        })
+        match self.write_at_once(batch) {
+            Err(error) if is_about_a_value(&error) => {
+                tracing::error!(%error, "the run store cannot hold a value; each run is written by itself");
+                self.write_one_by_one(batch)
+            }
+            written => written,
+        }
+    }
+
+    fn look(&mut self) {
+        self.link.look();
     }
 
     fn alive(&mut self, at: Timestamp) -> Result<(), Error> {
@@ -147,6 +221,8 @@ async fn write(session: &Session, columns: &Columns) -> Result<(), tokio_postgre
 /// A batch as columns.
 struct Columns {
     plans: Plans,
+    /// The hashes of all blocks.
+    locked: Vec<Vec<u8>>,
     blocks: Blocks,
     touched: TouchedBlocks,
     runs: Runs,
@@ -222,6 +298,7 @@ impl Columns {
         let ids: Vec<RunId> = batch.runs.iter().map(|run| run.row.start.id).collect();
         let mut columns = Self {
             plans: Plans::default(),
+            locked: Vec::new(),
             blocks: Blocks::default(),
             touched: TouchedBlocks::default(),
             runs: Runs::default(),
@@ -247,6 +324,7 @@ impl Columns {
             columns.touched.hash.push(block.hash.0.to_vec());
             columns.touched.used.push(block.used.0);
         }
+        columns.locked = [&columns.blocks.hash[..], &columns.touched.hash].concat();
         for run in &batch.runs {
             columns.add(run, packer);
         }
@@ -264,6 +342,7 @@ impl Columns {
     fn with_statements<'a>(&'a self, own: &'a i32) -> Vec<(Sql, Values<'a>)> {
         let Self {
             plans,
+            locked,
             blocks,
             touched,
             runs,
@@ -274,12 +353,13 @@ impl Columns {
         let mut runs_values: Values<'_> = vec![own];
         runs_values.extend(runs.columns());
         runs_values.push(&RUN_BYTES);
-        let all: [(usize, Sql, Values<'_>); 7] = [
+        let all: [(usize, Sql, Values<'_>); 8] = [
             (
                 plans.hash.len(),
                 Sql::Plans,
                 vec![&plans.hash, &plans.name, &plans.info],
             ),
+            (locked.len(), Sql::Lock, vec![locked]),
             (
                 blocks.hash.len(),
                 Sql::Blocks,
@@ -341,7 +421,7 @@ impl Runs {
         row.models(&mut models);
         row.facts_json(&mut facts);
         self.id.push(uuid(row.start.id));
-        self.workflow.push(without_nul(&row.plan.name));
+        self.workflow.push(key(&row.plan.name));
         self.plan.push(row.plan.hash.clone());
         self.request_id.push(without_nul(&row.start.request_id));
         self.trace_id.push(row.start.trace.trace_id.to_vec());
@@ -353,7 +433,7 @@ impl Runs {
         self.seen.push(row.seen.0);
         self.pieces.push(clamp(row.pieces));
         self.bytes.push(clamp(row.bytes));
-        self.session.push(row.text(facts::SESSION).map(without_nul));
+        self.session.push(row.text(facts::SESSION).map(key));
         self.models.push(without_nul(&models));
         self.input_tokens.push(row.int(facts::INPUT_TOKENS));
         self.cache_read_tokens
@@ -392,6 +472,13 @@ impl Runs {
             &self.facts,
         ]
     }
+}
+
+/// A text by which runs are found. PostgreSQL's indexes take no longer ones; the figures hold the whole of it.
+pub(super) fn key(text: &str) -> String {
+    const LONGEST: usize = 512;
+    let short: String = text.chars().take(LONGEST).collect();
+    without_nul(&short)
 }
 
 pub(super) fn uuid(id: RunId) -> Uuid {

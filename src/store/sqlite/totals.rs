@@ -102,9 +102,9 @@ impl Gathered {
             row.get::<_, Option<i64>>(index)
                 .map(Option::unwrap_or_default)
         };
-        self.totals.input_tokens += int(4)?;
-        self.totals.cache_read_tokens += int(5)?;
-        self.totals.output_tokens += int(6)?;
+        self.totals.input_tokens = self.totals.input_tokens.saturating_add(int(4)?);
+        self.totals.cache_read_tokens = self.totals.cache_read_tokens.saturating_add(int(5)?);
+        self.totals.output_tokens = self.totals.output_tokens.saturating_add(int(6)?);
         self.totals.cost_usd += row.get::<_, Option<f64>>(7)?.unwrap_or_default();
         Ok(())
     }

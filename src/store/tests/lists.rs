@@ -281,3 +281,19 @@ async fn a_run_is_listed_by_its_request_id() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_beyond_all_measure_are_added_up_to_the_most_that_can_be_told() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        for number in 0..2 {
+            let mut script = Script::new(T0 + number, &plan())
+                .fact(facts::OUTPUT_TOKENS, i64::MAX)
+                .ended(State::Completed);
+            opened.recorder.observe(&script.batch());
+        }
+        opened.recorder.finish();
+        let totals = opened.store.totals(Timestamp(T0)).await.unwrap();
+        assert_eq!(totals.output_tokens, i64::MAX);
+    }
+}

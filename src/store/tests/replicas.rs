@@ -139,11 +139,20 @@ async fn a_cut_connection_loses_nothing_and_what_others_took_for_crashed_runs_on
     one.recorder.write(Instant::now());
     assert!(one.recorder.stats().is_failing());
     assert!(one.store.ready().await.is_err());
+    let (mut told, mut heard) = (one.live.subscribe(), other.live.subscribe());
     wire.mend();
     eventually(&mut one.recorder, || async {
         (state(&other, script.id).await? == State::Running).then_some(())
     })
     .await;
+    // Its own pages have missed what others announced; everybody's have to hear that the run goes on.
+    let missed = || std::future::ready(told.try_recv().ok());
+    assert!(eventually(&mut one.recorder, missed).await.runs.is_empty());
+    let revived = || std::future::ready(heard.try_recv().ok());
+    assert_eq!(
+        &*eventually(&mut one.recorder, revived).await.runs,
+        [script.id]
+    );
     script = script.step(1, State::Running).ended(State::Completed);
     one.recorder.observe(&script.batch());
     let whole = eventually(&mut one.recorder, || async {
@@ -371,4 +380,125 @@ async fn a_text_that_postgresql_cannot_hold_is_kept_all_the_same() {
         .payload(script.id, payload::CLIENT_REQUEST)
         .await;
     assert_eq!(text.unwrap().unwrap(), b"{\"a\0\"");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_comes_back_while_the_process_ends_still_gets_everything() {
+    let database = Database::make().await;
+    let wire = Wire::before(&database).await;
+    let mut one = wire.open(&database).await;
+    wire.cut();
+    let mut script = Script::new(T0, &plan()).ended(State::Completed);
+    one.recorder.observe(&script.batch());
+    let ending = tokio::task::spawn_blocking(move || {
+        one.recorder.finish();
+        one.recorder.stats().lost_runs.load(Ordering::Relaxed)
+    });
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    wire.mend();
+    assert_eq!(ending.await.unwrap(), 0);
+    assert_eq!(
+        state(&database.open().await, script.id).await,
+        Some(State::Completed)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_were_given_up_do_not_hinder_the_next() {
+    let database = Database::make().await;
+    let wire = Wire::before(&database).await;
+    let one = Arc::new(wire.open(&database).await.store);
+    let read_four = || async {
+        let reads = (0..4).map(|_| one.ready());
+        futures_util::future::join_all(reads).await
+    };
+    assert!(read_four().await.iter().all(Result::is_ok));
+    wire.hold();
+    assert!(read_four().await.iter().all(Result::is_err));
+    wire.mend();
+    assert!(read_four().await.iter().all(Result::is_ok));
+
+    let client = database.connect().await;
+    client
+        .batch_execute("BEGIN; LOCK TABLE dagway.runs")
+        .await
+        .unwrap();
+    let filter = RunFilter::default();
+    let impatient = Duration::from_millis(50);
+    for _ in 0..8 {
+        assert!(
+            tokio::time::timeout(impatient, one.runs(&filter, None, 1))
+                .await
+                .is_err()
+        );
+    }
+    let begun = Instant::now();
+    one.ready().await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "it waited for the others"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_index_or_a_column_cannot_hold_keeps_no_other_run_from_being_written() {
+    let database = Database::make().await;
+    let mut opened = database.open().await;
+    let mut noise = fastrand::Rng::with_seed(1);
+    let session: String = std::iter::repeat_with(|| noise.alphanumeric())
+        .take(20_000)
+        .collect();
+    let mut long = Script::new(T0, &plan()).fact(facts::SESSION, session.clone());
+    opened.recorder.observe(&long.batch());
+    opened.recorder.write(Instant::now());
+    let filter = RunFilter {
+        session: Some(session.clone()),
+        ..RunFilter::default()
+    };
+    let found = opened.store.runs(&filter, None, 5).await.unwrap().runs;
+    assert_eq!(found[0].text(facts::SESSION), Some(session.as_str()));
+
+    let constraint = "ALTER TABLE dagway.runs ADD CHECK (error <> 'poison')";
+    database
+        .connect()
+        .await
+        .batch_execute(constraint)
+        .await
+        .unwrap();
+    let mut scripts: Vec<Script> = (1..4)
+        .map(|number| Script::new(T0 + number, &plan()))
+        .collect();
+    for (number, script) in scripts.iter_mut().enumerate() {
+        opened.recorder.observe(&script.batch());
+        let error = if number == 1 { "poison" } else { "a usual one" };
+        *script = std::mem::replace(script, Script::new(T0, &plan())).failed(error);
+        opened.recorder.observe(&script.batch());
+    }
+    opened.recorder.finish();
+    for (script, is_kept) in scripts.iter().zip([true, false, true]) {
+        let kept = state(&opened, script.id).await == Some(State::Failed);
+        assert_eq!(kept, is_kept);
+    }
+    assert!(!opened.recorder.stats().is_failing());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn room_that_somebody_else_has_made_costs_no_runs() {
+    let database = Database::make().await;
+    let small = |settings: &mut crate::store::Settings| settings.keep_bytes = 1 << 20;
+    let mut opened = database.open_with(small).await.unwrap();
+    let counted = "UPDATE dagway.processes SET bytes = 100 << 20";
+    database
+        .connect()
+        .await
+        .batch_execute(counted)
+        .await
+        .unwrap();
+    let mut script = Script::new(T0, &plan()).ended(State::Completed);
+    opened.recorder.observe(&script.batch());
+    opened.recorder.write(Instant::now());
+    for _ in 0..3 {
+        while opened.recorder.tidy(Timestamp(T0)) {}
+    }
+    assert_eq!(state(&opened, script.id).await, Some(State::Completed));
 }
