@@ -486,6 +486,18 @@ mod tests {
         assert_eq!(text(&message).matches("<tr").count(), 1);
     }
 
+    #[tokio::test]
+    async fn when_news_were_missed_the_page_is_read_anew() {
+        let store = Arc::new(FakeStore::new(vec![fixture::completed_run()]));
+        let (dashboard, changes) = fixture::dashboard(store);
+        let watch = ListWatch::new(web::Data::new(dashboard), Query::default(), QUICK);
+        let (_, watch) = watch.next().await.unwrap();
+        let missed = Changed { runs: [].into() };
+        changes.send(missed).unwrap();
+        let (message, _) = watch.next().await.unwrap();
+        assert_eq!(text(&message).matches("<tr").count(), 1);
+    }
+
     #[actix_web::test]
     async fn a_page_too_many_is_told_and_a_place_is_free_when_a_page_is_closed() {
         let (mut dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(Vec::new())));
