@@ -153,6 +153,24 @@ pub(crate) struct Keep {
     pub(crate) budget: Duration,
 }
 
+/// Remembers that a store that had grown too big is being made smaller: by a tenth, so that this does not happen at every
+/// commit.
+#[derive(Debug, Default)]
+pub(crate) struct Shrinking(bool);
+
+impl Shrinking {
+    /// Whether a store in which so many bytes are used has to become smaller.
+    pub(crate) const fn is_due(&mut self, used: u64, keep_bytes: u64) -> bool {
+        let bound = if self.0 {
+            keep_bytes - keep_bytes / 10
+        } else {
+            keep_bytes
+        };
+        self.0 = used > bound;
+        self.0
+    }
+}
+
 /// What a step of retention did.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tidied {

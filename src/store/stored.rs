@@ -1,12 +1,14 @@
-//! Values as every database keeps them, read back: states, counts, figures, plans, packed texts.
+//! Values as every database keeps them, read back: states, counts, figures, pages, plans, packed texts.
 //!
 //! It must not know which database they come from.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::events::{FactValue, PlanInfo, State};
 use crate::store::Error;
 use crate::store::block::unpack;
+use crate::store::model::{RunPage, RunSummary};
 
 /// Reads the name of a state.
 pub(crate) fn state(name: &str) -> Result<State, Error> {
@@ -36,6 +38,15 @@ pub(crate) fn facts(json: &str) -> Result<BTreeMap<String, FactValue>, Error> {
     Ok(members
         .filter_map(|(name, member)| Some((name, value(member)?)))
         .collect())
+}
+
+/// A page of `limit` runs out of those found, which are one more when there are more.
+pub(crate) fn page(mut found: Vec<RunSummary>, limit: usize) -> RunPage {
+    found.sort_unstable_by_key(|run| Reverse(run.id));
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|last| last.id);
+    RunPage { runs: found, next }
 }
 
 /// Reads a plan.

@@ -221,10 +221,7 @@ async fn page(
             runs.push(summary(&row)?);
         }
     }
-    let has_more = runs.len() > limit;
-    runs.truncate(limit);
-    let next = runs.last().filter(|_| has_more).map(|last| last.id);
-    Ok(RunPage { runs, next })
+    Ok(stored::page(runs, limit))
 }
 
 async fn row_of(snapshot: &Transaction<'_>, id: RunId) -> Result<Option<RunSummary>, Error> {

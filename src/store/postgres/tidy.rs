@@ -12,25 +12,25 @@ use super::presence::{ALONE, bury};
 use super::session::Session;
 use super::write::RUN_BYTES;
 use crate::events::Timestamp;
-use crate::store::batch::{Keep, Tidied};
+use crate::store::batch::{Keep, Shrinking, Tidied};
 use crate::store::block::Minute;
 
 /// Runs deleted between two looks at the clock, and at the size.
 const RUNS: i64 = 16;
 /// Blocks deleted between two looks at the clock.
 const BLOCKS: i64 = 512;
-/// Remembers that a store that had grown too big is being made smaller.
+/// Retention, step by step.
 #[derive(Debug)]
 pub(super) struct Tidy {
-    is_shrinking: bool,
+    shrinking: Shrinking,
     heard_after: Duration,
 }
 
 impl Tidy {
     /// Blocks go `heard_after` their announcement: every process asks every minute.
-    pub(super) const fn new(heard_after: Duration) -> Self {
+    pub(super) fn new(heard_after: Duration) -> Self {
         Self {
-            is_shrinking: false,
+            shrinking: Shrinking::default(),
             heard_after,
         }
     }
@@ -101,8 +101,6 @@ impl Tidy {
         Ok(Minute(row.get(0)))
     }
 
-    /// Once it is too big it is made a tenth smaller, so that this does not happen at every commit.
-    ///
     /// Blocks that will go soon are not counted: or else runs would be deleted until they have gone. Nor is what the tables
     /// do not hold, however it has left them.
     async fn is_too_big(
@@ -121,13 +119,7 @@ impl Tidy {
             )
             .await?;
         let used = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
-        let bound = if self.is_shrinking {
-            bytes - bytes / 10
-        } else {
-            bytes
-        };
-        self.is_shrinking = used > bound;
-        Ok(self.is_shrinking)
+        Ok(self.shrinking.is_due(used, bytes))
     }
 }
 

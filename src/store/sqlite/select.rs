@@ -1,7 +1,5 @@
 //! Pages of runs, and a row as a run.
 
-use std::cmp::Reverse;
-
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params_from_iter};
 
@@ -9,7 +7,7 @@ use crate::events::{RunId, Timestamp};
 use crate::store::Error;
 use crate::store::conditions::{Conditions, Dialect, Value};
 use crate::store::model::{RunFilter, RunPage, RunSummary};
-use crate::store::stored::{count, facts, state};
+use crate::store::stored::{self, count, facts, state};
 
 /// SQLite has no statistics, so it does not know which index narrows most, and would sort what it gets by another one.
 pub(super) static SQLITE: Dialect = Dialect {
@@ -50,11 +48,7 @@ pub(super) fn page(
             runs.push(summary(row)?);
         }
     }
-    runs.sort_unstable_by_key(|run| Reverse(run.id));
-    let has_more = runs.len() > limit;
-    runs.truncate(limit);
-    let next = runs.last().filter(|_| has_more).map(|last| last.id);
-    Ok(RunPage { runs, next })
+    Ok(stored::page(runs, limit))
 }
 
 /// The newest `limit` runs that satisfy the conditions.

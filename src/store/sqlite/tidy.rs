@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::write::PART_BITS;
 use crate::events::Timestamp;
 use crate::store::Error;
-use crate::store::batch::{Keep, Tidied};
+use crate::store::batch::{Keep, Shrinking, Tidied};
 use crate::store::block::Minute;
 
 /// Runs deleted between two looks at the clock, and at the size.
@@ -18,10 +18,10 @@ const BLOCKS: u32 = 64;
 /// Pages given back between two looks at the clock.
 const PAGES: i64 = 64;
 
-/// Remembers that a database that had grown too big is being made smaller.
+/// Retention, step by step.
 #[derive(Debug, Default)]
 pub(super) struct Tidy {
-    is_shrinking: bool,
+    shrinking: Shrinking,
 }
 
 impl Tidy {
@@ -41,7 +41,8 @@ impl Tidy {
             // Only what is still too much without the blocks that nobody uses may cost more runs.
             let mut runs = 0;
             if blocks == 0 {
-                let is_too_big = self.is_too_big(&transaction, keep.bytes)?;
+                let used = Pages::of(&transaction)?.used_bytes();
+                let is_too_big = self.shrinking.is_due(used, keep.bytes);
                 runs = delete_runs(&transaction, keep.since, is_too_big)?;
             }
             transaction.commit()?;
@@ -63,18 +64,6 @@ impl Tidy {
             }
         }
         Ok(tidied)
-    }
-
-    /// Once it is too big it is made a tenth smaller, so that this does not happen at every commit.
-    fn is_too_big(&mut self, connection: &Connection, bytes: u64) -> rusqlite::Result<bool> {
-        let used = Pages::of(connection)?.used_bytes();
-        let bound = if self.is_shrinking {
-            bytes - bytes / 10
-        } else {
-            bytes
-        };
-        self.is_shrinking = used > bound;
-        Ok(self.is_shrinking)
     }
 }
 
