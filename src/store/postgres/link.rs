@@ -11,9 +11,9 @@ use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
+use super::columns::STATEMENTS;
 use super::open::Trouble;
 use super::session::{Session, Wire};
-use super::write::STATEMENTS;
 use super::{Said, TooSlow};
 use crate::store::Error;
 use crate::store::live::Live;

@@ -10,6 +10,7 @@
 //! | [`session`] | the writer's connection: its statements, its place among the processes, what others announce |
 //! | [`link`] | the session, and a new one when it is lost; lets a thread wait for it |
 //! | [`write`](mod@write) | writes batches |
+//! | [`columns`] | a batch as statements and their values |
 //! | [`presence`] | which processes live, and the runs of those that do not |
 //! | [`tidy`] | deletes what is too old or too much |
 //! | [`read`] | the [`Store`](super::Store) |
@@ -17,6 +18,7 @@
 //! | [`totals`] | figures over many runs |
 
 mod address;
+mod columns;
 mod link;
 mod migrate;
 mod open;

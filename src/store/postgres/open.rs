@@ -9,12 +9,13 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::address::{self, Address};
+use super::columns::STATEMENTS;
 use super::link::Link;
 use super::migrate::{self, MIGRATIONS, migrate, schema};
 use super::presence::bury;
 use super::read::PostgresStore;
 use super::session::Wire;
-use super::write::{PostgresSink, STATEMENTS};
+use super::write::PostgresSink;
 use super::{TooSlow, said};
 use crate::store::live::Live;
 use crate::store::recorder::Recorder;

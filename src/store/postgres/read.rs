@@ -14,10 +14,10 @@ use tokio_postgres::types::ToSql;
 
 use super::TooSlow;
 use super::address::Address;
+use super::columns::{key, uuid};
 use super::open::Trouble;
 use super::select::{COLUMNS, POSTGRES, numbered, summary};
 use super::totals::{By, totals, totals_of};
-use super::write::{key, uuid};
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
 use crate::store::conditions::{Conditions, Value};

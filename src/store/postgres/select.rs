@@ -4,8 +4,8 @@ use bytes::BytesMut;
 use tokio_postgres::Row;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
+use super::columns::uuid;
 use super::without_nul;
-use super::write::uuid;
 use crate::events::{RunId, Timestamp};
 use crate::store::Error;
 use crate::store::conditions::{Conditions, Dialect, Value};

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Error, Transaction};
 
+use super::columns::RUN_BYTES;
 use super::presence::{ALONE, bury};
 use super::session::Session;
-use super::write::RUN_BYTES;
 use crate::events::Timestamp;
 use crate::store::batch::{Keep, Shrinking, Tidied};
 use crate::store::block::Minute;
