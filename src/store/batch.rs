@@ -184,8 +184,8 @@ pub(crate) struct Tidied {
 
 /// Writes batches into one database. Everything is called from one thread and may block.
 pub(crate) trait Sink: Send {
-    /// Writes all of `batch` or nothing.
-    fn write(&mut self, batch: &Batch<'_>) -> Result<(), Error>;
+    /// Writes all of `batch` or nothing. Runs that the database can never hold are given up; returned is how many.
+    fn write(&mut self, batch: &Batch<'_>) -> Result<usize, Error>;
 
     /// Notes that the process lives and has runs under way.
     fn alive(&mut self, at: Timestamp) -> Result<(), Error>;

@@ -232,7 +232,8 @@ impl Recorder {
         };
         let rows = batch.rows();
         match self.sink.write(&batch) {
-            Ok(()) => {
+            Ok(given_up) => {
+                add(&self.stats.lost_runs, given_up);
                 if self.retry_at.take().is_some() {
                     tracing::info!("the run store takes writes again");
                 }

@@ -50,7 +50,8 @@ impl PostgresSink {
 
     /// Writes each run in a transaction of its own, and gives up those that hold what cannot be kept: nobody should have to
     /// wait for them.
-    fn write_one_by_one(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+    fn write_one_by_one(&mut self, batch: &Batch<'_>) -> Result<usize, Error> {
+        let mut given_up = 0;
         let without_runs = Batch {
             runs: Vec::new(),
             ..*batch
@@ -67,11 +68,12 @@ impl PostgresSink {
                 Err(error) if is_about_a_value(&error) => {
                     let run = run.row.start.id;
                     tracing::error!(%error, %run, "a run could not be kept");
+                    given_up += 1;
                 }
                 written => written?,
             }
         }
-        Ok(())
+        Ok(given_up)
     }
 }
 
@@ -97,13 +99,13 @@ fn code_of(error: &Error) -> Option<&SqlState> {
 }
 
 impl Sink for PostgresSink {
-    fn write(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<usize, Error> {
         match self.write_at_once(batch) {
             Err(error) if is_about_a_value(&error) => {
                 tracing::error!(%error, "the run store cannot hold a value; each run is written by itself");
                 self.write_one_by_one(batch)
             }
-            written => written,
+            written => written.map(|()| 0),
         }
     }
 

@@ -72,7 +72,7 @@ impl SqliteSink {
 }
 
 impl Sink for SqliteSink {
-    fn write(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<usize, Error> {
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         insert_plans(&transaction, batch.plans)?;
@@ -87,7 +87,7 @@ impl Sink for SqliteSink {
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.committed(&self.connection);
         }
-        Ok(())
+        Ok(0)
     }
 
     fn alive(&mut self, at: Timestamp) -> Result<(), Error> {

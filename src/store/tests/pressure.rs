@@ -37,7 +37,7 @@ impl Counting {
 }
 
 impl Sink for Counting {
-    fn write(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+    fn write(&mut self, batch: &Batch<'_>) -> Result<usize, Error> {
         self.with(|ledger| {
             if ledger.refuse > 0 {
                 ledger.refuse -= 1;
@@ -51,7 +51,7 @@ impl Sink for Counting {
                 let row = run.row;
                 ledger.last.insert(row.start.id, (row.state, row.pieces));
             }
-            Ok(())
+            Ok(0)
         })
     }
 

@@ -480,6 +480,7 @@ async fn what_an_index_or_a_column_cannot_hold_keeps_no_other_run_from_being_wri
         assert_eq!(kept, is_kept);
     }
     assert!(!opened.recorder.stats().is_failing());
+    assert_eq!(opened.recorder.stats().lost_runs.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
