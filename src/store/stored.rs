@@ -10,6 +10,9 @@ use crate::store::Error;
 use crate::store::block::unpack;
 use crate::store::model::{RunPage, RunSummary};
 
+/// The columns of a run's row that make a [`RunSummary`], in the order in which every engine reads them.
+pub(crate) const COLUMNS: &str = "id, state, streaming, workflow, plan, request_id, trace_id, started, replied, ended, error, pieces, bytes, facts";
+
 /// Reads the name of a state.
 pub(crate) fn state(name: &str) -> Result<State, Error> {
     State::from_name(name).ok_or_else(|| Error::Corrupt(format!("a run in the state `{name}`")))

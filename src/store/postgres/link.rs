@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,11 +22,11 @@ use crate::store::live::Live;
 const LONGEST: Duration = Duration::from_secs(5);
 /// The slowest way to a database that is still good enough, in bytes a second.
 const SLOWEST: usize = 1 << 20;
-/// How long a write waits for a connection that was found closed, before it fails: a server that has just been restarted,
-/// or has closed an idle connection, is back at once.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// How long after a connection was found closed a write waits for the next one, before it fails: a server that has just
+/// been restarted, or has closed an idle connection, is back at once.
+const FIRST_WAIT: Duration = Duration::from_millis(1500);
 /// Between two attempts to connect.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// The way to the database.
 pub(super) struct Link {
@@ -41,6 +41,8 @@ pub(super) struct Link {
 
 /// A session on its way.
 struct Again {
+    /// When the one before was found closed.
+    since: Instant,
     arrives: Receiver<Session>,
     trouble: Arc<Mutex<String>>,
     connecting: AbortOnDropHandle<()>,
@@ -58,8 +60,8 @@ impl Link {
         }
     }
 
-    /// Lets `work`, which sends so many bytes, have the session, and waits for it. A session that is closed afterwards, or did not answer in time, is
-    /// given up: what it had begun is undone by the server.
+    /// Lets `work`, which sends so many bytes, have the session, and waits for it. A session that is closed afterwards, or
+    /// did not answer in time, is given up: what it had begun is undone by the server.
     pub(super) fn work<T>(
         &mut self,
         bytes: usize,
@@ -91,7 +93,7 @@ impl Link {
         let _ = self.mend(Duration::ZERO);
     }
 
-    /// Sees to it that there is a session, if there can be one now.
+    /// Sees to it that there is a session, if there can be one so long after the last one was found closed.
     fn mend(&mut self, first_wait: Duration) -> Result<(), Error> {
         if self
             .session
@@ -103,10 +105,6 @@ impl Link {
         if self.session.is_some() {
             return Ok(());
         }
-        let patience = match self.again {
-            Some(_) => Duration::ZERO,
-            None => first_wait,
-        };
         let again = self.again.get_or_insert_with(|| {
             connect_again(
                 &self.runtime,
@@ -115,6 +113,7 @@ impl Link {
                 self.process,
             )
         });
+        let patience = first_wait.saturating_sub(again.since.elapsed());
         let arrived = match again.arrives.try_recv() {
             Err(TryRecvError::Empty) => again.arrives.recv_timeout(patience).ok(),
             arrived => arrived.ok(),
@@ -172,6 +171,7 @@ fn connect_again(runtime: &Handle, address: Address, live: Live, process: i32) -
         }
     });
     Again {
+        since: Instant::now(),
         arrives,
         trouble,
         connecting: AbortOnDropHandle::new(connecting),

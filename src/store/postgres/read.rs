@@ -16,7 +16,7 @@ use super::TooSlow;
 use super::address::Address;
 use super::columns::{key, uuid};
 use super::open::Trouble;
-use super::select::{COLUMNS, POSTGRES, numbered, summary};
+use super::select::{POSTGRES, numbered, summary};
 use super::totals::{By, totals, totals_of};
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
@@ -24,7 +24,7 @@ use crate::store::conditions::{Conditions, Value};
 use crate::store::detail::{Journal, OwnedPiece};
 use crate::store::model::{RunDetail, RunFilter, RunPage, RunSummary, Totals};
 use crate::store::stats::RecorderStats;
-use crate::store::stored::{self, unpacked};
+use crate::store::stored::{self, COLUMNS, unpacked};
 use crate::store::{Error, Refused, Store};
 
 /// Reads at the same time.

@@ -20,9 +20,6 @@ pub(super) static POSTGRES: Dialect = Dialect {
     list_for_each_state: false,
 };
 
-/// The columns that [`summary`] reads, in its order.
-pub(super) const COLUMNS: &str = "id, state, streaming, workflow, plan, request_id, trace_id, started, replied, ended, error, pieces, bytes, facts";
-
 impl ToSql for Value {
     fn to_sql(
         &self,
@@ -57,7 +54,7 @@ pub(super) fn numbered(conditions: Conditions) -> (String, Vec<Value>) {
     (sql, conditions.into_values())
 }
 
-/// Reads a row of [`COLUMNS`].
+/// Reads a row of [`COLUMNS`](crate::store::stored::COLUMNS).
 pub(super) fn summary(row: &Row) -> Result<RunSummary, Error> {
     let time = |index| {
         row.try_get::<_, Option<i64>>(index)

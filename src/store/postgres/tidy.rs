@@ -19,6 +19,7 @@ use crate::store::block::Minute;
 const RUNS: i64 = 16;
 /// Blocks deleted between two looks at the clock.
 const BLOCKS: i64 = 512;
+
 /// Retention, step by step.
 #[derive(Debug)]
 pub(super) struct Tidy {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::open::FolderLock;
 use super::readers::Readers;
-use super::select::{COLUMNS, page, summary};
+use super::select::{page, summary};
 use super::totals::{By, totals, totals_of};
 use super::write::PART_BITS;
 use crate::events::{PlanInfo, RunId, Timestamp};
@@ -16,7 +16,7 @@ use crate::store::block::BlockHash;
 use crate::store::detail::{Journal, OwnedPiece};
 use crate::store::model::{RunDetail, RunFilter, RunPage, RunSummary, Totals};
 use crate::store::stats::RecorderStats;
-use crate::store::stored::{self, unpacked};
+use crate::store::stored::{self, COLUMNS, unpacked};
 use crate::store::{Error, Refused, Store};
 
 /// Reads the runs of one folder.

@@ -7,7 +7,7 @@ use crate::events::{RunId, Timestamp};
 use crate::store::Error;
 use crate::store::conditions::{Conditions, Dialect, Value};
 use crate::store::model::{RunFilter, RunPage, RunSummary};
-use crate::store::stored::{self, count, facts, state};
+use crate::store::stored::{self, COLUMNS, count, facts, state};
 
 /// SQLite has no statistics, so it does not know which index narrows most, and would sort what it gets by another one.
 pub(super) static SQLITE: Dialect = Dialect {
@@ -27,9 +27,6 @@ impl ToSql for Value {
         }))
     }
 }
-
-/// The columns that [`summary`] reads, in its order.
-pub(super) const COLUMNS: &str = "id, state, streaming, workflow, plan, request_id, trace_id, started, replied, ended, error, pieces, bytes, facts";
 
 /// A page of the runs that `filter` lets through.
 pub(super) fn page(

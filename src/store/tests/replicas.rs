@@ -167,6 +167,30 @@ async fn a_cut_connection_loses_nothing_and_what_others_took_for_crashed_runs_on
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_cut_is_waited_out_also_when_it_was_seen_before_the_write() {
+    let database = Database::make().await;
+    let wire = Wire::before(&database).await;
+    let mut one = wire.open(&database).await;
+    let begun = Instant::now();
+    let mut idle_until = async |moment| {
+        until(async || {
+            one.recorder.idle();
+            begun.elapsed() > moment
+        })
+        .await;
+    };
+    // It tidies soon after the start, and then not for a minute.
+    idle_until(Duration::from_millis(300)).await;
+    wire.cut();
+    // It looks at its connection once a second.
+    idle_until(Duration::from_millis(1200)).await;
+    wire.mend();
+    let script = begin(&mut one, T0);
+    assert_eq!(one.recorder.stats().errors.load(Ordering::Relaxed), 0);
+    assert_eq!(state(&one, script.id).await, Some(State::Running));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_nothing_is_given_up_and_the_recorder_does_not_wait_for_it_again() {
     let database = Database::make().await;
     let wire = Wire::before(&database).await;
@@ -181,7 +205,7 @@ async fn a_server_that_says_nothing_is_given_up_and_the_recorder_does_not_wait_f
         "it waited too long"
     );
     assert!(one.recorder.stats().is_failing());
-    // The first look for a new connection may take a second; from then on there is no waiting.
+    // The first look for a new connection may take a moment; from then on there is no waiting.
     one.recorder.write(Instant::now());
     let again = Instant::now();
     one.recorder.write(Instant::now());
