@@ -677,6 +677,7 @@ pub(crate) fn all_runs() -> Vec<RunDetail> {
 /// Runs in memory, newest first.
 pub(crate) struct FakeStore {
     pub(crate) runs: Mutex<Vec<RunDetail>>,
+    /// By name, or by run and name.
     pub(crate) payloads: HashMap<String, Vec<u8>>,
     pub(crate) takes_writes: bool,
 }
@@ -742,7 +743,9 @@ impl Store for FakeStore {
         let has = runs.iter().any(|run| {
             run.summary.id == id && run.payloads.iter().any(|payload| payload.name == name)
         });
-        Ok(self.payloads.get(name).filter(|_| has).cloned())
+        let own = self.payloads.get(&format!("{id} {name}"));
+        let text = own.or_else(|| self.payloads.get(name));
+        Ok(text.filter(|_| has).cloned())
     }
 
     async fn plan(&self, hash: &str) -> Result<Option<PlanInfo>, Error> {

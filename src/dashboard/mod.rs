@@ -12,6 +12,7 @@
 //! | `runs`, `run`, `workflows` | one page each |
 //! | `totals` | the figures above the list of runs |
 //! | `run_head`, `picture`, `bars`, `panel`, `payloads` | one part of a run's page each |
+//! | `changes` | a request beside that of the turn before |
 //! | `conversation` | a request and its answer as messages |
 //! | `live` | the streams that keep pages true |
 //! | [`api`] | the run API |
@@ -23,6 +24,7 @@
 pub mod api;
 mod assets;
 mod bars;
+mod changes;
 mod conversation;
 mod filter;
 #[cfg(test)]

@@ -58,6 +58,9 @@ pub(crate) enum Failure {
         "{MOST_VIEWERS} pages are watching already; close one of them, or load this one again later."
     )]
     Crowded,
+    /// The process ends while the page is being made.
+    #[error("The server is stopping; load this page again when it runs again.")]
+    Stopping,
     /// The store is not well.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -78,7 +81,7 @@ impl Failure {
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::OtherMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Crowded | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Crowded | Self::Stopping | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -110,6 +113,7 @@ pub(crate) fn failed(dashboard: &Dashboard, failure: &Failure) -> HttpResponse {
         Failure::Missing(_) => "Nothing is here",
         Failure::OtherMethod(_) => "This address can only be read",
         Failure::Crowded => "Too many pages are watching",
+        Failure::Stopping => "The server is stopping",
         Failure::Store(_) => "The run store does not answer",
     };
     let status = failure.status();

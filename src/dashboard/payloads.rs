@@ -7,6 +7,7 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use super::changes;
 use super::conversation::{self, Conversation};
 use super::page::{Failure, failed, guard, part};
 use super::pretty::{self, Pretty, Token};
@@ -42,10 +43,11 @@ pub(super) enum Side {
     Answered,
     Got,
     Conversation,
+    Changes,
 }
 
 impl Side {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Asked,
         Self::Sent,
         Self::SentSecond,
@@ -54,6 +56,7 @@ impl Side {
         Self::Answered,
         Self::Got,
         Self::Conversation,
+        Self::Changes,
     ];
 
     /// Its name in URLs.
@@ -67,6 +70,7 @@ impl Side {
             Self::Answered => "answered",
             Self::Got => "got",
             Self::Conversation => "conversation",
+            Self::Changes => "changes",
         }
     }
 
@@ -80,13 +84,14 @@ impl Side {
             Self::Answered => "Provider answered",
             Self::Got => "Client got",
             Self::Conversation => "Conversation",
+            Self::Changes => "Since last turn",
         }
     }
 
-    /// The payload that is shown; a conversation begins with what was asked.
+    /// The payload that is shown, or that what is shown begins with.
     const fn body(self) -> &'static str {
         match self {
-            Self::Asked | Self::Conversation => payload::CLIENT_REQUEST,
+            Self::Asked | Self::Conversation | Self::Changes => payload::CLIENT_REQUEST,
             Self::Sent => payload::UPSTREAM_REQUEST,
             Self::SentSecond => payload::UPSTREAM_REQUEST_AGAIN[0],
             Self::SentThird => payload::UPSTREAM_REQUEST_AGAIN[1],
@@ -96,17 +101,22 @@ impl Side {
         }
     }
 
-    /// The payload that its headers are; refusals have theirs within, a conversation needs none.
+    /// The payload that its headers are; refusals have theirs within, readings need none.
     const fn headers(self) -> Option<&'static str> {
         match self {
             Self::Asked => Some(payload::CLIENT_REQUEST_HEADERS),
             Self::Sent | Self::SentSecond | Self::SentThird => {
                 Some(payload::UPSTREAM_REQUEST_HEADERS)
             }
-            Self::Refused | Self::Conversation => None,
+            Self::Refused | Self::Conversation | Self::Changes => None,
             Self::Answered => Some(payload::UPSTREAM_RESPONSE_HEADERS),
             Self::Got => Some(payload::CLIENT_RESPONSE_HEADERS),
         }
+    }
+
+    /// Whether it is a reading of payloads and not one of them.
+    const fn is_reading(self) -> bool {
+        matches!(self, Self::Conversation | Self::Changes)
     }
 
     /// Whether every run has it; other sides are shown only of a run that does.
@@ -121,7 +131,7 @@ impl Side {
             .find(|side| side.name() == name)
             .ok_or_else(|| {
                 Failure::Bad(
-                    "payload: give asked, sent, sent-2, sent-3, refused, answered, got or conversation, or leave it out"
+                    "payload: give asked, sent, sent-2, sent-3, refused, answered, got, conversation or changes, or leave it out"
                         .to_owned(),
                 )
             })
@@ -149,9 +159,17 @@ struct Tab {
 /// A body as it is shown.
 enum Body {
     Absent(&'static str),
-    Text { tokens: Vec<Token>, cut: bool },
-    Events { events: Vec<Event>, cut: bool },
+    Text {
+        tokens: Vec<Token>,
+        cut: bool,
+    },
+    Events {
+        events: Vec<Event>,
+        cut: bool,
+    },
     Conversation(Conversation),
+    /// HTML.
+    Changes(String),
 }
 
 struct Event {
@@ -174,7 +192,7 @@ pub(super) async fn of_run(
     let tabs = shown.map(|other| Tab {
         title: other.title(),
         size: info(other.body())
-            .filter(|_| other != Side::Conversation)
+            .filter(|_| !other.is_reading())
             .map(|payload| format::bytes(payload.bytes)),
         href: view.href_of_payload(&run.summary, other),
         on: other == side,
@@ -183,9 +201,10 @@ pub(super) async fn of_run(
         Some(name) => store.payload(id, name).await?,
         None => None,
     };
-    let body = match info(side.body()) {
-        Some(PayloadInfo { gone: false, .. }) => store.payload(id, side.body()).await?,
-        _ => None,
+    let body = if side == Side::Changes {
+        Body::Changes(changes::of_run(store, &run.summary, view).await?)
+    } else {
+        body(store, run, side).await?
     };
     Ok(part(&Payloads {
         tabs: tabs.collect(),
@@ -193,23 +212,34 @@ pub(super) async fn of_run(
         headers: headers.map(|bytes| header_rows(&bytes)).unwrap_or_default(),
         raw: format!("/runs/{id}/payloads/{}", side.body()),
         size: info(side.body()).map_or_else(String::new, |payload| format::bytes(payload.bytes)),
-        body: match (body, info(side.body())) {
-            (Some(bytes), _) if side == Side::Refused => Body::of_refusals(&bytes),
-            (Some(asked), _) if side == Side::Conversation => {
-                let got = store.payload(id, payload::CLIENT_RESPONSE).await?;
-                Body::of_conversation(&asked, got.as_deref())
-            }
-            (Some(bytes), _) => Body::read(&String::from_utf8_lossy(&bytes)),
-            (None, Some(_)) => Body::Absent(
-                "The text is no longer kept: retention removed it, or it was shed under load.",
-            ),
-            (None, None) if info(payload::UPSTREAM_REFUSALS).is_some() => Body::Absent(
-                "There was none that could be used: what came instead is under “Provider refused”.",
-            ),
-            (None, None) if run.summary.state.is_final() => Body::Absent("There was none."),
-            (None, None) => Body::Absent("Nothing yet."),
-        },
+        body,
     }))
+}
+
+/// What the open tab shows.
+async fn body(store: &dyn Store, run: &RunDetail, side: Side) -> Result<Body, Failure> {
+    let id = run.summary.id;
+    let info = |name: &str| run.payloads.iter().find(|payload| payload.name == name);
+    let body = match info(side.body()) {
+        Some(PayloadInfo { gone: false, .. }) => store.payload(id, side.body()).await?,
+        _ => None,
+    };
+    Ok(match (body, info(side.body())) {
+        (Some(bytes), _) if side == Side::Refused => Body::of_refusals(&bytes),
+        (Some(asked), _) if side == Side::Conversation => {
+            let got = store.payload(id, payload::CLIENT_RESPONSE).await?;
+            Body::of_conversation(&asked, got.as_deref())
+        }
+        (Some(bytes), _) => Body::read(&String::from_utf8_lossy(&bytes)),
+        (None, Some(_)) => Body::Absent(
+            "The text is no longer kept: retention removed it, or it was shed under load.",
+        ),
+        (None, None) if info(payload::UPSTREAM_REFUSALS).is_some() => Body::Absent(
+            "There was none that could be used: what came instead is under “Provider refused”.",
+        ),
+        (None, None) if run.summary.state.is_final() => Body::Absent("There was none."),
+        (None, None) => Body::Absent("Nothing yet."),
+    })
 }
 
 impl Body {

@@ -43,6 +43,8 @@ pub(super) struct Part {
 pub(super) struct View {
     step: Option<String>,
     payload: payloads::Side,
+    /// The run that this one is compared with.
+    against: Option<RunId>,
     scale: Scale,
 }
 
@@ -141,6 +143,7 @@ impl View {
             match name.as_str() {
                 "step" => view.step = Some(value.clone()),
                 "payload" => view.payload = payloads::Side::parse(value)?,
+                "against" => view.against = Some(parse_id(value)?),
                 "scale" => {
                     view.scale = match value.as_str() {
                         "stretched" => Scale::Stretched,
@@ -154,7 +157,7 @@ impl View {
                 }
                 _ => {
                     return Err(Failure::Bad(format!(
-                        "there is no parameter `{}`; the page of a run takes step, payload, scale",
+                        "there is no parameter `{}`; the page of a run takes step, payload, against, scale",
                         format::ellipsis(name, 60)
                     )));
                 }
@@ -170,6 +173,7 @@ impl View {
         if self.payload != payloads::Side::default() {
             pairs.push(("payload", self.payload.name().to_owned()));
         }
+        pairs.extend(self.against.map(|run| ("against", run.to_string())));
         if self.scale == Scale::Stretched {
             pairs.push(("scale", "stretched".to_owned()));
         }
@@ -192,6 +196,16 @@ impl View {
         .href(run)
     }
 
+    /// The address that compares the run with another.
+    pub(super) fn href_against(&self, run: &RunSummary, other: RunId) -> String {
+        Self {
+            payload: payloads::Side::Changes,
+            against: Some(other),
+            ..self.clone()
+        }
+        .href(run)
+    }
+
     fn href_of_step(&self, run: &RunSummary, step: &str) -> String {
         let step = Some(step.to_owned());
         Self {
@@ -207,6 +221,11 @@ impl View {
             ..self.clone()
         }
         .href(run)
+    }
+
+    /// The run that this one is to be compared with, when one is named.
+    pub(super) fn against(&self) -> Option<RunId> {
+        self.against
     }
 
     /// The side of the payloads that is shown.

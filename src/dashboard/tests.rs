@@ -71,6 +71,7 @@ fn pages() -> Vec<String> {
         pages.push(format!("{}?payload=got&scale=stretched", page_of(&run)));
         pages.push(format!("{}?payload=answered", page_of(&run)));
         pages.push(format!("{}?payload=conversation", page_of(&run)));
+        pages.push(format!("{}?payload=changes", page_of(&run)));
     }
     pages
 }
@@ -209,6 +210,10 @@ async fn what_does_not_exist_is_said_with_a_page() {
         (
             format!("{}?payload=nope", page_of(&fixture::completed_run())),
             400,
+        ),
+        (
+            format!("{}?against=nope", page_of(&fixture::completed_run())),
+            404,
         ),
         ("/runs?state=done".to_owned(), 400),
         ("/live/runs?limit=0".to_owned(), 400),

@@ -1,0 +1,214 @@
+//! What a turn's request changed since the turn before: why a cache helped, or did not.
+//!
+//! Compared is what was sent upstream, because that is what providers cache; of a run that sent nothing, what was asked.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`request`] | a recorded request in pieces |
+//! | [`diff`] | two of them side by side |
+//! | [`verdict`] | what the difference means for a cache |
+
+mod diff;
+mod request;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use actix_web::web;
+use askama::Template;
+
+use self::diff::{Diff, Group};
+use self::verdict::{Turn, Verdict};
+use super::page::{Failure, part};
+use super::run::View;
+use super::{format, run_head};
+use crate::events::RunId;
+use crate::facts::{self, payload};
+use crate::store::{RunFilter, RunSummary, Store};
+
+/// Earlier runs that are looked at for the one that this run goes on from.
+const CANDIDATES: u16 = 8;
+/// Bytes of earlier requests that are read for that.
+const MOST_BYTES: usize = 16 << 20;
+
+/// The tab as a whole.
+#[derive(Template)]
+#[template(path = "parts/changes.html")]
+struct Tab {
+    bases: Vec<Base>,
+    found: Found,
+}
+
+/// A run to compare with.
+struct Base {
+    href: String,
+    clock: String,
+    title: String,
+    on: bool,
+}
+
+/// What there is to show.
+enum Found {
+    Changes(Changes),
+    /// There is nothing to compare, and why.
+    Nothing(&'static str),
+}
+
+/// A run's request beside that of an earlier run.
+struct Changes {
+    base_href: String,
+    base_title: String,
+    verdict: Verdict,
+    diff: Diff,
+}
+
+/// Compares `run` with the run that `view` names, else with the one before it that begins most like it.
+pub(super) async fn of_run(
+    store: &dyn Store,
+    run: &RunSummary,
+    view: &View,
+) -> Result<String, Failure> {
+    let candidates = before(store, run).await?;
+    let mut chosen = None;
+    let found = match find(store, run, view.against(), &candidates).await? {
+        Ok((earlier, later)) => {
+            chosen = Some(earlier.run.id);
+            Found::Changes(blocking(move || compared(&earlier, &later)).await?)
+        }
+        Err(why) => Found::Nothing(why),
+    };
+    let bases = candidates.iter().map(|base| Base {
+        href: view.href_against(run, base.id),
+        clock: format::clock(base.started),
+        title: run_head::title(base),
+        on: Some(base.id) == chosen,
+    });
+    Ok(part(&Tab {
+        bases: bases.collect(),
+        found,
+    }))
+}
+
+/// The two turns to compare, the earlier one first; or why there are not two.
+async fn find(
+    store: &dyn Store,
+    run: &RunSummary,
+    against: Option<RunId>,
+    candidates: &[RunSummary],
+) -> Result<Result<(Turn, Turn), &'static str>, Failure> {
+    let Some(bytes) = sent(store, run.id).await? else {
+        return Ok(Err("This run's request is not kept, or not yet."));
+    };
+    let Some(later) = turn(run, bytes).await? else {
+        return Ok(Err("What was sent is no JSON object: see “Dagway sent”."));
+    };
+    if let Some(id) = against {
+        let earlier = named(store, id).await?;
+        let why = "There is no such run to compare with, or its request is not kept.";
+        return Ok(earlier.map(|earlier| (earlier, later)).ok_or(why));
+    }
+    let earlier = likest(store, candidates, &later).await?;
+    let why = if candidates.is_empty() {
+        "No earlier run asked something: there is nothing to compare with."
+    } else {
+        "No earlier run begins like this one. Choose one to compare with all the same."
+    };
+    Ok(earlier.map(|earlier| (earlier, later)).ok_or(why))
+}
+
+fn compared(earlier: &Turn, later: &Turn) -> Changes {
+    let diff = diff::between(&earlier.request.pieces, &later.request.pieces);
+    let (before, after) = (&earlier.run, &later.run);
+    Changes {
+        base_href: format!("/runs/{}", before.id),
+        base_title: format!(
+            "{} at {}, {} before",
+            run_head::title(before),
+            format::clock(before.started),
+            format::duration(after.started.since(before.started))
+        ),
+        verdict: verdict::judge(earlier, later, diff.same_first),
+        diff,
+    }
+}
+
+/// The runs before `run` that may be its earlier turns, newest first.
+async fn before(store: &dyn Store, run: &RunSummary) -> Result<Vec<RunSummary>, Failure> {
+    let filter = RunFilter {
+        workflow: Some(run.workflow.clone()),
+        session: run.text(facts::SESSION).map(str::to_owned),
+        ..RunFilter::default()
+    };
+    let page = store.runs(&filter, Some(run.id), CANDIDATES).await?;
+    Ok(page.runs)
+}
+
+/// The turn that is the run of an id.
+async fn named(store: &dyn Store, id: RunId) -> Result<Option<Turn>, Failure> {
+    let summary = store.runs_by_id(&[id]).await?.pop();
+    match (summary, sent(store, id).await?) {
+        (Some(summary), Some(bytes)) => turn(&summary, bytes).await,
+        _ => Ok(None),
+    }
+}
+
+/// The candidate whose beginning has most in common with that of `later`, the newest of those that have as much.
+async fn likest(
+    store: &dyn Store,
+    candidates: &[RunSummary],
+    later: &Turn,
+) -> Result<Option<Turn>, Failure> {
+    let mut best = None;
+    let mut most = 0;
+    let mut bytes_left = MOST_BYTES;
+    for candidate in candidates {
+        let Some(bytes) = sent(store, candidate.id).await? else {
+            continue;
+        };
+        bytes_left = bytes_left.saturating_sub(bytes.len());
+        if let Some(other) = turn(candidate, bytes).await? {
+            let same = diff::same_first(&other.request.pieces, &later.request.pieces);
+            let is_whole = same == other.request.pieces.len();
+            if same > most {
+                most = same;
+                best = Some(other);
+                if is_whole {
+                    break;
+                }
+            }
+        }
+        if bytes_left == 0 {
+            break;
+        }
+    }
+    Ok(best)
+}
+
+/// The last form in which a run's request was sent; what was asked, when nothing was sent.
+async fn sent(store: &dyn Store, id: RunId) -> Result<Option<Vec<u8>>, Failure> {
+    let [second, third] = payload::UPSTREAM_REQUEST_AGAIN;
+    for name in [
+        third,
+        second,
+        payload::UPSTREAM_REQUEST,
+        payload::CLIENT_REQUEST,
+    ] {
+        if let Some(bytes) = store.payload(id, name).await? {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+/// A run and what it asked; `None` when that is no JSON object.
+async fn turn(run: &RunSummary, bytes: Vec<u8>) -> Result<Option<Turn>, Failure> {
+    let run = run.clone();
+    blocking(move || request::read(&bytes).map(|request| Turn { run, request })).await
+}
+
+/// Long requests take milliseconds to compare: requests that are served meanwhile must not wait for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    web::block(work).await.map_err(|_| Failure::Stopping)
+}

@@ -1,0 +1,171 @@
+//! The tab over a store.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::dashboard::fixture::{self, FakeStore};
+use crate::events::{FactValue, Timestamp};
+use crate::store::PayloadInfo;
+
+/// Runs of one session, a second apart, newest last.
+struct Session {
+    store: FakeStore,
+    runs: Vec<RunSummary>,
+}
+
+impl Session {
+    fn new(bodies: &[&Value]) -> Self {
+        let mut store = FakeStore::new(Vec::new());
+        store.payloads.clear();
+        let mut session = Self {
+            store,
+            runs: Vec::new(),
+        };
+        for body in bodies {
+            session.add("s", payload::UPSTREAM_REQUEST, body.to_string().as_bytes());
+        }
+        session
+    }
+
+    fn add(&mut self, session: &str, name: &str, body: &[u8]) -> usize {
+        let number = self.runs.len();
+        let mut run = fixture::completed_run();
+        let seconds = i64::try_from(number).unwrap();
+        run.summary.started = Timestamp(fixture::now().0 + seconds * 1_000_000);
+        run.summary.ended = Some(Timestamp(run.summary.started.0 + 500_000));
+        run.summary.id = fixture::id(run.summary.started, 0);
+        let fact = FactValue::Text(session.into());
+        run.summary.facts.insert(facts::SESSION.to_owned(), fact);
+        run.payloads = vec![PayloadInfo {
+            name: name.to_owned(),
+            bytes: body.len() as u64,
+            gone: false,
+        }];
+        let key = format!("{} {name}", run.summary.id);
+        self.store.payloads.insert(key, body.to_vec());
+        self.runs.push(run.summary.clone());
+        // Newest first, as a store lists them.
+        self.store.runs.lock().unwrap().insert(0, run);
+        number
+    }
+
+    async fn page(&self, number: usize, against: Option<usize>) -> String {
+        let pairs = against.map(|other| ("against".to_owned(), self.runs[other].id.to_string()));
+        let view = View::parse(&pairs.into_iter().collect::<Vec<_>>()).unwrap();
+        of_run(&self.store, &self.runs[number], &view)
+            .await
+            .unwrap()
+    }
+
+    /// The number of the run that run `number` is compared with.
+    async fn base_of(&self, number: usize) -> Option<usize> {
+        let page = self.page(number, None).await;
+        let id = page
+            .split("<dd><a href=\"/runs/")
+            .nth(1)?
+            .split('"')
+            .next()?;
+        self.runs.iter().position(|run| run.id.to_string() == id)
+    }
+}
+
+fn said(texts: &[&str]) -> Value {
+    let messages = texts
+        .iter()
+        .map(|text| json!({"role": "user", "content": text}));
+    json!({"system": texts[0], "messages": messages.collect::<Vec<_>>()})
+}
+
+#[tokio::test]
+async fn a_turn_is_compared_with_the_one_it_goes_on_from() {
+    let mut session = Session::new(&[
+        &said(&["main", "a"]),
+        &said(&["agent", "x"]),
+        &said(&["main", "a", "b"]),
+        &said(&["agent", "x", "y"]),
+        &said(&["title"]),
+        &said(&["main", "a", "b", "c"]),
+    ]);
+    let mut bases = Vec::new();
+    for number in 0..session.runs.len() {
+        bases.push(session.base_of(number).await);
+    }
+    assert_eq!(bases, [None, None, Some(0), Some(1), None, Some(2)]);
+    // Another session's request may be the same and is another conversation all the same.
+    let body = said(&["main", "a", "b", "c", "d"]).to_string();
+    let other = session.add("t", payload::UPSTREAM_REQUEST, body.as_bytes());
+    assert_eq!(session.base_of(other).await, None);
+}
+
+#[tokio::test]
+async fn a_run_can_be_compared_with_any_other() {
+    let session = Session::new(&[
+        &said(&["main", "a"]),
+        &said(&["other"]),
+        &said(&["main", "b"]),
+    ]);
+    let page = session.page(2, Some(1)).await;
+    assert!(page.contains("It begins differently"), "{page}");
+    assert_eq!(page.matches("aria-current=\"true\"").count(), 1, "{page}");
+    let later = session.page(0, Some(2)).await;
+    assert!(
+        later.contains("The first difference is in the messages"),
+        "{later}"
+    );
+    let nobody = View::parse(&[("against".to_owned(), RunId::now().to_string())]).unwrap();
+    let page = of_run(&session.store, &session.runs[2], &nobody)
+        .await
+        .unwrap();
+    assert!(page.contains("There is no such run"), "{page}");
+}
+
+#[tokio::test]
+async fn what_was_sent_last_counts_and_what_was_asked_when_nothing_was_sent() {
+    let mut session = Session::new(&[]);
+    let body = said(&["main", "a"]).to_string();
+    let asked = session.add("s", payload::CLIENT_REQUEST, body.as_bytes());
+    let sent = session.add("s", payload::UPSTREAM_REQUEST, b"{}");
+    let again = payload::UPSTREAM_REQUEST_AGAIN[0];
+    let key = format!("{} {again}", session.runs[sent].id);
+    session.store.payloads.insert(key, body.into_bytes());
+    let info = PayloadInfo {
+        name: again.to_owned(),
+        bytes: 1,
+        gone: false,
+    };
+    session.store.runs.lock().unwrap()[0].payloads.push(info);
+    assert_eq!(session.base_of(sent).await, Some(asked));
+}
+
+#[tokio::test]
+async fn what_cannot_be_compared_says_why() {
+    let mut session = Session::new(&[]);
+    let alone = session.add("s", payload::UPSTREAM_REQUEST, b"{\"messages\":[{}]}");
+    let broken = session.add("s", payload::UPSTREAM_REQUEST, b"\xff not JSON");
+    let absent = session.add("s", payload::CLIENT_RESPONSE, b"{}");
+    let after = session.add("s", payload::UPSTREAM_REQUEST, b"{\"messages\":[{}]}");
+    for (number, why) in [
+        (alone, "there is nothing to compare with"),
+        (broken, "is no JSON object"),
+        (absent, "is not kept"),
+        (after, "The same was asked again."),
+    ] {
+        let page = session.page(number, None).await;
+        assert!(page.contains(why), "{number}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_requests_stay_text() {
+    let bad = "<script>alert(1)</script>";
+    let body = |text: &str| {
+        json!({bad: text, "tools": [{"name": bad}], "system": bad, "messages": [
+            {"role": bad, "content": text},
+            {"role": "user", "content": [{"type": bad, bad: text}, {"type": "tool_use", "name": bad}]},
+        ]})
+    };
+    let session = Session::new(&[&body("a"), &body(bad)]);
+    let page = session.page(1, None).await;
+    assert!(page.contains("&#60;script&#62;alert(1)"), "{page}");
+    assert!(!page.contains("<script"), "{page}");
+}
