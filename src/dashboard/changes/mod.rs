@@ -22,7 +22,7 @@ use self::verdict::{Turn, Verdict};
 use super::page::{Failure, part};
 use super::run::View;
 use super::{format, run_head};
-use crate::events::RunId;
+use crate::events::{RunId, Timestamp};
 use crate::facts::{self, payload};
 use crate::store::{RunFilter, RunSummary, Store};
 
@@ -39,10 +39,25 @@ struct Tab {
     found: Found,
 }
 
+/// A time of day, which the page's script tells in the reader's own zone.
+struct Clock {
+    text: String,
+    at: String,
+}
+
+impl Clock {
+    fn of(at: Timestamp) -> Self {
+        Self {
+            text: format::clock(at),
+            at: format::rfc3339(at),
+        }
+    }
+}
+
 /// A run to compare with.
 struct Base {
     href: String,
-    clock: String,
+    clock: Clock,
     title: String,
     on: bool,
 }
@@ -58,6 +73,9 @@ enum Found {
 struct Changes {
     base_href: String,
     base_title: String,
+    base_clock: Clock,
+    /// How far the two are apart, in words.
+    apart: String,
     verdict: Verdict,
     diff: Diff,
 }
@@ -79,7 +97,7 @@ pub(super) async fn of_run(
     };
     let bases = candidates.iter().map(|base| Base {
         href: view.href_against(run, base.id),
-        clock: format::clock(base.started),
+        clock: Clock::of(base.started),
         title: run_head::title(base),
         on: Some(base.id) == chosen,
     });
@@ -121,12 +139,15 @@ fn compared(earlier: &Turn, later: &Turn) -> Changes {
     let (before, after) = (&earlier.run, &later.run);
     Changes {
         base_href: format!("/runs/{}", before.id),
-        base_title: format!(
-            "{} at {}, {} before",
-            run_head::title(before),
-            format::clock(before.started),
-            format::duration(after.started.since(before.started))
-        ),
+        base_title: run_head::title(before),
+        base_clock: Clock::of(before.started),
+        apart: if before.started > after.started {
+            let pause = before.started.since(after.started);
+            format!("{} after this one", format::duration(pause))
+        } else {
+            let pause = after.started.since(before.started);
+            format!("{} before", format::duration(pause))
+        },
         verdict: verdict::judge(earlier, later, diff.same_first),
         diff,
     }

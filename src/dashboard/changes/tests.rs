@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::dashboard::fixture::{self, FakeStore};
-use crate::events::{FactValue, Timestamp};
+use crate::events::FactValue;
 use crate::store::PayloadInfo;
 
 /// Runs of one session, a second apart, newest last.
@@ -112,6 +112,7 @@ async fn a_run_can_be_compared_with_any_other() {
         later.contains("The first difference is in the messages"),
         "{later}"
     );
+    assert!(later.contains("2.00 s after this one"), "{later}");
     let nobody = View::parse(&[("against".to_owned(), RunId::now().to_string())]).unwrap();
     let page = of_run(&session.store, &session.runs[2], &nobody)
         .await
