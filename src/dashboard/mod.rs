@@ -11,6 +11,7 @@
 //! | `page` | what all pages share: shell, headers, error pages |
 //! | `runs`, `run`, `workflows` | one page each |
 //! | `totals` | the figures above the list of runs |
+//! | `session` | the turns of a session, drawn above its runs |
 //! | `run_head`, `picture`, `bars`, `panel`, `payloads` | one part of a run's page each |
 //! | `changes` | a request beside that of the turn before |
 //! | `conversation` | a request and its answer as messages |
@@ -41,6 +42,7 @@ pub mod routes;
 mod run;
 mod run_head;
 mod runs;
+mod session;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -61,6 +61,7 @@ fn pages() -> Vec<String> {
         "/",
         "/runs",
         "/runs?state=Failed&q=x",
+        "/runs?session=0",
         "/workflows",
         "/workflows/messages",
     ]

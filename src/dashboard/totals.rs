@@ -9,7 +9,7 @@ use askama::Template;
 use super::filter::{Query, encode_pairs, written_length};
 use super::page::part;
 use super::state::{StateShare, shares};
-use super::{Dashboard, format};
+use super::{Dashboard, format, session};
 use crate::events::{State, Timestamp};
 use crate::store::{self, Totals};
 
@@ -92,7 +92,8 @@ fn slow(least: Duration) -> String {
 /// More runs than these are not added up while somebody waits.
 const MOST_ADDED_UP: u32 = 5_000;
 
-/// What the runs cost together that a filter lets through, in a line; nothing when it lets all through.
+/// What the runs cost together that a filter lets through, in a line, and the turns of the session that it names;
+/// nothing when it lets all through.
 pub(super) async fn of_matches(
     dashboard: &Dashboard,
     query: &Query,
@@ -109,8 +110,15 @@ pub(super) async fn of_matches(
             format!("More than {most} runs match: too many to add up here")
         }
     };
+    let turns = match query.filter.session {
+        Some(_) => {
+            let page = dashboard.store.runs(&query.filter, None, session::TURNS);
+            session::chart(&page.await?.runs)
+        }
+        None => String::new(),
+    };
     Ok(Some(format!(
-        "<p class=\"matched\" id=\"matched\" role=\"status\">{line}</p>"
+        "<div class=\"matched\" id=\"matched\"><p role=\"status\">{line}</p>{turns}</div>"
     )))
 }
 

@@ -64,7 +64,7 @@ struct Base {
 
 /// What there is to show.
 enum Found {
-    Changes(Changes),
+    Changes(Box<Changes>),
     /// There is nothing to compare, and why.
     Nothing(&'static str),
 }
@@ -91,7 +91,7 @@ pub(super) async fn of_run(
     let found = match find(store, run, view.against(), &candidates).await? {
         Ok((earlier, later)) => {
             chosen = Some(earlier.run.id);
-            Found::Changes(blocking(move || compared(&earlier, &later)).await?)
+            Found::Changes(blocking(move || Box::new(compared(&earlier, &later))).await?)
         }
         Err(why) => Found::Nothing(why),
     };
