@@ -162,6 +162,40 @@ async function runPage(options, name) {
   await page.context().close();
 }
 
+async function session() {
+  const said = [];
+  for (const text of ["One.", "Two.", "Three."]) {
+    said.push({ role: "user", content: `SIM[${JSON.stringify({ turns: [{ text }, { text }, { text }] })}]` });
+    const { run, ended } = await ask("walk-session", {}, { messages: said });
+    await ended;
+    said.push({ role: "assistant", content: text });
+    const patienceEnds = Date.now() + patience;
+    while (!(await (await fetch(`${base}/api/runs/${run}`)).json()).run.ended) {
+      check(Date.now() < patienceEnds, `the run ${run} ends`);
+    }
+  }
+  for (const [width, colorScheme] of [[1440, "light"], [390, "dark"]]) {
+    const page = await open({ viewport: { width, height: 900 }, colorScheme });
+    await page.goto(`${base}/runs?session=walk-session`);
+    const columns = page.locator(".session svg a");
+    check((await columns.count()) === 3, `${await columns.count()} turns are drawn`);
+    await picture(page, `session-${width}-${colorScheme}`);
+    await noOverflow(page, `the session at ${width} px`);
+    await columns.last().click();
+    await page.waitForURL(/payload=changes/);
+    await page.getByText("It goes on where the earlier one ended, with 2 parts more.").waitFor();
+    await page.getByText("message 5, user").waitFor();
+    await picture(page, `changes-${width}-${colorScheme}`);
+    await noOverflow(page, `what changed at ${width} px`);
+    const bases = page.locator('nav[aria-label="Compare with"] a');
+    check((await bases.count()) === 2, `${await bases.count()} runs can be compared with`);
+    await bases.last().click();
+    await page.waitForURL(/against=/);
+    await page.getByText("with 4 parts more").waitFor();
+    await page.context().close();
+  }
+}
+
 async function failedRun() {
   const page = await open();
   const { runs } = await (await fetch(`${base}/api/runs?state=failed`)).json();
@@ -211,7 +245,7 @@ async function smallAndDark() {
 }
 
 let status = 0;
-for (const step of [liveRows, filters, paging, () => runPage({}, "light"), failedRun, workflows, smallAndDark]) {
+for (const step of [liveRows, filters, paging, () => runPage({}, "light"), session, failedRun, workflows, smallAndDark]) {
   try {
     await step();
     console.log("ok:", step.name || "runPage");
