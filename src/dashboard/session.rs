@@ -68,6 +68,7 @@ struct Turn<'a> {
     run: &'a RunSummary,
     input: i64,
     cached: i64,
+    written: i64,
     output: i64,
     cost: f64,
 }
@@ -79,10 +80,12 @@ impl<'a> Turn<'a> {
         let count = |fact| run.int(fact).unwrap_or_default().clamp(0, MOST);
         let input = count(facts::INPUT_TOKENS);
         let cost = run.float(facts::COST_USD).unwrap_or_default();
+        let cached = count(facts::CACHE_READ_TOKENS).min(input);
         Some(Self {
             run,
             input,
-            cached: count(facts::CACHE_READ_TOKENS).min(input),
+            cached,
+            written: count(facts::CACHE_WRITE_TOKENS).min(input - cached),
             output: count(facts::OUTPUT_TOKENS),
             cost: if cost.is_finite() { cost.max(0.0) } else { 0.0 },
         })
@@ -165,9 +168,10 @@ fn column(place: usize, turn: &Turn<'_>, lost: bool, (most, dearest): (i64, f64)
     let length = |tokens: i64| tokens as f64 / most.max(1) as f64 * TALLEST;
     let mut ground = TALLEST;
     let pieces = [
-        ("cached", turn.cached),
-        ("fresh", turn.input - turn.cached),
-        ("output", turn.output),
+        ("cache-read", turn.cached),
+        ("cache-write", turn.written),
+        ("fresh", turn.input - turn.cached - turn.written),
+        ("answer", turn.output),
     ];
     let mut parts = Vec::new();
     for (class, tokens) in pieces.into_iter().filter(|(_, tokens)| *tokens > 0) {
@@ -250,9 +254,9 @@ mod tests {
             )
         });
         insta::assert_snapshot!(told.collect::<String>(), @r#"
-        2 [cached 44.0+44.0, fresh 22.0+22.0, output 0.0+22.0] Some("0.0+24.0") None
+        2 [cache-read 44.0+44.0, fresh 22.0+22.0, answer 0.0+22.0] Some("0.0+24.0") None
         18 [] None Some("failed")
-        34 [fresh 55.0+33.0, output 44.0+11.0] Some("12.0+12.0") None
+        34 [fresh 55.0+33.0, answer 44.0+11.0] Some("12.0+12.0") None
         "#);
         assert_eq!(
             (chart.most.as_str(), chart.dearest.as_str()),
