@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::filter::Query;
 use super::page::{Failure, READ, query_pairs};
+use super::timeline::gives_a_flow;
 use super::{Dashboard, format, payloads, run, state};
 use crate::events::{Carries, EdgeInfo, PlanInfo, StepIndex, StepInfo, Timestamp};
 use crate::store::{LogLine, RunDetail, RunSummary, StateChange, StepRun, Totals};
@@ -175,7 +176,8 @@ impl<'a> Summary<'a> {
     }
 }
 
-fn run_json(run: &RunDetail, now: Timestamp) -> Value {
+/// A run whole, as it stands at `now`.
+pub(crate) fn run_json(run: &RunDetail, now: Timestamp) -> Value {
     let steps: Vec<Value> = run
         .steps
         .iter()
@@ -203,6 +205,7 @@ fn step_json(plan: &PlanInfo, step: &StepRun, now: Timestamp) -> Value {
         "task": info.map(|info| &info.task),
         "state": step.state.name(),
         "streaming": step.streaming,
+        "gives_flow": gives_a_flow(plan, step.step),
         "started": step.started.map(format::rfc3339),
         "ended": step.ended.map(format::rfc3339),
         "duration_ms": step.started.map(|started| millis(step.ended.unwrap_or(now).since(started))),

@@ -105,8 +105,8 @@ impl Query {
                 filter.since = Some(before(now, range.length));
                 self.range = Some(range);
             }
-            "since" => filter.since = Some(moment(name, value)?),
-            "until" => filter.until = Some(moment(name, value)?),
+            "since" => filter.since = Some(moment(name, value, now)?),
+            "until" => filter.until = Some(moment(name, value, now)?),
             "min_duration" => filter.min_duration = Some(length(value)?),
             "min_cost" => filter.min_cost = Some(dollars(value)?),
             "limit" => self.limit = limit(value)?,
@@ -294,17 +294,32 @@ fn range(name: &str) -> Result<Range, String> {
         })
 }
 
-fn moment(name: &str, value: &str) -> Result<Timestamp, String> {
+/// Reads a moment, or how long before now it was.
+fn moment(name: &str, value: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Some(length) = ago(value) {
+        return Ok(before(now, length));
+    }
     // A `+` that was not percent-encoded arrives as a blank.
     let moment: Result<jiff::Timestamp, _> = value.replace(' ', "+").parse();
     moment
         .map(|moment| Timestamp(moment.as_microsecond()))
         .map_err(|_| {
             format!(
-                "{name}: {} is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z",
+                "{name}: {} is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z, or how long ago it was, \
+                 such as 90m or 2d",
                 quoted(value)
             )
         })
+}
+
+/// Reads a whole number with its unit.
+fn ago(value: &str) -> Option<Duration> {
+    const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let (number, seconds) = UNITS
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((value.strip_suffix(unit)?, seconds)))?;
+    let number: u64 = number.trim_end().parse().ok()?;
+    number.checked_mul(seconds).map(Duration::from_secs)
 }
 
 /// Reads a length of time: a number of seconds, or one with its unit.
@@ -379,7 +394,8 @@ fn after(value: &str) -> Result<RunId, String> {
 
 fn before(now: Timestamp, length: Duration) -> Timestamp {
     let micros = i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
-    Timestamp(now.0.saturating_sub(micros))
+    // Nothing was before the epoch, and not every moment before it can be written.
+    Timestamp(now.0.saturating_sub(micros).max(0))
 }
 
 fn quoted(value: &str) -> String {
@@ -443,8 +459,8 @@ mod tests {
         insta::assert_snapshot!(sentences.join("\n"), @r"
         state: there is no state `done`; give one of Scheduled, Pending, Running, Retrying, Completed, Cached, Failed, TimedOut, Cancelling, Cancelled, Crashed, Paused, Skipped
         range: `2y` is not a span of time; give one of 15m, 1h, 24h, 7d, 30d, or use since and until
-        since: `yesterday` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z
-        until: `12` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z
+        since: `yesterday` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z, or how long ago it was, such as 90m or 2d
+        until: `12` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z, or how long ago it was, such as 90m or 2d
         min_duration: `-1s` is not a length of time; give one such as 2s, 500ms or 1.5m
         min_duration: `long` is not a length of time; give one such as 2s, 500ms or 1.5m
         min_cost: `NaN` is not an amount; give US dollars, such as 0.05
@@ -469,6 +485,28 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Ok(written), "{text}");
             assert_eq!(read(written).as_deref(), Ok(written));
+        }
+    }
+
+    #[test]
+    fn a_moment_may_be_so_long_ago() {
+        let hour = parse("range=1h").unwrap().filter;
+        for written in ["since=60m", "since=1h", "since=3600 s"] {
+            assert_eq!(parse(written).unwrap().filter, hour, "{written}");
+        }
+        assert_eq!(
+            parse("since=2d").unwrap().filter.since,
+            parse("since=48h").unwrap().filter.since
+        );
+        let longest = format!("since={}s", u64::MAX);
+        assert_eq!(parse(&longest).unwrap().filter.since, Some(Timestamp(0)));
+        for wrong in [
+            "since=1.5h",
+            "since=-1h",
+            "since=99999999999999999999d",
+            "since=h",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -27,15 +27,15 @@ mod assets;
 mod bars;
 mod changes;
 mod conversation;
-mod filter;
+pub(crate) mod filter;
 #[cfg(test)]
-mod fixture;
-mod format;
+pub(crate) mod fixture;
+pub(crate) mod format;
 mod graph;
 mod live;
 mod page;
 mod panel;
-mod payloads;
+pub(crate) mod payloads;
 mod picture;
 mod pretty;
 pub mod routes;
@@ -43,7 +43,7 @@ mod run;
 mod run_head;
 mod runs;
 mod session;
-mod state;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -33,7 +33,7 @@ const SECRET: [&str; 6] = [
 
 /// One of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     #[default]
     Asked,
     Sent,
@@ -47,7 +47,8 @@ pub(super) enum Side {
 }
 
 impl Side {
-    const ALL: [Self; 9] = [
+    /// In the order of their way.
+    pub(crate) const ALL: [Self; 9] = [
         Self::Asked,
         Self::Sent,
         Self::SentSecond,
@@ -60,7 +61,7 @@ impl Side {
     ];
 
     /// Its name in URLs.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Asked => "asked",
             Self::Sent => "sent",
@@ -88,8 +89,13 @@ impl Side {
         }
     }
 
+    /// Whether it is a payload as it is, and not what is told from some.
+    pub(crate) const fn is_payload(self) -> bool {
+        !matches!(self, Self::Conversation | Self::Changes)
+    }
+
     /// The payload that is shown, or that what is shown begins with.
-    const fn body(self) -> &'static str {
+    pub(crate) const fn body(self) -> &'static str {
         match self {
             Self::Asked | Self::Conversation | Self::Changes => payload::CLIENT_REQUEST,
             Self::Sent => payload::UPSTREAM_REQUEST,

@@ -368,6 +368,7 @@ async fn the_api_shows_a_run_whole() {
       "task": "call_upstream",
       "state": "Completed",
       "streaming": false,
+      "gives_flow": true,
       "started": "2026-11-22T08:47:12.000196Z",
       "ended": "2026-11-22T08:47:16.099600Z",
       "duration_ms": 4099.404,
