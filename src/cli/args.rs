@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::runs::args::Runs;
+
 /// Runs Claude Code, and every other client of the Anthropic Messages API, on any model that OpenRouter serves.
 ///
 /// Each request is a run of a workflow: a graph of small tasks that you can watch in the browser while it happens.
@@ -17,6 +19,7 @@ use clap::{Parser, Subcommand};
         OPENROUTER_API_KEY=sk-or-… dagway     serve on http://127.0.0.1:4000\n  \
         dagway code                           start Claude Code through Dagway\n  \
         dagway demo                           look around: no key, no network\n  \
+        dagway runs --state failed            which runs failed, without a browser\n  \
         dagway doctor                         find out what is missing\n\n\
         Every setting, with its default and its variable: dagway settings"
 )]
@@ -88,6 +91,8 @@ pub enum Command {
         )]
         arguments: Vec<OsString>,
     },
+    /// Lists the newest runs of a Dagway at work, follows them, or shows one
+    Runs(Box<Runs>),
     /// Checks or shows the workflow files
     Workflows {
         /// What to do with them

@@ -9,6 +9,7 @@ pub mod code;
 pub mod conformance;
 pub mod demo;
 pub mod doctor;
+pub mod runs;
 pub mod serve;
 pub mod workflows;
 
@@ -99,6 +100,7 @@ async fn dispatch(
         Some(Command::Demo(demo)) => demo::run(settings, demo).await,
         Some(Command::Code { arguments }) => code::run(settings, arguments).await,
         Some(Command::Conformance(conformance)) => conformance::run(conformance).await,
+        Some(Command::Runs(args)) => runs::run(args, &settings, environment).await,
         Some(Command::Doctor) => doctor::run(&settings, environment).await,
         Some(Command::Settings | Command::Workflows { .. }) => Ok(()),
     }

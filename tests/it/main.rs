@@ -20,6 +20,8 @@ mod replicas;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod runs_command;
+#[cfg(test)]
 mod stopping;
 #[cfg(test)]
 mod support;

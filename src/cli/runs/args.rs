@@ -1,0 +1,154 @@
+//! The arguments of `dagway runs`, and the text of its `--help`.
+//!
+//! What a filter takes is known to the run API alone: values are passed on as they are written.
+
+use clap::Subcommand;
+
+/// Which runs, and how they are shown.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+        dagway runs --state failed --since 1h         what failed in the last hour\n  \
+        dagway runs --follow                          runs as they come and end\n  \
+        dagway runs show latest --state failed        the newest failure, step by step\n  \
+        dagway runs payload 5a5a5a5a0003 sent | jq    what Dagway sent upstream\n  \
+        dagway runs --json | jq -r '.runs[].id'       for scripts\n\n\
+        It asks the Dagway that runs at the address of your settings (127.0.0.1:4000), or the one at --server, and presents \
+        the dashboard's password of your settings (DAGWAY_DASHBOARD_PASSWORD) where one is demanded.")]
+pub struct Runs {
+    /// Where Dagway runs, in place of the address that the settings have
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Prints what the run API answers; with --follow, a line for each run
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Which runs.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// At most so many runs, up to 200 [default: 50; with --follow, 10 to begin with]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<String>,
+    /// Only runs older than this one: the page after the one that ends with it
+    #[arg(long, value_name = "ID", conflicts_with = "follow")]
+    pub after: Option<String>,
+    /// Prints runs as they come and end, the newest last, until Ctrl-C
+    #[arg(long, short)]
+    pub follow: bool,
+    /// What to do; the runs are listed when nothing is said
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Which runs. All of it holds at once.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Filters")]
+pub struct Filter {
+    /// In this state, such as failed, running or timedout; several with commas between
+    #[arg(long, global = true, value_name = "STATE")]
+    pub state: Vec<String>,
+    /// Whose model, as asked for, sent or used, contains this
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub model: Option<String>,
+    /// Of this session of Claude Code
+    #[arg(long, global = true, value_name = "ID")]
+    pub session: Option<String>,
+    /// Of this workflow, such as messages or native
+    #[arg(long, global = true, value_name = "NAME")]
+    pub workflow: Option<String>,
+    /// With this text in error, model, session or id
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub search: Option<String>,
+    /// Begun within such a time (15m, 1h, 7d), or since a moment (2026-11-22T08:00:00Z)
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Begun before such a time ago, or before a moment
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub until: Option<String>,
+    /// That took at least so long, such as 30s or 2m
+    #[arg(long, global = true, value_name = "TIME")]
+    pub min_duration: Option<String>,
+    /// That cost at least so many US dollars, such as 0.05
+    #[arg(long, global = true, value_name = "USD")]
+    pub min_cost: Option<String>,
+}
+
+/// What to do with one run.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows a run: its figures, each step on the run's time axis, errors, log, payloads
+    Show {
+        /// `latest` (of those the filters let through), an id of a run or of a request, or the last digits of one
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+    /// Prints a payload of a run as it is
+    ///
+    /// To a terminal, control characters are written out (\u{1b}), because they would be obeyed there; to a file or a pipe
+    /// goes every byte as it was.
+    Payload {
+        /// `latest` (of those the filters let through), an id of a run or of a request, or the last digits of one
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// asked, sent, sent-2, sent-3, refused, answered or got; or a name as `show` lists it, such as
+        /// client.request.headers
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+impl Filter {
+    /// The parameters that the run API has for it.
+    pub(super) fn pairs(&self) -> Vec<(&'static str, String)> {
+        let states = self.state.iter().map(|state| ("state", state.clone()));
+        let others = [
+            ("model", &self.model),
+            ("session", &self.session),
+            ("workflow", &self.workflow),
+            ("q", &self.search),
+            ("since", &self.since),
+            ("until", &self.until),
+            ("min_duration", &self.min_duration),
+            ("min_cost", &self.min_cost),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)));
+        states.chain(others).collect()
+    }
+
+    /// Whether it lets every run through.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pairs().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::cli::args::{Args, Command as Main};
+
+    fn read(line: &str) -> Runs {
+        let line = line.split(' ').map(OsString::from).collect();
+        match Args::read(line).map(|args| args.command) {
+            Ok(Some(Main::Runs(runs))) => *runs,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn filters_stand_before_a_command_or_behind_it() {
+        for line in [
+            "dagway runs --state failed,crashed --min-cost 0.05 show latest",
+            "dagway runs show latest --state failed,crashed --min-cost 0.05",
+            "dagway runs --state failed,crashed show latest --min-cost 0.05",
+        ] {
+            let runs = read(line);
+            let expected = [("state", "failed,crashed"), ("min_cost", "0.05")];
+            let expected = expected.map(|(name, value)| (name, value.to_owned()));
+            assert_eq!(runs.filter.pairs(), expected, "{line}");
+            assert!(matches!(runs.command, Some(Command::Show { run }) if run == "latest"));
+        }
+        assert!(read("dagway runs -f -n 3").filter.is_empty());
+    }
+}

@@ -1,0 +1,364 @@
+//! Asks a Dagway that runs, over its run API.
+//!
+//! The password goes only to who demands it as Dagway does, and is printed nowhere. It must not know what is asked for.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::header::WWW_AUTHENTICATE;
+use reqwest::{Response, Url};
+use serde::de::DeserializeOwned;
+
+use super::answer::Refusal;
+use super::text;
+use crate::app::url_here;
+use crate::cli::Failure;
+use crate::dashboard::filter::encode_pairs;
+use crate::settings::{Secret, Settings};
+use crate::upstream;
+
+/// The longest wait for a connection.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// The longest silence of a server that is asked.
+const SILENCE: Duration = Duration::from_secs(30);
+/// The longest answer that is held in memory: a run with the longest texts that settings allow for its artifacts has more,
+/// and then the dashboard shows it.
+const LONGEST: usize = 256 << 20;
+
+/// A way to a Dagway.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    password: Option<Secret>,
+    /// Whether the password was demanded.
+    presents: Cell<bool>,
+}
+
+/// Why there is no answer that could be shown.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// Nobody is there.
+    #[error(
+        "no Dagway answers at {url}: {reason}; start it with `dagway`, or say where it runs with --server URL"
+    )]
+    Away { url: String, reason: String },
+    /// Its answer did not come, or broke off.
+    #[error("the Dagway at {url} did not answer to the end: {reason}")]
+    Broken { url: String, reason: String },
+    /// Something else is there.
+    #[error(
+        "what answers at {url} (with status {status}) is not Dagway; say where Dagway runs with --server URL"
+    )]
+    Stranger { url: String, status: u16 },
+    /// It wants a password that is not known here.
+    #[error(
+        "the Dagway at {url} demands the password of its dashboard; set DAGWAY_DASHBOARD_PASSWORD to it"
+    )]
+    Locked { url: String },
+    /// It wants another password.
+    #[error(
+        "the Dagway at {url} refuses the password of its dashboard that the settings have; set \
+         DAGWAY_DASHBOARD_PASSWORD to the right one"
+    )]
+    WrongPassword { url: String },
+    /// It refuses, and says why.
+    #[error("{0}")]
+    Refused(String),
+    /// It cannot answer at present, and says why.
+    #[error("the Dagway at {url} cannot answer: {sentence}")]
+    Unwell { url: String, sentence: String },
+    /// It speaks another language.
+    #[error(
+        "the answer of the Dagway at {url} is not understood ({reason}); is it of another version?"
+    )]
+    Unreadable { url: String, reason: String },
+}
+
+impl Fault {
+    /// Whether it may be over by itself.
+    pub(super) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Away { .. } | Self::Broken { .. } | Self::Unwell { .. } => true,
+            // What stands before a Dagway that is restarted, such as a load balancer.
+            Self::Stranger { status, .. } => *status >= 500,
+            Self::Locked { .. }
+            | Self::WrongPassword { .. }
+            | Self::Refused(_)
+            | Self::Unreadable { .. } => false,
+        }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Broken { .. } | Fault::Unwell { .. } | Fault::Unreadable { .. } => {
+                Self::Running(fault.to_string())
+            }
+            _ => Self::Usage(fault.to_string()),
+        }
+    }
+}
+
+impl Client {
+    /// Finds the way to the server at `given`, else to the one at the address of the settings. Nothing is sent.
+    pub(super) fn new(given: Option<&str>, settings: &Settings) -> Result<Self, Failure> {
+        let listen = settings.server.listen;
+        if given.is_none() && listen.port() == 0 {
+            return Err(Failure::Usage(
+                "the settings let Dagway listen on any free port; say where it runs with --server URL".to_owned(),
+            ));
+        }
+        let written = given.map_or_else(|| url_here(listen), str::to_owned);
+        let mut base = parse(&written).ok_or_else(|| {
+            let written = text::line(&written);
+            Failure::Usage(format!(
+                "--server: `{written}` is not a URL such as http://127.0.0.1:4000"
+            ))
+        })?;
+        let inline = take_password(&mut base);
+        let known = &settings.server.dashboard_password;
+        let password = inline.or_else(|| (!known.is_empty()).then(|| known.clone()));
+        let mut builder = upstream::client::http()
+            .map_err(unusable)?
+            .connect_timeout(CONNECT_WAIT)
+            .read_timeout(SILENCE);
+        if is_here(&base) {
+            builder = builder.no_proxy();
+        }
+        Ok(Self {
+            http: builder.build().map_err(unusable)?,
+            base,
+            password,
+            presents: Cell::new(false),
+        })
+    }
+
+    /// The JSON at a path of the run API, as it was written.
+    pub(super) async fn json(&self, path: &str, pairs: &[(&str, String)]) -> Result<String, Fault> {
+        let response = self.get(path, pairs).await?;
+        let bytes = self.whole(response).await?;
+        String::from_utf8(bytes).map_err(|error| self.unreadable(&error))
+    }
+
+    /// Reads what [`Client::json`] gave.
+    pub(super) fn read<T: DeserializeOwned>(&self, json: &str) -> Result<T, Fault> {
+        serde_json::from_str(json).map_err(|error| self.unreadable(&error))
+    }
+
+    /// An answer that is no refusal.
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        pairs: &[(&str, String)],
+    ) -> Result<Response, Fault> {
+        let mut response = self.send(path, pairs).await?;
+        if is_demanded(&response) && self.password.is_some() && !self.presents.replace(true) {
+            response = self.send(path, pairs).await?;
+        }
+        let status = response.status();
+        let is_dagway = response.headers().contains_key("x-dagway-overhead-us");
+        if !is_dagway || status.is_redirection() {
+            let (url, status) = (self.url(), status.as_u16());
+            return Err(Fault::Stranger { url, status });
+        }
+        if status.is_success() {
+            return Ok(response);
+        }
+        if is_demanded(&response) {
+            let url = self.url();
+            return Err(match self.password {
+                None => Fault::Locked { url },
+                Some(_) => Fault::WrongPassword { url },
+            });
+        }
+        let body = self.whole(response).await?;
+        let told: Option<Refusal> = serde_json::from_slice(&body).ok();
+        let sentence = told.map_or_else(
+            || format!("the Dagway at {} answers with status {status}", self.url()),
+            |told| text::line(&told.error.message),
+        );
+        Err(if status.is_server_error() {
+            let url = self.url();
+            Fault::Unwell { url, sentence }
+        } else {
+            Fault::Refused(sentence)
+        })
+    }
+
+    async fn send(&self, path: &str, pairs: &[(&str, String)]) -> Result<Response, Fault> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query((!pairs.is_empty()).then(|| encode_pairs(pairs)).as_deref());
+        let mut request = self.http.get(url);
+        if self.presents.get() {
+            // Shown to who demanded it; the header is marked sensitive.
+            let password = self.password.as_ref().map(Secret::expose);
+            request = request.basic_auth("dagway", password);
+        }
+        request.send().await.map_err(|error| {
+            let (url, reason) = (self.url(), reason(&error));
+            if error.is_connect() {
+                Fault::Away { url, reason }
+            } else {
+                Fault::Broken { url, reason }
+            }
+        })
+    }
+
+    async fn whole(&self, response: Response) -> Result<Vec<u8>, Fault> {
+        let mut body = Vec::new();
+        let mut pieces = response.bytes_stream();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| self.broken(&error))?;
+            if body.len() + piece.len() > LONGEST {
+                let reason = format!("it is longer than {} MB", LONGEST >> 20);
+                return Err(self.unreadable(&reason));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    }
+
+    /// An answer that broke off.
+    pub(super) fn broken(&self, error: &reqwest::Error) -> Fault {
+        let (url, reason) = (self.url(), reason(error));
+        Fault::Broken { url, reason }
+    }
+
+    /// An answer that says something else than it should.
+    pub(super) fn unreadable(&self, reason: &dyn std::fmt::Display) -> Fault {
+        let (url, reason) = (self.url(), text::line(&reason.to_string()));
+        Fault::Unreadable { url, reason }
+    }
+
+    /// Where it is, as it is written in sentences.
+    pub(super) fn url(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+/// A URL of HTTP; that it is one may be left out.
+fn parse(written: &str) -> Option<Url> {
+    let has_scheme = written.contains("://");
+    let url = if has_scheme {
+        Url::parse(written)
+    } else {
+        Url::parse(&format!("http://{written}"))
+    };
+    let mut url = url.ok()?;
+    url.set_query(None);
+    url.set_fragment(None);
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+}
+
+/// Takes a password out of a URL, so that it is shown nowhere.
+fn take_password(url: &mut Url) -> Option<Secret> {
+    let decode = |text: &str| {
+        let bytes = percent_encoding::percent_decode_str(text);
+        bytes.decode_utf8_lossy().into_owned()
+    };
+    let password = url.password().map(|password| Secret::new(decode(password)));
+    // Both can fail only for URLs without a host, which are refused.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    password
+}
+
+/// Whether it is on this machine, where no proxy is asked.
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Whether the answer is Dagway's demand for the password of its dashboard.
+fn is_demanded(response: &Response) -> bool {
+    let challenge = response.headers().get(WWW_AUTHENTICATE);
+    let is_ours = challenge
+        .and_then(|challenge| challenge.to_str().ok())
+        .is_some_and(|challenge| challenge.contains("realm=\"Dagway\""));
+    response.status().as_u16() == 401 && is_ours
+}
+
+/// The innermost reason: the others say only that a request failed.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took too long".to_owned();
+    }
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    text::line(&innermost.to_string())
+}
+
+fn unusable(error: reqwest::Error) -> Failure {
+    Failure::Running(format!("no HTTP client can be made: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(written: &str) -> Option<String> {
+        parse(written).map(|url| url.to_string())
+    }
+
+    #[test]
+    fn a_server_is_a_url_whose_scheme_may_be_left_out() {
+        assert_eq!(
+            shown("127.0.0.1:4000").as_deref(),
+            Some("http://127.0.0.1:4000/")
+        );
+        assert_eq!(
+            shown("localhost:4000").as_deref(),
+            Some("http://localhost:4000/")
+        );
+        assert_eq!(shown("[::1]:4000").as_deref(), Some("http://[::1]:4000/"));
+        assert_eq!(
+            shown("https://gateway.test/dagway?x#y").as_deref(),
+            Some("https://gateway.test/dagway")
+        );
+        for wrong in [
+            "",
+            "ftp://127.0.0.1",
+            "http://",
+            "127.0.0.1:99999",
+            "http://a b",
+        ] {
+            assert_eq!(shown(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_used_and_never_shown() {
+        let mut settings = Settings::defaults().unwrap();
+        settings.server.dashboard_password = Secret::new("of the settings");
+        let client =
+            Client::new(Some("http://me:open%20sesame@127.0.0.1:4000"), &settings).unwrap();
+        assert_eq!(client.password.as_ref().unwrap().expose(), "open sesame");
+        assert_eq!(client.url(), "http://127.0.0.1:4000");
+        assert!(!format!("{client:?}").contains("sesame"));
+        let client = Client::new(None, &settings).unwrap();
+        assert_eq!(
+            client.password.as_ref().unwrap().expose(),
+            "of the settings"
+        );
+    }
+
+    #[test]
+    fn no_proxy_is_asked_for_what_is_here() {
+        for (url, here) in [
+            ("http://127.8.8.8:1", true),
+            ("http://localhost", true),
+            ("http://[::1]:4000", true),
+            ("http://localhost.evil.test", false),
+            ("http://10.0.0.1:4000", false),
+        ] {
+            assert_eq!(is_here(&Url::parse(url).unwrap()), here, "{url}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `dagway runs`: the runs of a Dagway that is at work, for whoever has a terminal and no browser.
+//!
+//! It asks the run API and knows no more than that tells. Whatever it shows came from a client or a model and is hostile:
+//! [`text`] cleans it.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`args`] | the arguments |
+//! | `client`, `answer` | asks the run API, and what that answers |
+//! | `chosen` | which run is meant |
+//! | `list`, `follow`, `show`, `payload` | what is asked for: one file each |
+//! | `table`, `bars` | columns, and bars on a time axis |
+//! | `clock`, `text`, `terminal` | how moments and texts are written, and on what |
+
+mod answer;
+pub mod args;
+mod bars;
+mod chosen;
+mod client;
+mod clock;
+mod follow;
+mod list;
+mod payload;
+mod show;
+mod table;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use super::Failure;
+use crate::settings::Settings;
+use args::{Command, Runs};
+use client::Client;
+use terminal::Paper;
+
+/// Lists runs, follows them, or shows one.
+///
+/// # Errors
+/// When the server is not there, refuses, or knows no such run.
+pub async fn run(
+    args: &Runs,
+    settings: &Settings,
+    environment: &[(String, String)],
+) -> Result<(), Failure> {
+    let paper = Paper::of(environment);
+    let client = Client::new(args.server.as_deref(), settings)?;
+    let is_of_the_list = args.follow || args.limit.is_some() || args.after.is_some();
+    match &args.command {
+        Some(_) if is_of_the_list => Err(Failure::Usage(
+            "--follow, --limit and --after are about the list; leave them out to see one run"
+                .to_owned(),
+        )),
+        Some(Command::Show { run }) => show::run(&client, args, run, paper).await,
+        Some(Command::Payload { .. }) if args.json => Err(Failure::Usage(
+            "a payload is printed as it is; leave --json out".to_owned(),
+        )),
+        Some(Command::Payload { run, name }) => payload::run(&client, args, run, name, paper).await,
+        None if args.follow => follow::run(&client, args, paper).await,
+        None => list::run(&client, args, paper).await,
+    }
+}
