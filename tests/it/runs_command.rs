@@ -59,11 +59,11 @@ async fn refused(app: &TestApp, arguments: &[&str]) -> String {
     stderr(&output)
 }
 
-/// A run that was tried twice and failed.
+/// A run that was tried again twice and failed.
 async fn failed_run(app: &TestApp) -> String {
     let refusal = Answer::error(503, "no provider \u{1b}[2J is available");
     let refusals = Script::new().then(refusal.clone()).then(refusal.clone());
-    app.script(refusals.then(refusal.clone()).then(refusal));
+    app.script(refusals.then(refusal));
     let mut body = ask_whole("hello");
     body["metadata"] = json!({ "user_id": "{\"session_id\":\"s-1\"}" });
     let got = app.messages(&body).await;
@@ -110,7 +110,7 @@ fn runs_are_listed_newest_first_and_filtered_as_the_run_api_does() {
             ["--state", "failed"],
             ["--session", "s-1"],
             ["--search", "no provider"],
-            ["--min-duration", "100ms"],
+            ["--min-duration", "300ms"],
         ] {
             let only = printed(&app, &filter).await;
             assert!(
@@ -168,7 +168,6 @@ fn a_failed_run_is_shown_with_its_attempts_and_found_by_whatever_names_it() {
             "  └ attempt 2, then a pause of ",
             "convert_response  ○ Skipped        –",
             "step `call_upstream` failed",
-            "\nLOG\n",
             "\nPAYLOADS\n",
             "upstream.refusals",
         ] {
@@ -185,7 +184,7 @@ fn a_failed_run_is_shown_with_its_attempts_and_found_by_whatever_names_it() {
             request.as_str(),
             &digits,
             last,
-            &last[4..],
+            last.split_at(4).1,
             &last.to_uppercase(),
         ] {
             let again = printed(&app, &["show", name]).await;
@@ -315,7 +314,7 @@ fn what_cannot_be_is_a_sentence_with_the_cure() {
         let run = whole_run(&app, "one").await;
         whole_run(&app, "two").await;
         // The digits of the time are the same for both.
-        let time = &run[..8];
+        let (time, _) = run.split_at(8);
         let unknown = "01a2026b-8aa0-705a-805a-5a5a5a5a0003";
         for (arguments, parts) in [
             (
@@ -353,7 +352,7 @@ fn what_cannot_be_is_a_sentence_with_the_cure() {
 }
 
 #[test]
-fn a_server_that_is_not_there_or_is_not_dagway_is_said_to_be_so() {
+fn a_server_that_is_not_there_is_said_to_be_so_with_the_cure() {
     let folder = tempfile::tempdir().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -378,13 +377,27 @@ fn a_server_that_is_not_there_or_is_not_dagway_is_said_to_be_so() {
         sentence.contains("start it with `dagway`") && sentence.contains("--server"),
         "{sentence}"
     );
+    let output = runs(folder.path(), "ftp://127.0.0.1", &[])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("is not a URL such as"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn what_is_not_dagway_is_said_to_be_so_and_gets_no_password() {
+    let folder = tempfile::tempdir().unwrap();
     for (answer, expected) in [
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
             "(with status 200) is not Dagway",
         ),
         (
-            "HTTP/1.1 502 \u{1b}[2J\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
             "(with status 502) is not Dagway",
         ),
         // It demands the password of something else, and does not get Dagway's.
@@ -413,15 +426,6 @@ fn a_server_that_is_not_there_or_is_not_dagway_is_said_to_be_so() {
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr(&output).contains("is not understood"),
-        "{}",
-        stderr(&output)
-    );
-    let output = runs(folder.path(), "ftp://127.0.0.1", &[])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("is not a URL such as"),
         "{}",
         stderr(&output)
     );
@@ -627,8 +631,14 @@ fn runs_are_followed_as_they_come_and_end_each_said_once() {
         for once in [&old, &another] {
             assert_eq!(follower.count(once, "✓ Completed"), 1, "{lines:?}");
         }
-        assert_eq!(follower.count("▶ Running", ""), 1, "{lines:?}");
-        assert_eq!(follower.count("− Cancelled", ""), 1, "{lines:?}");
+        let left = lines.iter().find(|line| line.starts_with("− Cancelled"));
+        let left = left
+            .unwrap()
+            .split_whitespace()
+            .find(|word| word.len() == 36);
+        for state in ["▶ Running", "− Cancelled"] {
+            assert_eq!(follower.count(state, left.unwrap()), 1, "{lines:?}");
+        }
         app.stop().await;
     });
 }

@@ -51,37 +51,44 @@ impl Doing {
     }
 }
 
-/// The bar of a step, `places` wide when nothing is left out at its end.
+/// The bar of a step on an axis of so many places, without the blanks behind it.
 pub(super) fn bar(run: &Run, step: &Step, places: usize, paper: Paper) -> String {
     let stretches = stretches(run, step);
-    let mut bar = String::new();
-    let mut blanks = 0;
-    for place in 0..places {
-        let Some((sign, doing)) = at(run, &stretches, place, places) else {
-            blanks += 1;
-            continue;
-        };
-        bar.push_str(&" ".repeat(blanks));
-        blanks = 0;
-        bar.push_str(&paper.paint(&sign.to_string(), doing.style()));
-    }
-    bar
+    let drawn = (0..places).map(|place| at(run, &stretches, place, places));
+    let drawn: Vec<(char, Option<Doing>)> = drawn
+        .map(|found| found.map_or((' ', None), |(sign, doing)| (sign, Some(doing))))
+        .collect();
+    let alike = drawn.chunk_by(|(_, one), (_, next)| one == next);
+    let painted = alike.map(|piece| {
+        let signs: String = piece.iter().map(|(sign, _)| sign).collect();
+        let doing = piece.first().and_then(|(_, doing)| *doing);
+        match doing {
+            Some(doing) => paper.paint(&signs, doing.style()),
+            None => signs,
+        }
+    });
+    let bar: String = painted.collect();
+    bar.trim_end().to_owned()
 }
 
-/// What is drawn at a place: what took the most of its time.
+/// What is drawn at a place: what took the most of its time, but for pauses.
 fn at(run: &Run, stretches: &[Stretch], place: usize, places: usize) -> Option<(char, Doing)> {
     let whole = run.until().since(run.started).as_secs_f64().max(1e-6);
     let scaled = |at: Timestamp| at.since(run.started).as_secs_f64() / whole * places as f64;
     let here = place as f64;
     let last = (places - 1) as f64;
-    let shares = stretches.iter().filter_map(|stretch| {
+    let candidates = stretches.iter().filter_map(|stretch| {
         let (from, to) = (scaled(stretch.from), scaled(stretch.to));
         // What took no time is seen where it was.
         let begins_here = from.min(last).floor() == here;
         let share = to.min(here + 1.0) - from.max(here);
         (share > 0.0 || begins_here).then_some((share.max(0.0), stretch.doing))
     });
-    let (share, doing) = shares.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    // A short attempt is not hidden by the pause before it.
+    let (share, doing) = candidates.max_by(|(one, first), (other, second)| {
+        let waits = (*first == Doing::Pause).cmp(&(*second == Doing::Pause));
+        waits.reverse().then(one.total_cmp(other))
+    })?;
     let is_moment = share < 0.3 && matches!(doing, Doing::Work { .. });
     Some((if is_moment { MOMENT } else { doing.sign() }, doing))
 }

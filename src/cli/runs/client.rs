@@ -123,14 +123,14 @@ impl Client {
         let known = &settings.server.dashboard_password;
         let password = inline.or_else(|| (!known.is_empty()).then(|| known.clone()));
         let mut builder = upstream::client::http()
-            .map_err(unusable)?
+            .map_err(|error| unusable(&error))?
             .connect_timeout(CONNECT_WAIT)
             .read_timeout(SILENCE);
         if is_here(&base) {
             builder = builder.no_proxy();
         }
         Ok(Self {
-            http: builder.build().map_err(unusable)?,
+            http: builder.build().map_err(|error| unusable(&error))?,
             base,
             password,
             presents: Cell::new(false),
@@ -295,7 +295,7 @@ fn reason(error: &reqwest::Error) -> String {
     text::line(&innermost.to_string())
 }
 
-fn unusable(error: reqwest::Error) -> Failure {
+fn unusable(error: &reqwest::Error) -> Failure {
     Failure::Running(format!("no HTTP client can be made: {error}"))
 }
 

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::answer::{Page, Run};
 use super::args::Runs;
 use super::client::Client;
-use super::table::{Cell, Column, Row, Rows, Table};
+use super::table::{Cell, Column, Row, Rows, Table, column, figures};
 use super::terminal::{self, Paper, colour};
 use super::{clock, text};
 use crate::cli::{Failure, say_error};
@@ -41,24 +41,6 @@ pub(super) const COLUMNS: [Column; 14] = [
 /// Places of a name: a model's is what a client makes it.
 const LONGEST_NAME: usize = 40;
 
-const fn column(title: &'static str, rank: u8, least: Option<usize>, usual: usize) -> Column {
-    Column {
-        title,
-        is_figure: false,
-        rank,
-        least,
-        short: None,
-        usual,
-    }
-}
-
-const fn figures(title: &'static str, rank: u8, usual: usize) -> Column {
-    Column {
-        is_figure: true,
-        ..column(title, rank, None, usual)
-    }
-}
-
 /// Lists runs.
 ///
 /// # Errors
@@ -83,8 +65,9 @@ pub(super) async fn run(client: &Client, args: &Runs, paper: Paper) -> Result<()
     }
     let mut said = table(&runs, Timestamp::now(), TimeZone::system(), paper);
     if let (Some(next), true) = (page.next, paper.is_terminal) {
-        let more = format!("there are more: --after {}\n", text::line(&next));
+        let more = format!("there are more: --after {}", text::line(&next));
         said.push_str(&paper.paint(&more, terminal::ASIDE));
+        said.push('\n');
     }
     terminal::write(said.as_bytes())
 }

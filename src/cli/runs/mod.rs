@@ -9,7 +9,7 @@
 //! | `client`, `answer` | asks the run API, and what that answers |
 //! | `chosen` | which run is meant |
 //! | `list`, `follow`, `show`, `payload` | what is asked for: one file each |
-//! | `table`, `bars` | columns, and bars on a time axis |
+//! | `table`, `bars`, `words` | columns, bars on a time axis, figures in words |
 //! | `clock`, `text`, `terminal` | how moments and texts are written, and on what |
 
 mod answer;
@@ -27,6 +27,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod text;
+mod words;
 
 use super::Failure;
 use crate::settings::Settings;

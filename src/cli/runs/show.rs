@@ -9,13 +9,21 @@ use super::args::Runs;
 use super::client::Client;
 use super::clock::Clock;
 use super::list::{state, state_of};
+use super::table::{Cell, Column, Row, Rows, Table, column, figures};
 use super::terminal::{self, ASIDE, Paper, TITLE, WRONG};
-use super::{bars, chosen, payload, text};
+use super::{bars, chosen, payload, text, words};
 use crate::cli::Failure;
 use crate::dashboard::format;
 use crate::events::{State, Timestamp};
-use crate::facts;
 
+/// What is shown of a step, before its bar.
+const COLUMNS: [Column; 5] = [
+    column("STEP", 0, None, 0),
+    column("STATE", 0, None, 0),
+    figures("TRIES", 0, 0),
+    figures("BEGAN", 0, 0),
+    figures("TOOK", 0, 0),
+];
 /// Places for the names of figures.
 const NAMES: usize = 10;
 /// Places of a step's name.
@@ -97,53 +105,13 @@ impl Page<'_> {
 
     fn figures(&self) -> Vec<String> {
         let run = &self.whole.run;
-        let label = |fact| run.text(fact).map(text::line);
-        let (asked, used) = run.models();
-        let models = [asked, used].into_iter().flatten().map(text::line);
-        let models = models.collect::<Vec<_>>().join(" → ");
-        let provider = label(facts::PROVIDER_BEHIND).or_else(|| label(facts::PROVIDER));
-        let agent =
-            label(facts::AGENT).map_or_else(String::new, |agent| format!(", agent {agent}"));
-        let started = format!(
-            "{}, {}",
-            self.clock.long(run.started),
-            format::ago(run.started, self.now)
-        );
-        let model = provider.map_or_else(|| models.clone(), |by| format!("{models}, by {by}"));
-        let pairs = [
-            ("model", (!models.is_empty()).then_some(model)),
-            ("started", Some(started)),
-            ("took", Some(took(run))),
-            ("tokens", tokens(run)),
-            (
-                "cost",
-                run.float(facts::COST_USD)
-                    .map(|cost| about(run, format::money(cost))),
-            ),
-            ("answer", answer(run)),
-            (
-                "session",
-                label(facts::SESSION).map(|session| session + &agent),
-            ),
-            ("client", label(facts::USER_AGENT)),
-            (
-                "request",
-                Some(text::line(&run.request_id)).filter(|id| !id.is_empty()),
-            ),
-            (
-                "trace",
-                Some(text::line(&run.trace_id)).filter(|id| !id.is_empty()),
-            ),
-        ];
-        let mut lines = Vec::new();
-        if let Some(trouble) = run.trouble() {
-            let named = self.named("error", &text::lines(&trouble));
-            lines.extend(named.iter().map(|line| self.paper.paint(line, WRONG)));
+        let trouble = run.trouble();
+        let trouble = trouble.map(|trouble| self.named("error", &text::lines(&trouble)));
+        let trouble = trouble.unwrap_or_default().into_iter();
+        let mut lines: Vec<String> = trouble.map(|line| self.paper.paint(&line, WRONG)).collect();
+        for (name, value) in words::all(run, self.clock, self.now) {
+            lines.extend(self.named(name, &value));
         }
-        let known = pairs
-            .iter()
-            .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        lines.extend(known.flat_map(|(name, value)| self.named(name, value)));
         lines
     }
 
@@ -163,53 +131,24 @@ impl Page<'_> {
 
     fn steps(&self) -> Vec<String> {
         let run = &self.whole.run;
-        let widest = |cells: &mut dyn Iterator<Item = usize>, title: &str| {
-            cells.max().unwrap_or(0).max(text::width(title))
+        let rows: Vec<Row> = self.whole.steps.iter().map(|step| row(run, step)).collect();
+        let endless = Paper {
+            width: None,
+            ..self.paper
         };
-        let steps = || self.whole.steps.iter();
-        let cells: Vec<[String; 4]> = steps().map(|step| cells(run, step)).collect();
-        let states: Vec<_> = steps()
-            .map(|step| state_of(&step.state, step.streaming))
-            .collect();
-        let titles = ["STEP", "TRIES", "BEGAN", "TOOK"];
-        let widths = [0, 1, 2, 3].map(|column| {
-            let mut widths = cells.iter().map(|cells| text::width(&cells[column]));
-            widest(&mut widths, titles[column])
-        });
-        let of_states = widest(
-            &mut states.iter().map(|state| text::width(&state.text)),
-            "STATE",
-        );
-        let line = |cells: [&str; 4], state: String, bar: &str| {
-            let [step, tries, began, took] = cells;
-            let [w_step, w_tries, w_began, w_took] = widths;
-            let step = text::left(step, w_step);
-            let tries = text::right(tries, w_tries);
-            let began = text::right(began, w_began);
-            let took = text::right(took, w_took);
-            let line = format!("{step}  {state}  {tries}  {began}  {took}  {bar}");
-            line.trim_end().to_owned()
-        };
-        let taken = widths.iter().sum::<usize>() + of_states + 5 * 2;
-        let axis = self.axis(taken);
+        let table = Table::new(&COLUMNS, &rows, Rows::All, endless);
+        let axis = self.axis(table.width() + 2);
         let total = format::duration(run.duration());
-        let scale = axis.map(|axis| format!("0{}", text::right(&total, axis.saturating_sub(1))));
-        let head = line(
-            titles,
-            text::left("STATE", of_states),
-            &scale.unwrap_or_default(),
-        );
-        let mut lines = vec![self.paper.paint(&head, TITLE)];
-        for ((step, cells), state) in steps().zip(&cells).zip(&states) {
+        let scale = axis.map(|axis| format!("  0{}", text::right(&total, axis - 1)));
+        let scale = self.paper.paint(&scale.unwrap_or_default(), TITLE);
+        let mut lines = vec![table.head() + &scale];
+        for (step, row) in self.whole.steps.iter().zip(&rows) {
             let bar = axis.map(|axis| match why_not(step) {
                 Some(why) => self.paper.paint(&text::cut(&why, axis), ASIDE),
                 None => bars::bar(run, step, axis, self.paper),
             });
-            let state = self
-                .paper
-                .paint(&text::left(&state.text, of_states), state.style);
-            let cells = cells.each_ref().map(String::as_str);
-            lines.push(line(cells, state, &bar.unwrap_or_default()));
+            let line = format!("{}  {}", table.row(row), bar.unwrap_or_default());
+            lines.push(line.trim_end().to_owned());
             lines.extend(step.history.iter().flat_map(|change| self.failure(change)));
         }
         if axis.is_some() {
@@ -318,23 +257,30 @@ impl Page<'_> {
     }
 }
 
-/// Step, attempts, when it began after the run did, and how long it took.
-fn cells(run: &Run, step: &Step) -> [String; 4] {
+/// A step as a row: its attempts, when it began after the run did, and how long it took.
+fn row(run: &Run, step: &Step) -> Row {
     let unknown = || format::UNKNOWN.to_owned();
-    let began = step
-        .started
-        .map(|started| format::duration(started.since(run.started)));
+    let began = step.started.map(|started| started.since(run.started));
     let took = step.started.map(|started| {
         let ended = step.ended.unwrap_or_else(|| run.until());
-        format::duration(ended.since(started))
+        ended.since(started)
     });
     let attempts = (step.attempts > 0).then(|| step.attempts.to_string());
-    [
-        step.name.as_deref().map_or_else(unknown, step_name),
-        attempts.unwrap_or_else(unknown),
-        began.unwrap_or_else(unknown),
-        took.unwrap_or_else(unknown),
-    ]
+    let name = step.name.as_deref().map(step_name);
+    let figures = [
+        attempts,
+        began.map(format::duration),
+        took.map(format::duration),
+    ];
+    let mut cells = vec![
+        Cell::plain(name.unwrap_or_else(unknown)),
+        state_of(&step.state, step.streaming),
+    ];
+    cells.extend(figures.map(|figure| Cell::plain(figure.unwrap_or_else(unknown))));
+    Row {
+        cells,
+        remark: None,
+    }
 }
 
 fn step_name(name: &str) -> String {
@@ -345,85 +291,4 @@ fn step_name(name: &str) -> String {
 fn why_not(step: &Step) -> Option<String> {
     let last = step.history.last().filter(|_| step.started.is_none())?;
     last.message.as_deref().map(text::line)
-}
-
-fn took(run: &Run) -> String {
-    let mut said = Vec::new();
-    let duration = format::duration(run.duration());
-    said.push(match State::from_name(&run.state) {
-        // The process died under it, and was last known to live this long after the run's start.
-        Some(State::Crashed) => format!("at least {duration}"),
-        _ if !run.has_ended() => format!("{duration} so far"),
-        _ => duration,
-    });
-    let first = run.seconds(facts::FIRST_TOKEN).map(format::duration);
-    said.extend(first.map(|first| format!("first token after {first}")));
-    let own = run
-        .int(facts::OVERHEAD_US)
-        .and_then(|micros| u64::try_from(micros).ok());
-    let own = own.map(|micros| format::duration(std::time::Duration::from_micros(micros)));
-    said.extend(own.map(|own| format!("Dagway itself {own}")));
-    said.extend(run.int(facts::RETRIES).map(format::retries));
-    said.join(", ")
-}
-
-fn tokens(run: &Run) -> Option<String> {
-    let count = |fact| {
-        run.int(fact)
-            .map(|count| about(run, format::thousands(count)))
-    };
-    let input = run.int(facts::INPUT_TOKENS);
-    let mut input_said = format!("{} in", count(facts::INPUT_TOKENS)?);
-    let notes = [
-        (facts::CACHE_READ_TOKENS, "from cache"),
-        (facts::CACHE_WRITE_TOKENS, "to cache"),
-    ];
-    let shares = notes.into_iter().filter_map(|(fact, what)| {
-        let tokens = run.int(fact).filter(|tokens| *tokens > 0)?;
-        Some(format!("{} {what}", format::share(tokens, input?)?))
-    });
-    let shares: Vec<String> = shares.collect();
-    if !shares.is_empty() {
-        input_said.push_str(&format!(" ({})", shares.join(", ")));
-    }
-    let output = count(facts::OUTPUT_TOKENS).unwrap_or_else(|| format::UNKNOWN.to_owned());
-    let mut said = format!("{input_said}, {output} out");
-    if let Some(thinking) = run
-        .int(facts::REASONING_TOKENS)
-        .filter(|tokens| *tokens > 0)
-    {
-        said.push_str(&format!(" ({} thinking)", format::thousands(thinking)));
-    }
-    if run.is_estimate() {
-        said.push_str(&format!(" ({})", format::WHY_ESTIMATED));
-    }
-    Some(said)
-}
-
-fn about(run: &Run, figure: String) -> String {
-    if run.is_estimate() {
-        format::about(&figure)
-    } else {
-        figure
-    }
-}
-
-/// What the client got.
-fn answer(run: &Run) -> Option<String> {
-    let mut said = Vec::new();
-    said.extend(
-        run.int(facts::STATUS)
-            .map(|status| format!("status {status}")),
-    );
-    said.extend(run.text(facts::ERROR_TYPE).map(text::line));
-    said.extend(run.text(facts::FINISH_REASON).map(text::line));
-    if run.pieces > 0 {
-        let pieces = format::chunks(run.pieces);
-        said.push(format!("{pieces}, {}", format::bytes(run.bytes)));
-    }
-    let upstream = run
-        .int(facts::UPSTREAM_STATUS)
-        .filter(|status| *status != 200);
-    said.extend(upstream.map(|status| format!("the upstream's status {status}")));
-    (!said.is_empty()).then(|| said.join(", "))
 }

@@ -34,6 +34,31 @@ pub(super) struct Column {
     pub(super) usual: usize,
 }
 
+/// A column of texts.
+pub(super) const fn column(
+    title: &'static str,
+    rank: u8,
+    least: Option<usize>,
+    usual: usize,
+) -> Column {
+    Column {
+        title,
+        is_figure: false,
+        rank,
+        least,
+        short: None,
+        usual,
+    }
+}
+
+/// A column of figures.
+pub(super) const fn figures(title: &'static str, rank: u8, usual: usize) -> Column {
+    Column {
+        is_figure: true,
+        ..column(title, rank, None, usual)
+    }
+}
+
 /// A row: a cell for each column, and what is remarked.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -90,56 +115,26 @@ struct Placed {
 impl Table {
     /// Lays out columns for rows.
     pub(super) fn new(columns: &[Column], rows: &[Row], known: Rows, paper: Paper) -> Self {
-        let mut natural: Vec<Placed> = columns
+        let natural: Vec<Placed> = columns
             .iter()
             .enumerate()
             .filter_map(|(index, column)| natural(index, *column, rows, known))
             .collect();
         let has_remarks = known == Rows::First || rows.iter().any(|row| row.remark.is_some());
-        let Some(room) = paper.width else {
-            return Self {
-                columns: natural,
-                remarks: has_remarks.then_some(LONGEST_REMARK),
-                paper,
-            };
+        let (columns, room) = match paper.width {
+            None => (natural, LONGEST_REMARK),
+            Some(width) => fitted(&natural, width),
         };
-        let mut by_rank = natural.clone();
-        by_rank.sort_by_key(|placed| placed.column.rank);
-        let mut taken = 0;
-        let mut chosen: Vec<Placed> = Vec::new();
-        for mut placed in by_rank {
-            let whole = placed.width;
-            placed.width = whole.min(placed.column.least.unwrap_or(whole));
-            if let Some(short) = placed.column.short {
-                placed.width = whole.min(short);
-                placed.is_short = true;
-            }
-            let gap = if chosen.is_empty() { 0 } else { GAP };
-            if placed.column.rank == 0 || taken + gap + placed.width <= room {
-                taken += gap + placed.width;
-                chosen.push(placed);
-            }
-        }
-        natural.retain(|placed| chosen.iter().any(|one| one.index == placed.index));
-        let mut spare = room.saturating_sub(taken);
-        chosen.sort_by_key(|placed| placed.index);
-        for (placed, whole) in chosen.iter_mut().zip(&natural) {
-            let wanted = whole.width.saturating_sub(placed.width);
-            if placed.is_short && wanted > spare {
-                continue;
-            }
-            placed.is_short = false;
-            placed.width += wanted.min(spare);
-            spare -= wanted.min(spare);
-        }
-        let beside = spare
-            .checked_sub(GAP)
-            .filter(|left| *left >= ROOM_FOR_REMARKS);
         Self {
-            columns: chosen,
-            remarks: beside.filter(|_| has_remarks),
+            columns,
+            remarks: (has_remarks && room >= ROOM_FOR_REMARKS).then_some(room),
             paper,
         }
+    }
+
+    /// Places that the columns take.
+    pub(super) fn width(&self) -> usize {
+        taken(&self.columns)
     }
 
     /// The line of titles.
@@ -156,50 +151,80 @@ impl Table {
 
     /// A row in a line, or in two: its remark may stand below.
     pub(super) fn row(&self, row: &Row) -> String {
-        let mut line = String::new();
-        let remark = self
-            .remarks
-            .and_then(|places| Some(text::cut(row.remark.as_deref()?, places).into_owned()));
-        let last = self.columns.len().saturating_sub(1);
-        for (place, placed) in self.columns.iter().enumerate() {
-            let Some(cell) = row.cells.get(placed.index) else {
-                continue;
-            };
-            if place > 0 {
-                line.push_str(&" ".repeat(GAP));
-            }
-            let said = cell.short.as_ref().filter(|_| placed.is_short);
-            let said = said.unwrap_or(&cell.text);
-            let said = placed
-                .column
-                .least
-                .map_or(Cow::Borrowed(said.as_str()), |_| {
-                    text::cut(said, placed.width)
-                });
-            let width = if place == last && remark.is_none() && !placed.column.is_figure {
-                0
-            } else {
-                placed.width
-            };
-            let said = aligned(&said, width, placed.column.is_figure);
-            line.push_str(&self.paper.paint(&said, cell.style));
-        }
-        match (remark, &row.remark) {
-            (Some(remark), _) => {
-                line.push_str(&" ".repeat(GAP));
-                line.push_str(&self.paper.paint(&remark, WRONG));
-            }
-            (None, Some(below)) => {
-                let places = self.paper.width.unwrap_or(LONGEST_REMARK);
-                let below = format!("{BELOW}{below}");
-                let below = text::cut(&below, places);
-                line.push('\n');
-                line.push_str(&self.paper.paint(&below, WRONG));
-            }
-            (None, None) => {}
+        let cells = self.columns.iter().filter_map(|placed| {
+            let cell = row.cells.get(placed.index)?;
+            let said = placed.said(cell);
+            let said = aligned(&said, placed.width, placed.column.is_figure);
+            Some(self.paper.paint(&said, cell.style))
+        });
+        let mut cells: Vec<String> = cells.collect();
+        let beside = self.remarks.zip(row.remark.as_deref());
+        let beside = beside.map(|(places, remark)| text::cut(remark, places));
+        cells.extend(beside.map(|remark| self.paper.paint(&remark, WRONG)));
+        let mut line = cells.join(&" ".repeat(GAP)).trim_end().to_owned();
+        if let (None, Some(remark)) = (self.remarks, &row.remark) {
+            let below = format!("{BELOW}{remark}");
+            let below = text::cut(&below, self.paper.width.unwrap_or(LONGEST_REMARK));
+            line.push('\n');
+            line.push_str(&self.paper.paint(&below, WRONG));
         }
         line
     }
+}
+
+impl Placed {
+    /// As much of a cell as there is room for. What may not be cut stands out instead.
+    fn said<'a>(&self, cell: &'a Cell) -> Cow<'a, str> {
+        let short = cell.short.as_deref().filter(|_| self.is_short);
+        let said = short.unwrap_or(&cell.text);
+        match self.column.least {
+            Some(_) => text::cut(said, self.width),
+            None => Cow::Borrowed(said),
+        }
+    }
+
+    /// As narrow as makes sense.
+    fn narrowed(mut self) -> Self {
+        let least = self.column.least.or(self.column.short);
+        self.width = self.width.min(least.unwrap_or(self.width));
+        self.is_short = self.column.short.is_some();
+        self
+    }
+}
+
+/// The columns that fit, and the places that are left beside them. What is left out first is what matters least; what is
+/// cut gets back what nobody else needs.
+fn fitted(natural: &[Placed], room: usize) -> (Vec<Placed>, usize) {
+    let mut by_rank = natural.to_vec();
+    by_rank.sort_by_key(|placed| placed.column.rank);
+    let mut chosen: Vec<Placed> = Vec::new();
+    for placed in by_rank {
+        chosen.push(placed.narrowed());
+        if placed.column.rank > 0 && taken(&chosen) > room {
+            chosen.pop();
+        }
+    }
+    chosen.sort_by_key(|placed| placed.index);
+    let mut spare = room.saturating_sub(taken(&chosen));
+    for placed in &mut chosen {
+        let whole = natural.iter().find(|whole| whole.index == placed.index);
+        let wanted = whole.map_or(0, |whole| whole.width - placed.width);
+        // A short text is said until there is room for all of the other.
+        if placed.is_short && wanted > spare {
+            continue;
+        }
+        let more = wanted.min(spare);
+        placed.is_short = false;
+        placed.width += more;
+        spare -= more;
+    }
+    (chosen, spare.saturating_sub(GAP))
+}
+
+/// Places that columns take, with the gaps between them.
+fn taken(columns: &[Placed]) -> usize {
+    let gaps = columns.len().saturating_sub(1) * GAP;
+    columns.iter().map(|placed| placed.width).sum::<usize>() + gaps
 }
 
 fn aligned(said: &str, width: usize, is_figure: bool) -> String {
