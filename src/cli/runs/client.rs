@@ -114,9 +114,14 @@ impl Client {
         }
         let written = given.map_or_else(|| url_here(listen), str::to_owned);
         let mut base = parse(&written).ok_or_else(|| {
-            let written = text::line(&written);
+            // What may hold a password is not repeated.
+            let written = if written.contains('@') {
+                "what is given".to_owned()
+            } else {
+                format!("`{}`", text::line(&written))
+            };
             Failure::Usage(format!(
-                "--server: `{written}` is not a URL such as http://127.0.0.1:4000"
+                "--server: {written} is not a URL such as http://127.0.0.1:4000"
             ))
         })?;
         let inline = take_password(&mut base);
@@ -342,6 +347,8 @@ mod tests {
         assert_eq!(client.password.as_ref().unwrap().expose(), "open sesame");
         assert_eq!(client.url(), "http://127.0.0.1:4000");
         assert!(!format!("{client:?}").contains("sesame"));
+        let wrong = Client::new(Some("http://me:sesame@a b"), &settings).unwrap_err();
+        assert!(!format!("{wrong:?}").contains("sesame"), "{wrong:?}");
         let client = Client::new(None, &settings).unwrap();
         assert_eq!(
             client.password.as_ref().unwrap().expose(),

@@ -97,7 +97,7 @@ pub(super) fn write(bytes: &[u8]) -> Result<(), Failure> {
 /// Writes JSON and the end of its line.
 ///
 /// # Errors
-/// Those of [`write`].
+/// Those of [`write()`].
 pub(super) fn write_json(json: &str) -> Result<(), Failure> {
     write(format!("{}\n", text::json(json.trim_end())).as_bytes())
 }

@@ -13,7 +13,7 @@ pub(super) fn line(text: &str) -> String {
     shown(&words.join(" "), |_| false)
 }
 
-/// A text as a name in a table: as [`line`], and no longer than leaves room for others.
+/// A text as a name in a table: as [`line()`], and no longer than leaves room for others.
 pub(super) fn name(text: &str, places: usize) -> String {
     cut(&line(text), places).into_owned()
 }
