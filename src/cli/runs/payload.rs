@@ -44,14 +44,14 @@ pub(super) async fn run(
 /// The name that the run API has for it; what is no short name is for the run API to judge.
 fn full_name(name: &str) -> &str {
     let mut sides = Side::ALL.into_iter();
-    let side = sides.find(|side| side.name() == name && *side != Side::Conversation);
+    let side = sides.find(|side| side.is_payload() && side.name() == name);
     side.map_or(name, |side| side.body())
 }
 
 /// The short name of a payload, where it has one.
 pub(super) fn short_name(name: &str) -> Option<&'static str> {
     let mut sides = Side::ALL.into_iter();
-    let side = sides.find(|side| side.body() == name && *side != Side::Conversation);
+    let side = sides.find(|side| side.is_payload() && side.body() == name);
     side.map(Side::name)
 }
 
@@ -65,7 +65,9 @@ mod tests {
         assert_eq!(full_name("asked"), payload::CLIENT_REQUEST);
         assert_eq!(full_name("sent-3"), payload::UPSTREAM_REQUEST_AGAIN[1]);
         assert_eq!(full_name("got"), payload::CLIENT_RESPONSE);
-        assert_eq!(full_name("conversation"), "conversation");
+        for told in ["conversation", "changes"] {
+            assert_eq!(full_name(told), told);
+        }
         assert_eq!(
             full_name(payload::CLIENT_RESPONSE_HEADERS),
             payload::CLIENT_RESPONSE_HEADERS
