@@ -1,6 +1,6 @@
 //! When something was, by the clock on the wall of whoever reads it.
 //!
-//! Pure but for the time zone, which it is given.
+//! Pure but for asking the system for the time zone.
 
 use std::time::Duration;
 
@@ -15,6 +15,16 @@ pub(super) struct Clock {
     zone: TimeZone,
     /// The time of day says enough.
     is_of_the_day: bool,
+}
+
+/// The time zone of whoever reads it; UTC where none is set or none is installed, as in a bare container.
+pub(super) fn here() -> TimeZone {
+    let zone = TimeZone::system();
+    if zone.is_unknown() {
+        TimeZone::UTC
+    } else {
+        zone
+    }
 }
 
 /// Within it, no time of day comes twice.

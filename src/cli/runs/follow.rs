@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::answer::{Page, Run};
 use super::args::Runs;
 use super::client::{Client, Fault};
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::list::{COLUMNS, row};
 use super::table::{Row, Rows, Table};
 use super::terminal::{self, Paper};
@@ -244,7 +244,7 @@ struct Screen {
 impl Screen {
     /// Lays the table out for rows that are not known yet, from those that are.
     fn new(first: &[Told], is_json: bool, paper: Paper) -> Self {
-        let zone = TimeZone::system();
+        let zone = clock::here();
         let rows: Vec<Row> = first.iter().map(|told| row_of(told, &zone)).collect();
         Self {
             table: Table::new(&COLUMNS, &rows, Rows::First, paper),

@@ -8,9 +8,10 @@ use jiff::tz::TimeZone;
 use super::answer::{Page, Run};
 use super::args::Runs;
 use super::client::Client;
+use super::clock::{self, Clock};
 use super::table::{Cell, Column, Row, Rows, Table, column, figures};
 use super::terminal::{self, Paper, colour};
-use super::{clock, text};
+use super::text;
 use crate::cli::{Failure, say_error};
 use crate::dashboard::format;
 use crate::dashboard::state::StateView;
@@ -63,7 +64,7 @@ pub(super) async fn run(client: &Client, args: &Runs, paper: Paper) -> Result<()
         });
         return Ok(());
     }
-    let mut said = table(&runs, Timestamp::now(), TimeZone::system(), paper);
+    let mut said = table(&runs, Timestamp::now(), clock::here(), paper);
     if let (Some(next), true) = (page.next, paper.is_terminal) {
         let more = format!("there are more: --after {}", text::line(&next));
         said.push_str(&paper.paint(&more, terminal::ASIDE));
@@ -74,7 +75,7 @@ pub(super) async fn run(client: &Client, args: &Runs, paper: Paper) -> Result<()
 
 /// The runs as a table.
 pub(super) fn table(runs: &[Run], now: Timestamp, zone: TimeZone, paper: Paper) -> String {
-    let clock = clock::Clock::new(runs.iter().map(|run| run.started), now, zone);
+    let clock = Clock::new(runs.iter().map(|run| run.started), now, zone);
     let rows: Vec<Row> = runs.iter().map(|run| row(run, &clock, now)).collect();
     let table = Table::new(&COLUMNS, &rows, Rows::All, paper);
     let mut said = format!("{}\n", table.head());
@@ -86,7 +87,7 @@ pub(super) fn table(runs: &[Run], now: Timestamp, zone: TimeZone, paper: Paper) 
 }
 
 /// A run as a row.
-pub(super) fn row(run: &Run, clock: &clock::Clock, now: Timestamp) -> Row {
+pub(super) fn row(run: &Run, clock: &Clock, now: Timestamp) -> Row {
     let (asked, used) = run.models();
     let input = run.int(facts::INPUT_TOKENS);
     let cached = run.int(facts::CACHE_READ_TOKENS).filter(|read| *read > 0);

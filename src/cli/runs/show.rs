@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::answer::{Change, Run, Step, Whole};
 use super::args::Runs;
 use super::client::Client;
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::list::{state, state_of};
 use super::table::{Cell, Column, Row, Rows, Table, column, figures};
 use super::terminal::{self, ASIDE, Paper, TITLE, WRONG};
@@ -49,7 +49,7 @@ pub(super) async fn run(
         return terminal::write_json(&json);
     }
     let whole: Whole = client.read(&json)?;
-    let said = page(&whole, Timestamp::now(), TimeZone::system(), paper);
+    let said = page(&whole, Timestamp::now(), clock::here(), paper);
     terminal::write(said.as_bytes())
 }
 
