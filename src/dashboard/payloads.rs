@@ -107,7 +107,7 @@ impl Side {
         }
     }
 
-    /// The payload that its headers are; refusals have theirs within, readings need none.
+    /// The payload that its headers are; refusals have theirs within, what is told needs none.
     const fn headers(self) -> Option<&'static str> {
         match self {
             Self::Asked => Some(payload::CLIENT_REQUEST_HEADERS),
@@ -118,11 +118,6 @@ impl Side {
             Self::Answered => Some(payload::UPSTREAM_RESPONSE_HEADERS),
             Self::Got => Some(payload::CLIENT_RESPONSE_HEADERS),
         }
-    }
-
-    /// Whether it is a reading of payloads and not one of them.
-    const fn is_reading(self) -> bool {
-        matches!(self, Self::Conversation | Self::Changes)
     }
 
     /// Whether every run has it; other sides are shown only of a run that does.
@@ -198,7 +193,7 @@ pub(super) async fn of_run(
     let tabs = shown.map(|other| Tab {
         title: other.title(),
         size: info(other.body())
-            .filter(|_| !other.is_reading())
+            .filter(|_| other.is_payload())
             .map(|payload| format::bytes(payload.bytes)),
         href: view.href_of_payload(&run.summary, other),
         on: other == side,
