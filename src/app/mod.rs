@@ -3,8 +3,10 @@
 //! Start: store → upstream → plans → observers → server. Stop: the same backwards, so that nothing is lost.
 
 mod connection;
+mod folder;
 mod observers;
 pub mod plans;
+mod reload;
 pub mod upstreams;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,6 +19,7 @@ use actix_web::{App as ActixApp, HttpServer, web};
 use arc_swap::ArcSwap;
 use secrecy::SecretString;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +36,7 @@ use crate::telemetry::{self, SpanExport};
 use crate::upstream;
 use observers::Observers;
 pub(crate) use observers::collector;
+use reload::{Outcomes, Reload};
 
 /// How many batches of events may wait to be observed. A batch is some hundred bytes; its payloads are shared.
 const EVENT_QUEUE: usize = 16_384;
@@ -59,6 +63,9 @@ pub enum StartError {
     /// A workflow does not prove.
     #[error(transparent)]
     Workflows(#[from] plans::Error),
+    /// The workflows cannot be read.
+    #[error(transparent)]
+    Files(#[from] folder::Error),
     /// Traces cannot be exported.
     #[error("traces cannot be exported: {0}")]
     Traces(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -111,19 +118,20 @@ impl App {
             start_log(&settings.log, export.as_ref())?;
         }
         let upstreams = Arc::new(upstreams::of(settings)?);
-        let plans = plans::compile(
-            settings,
-            &plans::resources(settings, Arc::clone(&upstreams)),
-        )?;
+        let resources = plans::resources(settings, Arc::clone(&upstreams));
+        let files = folder::read_all(&settings.workflows.folder)?;
+        let plans = plans::prove(&files, &resources)?;
         let server = bind(settings)?;
         let opened = open_store(settings).await?;
         let (store, live) = (opened.store, opened.live);
         let (events, source) = event_queue(EVENT_QUEUE);
-        let (observers, metrics) = Observers::start(export, opened.recorder, (&events, source))?;
+        let outcomes = Arc::new(Outcomes::default());
+        let queue = (&events, source);
+        let (observers, metrics) =
+            Observers::start(export, opened.recorder, queue, outcomes.probes())?;
+        let (present, workflows) = watch::channel(reload::shown(&plans, &settings.workflows));
         let gateway = web::Data::new(Gateway {
-            messages: ArcSwap::new(plans.messages),
-            native: ArcSwap::new(plans.native),
-            count_tokens: ArcSwap::new(plans.count_tokens),
+            plans: ArcSwap::from_pointee(plans),
             events,
             tracker: TaskTracker::new(),
             last_call: CancellationToken::new(),
@@ -132,23 +140,26 @@ impl App {
             metrics,
             body_limit: settings.server.body_limit_mb as usize * (1 << 20),
         });
-        let plans = {
-            let gateway = gateway.clone();
-            Arc::new(move || gateway.plans())
-        };
         let changes = Arc::new(move || live.subscribe());
         let background = CancellationToken::new();
         let dashboard = Dashboard {
             store,
-            plans,
+            workflows,
             changes,
             viewers: dashboard::viewers(),
             closing: background.clone(),
             notice: manner.notice,
             version: env!("CARGO_PKG_VERSION"),
         };
-        let stopped = background.clone().cancelled_owned();
-        keep_models_fresh(&gateway, settings.upstream.catalogue_refresh, stopped);
+        let every = settings.upstream.catalogue_refresh;
+        let models = Arc::clone(&gateway.upstreams);
+        let keep_fresh = async move { models.keep_fresh(every).await };
+        keep(&gateway.tracker, &background, keep_fresh);
+        if let Some(folder) = reload::watched(&settings.workflows) {
+            let begun = (files, resources);
+            let reload = Reload::new(folder, begun, gateway.clone(), present, outcomes);
+            keep(&gateway.tracker, &background, reload.keep());
+        }
         let (address, server, served) = serve(server, settings, &gateway, dashboard)?;
         tracing::info!(server.address = %address, upstreams = gateway.upstreams.hosts(), "Dagway serves");
         Ok(Self {
@@ -298,16 +309,17 @@ fn bind(settings: &Settings) -> Result<std::net::TcpListener, StartError> {
     std::net::TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
 
-fn keep_models_fresh(
-    gateway: &web::Data<Gateway>,
-    every: Duration,
-    stopped: impl Future<Output = ()> + Send + 'static,
+/// Goes on with `work` in the background until the process is asked to stop.
+fn keep(
+    tracker: &TaskTracker,
+    background: &CancellationToken,
+    work: impl Future<Output = ()> + Send + 'static,
 ) {
-    let upstreams = Arc::clone(&gateway.upstreams);
-    gateway.tracker.spawn(async move {
+    let stopped = background.clone().cancelled_owned();
+    tracker.spawn(async move {
         tokio::select! {
             () = stopped => {}
-            () = upstreams.keep_fresh(every) => {}
+            () = work => {}
         }
     });
 }

@@ -28,13 +28,14 @@ pub(super) struct Observers {
 }
 
 impl Observers {
-    /// Lets them watch what comes out of `source`.
+    /// Lets them watch what comes out of `source`; `probes` are shown beside their own figures.
     pub(super) fn start(
         export: Option<SpanExport>,
         recorder: Recorder,
         (events, source): (&EventSink, EventSource),
+        mut probes: Vec<Probe>,
     ) -> Result<(Self, MetricsText), StartError> {
-        let mut probes = recorder_probes(recorder.stats());
+        probes.extend(recorder_probes(recorder.stats()));
         let sink = events.clone();
         probes.push(Probe::new(
             "dagway_event_queue_batches",

@@ -1,15 +1,16 @@
-//! The workflow files in use: those compiled in, and those of the user's folder over them.
+//! The workflows in use: those compiled in, and the user's over them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::folder::{self, File};
 use super::upstreams;
 use crate::engine::plan::Faults;
 use crate::engine::{Plan, Resources};
 use crate::events::PlanInfo;
-use crate::server::gateway::MessagesPlan;
+use crate::server::gateway::{MessagesPlan, Plans};
 use crate::settings::Settings;
 use crate::tasks;
 use crate::tasks::build_request::ProviderWish;
@@ -59,22 +60,9 @@ static BUILT_IN: [BuiltIn; PLACES] = [
 /// Why the workflows cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder cannot be read.
-    #[error("cannot read {path}: {source}; check workflows.folder, and who may read it")]
-    Folder {
-        /// Which.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file cannot be read.
-    #[error("cannot read {path}: {source}; check the path, and who may read it")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// They cannot be read.
+    #[error(transparent)]
+    Files(#[from] folder::Error),
     /// Files that do not prove.
     #[error("{0}")]
     Faults(#[from] Faults),
@@ -125,62 +113,69 @@ pub enum Error {
     Upstream(#[from] crate::upstream::client::ConfigError),
 }
 
-/// The plans in use.
-pub struct Plans {
-    /// For `POST /v1/messages` in the chat lane.
-    pub messages: Arc<MessagesPlan>,
-    /// For the same in the native lane.
-    pub native: Arc<MessagesPlan>,
-    /// For `POST /v1/messages/count_tokens`.
-    pub count_tokens: Arc<MessagesPlan>,
+impl Error {
+    /// All that is wrong, each in a sentence with its full stop.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        match self {
+            Self::Faults(Faults(sentences)) => sentences.clone(),
+            other => vec![format!("{other}.")],
+        }
+    }
 }
 
-/// Proves the workflows in use.
+/// Proves the workflows in use: the user's `files`, and those compiled in where there is no file.
 ///
 /// # Errors
-/// All faults of a file at once, or files that cannot be used together.
-pub fn compile(settings: &Settings, resources: &Resources) -> Result<Plans, Error> {
-    let [native, messages, count_tokens] =
-        in_use(&files_in(&settings.workflows.folder)?, resources)?;
-    Ok(Plans {
-        messages,
-        native,
-        count_tokens,
-    })
-}
-
-/// The plan for each place of [`BUILT_IN`]: that of one of `files` where there is one, else ours.
-fn in_use(files: &[PathBuf], resources: &Resources) -> Result<[Arc<MessagesPlan>; PLACES], Error> {
-    let prove = |file: &str, text: &str| -> Result<Arc<MessagesPlan>, Faults> {
-        Plan::compile(file, text, tasks::ALL, resources).map(Arc::new)
-    };
+/// All faults of all files at once, or files that cannot be used together.
+pub(super) fn prove(files: &[File], resources: &Resources) -> Result<Plans, Error> {
+    let mut proved = Vec::new();
+    let mut faults = Vec::new();
+    for file in files {
+        match prove_one(&file.path, &file.text, resources) {
+            Ok(plan) => proved.push(plan),
+            Err(Faults(sentences)) => faults.extend(sentences),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Faults(faults).into());
+    }
     let mut theirs: [Option<Arc<MessagesPlan>>; PLACES] = Default::default();
-    for path in files {
-        let (file, text) = read(path)?;
-        let plan = prove(&file, &text)?;
+    for plan in proved {
         let (ours, place) = place_of(plan.info(), &mut theirs)?;
         if let Some(first) = place {
             return Err(Error::SameRoute {
                 first: first.info().file.clone(),
-                second: file,
+                second: plan.info().file.clone(),
                 route: ours.route,
                 lane: ours.lane,
             });
         }
         *place = Some(plan);
     }
+    with_ours(theirs, resources)
+}
+
+fn prove_one(file: &str, text: &str, resources: &Resources) -> Result<Arc<MessagesPlan>, Faults> {
+    Plan::compile(file, text, tasks::ALL, resources).map(Arc::new)
+}
+
+/// Fills the places that are empty with what is compiled in.
+fn with_ours(
+    theirs: [Option<Arc<MessagesPlan>>; PLACES],
+    resources: &Resources,
+) -> Result<Plans, Error> {
     let [native, messages, count_tokens] = &BUILT_IN;
     let [their_native, their_messages, their_count_tokens] = theirs;
     let plan = |theirs: Option<Arc<MessagesPlan>>, ours: &BuiltIn| match theirs {
         Some(plan) => Ok(plan),
-        None => prove(ours.file, ours.text),
+        None => prove_one(ours.file, ours.text, resources),
     };
-    let plans = [
-        plan(their_native, native)?,
-        plan(their_messages, messages)?,
-        plan(their_count_tokens, count_tokens)?,
-    ];
-    have_names_of_their_own(&plans)?;
+    let plans = Plans {
+        native: plan(their_native, native)?,
+        messages: plan(their_messages, messages)?,
+        count_tokens: plan(their_count_tokens, count_tokens)?,
+    };
+    have_names_of_their_own(&plans.infos())?;
     Ok(plans)
 }
 
@@ -201,18 +196,14 @@ fn place_of<'a>(
         .ok_or(Error::Route { file, route })
 }
 
-fn have_names_of_their_own(plans: &[Arc<MessagesPlan>]) -> Result<(), Error> {
+fn have_names_of_their_own(plans: &[Arc<PlanInfo>]) -> Result<(), Error> {
     for (index, plan) in plans.iter().enumerate() {
-        let name = &plan.info().name;
-        if let Some(other) = plans
-            .iter()
-            .skip(index + 1)
-            .find(|other| other.info().name == *name)
-        {
+        let mut others = plans.iter().skip(index + 1);
+        if let Some(other) = others.find(|other| other.name == plan.name) {
             return Err(Error::SameName {
-                first: plan.info().file.clone(),
-                second: other.info().file.clone(),
-                name: name.clone(),
+                first: plan.file.clone(),
+                second: other.file.clone(),
+                name: plan.name.clone(),
             });
         }
     }
@@ -229,34 +220,29 @@ fn routes() -> String {
 /// Proves the workflows in use and describes them, without starting anything.
 ///
 /// # Errors
-/// As [`compile`].
+/// All faults of all files at once, or files that cannot be used together.
 pub fn describe_all(settings: &Settings) -> Result<Vec<PlanInfo>, Error> {
-    let plans = compile(
-        settings,
-        &resources(settings, Arc::new(upstreams::of(settings)?)),
-    )?;
-    Ok([plans.messages, plans.native, plans.count_tokens]
-        .iter()
-        .map(|plan| plan.info().as_ref().clone())
-        .collect())
+    let upstreams = Arc::new(upstreams::of(settings)?);
+    let files = folder::read_all(&settings.workflows.folder)?;
+    let plans = prove(&files, &resources(settings, upstreams))?;
+    let infos = plans.infos();
+    Ok(infos.iter().map(|info| info.as_ref().clone()).collect())
 }
 
 /// Proves `files` as if they were the folder, and describes them.
 ///
 /// # Errors
-/// As [`compile`].
+/// As [`describe_all`].
 pub fn describe_files(files: &[PathBuf]) -> Result<Vec<PlanInfo>, Error> {
     let settings = Settings::defaults().expect("the defaults are tested");
-    let resources = resources(&settings, Arc::new(upstreams::of(&settings)?));
-    let plans = in_use(files, &resources)?;
-    let given = files.iter().map(|path| path.display().to_string());
-    let infos = given.filter_map(|file| {
-        plans
-            .iter()
-            .map(|plan| plan.info())
-            .find(|info| info.file == file)
-    });
-    Ok(infos.map(|info| info.as_ref().clone()).collect())
+    let upstreams = Arc::new(upstreams::of(&settings)?);
+    let files: Result<Vec<File>, folder::Error> =
+        files.iter().map(|path| File::read(path)).collect();
+    let files = files?;
+    let infos = prove(&files, &resources(&settings, upstreams))?.infos();
+    let of_file = |file: &File| infos.iter().find(|info| info.file == file.path);
+    let given = files.iter().filter_map(of_file);
+    Ok(given.map(|info| info.as_ref().clone()).collect())
 }
 
 /// What the process offers to tasks.
@@ -283,38 +269,6 @@ pub(super) fn resources(settings: &Settings, upstreams: Arc<Upstreams>) -> Resou
 /// The `provider` object of the settings; they were checked to hold one or nothing.
 fn provider_wish(json: &str) -> Option<Box<serde_json::value::RawValue>> {
     serde_json::from_str(json).ok()
-}
-
-/// The workflow files in the user's folder, in the order of their names.
-fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut paths = Vec::new();
-    if folder.as_os_str().is_empty() {
-        return Ok(paths);
-    }
-    let unreadable = |source| Error::Folder {
-        path: folder.display().to_string(),
-        source,
-    };
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-fn read(path: &Path) -> Result<(String, String), Error> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-        path: file.clone(),
-        source,
-    })?;
-    Ok((file, text))
 }
 
 #[cfg(test)]
@@ -379,6 +333,17 @@ mod tests {
         assert_eq!(
             said(&[("a.toml", like_ours)]).unwrap_err(),
             "workflows/messages.toml and a.toml both have the name `messages`; give one of them another"
+        );
+    }
+
+    #[test]
+    fn the_faults_of_all_files_are_told_at_once() {
+        let broken = |text: &str| text.replace("[steps.validate]", "[steps.validat]");
+        let files = [("a.toml", broken(MESSAGES)), ("b.toml", broken(COUNT))];
+        let said = said(&files).unwrap_err();
+        assert!(
+            said.contains("a.toml:") && said.contains("b.toml:"),
+            "{said}"
         );
     }
 

@@ -3,8 +3,6 @@
 //! Moments are RFC 3339 in UTC with microseconds, durations are milliseconds. Errors are
 //! `{"error":{"message":…}}` with a sentence. It must not know HTML.
 
-use std::sync::Arc;
-
 use actix_web::http::header::ALLOW;
 use actix_web::web::{ServiceConfig, get, resource, scope, to};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Resource, Route, web};
@@ -100,12 +98,20 @@ async fn plans(dashboard: &Dashboard) -> Result<Value, Failure> {
     const DAY_MICROS: i64 = 86_400_000_000;
     let since = Timestamp(Timestamp::now().0.saturating_sub(DAY_MICROS));
     let totals = dashboard.store.totals_by_workflow(since).await?;
-    let plans: Vec<Arc<PlanInfo>> = (dashboard.plans)();
+    let present = dashboard.workflows.borrow().clone();
+    let plans = present.plans.iter();
     let workflows: Vec<Value> = plans
-        .iter()
         .map(|plan| plan_json(plan, totals.get(&plan.name)))
         .collect();
-    Ok(json!({ "workflows": workflows }))
+    let refused = present
+        .refused
+        .as_ref()
+        .map(|refused| json!({ "at": format::rfc3339(refused.at), "faults": refused.faults }));
+    Ok(json!({
+        "workflows": workflows,
+        "in_use_since": format::rfc3339(present.since),
+        "refused": refused,
+    }))
 }
 
 fn answer(body: Result<Value, Failure>) -> HttpResponse {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use crate::dashboard::Dashboard;
+use crate::dashboard::{Dashboard, Workflows};
 use crate::events::{
     Carries, EdgeInfo, FactValue, Level, PlanInfo, RunId, State, StepIndex, StepInfo, Timestamp,
 };
@@ -815,13 +815,23 @@ impl Store for FakeStore {
     }
 }
 
+/// Workflows of which none was changed.
+pub(crate) fn workflows() -> Workflows {
+    Workflows {
+        plans: vec![Arc::new(count_tokens_plan()), Arc::new(messages_plan())],
+        since: at(90),
+        watched: Some("/etc/dagway/workflows".to_owned()),
+        refused: None,
+    }
+}
+
 /// A dashboard over these runs, and the means to say that some have changed.
 pub(crate) fn dashboard(store: Arc<dyn Store>) -> (Dashboard, broadcast::Sender<Changed>) {
     let (sender, _) = broadcast::channel(16);
     let changes = sender.clone();
     let dashboard = Dashboard {
         store,
-        plans: Arc::new(|| vec![Arc::new(count_tokens_plan()), Arc::new(messages_plan())]),
+        workflows: tokio::sync::watch::channel(workflows()).1,
         changes: Arc::new(move || changes.subscribe()),
         viewers: crate::dashboard::viewers(),
         closing: tokio_util::sync::CancellationToken::new(),

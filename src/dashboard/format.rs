@@ -181,6 +181,11 @@ pub(crate) fn clock(at: Timestamp) -> String {
     moment(at, "%H:%M:%S UTC")
 }
 
+/// A moment to the second, with its zone: `2026-11-22 08:54:12 UTC`.
+pub(crate) fn date_and_clock(at: Timestamp) -> String {
+    moment(at, "%Y-%m-%d %H:%M:%S UTC")
+}
+
 /// The time of day to the microsecond.
 pub(crate) fn clock_micros(at: Timestamp) -> String {
     moment(at, "%H:%M:%S%.6f")

@@ -52,14 +52,14 @@ mod workflows;
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::events::PlanInfo;
 use crate::store::{Changed, Store};
 
 pub use page::not_found;
 pub use routes::routes;
+pub use workflows::{Refused, Workflows};
 
 /// So many pages stay live at a time; each costs the store a reading whenever something changes.
 const MOST_VIEWERS: usize = 256;
@@ -75,8 +75,8 @@ pub fn viewers() -> Arc<Semaphore> {
 pub struct Dashboard {
     /// Where runs are read.
     pub store: Arc<dyn Store>,
-    /// The plans that serve requests at present.
-    pub plans: Arc<dyn Fn() -> Vec<Arc<PlanInfo>> + Send + Sync>,
+    /// The workflows at present; they may be replaced at any time.
+    pub workflows: watch::Receiver<Workflows>,
     /// Gives one more ear to the news of changed runs.
     pub changes: Arc<dyn Fn() -> broadcast::Receiver<Changed> + Send + Sync>,
     /// Each open page that stays live holds one of these; make it with [`viewers`].

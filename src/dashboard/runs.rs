@@ -131,7 +131,8 @@ impl FilterView {
                 on: filter.states.contains(state),
             })
             .collect();
-        let mut names: Vec<String> = (dashboard.plans)()
+        let present = dashboard.workflows.borrow().plans.clone();
+        let mut names: Vec<String> = present
             .iter()
             .map(|plan| plan.name.clone())
             .chain(filter.workflow.clone())

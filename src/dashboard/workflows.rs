@@ -1,6 +1,7 @@
 //! The workflows: each plan as a graph with its file and its steps.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -12,11 +13,52 @@ use super::{Dashboard, format, panel, picture};
 use crate::events::{PlanInfo, State, Timestamp};
 use crate::store::Totals;
 
+/// The workflows as they are at present.
+#[derive(Clone, Debug)]
+pub struct Workflows {
+    /// The plans that serve requests.
+    pub plans: Vec<Arc<PlanInfo>>,
+    /// Since when they do so together.
+    pub since: Timestamp,
+    /// The folder whose changes come into use by themselves, if there is one.
+    pub watched: Option<String>,
+    /// Changed files that did not come into use.
+    pub refused: Option<Refused>,
+}
+
+/// Why changed workflow files did not come into use.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// When they were read.
+    pub at: Timestamp,
+    /// What is wrong: sentences that name file and cure.
+    pub faults: Vec<String>,
+}
+
 #[derive(Template)]
 #[template(path = "workflows.html")]
 struct ListPage {
     shell: Shell,
+    watched: Option<String>,
+    refused: Option<RefusedView>,
     workflows: Vec<Card>,
+}
+
+/// What is said of changed files that did not come into use.
+struct RefusedView {
+    at: Moment,
+    faults: Vec<Vec<Span>>,
+    /// How many faults are left out.
+    more: usize,
+    /// Since when there is what stays in use.
+    since: Moment,
+}
+
+/// A moment as a `<time>` shows it.
+struct Moment {
+    machine: String,
+    text: String,
+    ago: String,
 }
 
 /// A workflow in a few lines.
@@ -39,6 +81,7 @@ struct Card {
 #[template(path = "workflow.html")]
 struct PlanPage {
     shell: Shell,
+    refused: Option<RefusedView>,
     card: Card,
     hash: String,
     steps: Vec<StepRow>,
@@ -68,13 +111,15 @@ pub(super) async fn list(dashboard: web::Data<Dashboard>) -> HttpResponse {
 
 async fn show_list(dashboard: &Dashboard) -> Result<ListPage, Failure> {
     let totals = totals(dashboard).await?;
-    let plans = (dashboard.plans)();
-    let workflows = plans
-        .iter()
+    let present = dashboard.workflows.borrow().clone();
+    let cards = present.plans.iter();
+    let workflows = cards
         .map(|plan| Card::new(plan, totals.get(&plan.name)))
         .collect();
     Ok(ListPage {
         shell: Shell::new(dashboard, "workflows"),
+        refused: RefusedView::new(&present),
+        watched: present.watched,
         workflows,
     })
 }
@@ -85,14 +130,16 @@ pub(super) async fn page(dashboard: web::Data<Dashboard>, name: web::Path<String
 }
 
 async fn show(dashboard: &Dashboard, name: &str) -> Result<PlanPage, Failure> {
-    let plans = (dashboard.plans)();
-    let plan = plans.iter().find(|plan| plan.name == name).ok_or_else(|| {
+    let present = dashboard.workflows.borrow().clone();
+    let mut plans = present.plans.iter();
+    let plan = plans.find(|plan| plan.name == name).ok_or_else(|| {
         let name = format::ellipsis(name, 60);
         Failure::Missing(format!("There is no workflow {name}."))
     })?;
     let totals = totals(dashboard).await?;
     Ok(PlanPage {
         shell: Shell::new(dashboard, "workflows"),
+        refused: RefusedView::new(&present),
         card: Card::new(plan, totals.get(&plan.name)),
         hash: plan.hash.clone(),
         steps: step_rows(plan),
@@ -104,6 +151,35 @@ async fn totals(dashboard: &Dashboard) -> Result<HashMap<String, Totals>, Failur
     const DAY_MICROS: i64 = 86_400_000_000;
     let since = Timestamp(Timestamp::now().0.saturating_sub(DAY_MICROS));
     Ok(dashboard.store.totals_by_workflow(since).await?)
+}
+
+impl RefusedView {
+    /// A page has to stay one that can be read, whatever lies in the folder.
+    const MOST_FAULTS: usize = 20;
+    const LONGEST_FAULT: usize = 600;
+
+    fn new(present: &Workflows) -> Option<Self> {
+        let refused = present.refused.as_ref()?;
+        let shown = refused.faults.iter().take(Self::MOST_FAULTS);
+        Some(Self {
+            at: Moment::new(refused.at),
+            faults: shown
+                .map(|fault| format::prose(&format::ellipsis(fault, Self::LONGEST_FAULT)))
+                .collect(),
+            more: refused.faults.len().saturating_sub(Self::MOST_FAULTS),
+            since: Moment::new(present.since),
+        })
+    }
+}
+
+impl Moment {
+    fn new(at: Timestamp) -> Self {
+        Self {
+            machine: format::rfc3339(at),
+            text: format::date_and_clock(at),
+            ago: format::ago(at, Timestamp::now()),
+        }
+    }
 }
 
 impl Card {

@@ -23,14 +23,30 @@ const LONGEST_ADMISSION: Duration = Duration::from_secs(5);
 /// How often it looks again.
 const ADMISSION_PAUSE: Duration = Duration::from_millis(2);
 
+/// The plans that serve requests, proved together.
+pub struct Plans {
+    /// For `POST /v1/messages` in the chat lane.
+    pub messages: Arc<MessagesPlan>,
+    /// For the same in the native lane.
+    pub native: Arc<MessagesPlan>,
+    /// For `POST /v1/messages/count_tokens`.
+    pub count_tokens: Arc<MessagesPlan>,
+}
+
+impl Plans {
+    /// What they look like.
+    #[must_use]
+    pub fn infos(&self) -> Vec<Arc<PlanInfo>> {
+        [&self.messages, &self.native, &self.count_tokens]
+            .map(|plan| Arc::clone(plan.info()))
+            .into()
+    }
+}
+
 /// What the handlers share. One for the process.
 pub struct Gateway {
-    /// Serves `POST /v1/messages` in the chat lane.
-    pub messages: ArcSwap<MessagesPlan>,
-    /// Serves it in the native lane.
-    pub native: ArcSwap<MessagesPlan>,
-    /// Serves `POST /v1/messages/count_tokens`.
-    pub count_tokens: ArcSwap<MessagesPlan>,
+    /// The plans in use. They may be replaced at any time; a run holds the one that it began with.
+    pub plans: ArcSwap<Plans>,
     /// Where events go.
     pub events: EventSink,
     /// Owns what goes on after an answer.
@@ -48,15 +64,6 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The plans in use.
-    #[must_use]
-    pub fn plans(&self) -> Vec<Arc<PlanInfo>> {
-        [&self.messages, &self.native, &self.count_tokens]
-            .iter()
-            .map(|plan| Arc::clone(plan.load().info()))
-            .collect()
-    }
-
     /// The lane of a request, which its model decides.
     #[must_use]
     pub fn lane(&self, body: &str) -> Lane {

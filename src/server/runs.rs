@@ -74,14 +74,10 @@ async fn serve(
         Some(body) if door == Door::Messages => gateway.lane(body),
         _ => Lane::Chat,
     };
-    let plan = match (door, lane) {
-        (Door::CountTokens, _) => gateway.count_tokens.load_full(),
-        (Door::Messages, Lane::Chat) => gateway.messages.load_full(),
-        (Door::Messages, Lane::Native) => {
-            pass_on(request, &mut input);
-            gateway.native.load_full()
-        }
-    };
+    if lane == Lane::Native {
+        pass_on(request, &mut input);
+    }
+    let plan = plan_for(gateway, door, lane);
     let trace = header(request.headers(), "traceparent")
         .as_deref()
         .and_then(TraceContext::parse);
@@ -101,6 +97,16 @@ async fn serve(
     run(gateway, &plan, (request.headers(), input), start)
         .instrument(span)
         .await
+}
+
+/// The plan for a request. The run keeps it, whatever comes into use meanwhile.
+fn plan_for(gateway: &Gateway, door: Door, lane: Lane) -> Arc<MessagesPlan> {
+    let plans = gateway.plans.load();
+    Arc::clone(match (door, lane) {
+        (Door::CountTokens, _) => &plans.count_tokens,
+        (Door::Messages, Lane::Chat) => &plans.messages,
+        (Door::Messages, Lane::Native) => &plans.native,
+    })
 }
 
 async fn run(

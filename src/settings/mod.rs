@@ -106,6 +106,8 @@ pub struct Waits {
 pub struct Workflows {
     /// A folder with the user's workflow files, or nothing.
     pub folder: PathBuf,
+    /// Whether what changes there comes into use while the server runs.
+    pub reload: bool,
 }
 
 /// `[store]`.

@@ -11,6 +11,8 @@ use crate::events::EventSink;
 pub struct Probe {
     pub(super) name: &'static str,
     help: &'static str,
+    /// The name and the value that tell it from others of its name.
+    label: Option<(&'static str, &'static str)>,
     pub(super) read: Box<dyn Fn() -> f64 + Send + Sync>,
 }
 
@@ -34,7 +36,17 @@ impl Probe {
         Self {
             name,
             help,
+            label: None,
             read: Box::new(read),
+        }
+    }
+
+    /// The same with a label. All probes of one name need the same help, and the same label with a value of its own each.
+    #[must_use]
+    pub fn with_label(self, name: &'static str, value: &'static str) -> Self {
+        Self {
+            label: Some((name, value)),
+            ..self
         }
     }
 
@@ -51,12 +63,12 @@ impl Probe {
 
     /// Checks name and help, so that the text format can be trusted.
     pub(super) fn into_collector(self) -> prometheus::Result<impl Collector> {
-        let desc = Desc::new(
-            self.name.to_owned(),
-            self.help.to_owned(),
-            Vec::new(),
-            HashMap::new(),
-        )?;
+        let labels = self.label.iter();
+        let labels: HashMap<String, String> = labels
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let (name, help) = (self.name.to_owned(), self.help.to_owned());
+        let desc = Desc::new(name, help, Vec::new(), labels)?;
         Ok(Described { probe: self, desc })
     }
 }
@@ -83,6 +95,7 @@ impl Collector for Described {
         family.set_name(self.probe.name.to_owned());
         family.set_help(self.probe.help.to_owned());
         let mut metric = Metric::default();
+        metric.set_label(self.desc.const_label_pairs.clone());
         if self.probe.name.ends_with("_total") {
             let mut counter = Counter::default();
             counter.set_value(value);

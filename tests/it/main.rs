@@ -16,6 +16,8 @@ mod messages;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod replicas;
 #[cfg(test)]
 mod runs;
