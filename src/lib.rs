@@ -21,7 +21,8 @@
 //! named upstreams and the rules that say which model is where and in which lane.
 //!
 //! 1. [`server::runs`] reads the body, waits until the observers have room, and starts a [`engine::Run`] of the plan for the
-//!    route and the lane of the model. The plan was proved when the process started ([`engine::Plan`]); the run is polled by the request's own task.
+//!    route and the lane of the model. The plan was proved before it came into use ([`engine::Plan`]), when the process started or
+//!    when the user's files changed (`app::reload`); the run keeps it, and is polled by the request's own task.
 //! 2. The steps run as soon as what they need is there. Each is a [`tasks`] file of a page or so, that calls the pure functions of
 //!    [`protocol`]: [`protocol::anthropic::request`] parses the body once, into types that borrow from it;
 //!    [`protocol::translate`] turns it into the upstream's request.

@@ -211,6 +211,16 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_watched_unless_that_is_switched_off() {
+        let mut settings = settings::Settings::defaults().unwrap().workflows;
+        assert_eq!(watched(&settings), None, "there is none");
+        settings.folder = "mine".into();
+        assert_eq!(watched(&settings), Some(Path::new("mine")));
+        settings.reload = false;
+        assert_eq!(watched(&settings), None);
+    }
+
+    #[test]
     fn the_log_tells_which_files_changed_and_how() {
         let before = [file("a", "1"), file("b", "1"), file("c", "1")];
         let after = [file("b", "2"), file("c", "1"), file("d", "1")];

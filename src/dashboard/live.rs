@@ -35,11 +35,13 @@ struct Pace {
     silence: Duration,
 }
 
+/// How long a stream is silent at most, so that proxies keep it open.
+pub(super) const SILENCE: Duration = Duration::from_secs(15);
 const PACE: Pace = Pace {
     least: Duration::from_millis(250),
     beat: Duration::from_secs(1),
     totals: Duration::from_secs(3),
-    silence: Duration::from_secs(15),
+    silence: SILENCE,
 };
 /// Changed runs that are gathered for one message; when there are more, the page is read anew.
 const MOST: usize = 200;
@@ -74,7 +76,7 @@ pub(super) async fn run(
 }
 
 /// Answers with the messages that `next` gives, until it gives none; if there is a place for one more viewer.
-fn events<W, N, F>(dashboard: &Dashboard, begin: impl FnOnce() -> (W, N)) -> HttpResponse
+pub(super) fn events<W, N, F>(dashboard: &Dashboard, begin: impl FnOnce() -> (W, N)) -> HttpResponse
 where
     W: 'static,
     N: Fn(W) -> F + 'static,
@@ -342,7 +344,7 @@ impl RunWatch {
 }
 
 /// Adds a part that replaces, or is merged into, the element with that id.
-fn partial(html: &mut String, id: &str, swap: &str, part: &str) {
+pub(super) fn partial(html: &mut String, id: &str, swap: &str, part: &str) {
     for piece in [
         "<hx-partial hx-target=\"#",
         id,
@@ -357,7 +359,7 @@ fn partial(html: &mut String, id: &str, swap: &str, part: &str) {
 }
 
 /// A Server-Sent Event with this HTML; a comment when there is none.
-fn message(html: &str) -> Bytes {
+pub(super) fn message(html: &str) -> Bytes {
     if html.is_empty() {
         return Bytes::from_static(b": still here\n\n");
     }

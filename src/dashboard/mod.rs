@@ -15,7 +15,7 @@
 //! | `run_head`, `picture`, `bars`, `panel`, `payloads` | one part of a run's page each |
 //! | `changes` | a request beside that of the turn before |
 //! | `conversation` | a request and its answer as messages |
-//! | `live` | the streams that keep pages true |
+//! | `live`, `live_workflows` | the streams that keep pages true |
 //! | [`api`] | the run API |
 //! | `filter` | the parameters of lists |
 //! | `graph`, `timeline` | geometry of pictures |
@@ -33,6 +33,7 @@ pub(crate) mod fixture;
 pub(crate) mod format;
 mod graph;
 mod live;
+mod live_workflows;
 mod page;
 mod panel;
 pub(crate) mod payloads;

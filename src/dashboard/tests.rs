@@ -283,6 +283,41 @@ async fn a_banner_stands_on_every_page() {
 }
 
 #[actix_web::test]
+async fn refused_files_are_told_on_the_pages_of_workflows_and_in_the_api() {
+    let (mut dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(Vec::new())));
+    let mut present = fixture::workflows();
+    let mut faults = vec!["a.toml:7: there is no task `<img src=x>`; write `validate`.".to_owned()];
+    faults.extend((8..40).map(|line| format!("a.toml:{line}: {}.", "x".repeat(4000))));
+    let at = present.since;
+    present.refused = Some(super::Refused { at, faults });
+    dashboard.workflows = tokio::sync::watch::channel(present).1;
+    let app = App::new()
+        .app_data(web::Data::new(dashboard))
+        .configure(super::routes)
+        .configure(super::api::routes);
+    let app = test::init_service(app).await;
+    for path in ["/workflows", "/workflows/messages"] {
+        let request = test::TestRequest::get().uri(path).to_request();
+        let body = test::call_and_read_body(&app, request).await;
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        let fault =
+            "there is no task <code>&#60;img src=x&#62;</code>; write <code>validate</code>.";
+        assert!(body.contains(fault), "{path}: {body}");
+        assert!(
+            body.contains("… and 13 more") && body.contains("stay in use"),
+            "{path}"
+        );
+        let notice = body.split("id=\"refused-title\"").nth(1).unwrap();
+        let notice = notice.split("</section>").next().unwrap();
+        assert!(notice.len() < 20_000, "it stays readable");
+    }
+    let request = test::TestRequest::get().uri("/api/workflows").to_request();
+    let told: serde_json::Value = test::call_and_read_body_json(&app, request).await;
+    assert_eq!(told["refused"]["faults"].as_array().unwrap().len(), 33);
+    assert_eq!(told["workflows"].as_array().unwrap().len(), 2);
+}
+
+#[actix_web::test]
 async fn pages_are_compressed_and_streams_are_not() {
     let (dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(fixture::all_runs())));
     let app = App::new()
@@ -449,6 +484,8 @@ async fn the_api_shows_a_run_whole() {
 async fn the_api_shows_workflows() {
     let workflows = get("/api/workflows").await.json();
     let messages = &workflows["workflows"][1];
+    assert_eq!(workflows["refused"], serde_json::Value::Null);
+    assert!(workflows["in_use_since"].is_string());
     assert_eq!(messages["name"], "messages");
     insta::assert_json_snapshot!(messages["steps"][fixture::CALL_UPSTREAM], @r#"
     {

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::format::Span;
-use super::page::{Failure, Shell, answer};
+use super::page::{Failure, Shell, answer, part};
 use super::state::{StateShare, shares};
 use super::{Dashboard, format, panel, picture};
 use crate::events::{PlanInfo, State, Timestamp};
@@ -40,8 +40,21 @@ pub struct Refused {
 struct ListPage {
     shell: Shell,
     watched: Option<String>,
+    cards: String,
+}
+
+/// What of the list changes with the files.
+#[derive(Template)]
+#[template(path = "parts/workflow_cards.html")]
+struct Cards {
     refused: Option<RefusedView>,
     workflows: Vec<Card>,
+}
+
+#[derive(Template)]
+#[template(path = "parts/workflow_gone.html")]
+struct Gone<'a> {
+    name: &'a str,
 }
 
 /// What is said of changed files that did not come into use.
@@ -81,6 +94,15 @@ struct Card {
 #[template(path = "workflow.html")]
 struct PlanPage {
     shell: Shell,
+    name: String,
+    plan: String,
+    live: Option<String>,
+}
+
+/// What of a workflow's page changes with the files.
+#[derive(Template)]
+#[template(path = "parts/workflow_plan.html")]
+struct PlanPart {
     refused: Option<RefusedView>,
     card: Card,
     hash: String,
@@ -110,18 +132,24 @@ pub(super) async fn list(dashboard: web::Data<Dashboard>) -> HttpResponse {
 }
 
 async fn show_list(dashboard: &Dashboard) -> Result<ListPage, Failure> {
-    let totals = totals(dashboard).await?;
     let present = dashboard.workflows.borrow().clone();
-    let cards = present.plans.iter();
-    let workflows = cards
-        .map(|plan| Card::new(plan, totals.get(&plan.name)))
-        .collect();
     Ok(ListPage {
         shell: Shell::new(dashboard, "workflows"),
-        refused: RefusedView::new(&present),
+        cards: cards(dashboard, &present).await?,
         watched: present.watched,
-        workflows,
     })
+}
+
+/// The element `#workflows` of the list.
+pub(super) async fn cards(dashboard: &Dashboard, present: &Workflows) -> Result<String, Failure> {
+    let totals = totals(dashboard).await?;
+    let plans = present.plans.iter();
+    Ok(part(&Cards {
+        refused: RefusedView::new(present),
+        workflows: plans
+            .map(|plan| Card::new(plan, totals.get(&plan.name)))
+            .collect(),
+    }))
 }
 
 /// `GET /workflows/{name}`.
@@ -131,20 +159,46 @@ pub(super) async fn page(dashboard: web::Data<Dashboard>, name: web::Path<String
 
 async fn show(dashboard: &Dashboard, name: &str) -> Result<PlanPage, Failure> {
     let present = dashboard.workflows.borrow().clone();
-    let mut plans = present.plans.iter();
-    let plan = plans.find(|plan| plan.name == name).ok_or_else(|| {
+    let plan = plan(dashboard, &present, name).await?.ok_or_else(|| {
         let name = format::ellipsis(name, 60);
         Failure::Missing(format!("There is no workflow {name}."))
     })?;
-    let totals = totals(dashboard).await?;
+    let live = || format!("/live{}", href(name));
     Ok(PlanPage {
         shell: Shell::new(dashboard, "workflows"),
-        refused: RefusedView::new(&present),
+        name: name.to_owned(),
+        plan,
+        live: present.watched.as_ref().map(|_| live()),
+    })
+}
+
+/// The element `#workflow` of a workflow's page, if there is one of that name.
+pub(super) async fn plan(
+    dashboard: &Dashboard,
+    present: &Workflows,
+    name: &str,
+) -> Result<Option<String>, Failure> {
+    let Some(plan) = present.plans.iter().find(|plan| plan.name == name) else {
+        return Ok(None);
+    };
+    let totals = totals(dashboard).await?;
+    Ok(Some(part(&PlanPart {
+        refused: RefusedView::new(present),
         card: Card::new(plan, totals.get(&plan.name)),
         hash: plan.hash.clone(),
         steps: step_rows(plan),
         lines: plan.source.lines().map(SourceLine::new).collect(),
-    })
+    })))
+}
+
+/// What takes the place of `#workflow` when there is none of that name any more.
+pub(super) fn gone(name: &str) -> String {
+    let name = format::ellipsis(name, 60);
+    part(&Gone { name: &name })
+}
+
+fn href(name: &str) -> String {
+    format!("/workflows/{}", super::filter::encode(name))
 }
 
 async fn totals(dashboard: &Dashboard) -> Result<HashMap<String, Totals>, Failure> {
@@ -193,7 +247,7 @@ impl Card {
         });
         Self {
             name: plan.name.clone(),
-            href: format!("/workflows/{}", super::filter::encode(&plan.name)),
+            href: href(&plan.name),
             about: format::prose(&plan.about),
             route: plan.route.clone(),
             file: plan.file.clone(),

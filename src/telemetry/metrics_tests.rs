@@ -287,6 +287,20 @@ fn probes_are_read_when_the_text_is_made() {
 }
 
 #[test]
+fn probes_of_one_name_are_told_apart_by_their_label() {
+    let probe =
+        |value, count| Probe::new("judged_total", "Judged.", move || count).with_label("as", value);
+    let metrics = Metrics::new(vec![probe("good", 3), probe("bad", 1)]).unwrap();
+    let text = metrics.render();
+    has(
+        &text,
+        &["judged_total{as=\"bad\"} 1", "judged_total{as=\"good\"} 3"],
+    );
+    assert_eq!(text.matches("# TYPE judged_total counter").count(), 1);
+    assert!(Metrics::new(vec![probe("good", 3), probe("good", 1)]).is_err());
+}
+
+#[test]
 fn a_probe_that_cannot_be_shown_is_refused() {
     for name in ["no name", "", "dagway_runs_total"] {
         let error = Metrics::new(vec![Probe::new(name, "Help.", || 1)]).unwrap_err();

@@ -1,11 +1,16 @@
 //! Two Dagways as behind a load balancer: two processes, one PostgreSQL database.
 
+use std::time::{Duration, Instant};
+
 use dagway::simulator::{self, Answer, Script, Simulator};
 use serde_json::Value;
 use tokio_postgres::NoTls;
 
 use crate::program::{Server, dagway, diagnosis, run, stderr};
-use crate::support::{ask, block_on};
+use crate::support::{DEADLINE, ask, block_on};
+
+/// The pause between two looks at what is about to change.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A database of the test's own, at the server that `tests/run` started.
 async fn database() -> String {
@@ -59,6 +64,15 @@ impl Team {
         answer.text().await.unwrap()
     }
 
+    /// Waits until what is there is as `is_so` says.
+    async fn text_when(&self, server: &Server, path: &str, is_so: impl Fn(&str) -> bool) {
+        let since = Instant::now();
+        while !is_so(&self.text(server, path).await) {
+            assert!(since.elapsed() < DEADLINE, "{path} did not become so");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     async fn json(&self, server: &Server, path: &str) -> Value {
         serde_json::from_str(&self.text(server, path).await).unwrap()
     }
@@ -90,6 +104,48 @@ fn each_replica_shows_the_runs_of_the_other_live_and_whole() {
         assert_eq!(team.text(&other, &path).await, asked.to_string());
         let page = team.text(&other, &format!("/runs/{id}")).await;
         assert!(page.contains("call_upstream") && page.contains("log_usage"));
+        team.simulator.stop().await;
+    });
+}
+
+#[test]
+fn a_run_on_a_plan_that_only_one_replica_has_is_whole_on_the_other() {
+    block_on(async {
+        let team = Team::gather().await;
+        let folder = team.folder.path().join("workflows");
+        std::fs::create_dir(&folder).unwrap();
+        let variables = [
+            ("DAGWAY_DATABASE_URL", team.database.as_str()),
+            ("DAGWAY_WORKFLOWS_FOLDER", folder.to_str().unwrap()),
+        ];
+        let url = team.simulator.base_url();
+        let one = Server::start_with(team.folder.path(), &url, &variables);
+        let other = team.replica();
+        let changed = include_str!("../../workflows/messages.toml").replace(
+            "[steps.log_usage]",
+            "[steps.remember]\ntask = \"log_usage\"",
+        );
+        std::fs::write(folder.join("mine.toml"), changed).unwrap();
+        let has_it = |page: &str| page.contains("remember");
+        team.text_when(&one, "/workflows", has_it).await;
+        let mut asked = ask("hello");
+        asked["model"] = "openai/gpt-5".into();
+        let answer = team.post(&one, &asked).send().await.unwrap();
+        let path = format!(
+            "/runs/{}",
+            answer.headers()["x-dagway-run"].to_str().unwrap()
+        );
+        answer.error_for_status().unwrap().bytes().await.unwrap();
+        let is_over = |list: &str| list.contains("\"Completed\"");
+        team.text_when(&other, "/api/runs", is_over).await;
+        let run = team.json(&other, &format!("/api{path}")).await;
+        let last = run["steps"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&last["name"], &last["state"]),
+            (&"remember".into(), &"Completed".into())
+        );
+        assert!(team.text(&other, &path).await.contains("remember"));
+        assert!(!team.text(&other, "/workflows").await.contains("remember"));
         team.simulator.stop().await;
     });
 }
