@@ -7,6 +7,7 @@ mod folder;
 mod observers;
 pub mod plans;
 mod reload;
+mod signals;
 pub mod upstreams;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,7 +19,6 @@ use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use arc_swap::ArcSwap;
 use secrecy::SecretString;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +37,7 @@ use crate::upstream;
 use observers::Observers;
 pub(crate) use observers::collector;
 use reload::{Outcomes, Reload};
+pub use signals::Signals;
 
 /// How many batches of events may wait to be observed. A batch is some hundred bytes; its payloads are shared.
 const EVENT_QUEUE: usize = 16_384;
@@ -221,39 +222,6 @@ impl App {
         }
         self.gateway.events.close();
         self.observers.finish(LAST_WORDS).await;
-    }
-}
-
-/// The signals that end the process.
-pub struct Signals {
-    terminate: Option<Signal>,
-    interrupt: Option<Signal>,
-}
-
-impl Signals {
-    /// Listens to SIGTERM and Ctrl-C from now on: they do not end the process by themselves any more.
-    #[must_use]
-    pub fn listen() -> Self {
-        Self {
-            terminate: signal(SignalKind::terminate()).ok(),
-            interrupt: signal(SignalKind::interrupt()).ok(),
-        }
-    }
-
-    /// Returns when the next one has come.
-    pub async fn next(&mut self) {
-        tokio::select! {
-            () = received(self.terminate.as_mut()) => {}
-            () = received(self.interrupt.as_mut()) => {}
-        }
-    }
-}
-
-/// A signal that could not be listened to never comes.
-async fn received(signal: Option<&mut Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
     }
 }
 
