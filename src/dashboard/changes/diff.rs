@@ -2,6 +2,7 @@
 //!
 //! It must not know what a difference means.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use similar::{Algorithm, ChangeTag, DiffOp, TextDiff};
@@ -115,6 +116,19 @@ impl Sign {
 pub(super) fn same_first(earlier: &[Piece], later: &[Piece]) -> usize {
     let pairs = earlier.iter().zip(later);
     pairs.take_while(|(a, b)| a.key() == b.key()).count()
+}
+
+/// How much the two have in common, wherever it stands: bytes of JSON.
+pub(super) fn in_common(earlier: &[Piece], later: &[Piece]) -> usize {
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    for piece in later {
+        *left.entry(piece.key()).or_default() += 1;
+    }
+    let common = earlier.iter().filter(|piece| {
+        let left = left.get_mut(piece.key()).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
+    });
+    common.map(Piece::weight).sum()
 }
 
 /// Compares them.

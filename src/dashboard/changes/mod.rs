@@ -26,7 +26,7 @@ use crate::events::{RunId, Timestamp};
 use crate::facts::{self, payload};
 use crate::store::{RunFilter, RunSummary, Store};
 
-/// Earlier runs that are looked at for the one that this run goes on from.
+/// Earlier runs that are looked at for the one that is most like this run.
 const CANDIDATES: u16 = 8;
 /// Bytes of earlier requests that are read for that.
 const MOST_BYTES: usize = 16 << 20;
@@ -80,7 +80,7 @@ struct Changes {
     diff: Diff,
 }
 
-/// Compares `run` with the run that `view` names, else with the one before it that begins most like it.
+/// Compares `run` with the run that `view` names, else with the one before it that is most like it.
 pub(super) async fn of_run(
     store: &dyn Store,
     run: &RunSummary,
@@ -129,7 +129,7 @@ async fn find(
     let why = if candidates.is_empty() {
         "No earlier run asked something: there is nothing to compare with."
     } else {
-        "No earlier run begins like this one. Choose one to compare with all the same."
+        "No earlier run has anything in common with this one. Choose one to compare with all the same."
     };
     Ok(earlier.map(|earlier| (earlier, later)).ok_or(why))
 }
@@ -173,7 +173,9 @@ async fn named(store: &dyn Store, id: RunId) -> Result<Option<Turn>, Failure> {
     }
 }
 
-/// The candidate whose beginning has most in common with that of `later`, the newest of those that have as much.
+/// The candidate that has most in common with `later`, the newest of those that have as much.
+///
+/// Not that whose beginning has: of a turn whose first tool is another, that would be a stranger.
 async fn likest(
     store: &dyn Store,
     candidates: &[RunSummary],
@@ -188,14 +190,10 @@ async fn likest(
         };
         bytes_left = bytes_left.saturating_sub(bytes.len());
         if let Some(other) = turn(candidate, bytes).await? {
-            let same = diff::same_first(&other.request.pieces, &later.request.pieces);
-            let is_whole = same == other.request.pieces.len();
-            if same > most {
-                most = same;
+            let common = diff::in_common(&other.request.pieces, &later.request.pieces);
+            if common > most {
+                most = common;
                 best = Some(other);
-                if is_whole {
-                    break;
-                }
             }
         }
         if bytes_left == 0 {

@@ -98,6 +98,27 @@ async fn a_turn_is_compared_with_the_one_it_goes_on_from() {
 }
 
 #[tokio::test]
+async fn a_turn_whose_tools_changed_is_compared_with_the_turn_before_all_the_same() {
+    let request = |tools: &[&str], texts: &[&str]| {
+        let tools = tools.iter().map(|name| json!({"name": name}));
+        let mut request = said(texts);
+        request["tools"] = tools.collect();
+        request
+    };
+    let session = Session::new(&[
+        &request(&["Read", "Bash"], &["main", "a", "b"]),
+        &request(&["Bash"], &["agent"]),
+        &request(&["Bash", "Read"], &["main", "a", "b", "c"]),
+    ]);
+    assert_eq!(session.base_of(2).await, Some(0));
+    let page = session.page(2, None).await;
+    assert!(
+        page.contains("the first difference is in the tools"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
 async fn a_run_can_be_compared_with_any_other() {
     let session = Session::new(&[
         &said(&["main", "a"]),
