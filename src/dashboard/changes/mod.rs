@@ -1,6 +1,7 @@
 //! What a turn's request changed since the turn before: why a cache helped, or did not.
 //!
-//! Compared is what was sent upstream, because that is what providers cache; of a run that sent nothing, what was asked.
+//! Compared is what was sent upstream, because that is what providers cache. Where one of the two sent nothing, or they went
+//! through different workflows, it is what their clients asked: a request beside its own translation would differ all over.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -27,7 +28,9 @@ use crate::facts::{self, payload};
 use crate::store::{RunFilter, RunSummary, Store};
 
 /// Earlier runs that are looked at for the one that is most like this run.
-const CANDIDATES: u16 = 8;
+const CANDIDATES: usize = 8;
+/// Runs among which those are chosen: many sub-agents may work between two turns of a conversation.
+const REACH: u16 = 64;
 /// Bytes of earlier requests that are read for that.
 const MOST_BYTES: usize = 16 << 20;
 
@@ -37,6 +40,22 @@ const MOST_BYTES: usize = 16 << 20;
 struct Tab {
     bases: Vec<Base>,
     found: Found,
+}
+
+/// Which of a run's requests is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// What was sent upstream, in the last form in which it was.
+    Sent,
+    /// What the client asked.
+    Asked,
+}
+
+/// Requests in the same form.
+struct Texts {
+    form: Form,
+    later: Option<Vec<u8>>,
+    earlier: Option<Vec<u8>>,
 }
 
 /// A time of day, which the page's script tells in the reader's own zone.
@@ -114,24 +133,80 @@ async fn find(
     against: Option<RunId>,
     candidates: &[RunSummary],
 ) -> Result<Result<(Turn, Turn), &'static str>, Failure> {
-    let Some(bytes) = sent(store, run.id).await? else {
-        return Ok(Err("This run's request is not kept, or not yet."));
+    const GONE: &str = "This run's request is not kept, or not yet.";
+    let named = match against {
+        Some(id) => match store.runs_by_id(&[id]).await?.pop() {
+            Some(named) => Some(named),
+            None => return Ok(Err("There is no such run to compare with.")),
+        },
+        None => None,
+    };
+    let Texts {
+        form,
+        later,
+        earlier,
+    } = texts(store, run, named.as_ref()).await?;
+    let Some(bytes) = later else {
+        return Ok(Err(GONE));
     };
     let Some(later) = turn(run, bytes).await? else {
-        return Ok(Err("What was sent is no JSON object: see “Dagway sent”."));
+        return Ok(Err(match form {
+            Form::Sent => "What was sent is no JSON object: see “Dagway sent”.",
+            Form::Asked => "What was asked is no JSON object: see “Client asked”.",
+        }));
     };
-    if let Some(id) = against {
-        let earlier = named(store, id).await?;
-        let why = "There is no such run to compare with, or its request is not kept.";
+    if let Some(named) = named {
+        let earlier = match earlier {
+            Some(bytes) => turn(&named, bytes).await?,
+            None => None,
+        };
+        let why = "The request of the run to compare with is not kept, or is no JSON object.";
         return Ok(earlier.map(|earlier| (earlier, later)).ok_or(why));
     }
-    let earlier = likest(store, candidates, &later).await?;
-    let why = if candidates.is_empty() {
-        "No earlier run asked something: there is nothing to compare with."
-    } else {
-        "No earlier run has anything in common with this one. Choose one to compare with all the same."
+    let earlier = likest(store, candidates, &later, form).await?;
+    let why = match (candidates, run.text(facts::SESSION)) {
+        ([], None) => {
+            "No earlier run went through this workflow: there is nothing to compare with."
+        }
+        ([], Some(_)) => {
+            "No earlier run of this session went through this workflow: there is nothing to compare with."
+        }
+        _ => {
+            "No earlier run has anything in common with this one. Choose one to compare with all the same."
+        }
     };
     Ok(earlier.map(|earlier| (earlier, later)).ok_or(why))
+}
+
+/// What is compared of a run and of the one it is to be compared with, when one is named.
+async fn texts(
+    store: &dyn Store,
+    run: &RunSummary,
+    named: Option<&RunSummary>,
+) -> Result<Texts, Failure> {
+    if named.is_none_or(|named| named.workflow == run.workflow) {
+        let sent = texts_of(store, run, named, Form::Sent).await?;
+        if sent.later.is_some() && sent.earlier.is_some() == named.is_some() {
+            return Ok(sent);
+        }
+    }
+    texts_of(store, run, named, Form::Asked).await
+}
+
+async fn texts_of(
+    store: &dyn Store,
+    run: &RunSummary,
+    named: Option<&RunSummary>,
+    form: Form,
+) -> Result<Texts, Failure> {
+    Ok(Texts {
+        form,
+        later: bytes(store, run.id, form).await?,
+        earlier: match named {
+            Some(named) => bytes(store, named.id, form).await?,
+            None => None,
+        },
+    })
 }
 
 fn compared(earlier: &Turn, later: &Turn) -> Changes {
@@ -153,24 +228,19 @@ fn compared(earlier: &Turn, later: &Turn) -> Changes {
     }
 }
 
-/// The runs before `run` that may be its earlier turns, newest first.
+/// The runs before `run` that may be its earlier turns, newest first; the same agent's before those of others.
 async fn before(store: &dyn Store, run: &RunSummary) -> Result<Vec<RunSummary>, Failure> {
     let filter = RunFilter {
         workflow: Some(run.workflow.clone()),
         session: run.text(facts::SESSION).map(str::to_owned),
         ..RunFilter::default()
     };
-    let page = store.runs(&filter, Some(run.id), CANDIDATES).await?;
-    Ok(page.runs)
-}
-
-/// The turn that is the run of an id.
-async fn named(store: &dyn Store, id: RunId) -> Result<Option<Turn>, Failure> {
-    let summary = store.runs_by_id(&[id]).await?.pop();
-    match (summary, sent(store, id).await?) {
-        (Some(summary), Some(bytes)) => turn(&summary, bytes).await,
-        _ => Ok(None),
-    }
+    let mut runs = store.runs(&filter, Some(run.id), REACH).await?.runs;
+    let agent = run.text(facts::AGENT);
+    runs.sort_by_key(|other| other.text(facts::AGENT) != agent);
+    runs.truncate(CANDIDATES);
+    runs.sort_unstable_by_key(|other| std::cmp::Reverse(other.id));
+    Ok(runs)
 }
 
 /// The candidate that has most in common with `later`, the newest of those that have as much.
@@ -180,12 +250,13 @@ async fn likest(
     store: &dyn Store,
     candidates: &[RunSummary],
     later: &Turn,
+    form: Form,
 ) -> Result<Option<Turn>, Failure> {
     let mut best = None;
     let mut most = 0;
     let mut bytes_left = MOST_BYTES;
     for candidate in candidates {
-        let Some(bytes) = sent(store, candidate.id).await? else {
+        let Some(bytes) = bytes(store, candidate.id, form).await? else {
             continue;
         };
         bytes_left = bytes_left.saturating_sub(bytes.len());
@@ -203,15 +274,14 @@ async fn likest(
     Ok(best)
 }
 
-/// The last form in which a run's request was sent; what was asked, when nothing was sent.
-async fn sent(store: &dyn Store, id: RunId) -> Result<Option<Vec<u8>>, Failure> {
+/// A run's request.
+async fn bytes(store: &dyn Store, id: RunId, form: Form) -> Result<Option<Vec<u8>>, Failure> {
     let [second, third] = payload::UPSTREAM_REQUEST_AGAIN;
-    for name in [
-        third,
-        second,
-        payload::UPSTREAM_REQUEST,
-        payload::CLIENT_REQUEST,
-    ] {
+    let names: &[&str] = match form {
+        Form::Sent => &[third, second, payload::UPSTREAM_REQUEST],
+        Form::Asked => &[payload::CLIENT_REQUEST],
+    };
+    for name in names {
         if let Some(bytes) = store.payload(id, name).await? {
             return Ok(Some(bytes));
         }

@@ -155,17 +155,32 @@ impl Reader {
 
 /// `beside` is what a message says of itself beside its blocks.
 fn piece(place: Place, label: String, kind: String, mut block: Value, beside: &Value) -> Piece {
-    let fields = block.as_object_mut();
-    let mark = fields.and_then(|fields| fields.remove("cache_control"));
+    let is_breakpoint = take_marks(&mut block);
     let texts = [beside, &block].map(readable).join("\n");
     Piece {
         place,
         label,
         text: texts.trim_matches('\n').to_owned(),
-        is_breakpoint: mark.is_some_and(|mark| !mark.is_null()),
+        is_breakpoint,
         key: format!("{kind} {beside} {block}"),
         kind,
     }
+}
+
+/// Takes the marks of cache breakpoints out of a block and of those within it, such as the parts of a tool's result;
+/// whether there was one.
+fn take_marks(block: &mut Value) -> bool {
+    let Some(fields) = block.as_object_mut() else {
+        return false;
+    };
+    let mark = fields.remove("cache_control");
+    let mut is_marked = mark.is_some_and(|mark| !mark.is_null());
+    if let Some(Value::Array(blocks)) = fields.get_mut("content") {
+        for block in blocks {
+            is_marked |= take_marks(block);
+        }
+    }
+    is_marked
 }
 
 fn list(value: Value) -> Vec<Value> {
@@ -418,6 +433,12 @@ mod tests {
             json!([{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]);
         assert_eq!(key(block), plain);
         assert_eq!(key(marked), plain);
+        let result = |part: Value| key(json!([{"type": "tool_result", "content": [part]}]));
+        let marked = json!({"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}});
+        assert_eq!(
+            result(marked),
+            result(json!({"type": "text", "text": "hi"}))
+        );
         assert_ne!(key(json!("ho")), plain);
         assert_ne!(key(json!([{"type": "text", "text": "hi", "x": 1}])), plain);
     }

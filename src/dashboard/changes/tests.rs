@@ -49,6 +49,19 @@ impl Session {
         number
     }
 
+    /// Adds a payload to a run.
+    fn keep(&mut self, number: usize, name: &str, body: &[u8]) {
+        let key = format!("{} {name}", self.runs[number].id);
+        self.store.payloads.insert(key, body.to_vec());
+        let info = PayloadInfo {
+            name: name.to_owned(),
+            bytes: body.len() as u64,
+            gone: false,
+        };
+        let place = self.runs.len() - 1 - number;
+        self.store.runs.lock().unwrap()[place].payloads.push(info);
+    }
+
     async fn page(&self, number: usize, against: Option<usize>) -> String {
         let pairs = against.map(|other| ("against".to_owned(), self.runs[other].id.to_string()));
         let view = View::parse(&pairs.into_iter().collect::<Vec<_>>()).unwrap();
@@ -142,21 +155,57 @@ async fn a_run_can_be_compared_with_any_other() {
 }
 
 #[tokio::test]
-async fn what_was_sent_last_counts_and_what_was_asked_when_nothing_was_sent() {
-    let mut session = Session::new(&[]);
-    let body = said(&["main", "a"]).to_string();
-    let asked = session.add("s", payload::CLIENT_REQUEST, body.as_bytes());
-    let sent = session.add("s", payload::UPSTREAM_REQUEST, b"{}");
+async fn what_was_sent_last_counts() {
+    let mut session = Session::new(&[&said(&["main", "a"]), &json!({})]);
     let again = payload::UPSTREAM_REQUEST_AGAIN[0];
-    let key = format!("{} {again}", session.runs[sent].id);
-    session.store.payloads.insert(key, body.into_bytes());
-    let info = PayloadInfo {
-        name: again.to_owned(),
-        bytes: 1,
-        gone: false,
-    };
-    session.store.runs.lock().unwrap()[0].payloads.push(info);
-    assert_eq!(session.base_of(sent).await, Some(asked));
+    session.keep(1, again, said(&["main", "a"]).to_string().as_bytes());
+    assert_eq!(session.base_of(1).await, Some(0));
+}
+
+#[tokio::test]
+async fn what_was_asked_is_never_compared_with_what_was_sent() {
+    let asked = said(&["main", "a"]).to_string();
+    let sent = json!({"messages": [{"role": "system", "content": "main"}, {"role": "user", "content": "x"}]});
+    let sent = sent.to_string();
+    let mut session = Session::new(&[]);
+    let first = session.add("s", payload::CLIENT_REQUEST, asked.as_bytes());
+    session.keep(first, payload::UPSTREAM_REQUEST, sent.as_bytes());
+    let refused = session.add("s", payload::CLIENT_REQUEST, asked.as_bytes());
+    let last = session.add("s", payload::CLIENT_REQUEST, asked.as_bytes());
+    session.keep(last, payload::UPSTREAM_REQUEST, sent.as_bytes());
+    // The second sent nothing, so what was asked is compared; and no cache holds what was not sent.
+    let same = "The same was asked again.";
+    let page = session.page(refused, None).await;
+    assert!(page.contains(same), "{page}");
+    assert_eq!(session.base_of(last).await, Some(first));
+    let page = session.page(last, Some(refused)).await;
+    assert!(
+        page.contains(same) && page.contains("3 of 3 parts"),
+        "{page}"
+    );
+    // What went through another workflow was translated in another way, or not at all.
+    session.store.runs.lock().unwrap()[2].summary.workflow = "native".to_owned();
+    session.keep(first, payload::UPSTREAM_REQUEST, b"{}");
+    let page = session.page(last, Some(first)).await;
+    assert!(
+        page.contains(same) && page.contains("3 of 3 parts"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn many_turns_of_sub_agents_do_not_hide_the_turn_before() {
+    let mut session = Session::new(&[&said(&["main", "a"])]);
+    for number in 0..CANDIDATES + 2 {
+        let body = said(&["main", &number.to_string()]).to_string();
+        session.add("s", payload::UPSTREAM_REQUEST, body.as_bytes());
+        let agent = FactValue::Text(format!("agent {number}").into());
+        let mut runs = session.store.runs.lock().unwrap();
+        runs[0].summary.facts.insert(facts::AGENT.to_owned(), agent);
+    }
+    let body = said(&["main", "a", "b"]).to_string();
+    let last = session.add("s", payload::UPSTREAM_REQUEST, body.as_bytes());
+    assert_eq!(session.base_of(last).await, Some(0));
 }
 
 #[tokio::test]

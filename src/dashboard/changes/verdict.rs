@@ -90,8 +90,12 @@ fn sentence(earlier: &Request, later: &Request, same_first: usize) -> String {
 }
 
 fn cached(run: &RunSummary) -> Option<String> {
+    // What nobody counted was not told apart either.
+    if run.is(facts::USAGE_IS_ESTIMATE) {
+        return None;
+    }
     let input = run.int(facts::INPUT_TOKENS)?;
-    let read = run.int(facts::CACHE_READ_TOKENS).unwrap_or_default();
+    let read = run.int(facts::CACHE_READ_TOKENS)?;
     let share = format::share(read, input)?;
     Some(format!(
         "{} of {} tokens, {share}",
@@ -130,11 +134,8 @@ fn hints(earlier: &Turn, later: &Turn) -> Vec<String> {
             format::duration(pause)
         ));
     }
-    if earlier
-        .run
-        .ended
-        .is_none_or(|ended| ended > later.run.started)
-    {
+    let (before, now) = (&earlier.run, &later.run);
+    if before.started < now.started && before.ended.is_none_or(|ended| ended > now.started) {
         hints.push(
             "The earlier one was still being answered: a cache is filled when an answer begins."
                 .to_owned(),
@@ -282,6 +283,9 @@ mod tests {
         insta::assert_snapshot!(judged(&open, &later).hints.join("\n"), @"The earlier one was still being answered: a cache is filled when an answer begins.");
         open.run.ended = Some(Timestamp(1_000_001));
         assert_eq!(judged(&open, &later).hints.len(), 1);
+        // A run beside itself, or beside a later one, did not wait for it.
+        assert_eq!(judged(&open, &open).hints, Vec::<String>::new());
+        assert_eq!(judged(&later, &open).hints, Vec::<String>::new());
     }
 
     #[test]
@@ -307,10 +311,15 @@ mod tests {
         };
         assert_eq!(cached(&[]), None);
         let input = (facts::INPUT_TOKENS, FactValue::Int(2_000));
+        // As of a run that counts tokens.
+        assert_eq!(cached(std::slice::from_ref(&input)), None);
+        let none = (facts::CACHE_READ_TOKENS, FactValue::Int(0));
         assert_eq!(
-            cached(std::slice::from_ref(&input)).as_deref(),
+            cached(&[input.clone(), none.clone()]).as_deref(),
             Some("0 of 2\u{202f}000 tokens, 0 %")
         );
+        let estimate = (facts::USAGE_IS_ESTIMATE, FactValue::Bool(true));
+        assert_eq!(cached(&[input.clone(), none, estimate]), None);
         let read = (facts::CACHE_READ_TOKENS, FactValue::Int(1_500));
         assert_eq!(
             cached(&[input, read]).as_deref(),
