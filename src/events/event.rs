@@ -198,7 +198,8 @@ pub trait Observer: Send {
     /// Takes notice of what happened.
     fn observe(&mut self, batch: &EventBatch);
 
-    /// Called when the queue was empty for a moment, and at least every 20 ms or so: time to write what was gathered.
+    /// Called when the queue was empty for a moment, and at least every 20 ms or so while runs are under way, every
+    /// 100 ms after a lull: time to write what was gathered.
     fn idle(&mut self) {}
 
     /// Called once, after the last event: nothing may be lost.

@@ -96,16 +96,22 @@ impl EventSink {
 impl EventSource {
     /// Feeds `observers` until the queue is closed and empty, or every [`EventSink`] is gone, then lets them finish. Blocks: give it a thread.
     ///
-    /// It looks into the queue from time to time instead of waiting at it: to wake a waiting thread costs a run a
-    /// system call for each batch, more than all its other bookkeeping.
+    /// While runs are under way it looks into the queue from time to time instead of waiting at it: to wake a waiting
+    /// thread costs a run a system call for each batch, more than all its other bookkeeping.
+    /// After a lull it does wait there, so that a gateway nobody uses leaves the processor asleep.
     pub fn feed(self, observers: &mut [Box<dyn Observer>]) {
         const BUSY_PAUSE: Duration = Duration::from_millis(1);
         const IDLE_PAUSE: Duration = Duration::from_millis(10);
+        /// Longer than an observer keeps anything back that is to be written.
+        const LULL: Duration = Duration::from_millis(300);
+        const LULL_PAUSE: Duration = Duration::from_millis(100);
         let mut last_idle = Instant::now();
+        let mut last_batch = Instant::now();
+        let mut first = None;
         loop {
             // Read before the queue: what came before the close is then seen.
             let is_closed = self.gauge.is_closed.load(Ordering::Acquire);
-            let drained = self.drain(observers, last_idle + 2 * IDLE_PAUSE);
+            let drained = self.drain(observers, first.take(), last_idle + 2 * IDLE_PAUSE);
             if last_idle.elapsed() >= IDLE_PAUSE {
                 observers.iter_mut().for_each(|observer| observer.idle());
                 last_idle = Instant::now();
@@ -113,19 +119,30 @@ impl EventSource {
             match drained {
                 Drained::Gone => break,
                 Drained::Nothing if is_closed => break,
+                Drained::Nothing if last_batch.elapsed() >= LULL => {
+                    first = self.receiver.recv_timeout(LULL_PAUSE).ok();
+                }
                 Drained::Nothing => std::thread::park_timeout(IDLE_PAUSE),
-                Drained::Some => std::thread::park_timeout(BUSY_PAUSE),
-                Drained::NotAll => {}
+                Drained::Some => {
+                    last_batch = Instant::now();
+                    std::thread::park_timeout(BUSY_PAUSE);
+                }
+                Drained::NotAll => last_batch = Instant::now(),
             }
         }
         observers.iter_mut().for_each(|observer| observer.finish());
     }
 
-    /// Feeds what is in the queue, no longer than `until`.
-    fn drain(&self, observers: &mut [Box<dyn Observer>], until: Instant) -> Drained {
+    /// Feeds `first`, which has left the queue already, and what is in the queue, no longer than `until`.
+    fn drain(
+        &self,
+        observers: &mut [Box<dyn Observer>],
+        mut first: Option<EventBatch>,
+        until: Instant,
+    ) -> Drained {
         let mut drained = Drained::Nothing;
         loop {
-            let batch = match self.receiver.try_recv() {
+            let batch = match first.take().map_or_else(|| self.receiver.try_recv(), Ok) {
                 Ok(batch) => batch,
                 Err(TryRecvError::Empty) => return drained,
                 Err(TryRecvError::Disconnected) => return Drained::Gone,
@@ -198,6 +215,32 @@ mod tests {
         );
         assert_eq!(told.last(), Some(&"finish"));
         assert_eq!(sink.depth(), 0);
+    }
+
+    #[test]
+    fn after_a_lull_a_batch_wakes_the_observers_and_hardly_anything_else_does() {
+        struct Telling(std::sync::mpsc::Sender<&'static str>);
+        impl Observer for Telling {
+            fn observe(&mut self, _: &EventBatch) {
+                self.0.send("batch").unwrap();
+            }
+            fn idle(&mut self) {
+                self.0.send("idle").unwrap();
+            }
+        }
+        let (sink, source) = event_queue(8);
+        let (sender, told) = std::sync::mpsc::channel();
+        let feeder = std::thread::spawn(move || source.feed(&mut [Box::new(Telling(sender))]));
+        // More looks, ten milliseconds apart, than fit into the time that makes a lull.
+        assert!(told.iter().take(33).all(|word| word == "idle"));
+        let asleep = Instant::now();
+        assert!(told.iter().take(3).all(|word| word == "idle"));
+        assert!(asleep.elapsed() >= Duration::from_millis(200));
+        sink.offer(batch()).unwrap();
+        assert!(told.iter().any(|word| word == "batch"));
+        assert_eq!(sink.depth(), 0);
+        sink.close();
+        feeder.join().unwrap();
     }
 
     #[test]

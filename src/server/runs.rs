@@ -18,6 +18,7 @@ use super::gateway::{Gateway, MessagesPlan};
 use crate::events::{Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::anthropic::request::InvalidRequest;
 use crate::tasks::reply_flow::STOPPING;
 use crate::tasks::{ClientReply, ClientRequest, Content};
 use crate::upstream::Lane;
@@ -59,19 +60,13 @@ async fn serve(
 ) -> HttpResponse {
     let id = RunId::now();
     let request_id: Arc<str> = id.request_id().into();
-    if let Err(error) = is_plain(request.headers()) {
-        return errors::answer(&error, &request_id);
-    }
-    let body = match read_body(request.headers(), body, gateway.body_limit).await {
-        Ok(body) => body,
-        Err(error) => return errors::answer(&error, &request_id),
-    };
+    let text = read_text(request.headers(), body, gateway.body_limit).await;
     if let Err(error) = gateway.admit().await {
         return errors::answer(&error, &request_id);
     }
-    let mut input = client_request(request.headers(), body);
+    let mut input = client_request(request.headers(), text);
     let lane = match &input.text {
-        Some(body) if door == Door::Messages => gateway.lane(body),
+        Ok(body) if door == Door::Messages => gateway.lane(body),
         _ => Lane::Chat,
     };
     if lane == Lane::Native {
@@ -240,6 +235,18 @@ fn is_plain(headers: &HeaderMap) -> Result<(), ApiError> {
     })
 }
 
+/// The body as text. What is wrong with it is the run's first failure, so that every request is one.
+async fn read_text(
+    headers: &HeaderMap,
+    body: web::Payload,
+    limit: usize,
+) -> Result<String, ApiError> {
+    is_plain(headers)?;
+    let body = read_body(headers, body, limit).await?;
+    let no_text = |_| InvalidRequest::at("body", "the body is not UTF-8 text").into();
+    String::from_utf8(body).map_err(no_text)
+}
+
 async fn read_body(
     headers: &HeaderMap,
     mut body: web::Payload,
@@ -275,11 +282,10 @@ async fn next_piece(
         .map_err(|_| ApiError::invalid_request("body: nothing more of it came for 30 s".to_owned()))
 }
 
-fn client_request(headers: &HeaderMap, body: Vec<u8>) -> ClientRequest {
-    let bytes = body.len();
+fn client_request(headers: &HeaderMap, text: Result<String, ApiError>) -> ClientRequest {
     ClientRequest {
-        text: String::from_utf8(body).ok().map(Arc::new),
-        bytes,
+        bytes: text.as_ref().map_or(0, String::len),
+        text: text.map(Arc::new),
         session: header(headers, "x-claude-code-session-id"),
         agent: header(headers, "x-claude-code-agent-id"),
         user_agent: header(headers, "user-agent"),

@@ -7,14 +7,15 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::events::Artifact;
+use crate::protocol::anthropic::error::ApiError;
 
 /// A client's request. The body is kept once and shared by everybody who borrows from it.
 #[derive(Debug, Serialize)]
 pub struct ClientRequest {
-    /// The body as text; `None` when it is not UTF-8.
+    /// The body as text, or why it was not taken.
     #[serde(skip)]
-    pub text: Option<Arc<String>>,
-    /// The body's length in bytes.
+    pub text: Result<Arc<String>, ApiError>,
+    /// How many bytes of body were taken.
     pub bytes: usize,
     /// `x-claude-code-session-id`.
     pub session: Option<String>,
@@ -30,7 +31,7 @@ pub struct ClientRequest {
     /// The query, for the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// When the body was in.
+    /// When the body was in, or refused.
     #[serde(skip)]
     pub received: Instant,
 }
@@ -51,9 +52,9 @@ pub(super) fn shared_bytes(text: &Arc<String>) -> Bytes {
 }
 
 impl ClientRequest {
-    /// The body, for the record.
+    /// The body, for the record; none was taken of a request that was refused before.
     #[must_use]
     pub fn body(&self) -> Option<Bytes> {
-        self.text.as_ref().map(shared_bytes)
+        self.text.as_ref().ok().map(shared_bytes)
     }
 }

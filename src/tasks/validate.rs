@@ -10,7 +10,7 @@ use super::client_request::ClientRequest;
 use crate::engine::{Cx, Task, TaskError};
 use crate::events::{Artifact, Level};
 use crate::facts;
-use crate::protocol::anthropic::request::{InvalidRequest, Request};
+use crate::protocol::anthropic::request::Request;
 use crate::protocol::json_text::whole_characters;
 
 /// Parses the body once, into types that borrow from it.
@@ -78,9 +78,7 @@ impl Task for Validate {
         if let Some(agent) = &input.user_agent {
             cx.fact(facts::USER_AGENT, agent.as_str());
         }
-        let text = input.text.clone().ok_or_else(|| {
-            TaskError::client(InvalidRequest::at("body", "the body is not UTF-8 text"))
-        })?;
+        let text = input.text.clone().map_err(TaskError::client)?;
         let text = match self.endpoint {
             Endpoint::Native => text,
             Endpoint::Messages | Endpoint::CountTokens => with_whole_characters(text, cx),

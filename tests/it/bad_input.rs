@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{DEADLINE, TestApp, ask, block_on};
+use crate::support::{DEADLINE, Got, TestApp, ask, block_on, read};
 
 #[test]
 fn a_bad_body_is_a_400_that_names_the_place() {
@@ -139,8 +139,49 @@ fn a_body_over_the_limit_is_a_413() {
         let got = app.messages(&ask(&"x".repeat(2 << 20))).await;
         assert_eq!(got.status, 413);
         assert_eq!(got.json()["error"]["type"], "request_too_large");
+        refused_before_it_was_read(&app, &got).await;
         let fits = app.messages(&ask(&"x".repeat(900 << 10))).await;
         assert_eq!(fits.status, 200, "{}", fits.body);
+        app.stop().await;
+    });
+}
+
+/// A run that shows who asked and why it was refused, though nobody read what was asked.
+async fn refused_before_it_was_read(app: &TestApp, got: &Got) {
+    let run = app.ended_run(&got.run()).await;
+    assert_eq!(run["state"], "Failed", "{run}");
+    let why = got.json()["error"]["message"].take();
+    let steps = run["steps"].as_array().unwrap();
+    let failed = steps.iter().filter(|step| step["state"] == "Failed");
+    let failed: Vec<_> = failed.map(|step| (&step["name"], &step["error"])).collect();
+    assert_eq!(failed, [(&json!("validate"), &why)]);
+    let payload = async |name| {
+        app.get(&format!("/api/runs/{}/payloads/{name}", got.run()))
+            .await
+    };
+    assert_eq!(payload("client.request").await.status, 404);
+    assert_eq!(payload("client.response").await.body, got.body);
+    let headers = payload("client.request.headers").await;
+    assert!(headers.body.contains("content-length"), "{}", headers.body);
+}
+
+#[test]
+fn what_is_no_text_is_a_run_that_says_so() {
+    block_on(async {
+        let app = TestApp::start().await;
+        for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+            let got = app.post_bytes(path, b"\xff\xfe{}".to_vec()).await;
+            assert_eq!(
+                got.json()["error"]["message"],
+                "body: the body is not UTF-8 text"
+            );
+            refused_before_it_was_read(&app, &got).await;
+            let request = app.http.post(app.url(path));
+            let request = request.header("content-encoding", "br").body("{}");
+            let got = read(request.send().await.unwrap()).await;
+            assert_eq!(got.status, 415);
+            refused_before_it_was_read(&app, &got).await;
+        }
         app.stop().await;
     });
 }
