@@ -155,7 +155,9 @@ impl Parts {
 
 /// What may be refused, and can go: reasoning given back, a schema that must be enforced.
 fn forms(body: Bytes, parts: Parts, messages: Arc<ConvertedMessages>) -> Forms {
-    let has_thoughts = memchr::memmem::find(&body, b"\"reasoning_details\"").is_some();
+    // Not every target is sent what there is.
+    let has_thoughts = messages.0.get().has_thoughts()
+        && memchr::memmem::find(&body, b"\"reasoning_details\"").is_some();
     let has_schema = parts.valid.request.get().output_config.format.is_some();
     if !has_thoughts && !has_schema {
         return Forms::only(body);
@@ -175,7 +177,7 @@ fn forms(body: Bytes, parts: Parts, messages: Arc<ConvertedMessages>) -> Forms {
         };
         let messages = messages.0.get();
         let built = if without.contains(&thoughts) {
-            parts.build(&messages.without_thoughts()?, demand)
+            parts.build(&messages.without_thoughts(), demand)
         } else {
             parts.build(messages, demand)
         };

@@ -1,5 +1,6 @@
 //! `validate`: the body is a request that can be served.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -90,7 +91,7 @@ impl Task for Validate {
         })
         .map_err(TaskError::client)?;
         let parsed: &Request<'_> = request.get();
-        let from_body = || parsed.session_id().map(std::borrow::Cow::into_owned);
+        let from_body = || parsed.session_id().map(Cow::into_owned);
         let session = input.session.clone().or_else(from_body);
         cx.fact(facts::MODEL_ASKED, parsed.model.as_ref());
         cx.fact(facts::STREAM, parsed.stream);
@@ -111,11 +112,14 @@ impl Task for Validate {
 
 /// Clients that cut a text between two halves of a character send one of them; hosts refuse such a request whole.
 fn with_whole_characters(text: Arc<String>, cx: &Cx) -> Arc<String> {
-    let whole = whole_characters(&text);
+    let Cow::Owned(whole) = whole_characters(&text) else {
+        return text;
+    };
+    // Whole characters are written again in lower case.
     if whole.eq_ignore_ascii_case(&text) {
         return text;
     }
     let note = "halves of characters (lone surrogates) were replaced by U+FFFD: hosts refuse them";
     cx.log(Level::Warn, note);
-    Arc::new(whole.into_owned())
+    Arc::new(whole)
 }

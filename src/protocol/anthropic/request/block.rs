@@ -162,6 +162,8 @@ struct Fields<'a> {
     input: Option<Raw<'a>>,
     tool_use_id: Option<Cow<'a, str>>,
     content: Option<Raw<'a>>,
+    /// The same, read as blocks.
+    blocks: Option<Vec<Block<'a>>>,
     is_error: bool,
     source: Option<AnySource<'a>>,
     title: Option<RawStr<'a>>,
@@ -184,7 +186,7 @@ impl<'a> Fields<'a> {
             "name" => self.name = Some(cursor.text()?),
             "input" => self.input = cursor.nullable(Cursor::raw_object)?,
             "tool_use_id" => self.tool_use_id = Some(cursor.text()?),
-            "content" => self.content = cursor.nullable(Cursor::raw)?,
+            "content" => self.content = cursor.nullable(|cursor| self.content(cursor))?,
             "is_error" => self.is_error = cursor.nullable(Cursor::boolean)?.unwrap_or(false),
             "source" => self.source = Some(AnySource::parse(cursor)?),
             "title" => self.title = cursor.nullable(Cursor::string)?,
@@ -197,6 +199,18 @@ impl<'a> Fields<'a> {
             _ => cursor.skip()?,
         }
         Ok(())
+    }
+
+    /// Reads what came out of a tool at once when the type says that it is that: most of a long conversation is.
+    fn content(&mut self, cursor: &mut Cursor<'a>) -> Parsed<Raw<'a>> {
+        self.blocks = None;
+        if self.kind.as_deref() != Some("tool_result") {
+            return cursor.raw();
+        }
+        cursor.raw_with(|cursor| {
+            self.blocks = Some(nested(cursor)?);
+            Ok(())
+        })
     }
 
     fn into_block(self, cursor: &mut Cursor<'a>) -> Parsed<Block<'a>> {
@@ -217,9 +231,10 @@ impl<'a> Fields<'a> {
             }
             "tool_result" => Block::ToolResult(ToolResult {
                 tool_use_id: needed(self.tool_use_id, "tool_use_id")?,
-                content: match self.content {
-                    Some(content) => nested(content, cursor)?,
-                    None => Vec::new(),
+                content: match (self.blocks, self.content) {
+                    (Some(blocks), Some(_)) => blocks,
+                    (None, Some(content)) => inside(content, "content", cursor, nested)?,
+                    (_, None) => Vec::new(),
                 },
                 is_error: self.is_error,
                 cache: self.cache,
@@ -307,9 +322,9 @@ fn aside(cursor: &mut Cursor<'_>, key: &str) -> Parsed<()> {
     Ok(())
 }
 
-/// Reads the blocks of a tool result once its type is known. Texts, which are most of them, are not read twice.
-fn nested<'a>(content: Raw<'a>, cursor: &mut Cursor<'a>) -> Parsed<Vec<Block<'a>>> {
-    let blocks = inside(content, "content", cursor, Block::parse_content)?;
+/// Reads the blocks that may stand in a tool's result.
+fn nested<'a>(cursor: &mut Cursor<'a>) -> Parsed<Vec<Block<'a>>> {
+    let blocks = Block::parse_content(cursor)?;
     let misplaced = blocks.iter().position(|block| {
         !matches!(
             block,
@@ -326,15 +341,15 @@ fn nested<'a>(content: Raw<'a>, cursor: &mut Cursor<'a>) -> Parsed<Vec<Block<'a>
             blocks[index].kind(),
             "'text', 'image', 'document', 'search_result', 'tool_reference', 'browser_state'",
         )
-        .within(index)
-        .within("content")),
+        .within(index)),
         None => Ok(blocks),
     }
 }
 
 fn texts<'a>(content: Raw<'a>, cursor: &mut Cursor<'a>) -> Parsed<Vec<TextBlock<'a>>> {
     let mut texts = Vec::new();
-    for (index, block) in nested(content, cursor)?.into_iter().enumerate() {
+    let blocks = inside(content, "content", cursor, nested)?;
+    for (index, block) in blocks.into_iter().enumerate() {
         match block {
             Block::Text(text) => texts.push(text),
             other => {

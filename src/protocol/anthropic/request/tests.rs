@@ -279,6 +279,69 @@ fn faults_in_blocks_are_named_by_index() {
 }
 
 #[test]
+fn a_tools_result_reads_the_same_in_whatever_order_it_is_written() {
+    let contents = [
+        r#""out""#,
+        "null",
+        "7",
+        "[]",
+        "[7]",
+        r#"[{"type":"text","text":"a\nb"},{"text":"c","type":"text"}]"#,
+        r#"[{"type":"text"}]"#,
+        r#"[{"type":"text","text":"a"},{"type":"thinking","thinking":""}]"#,
+        r#"[{"type":"text","text":"a","toolset_name":"t"}]"#,
+        r#"[{"type":"tool_result","tool_use_id":"2","content":"deeper"}]"#,
+        r#"[{"type":"image","source":{"type":"url","url":"u"}}]"#,
+    ];
+    for content in contents {
+        let parts = [
+            r#""type":"tool_result""#.to_owned(),
+            r#""tool_use_id":"1""#.to_owned(),
+            format!(r#""content":{content}"#),
+        ];
+        let read = |order: &[usize]| {
+            let fields: Vec<_> = order.iter().map(|at| parts[*at].as_str()).collect();
+            let block = fields.join(",");
+            let call = r#"{"type":"tool_use","id":"1","name":"T","input":{}}"#;
+            let text = format!(
+                r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user","content":"hi"}},{{"role":"assistant","content":[{call}]}},{{"role":"user","content":[{{{block}}}]}}]}}"#
+            );
+            match Request::parse(&text) {
+                Ok(request) => format!("{:?} {:?}", request.messages, request.set_aside),
+                Err(fault) => fault.to_string(),
+            }
+        };
+        let type_first = read(&[0, 1, 2]);
+        for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            assert_eq!(read(&order), type_first, "{content} in order {order:?}");
+        }
+    }
+}
+
+#[test]
+fn of_a_field_that_is_written_twice_the_last_counts() {
+    let read = |block: &str| {
+        let text = message("user", &json!([])).replace("[]", &format!("[{block}]"));
+        let request = Request::parse(&text).map_err(|fault| fault.to_string())?;
+        Ok::<_, String>(format!("{:?}", request.messages[0].content))
+    };
+    let result = |fields: &str| read(&format!(r#"{{"tool_use_id":"1",{fields}}}"#));
+    let last = result(r#""type":"tool_result","content":"b""#).unwrap();
+    assert!(last.contains("\"b\""), "{last}");
+    for fields in [
+        r#""type":"tool_result","content":"a","content":"b""#,
+        r#""content":"a","type":"tool_result","content":"b""#,
+        r#""type":"text","content":"b","type":"tool_result""#,
+        r#""type":"tool_result","content":null,"content":"b""#,
+    ] {
+        assert_eq!(result(fields).as_ref(), Ok(&last), "{fields}");
+    }
+    let none = result(r#""type":"tool_result""#);
+    let unsaid = result(r#""type":"tool_result","content":"a","content":null"#);
+    assert_eq!(unsaid, none);
+}
+
+#[test]
 fn blocks_stand_where_their_role_may_have_them() {
     let at = "messages.0.content.0";
     let call = json!({"type":"tool_use","id":"1","name":"a","input":{}});

@@ -89,18 +89,23 @@ pub enum Thought<'a> {
 }
 
 impl Messages<'_> {
-    /// The same conversation without the model's reasoning; `None` when there is none.
+    /// Says whether there is reasoning of the model in it.
     #[must_use]
-    pub fn without_thoughts(&self) -> Option<Self> {
+    pub fn has_thoughts(&self) -> bool {
+        let mut turns = self.turns.iter();
+        turns.any(|turn| matches!(turn, Turn::Assistant(turn) if !turn.thoughts.is_empty()))
+    }
+
+    /// The same conversation without the model's reasoning.
+    #[must_use]
+    pub fn without_thoughts(&self) -> Self {
         let mut without = self.clone();
-        let mut any = false;
         for turn in &mut without.turns {
             if let Turn::Assistant(assistant) = turn {
-                any |= !assistant.thoughts.is_empty();
                 assistant.thoughts.clear();
             }
         }
-        any.then_some(without)
+        without
     }
 }
 
