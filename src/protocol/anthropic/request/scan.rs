@@ -269,8 +269,16 @@ impl Nesting {
 #[inline]
 fn end_of_plain(bytes: &[u8], at: usize) -> usize {
     let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let (blocks, rest) = bytes.get(at..).unwrap_or_default().as_chunks::<16>();
     let mut end = at;
+    // Keys are short, and code has an escape every few letters.
+    if let Some(near) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let hits = specials(u64::from_le_bytes(*near));
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize / 8;
+        }
+        end += near.len();
+    }
+    let (blocks, rest) = bytes.get(end..).unwrap_or_default().as_chunks::<16>();
     for block in blocks {
         // No early exit, so that the compiler compares all sixteen at once.
         if block
