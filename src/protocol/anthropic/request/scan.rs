@@ -1,7 +1,6 @@
 //! The letters of JSON: what a value consists of, where it ends.
 //!
-//! Everything is checked, nothing is kept. Steps over text eight or sixteen bytes at a time, because most of a request is
-//! text.
+//! Everything is checked, nothing is kept. Steps over text eight bytes at a time, because most of a request is text.
 //! This file must not know what a value is wanted for.
 
 use super::invalid::InvalidRequest;
@@ -110,33 +109,20 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn skip_string(&mut self) -> Scanned {
-        let bytes = self.text.as_bytes();
         self.at += 1;
         loop {
-            let word = word_at(bytes, self.at);
-            let mut hits = specials(u64::from_le_bytes(word));
-            if hits == 0 {
-                self.at = end_of_plain(bytes, self.at + word.len());
-                continue;
-            }
-            let start = self.at;
-            while hits != 0 {
-                let letter = hits.trailing_zeros() as usize / 8;
-                self.at = start + letter;
-                match word[letter] {
-                    b'"' => {
-                        self.at += 1;
-                        return Ok(());
-                    }
-                    b'\\' => self.skip_escape()?,
-                    _ if self.at >= bytes.len() => return Err("a string does not end"),
-                    _ => return Err("a control character in a string is not escaped"),
+            self.at = end_of_plain(self.text.as_bytes(), self.at);
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
                 }
-                // What was escaped is not looked at again.
-                let seen = u32::try_from(self.at - start).unwrap_or(u32::MAX);
-                hits &= u64::MAX.checked_shl(seen * 8).unwrap_or_default();
+                Some(b'\\') => self.skip_escape()?,
+                Some(_) => {
+                    return Err("a control character in a string is not escaped");
+                }
+                None => return Err("a string does not end"),
             }
-            self.at = self.at.max(start + word.len());
         }
     }
 
@@ -279,42 +265,63 @@ impl Nesting {
     }
 }
 
-/// The next eight bytes; zeros behind the end.
-#[inline]
-fn word_at(bytes: &[u8], at: usize) -> [u8; 8] {
-    let rest = bytes.get(at..).unwrap_or_default();
-    if let Some(word) = rest.first_chunk() {
-        return *word;
-    }
-    let mut word = [0; 8];
-    word[..rest.len()].copy_from_slice(rest);
-    word
-}
-
-/// Finds where, from `at` on, a byte may be that means something inside a string: at most sixteen before the first.
+/// Finds the first byte from `at` on that means something inside a string: a quote, a backslash, a control character.
 #[inline]
 fn end_of_plain(bytes: &[u8], at: usize) -> usize {
     let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    // No early exit, so that the compiler compares all sixteen at once.
-    let is_plain = |block: &&[u8; 16]| {
-        !block
+    let mut end = at;
+    // Keys are short, and code has an escape every few letters.
+    if let Some(near) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let hits = specials(u64::from_le_bytes(*near));
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize / 8;
+        }
+        end += near.len();
+    }
+    let (blocks, rest) = bytes.get(end..).unwrap_or_default().as_chunks::<16>();
+    for block in blocks {
+        // No early exit, so that the compiler compares all sixteen at once.
+        if block
             .iter()
             .fold(false, |any, &byte| any | is_special(byte))
-    };
-    let (blocks, _) = bytes.get(at..).unwrap_or_default().as_chunks::<16>();
-    at + 16 * blocks.iter().take_while(is_plain).count()
+        {
+            return end + first_special(block);
+        }
+        end += block.len();
+    }
+    let special = rest.iter().position(|&byte| is_special(byte));
+    end + special.unwrap_or(rest.len())
 }
 
-/// Sets the highest bit of each byte of eight that means something inside a string: a quote, a backslash, a control
-/// character.
+/// Finds the first such byte of a block that has one.
+#[inline]
+fn first_special(block: &[u8; 16]) -> usize {
+    let halves = block.as_chunks::<8>().0;
+    let hits = halves
+        .iter()
+        .map(|half| specials(u64::from_le_bytes(*half)));
+    let mut before = 0;
+    for hits in hits {
+        if hits != 0 {
+            return before + hits.trailing_zeros() as usize / 8;
+        }
+        before += 8;
+    }
+    before
+}
+
+/// Sets the highest bit of the first special byte of eight, and perhaps of some behind it.
 #[inline]
 fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-    // Of seven bits each, so that no byte carries into its neighbour.
-    let is_not = |byte: u8| ((word ^ (ONES * u64::from(byte))) & !HIGHS) + !HIGHS;
-    let is_no_control = (word & !HIGHS) + ONES * (0x80 - 0x20);
-    !((is_not(b'"') & is_not(b'\\') & is_no_control) | word) & HIGHS
+    let quote = word ^ (ONES * u64::from(b'"'));
+    let backslash = word ^ (ONES * u64::from(b'\\'));
+    // A byte below n borrows into its highest bit when n is taken from it, and at worst from its neighbour.
+    (word.wrapping_sub(ONES * 0x20) & !word
+        | quote.wrapping_sub(ONES) & !quote
+        | backslash.wrapping_sub(ONES) & !backslash)
+        & HIGHS
 }
 
 #[cfg(test)]
@@ -322,18 +329,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_special_byte_is_found_and_no_other() {
+    fn the_first_special_byte_is_found_wherever_it_stands() {
         let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        for neighbour in [
-            0, b' ', b'!', b'"', b'\\', b'z', 0x7f, 0x80, 0xa2, 0xdc, 0xff,
+        for filler in [
+            b' ', b'!', b'#', b'[', b']', b'z', 0x7f, 0x80, 0xa2, 0xdc, 0xff,
         ] {
-            for at in 0..8 {
+            for at in 0..16 {
                 for byte in 0..=u8::MAX {
-                    let mut word = [neighbour; 8];
-                    word[at] = byte;
-                    let expected = word.map(|byte| u8::from(is_special(byte)) * 0x80);
-                    let found = specials(u64::from_le_bytes(word)).to_le_bytes();
-                    assert_eq!(found, expected, "{byte} at {at} beside {neighbour}");
+                    let mut block = [filler; 16];
+                    block[at] = byte;
+                    let expected = if is_special(byte) { at } else { 16 };
+                    assert_eq!(
+                        first_special(&block),
+                        expected,
+                        "{byte} at {at} among {filler}"
+                    );
                 }
             }
         }
