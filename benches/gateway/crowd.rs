@@ -2,6 +2,8 @@
 //!
 //! Memory is measured in a process that has done nothing else yet, because an allocator that has once held much does
 //! not give it back, and later loads would look free.
+//! Streams that are all opened at once need more for a while than streams opened in turn: their requests are read,
+//! converted and sent at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +29,8 @@ pub(crate) struct Crowd {
     pub(crate) streams: usize,
     pub(crate) chunks: u32,
     pub(crate) gap: Duration,
+    /// How long after the one before each is opened.
+    pub(crate) apart: Duration,
 }
 
 /// What was seen of a fresh process. Directly to the upstream there is no process and no memory.
@@ -52,20 +56,34 @@ pub(crate) struct Fresh {
 
 impl Crowd {
     pub(crate) fn all(extent: Extent, streams: usize) -> Vec<Self> {
-        let crowd = |size, chunks| Self {
+        let crowd = |size, chunks, apart| Self {
             size,
             streams,
             chunks,
             gap: Duration::from_millis(250),
+            apart,
         };
+        let (at_once, in_turn) = (Duration::ZERO, Duration::from_millis(2));
         match extent {
-            Extent::Quick => vec![crowd(Size::Small, 8)],
-            Extent::Full => vec![crowd(Size::Small, 40), crowd(Size::Turn, 40)],
+            Extent::Quick => vec![
+                crowd(Size::Small, 8, at_once),
+                crowd(Size::Small, 16, in_turn),
+            ],
+            Extent::Full => vec![
+                crowd(Size::Small, 40, at_once),
+                crowd(Size::Small, 40, in_turn),
+                crowd(Size::Turn, 40, at_once),
+            ],
         }
     }
 
     pub(crate) fn name(&self) -> String {
-        format!("streams-at-once/{}/{}", self.size.name(), self.streams)
+        let opened = if self.apart.is_zero() {
+            "at-once"
+        } else {
+            "in-turn"
+        };
+        format!("streams-{opened}/{}/{}", self.size.name(), self.streams)
     }
 
     /// Measures a process that has just become ready.
@@ -102,9 +120,11 @@ impl Crowd {
         let started = Instant::now();
         let mut streams = JoinSet::new();
         let request = target.request(self.size, true);
-        for _ in 0..self.streams {
+        for index in 0..self.streams {
             let (open, request) = (Arc::clone(&open), request.clone());
+            let turn = started + self.apart * u32::try_from(index)?;
             streams.spawn(async move {
+                tokio::time::sleep_until(turn.into()).await;
                 let mut connection = Connection::open(target, request, true).await?;
                 let ended = connection
                     .ask(Instant::now(), || _ = open.fetch_add(1, Ordering::Relaxed))

@@ -100,11 +100,23 @@ fn streams(results: &Results) -> Vec<Goal> {
 }
 
 fn footprint(results: &Results) -> Vec<Goal> {
-    let per_stream = |way| fresh(results, way, |fresh| Some(fresh.per_stream? / KILOBYTE));
-    let idle = |way| fresh(results, way, |fresh| Some(fresh.idle? / MEGABYTE));
-    let ready = |way| fresh(results, way, |fresh| fresh.ready_ms);
+    let per_stream = |opened| {
+        move |way| {
+            fresh(results, opened, way, |fresh| {
+                Some(fresh.per_stream? / KILOBYTE)
+            })
+        }
+    };
+    let idle = |way| {
+        fresh(results, "streams-", way, |fresh| {
+            Some(fresh.idle? / MEGABYTE)
+        })
+    };
+    let ready = |way| fresh(results, "streams-", way, |fresh| fresh.ready_ms);
+    let (in_turn, at_once) = (per_stream("streams-in-turn"), per_stream("streams-at-once"));
     vec![
-        at_most(50.0, "KB", "memory an open stream", per_stream),
+        at_most(50.0, "KB", "memory a stream, opened in turn", in_turn),
+        at_most(50.0, "KB", "memory a stream, opened at once", at_once),
         at_most(25.0, "MB", "memory idle", idle),
         at_most(100.0, "ms", "ready after", ready),
     ]
@@ -213,8 +225,10 @@ fn share_of_nginx(results: &Results, name: &str, way: Way) -> Vec<f64> {
         .collect()
 }
 
-fn fresh(results: &Results, way: Way, figure: fn(&Fresh) -> Option<f64>) -> Vec<f64> {
-    let first = results.crowds.first();
+/// Of the first crowd whose name begins so.
+fn fresh(results: &Results, name: &str, way: Way, figure: fn(&Fresh) -> Option<f64>) -> Vec<f64> {
+    let mut crowds = results.crowds.iter();
+    let first = crowds.find(|crowd| crowd.name.starts_with(name));
     first
         .map(|rounds| rounds.of(way).iter().filter_map(figure).collect())
         .unwrap_or_default()
