@@ -238,7 +238,12 @@ async fn body(store: &dyn Store, run: &RunDetail, side: Side) -> Result<Body, Fa
         (None, None) if info(payload::UPSTREAM_REFUSALS).is_some() => Body::Absent(
             "There was none that could be used: what came instead is under “Provider refused”.",
         ),
-        (None, None) if run.summary.state.is_final() => Body::Absent("There was none."),
+        (None, None) if run.summary.state.is_final() => Body::Absent(match side.body() {
+            payload::CLIENT_REQUEST => {
+                "It was not kept: the body was refused before it was read, or the settings keep none."
+            }
+            _ => "There was none.",
+        }),
         (None, None) => Body::Absent("Nothing yet."),
     })
 }

@@ -6,6 +6,7 @@
 //!
 //! This file must not know who observes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,6 +185,55 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// The same, its texts cut to what a page, a row and a span can bear: they may quote what a client sent, which may be
+    /// megabytes. Payloads are kept whole.
+    pub(super) fn bounded(mut self) -> Self {
+        const FACT: usize = 1 << 10;
+        const SENTENCE: usize = 4 << 10;
+        match &mut self {
+            Self::Fact {
+                value: FactValue::Text(text),
+                ..
+            } => {
+                if let Cow::Owned(short) = shortened(text, FACT) {
+                    *text = short.into();
+                }
+            }
+            Self::Step {
+                message: Some(text),
+                ..
+            }
+            | Self::Ended {
+                error: Some(text), ..
+            } => {
+                if let Cow::Owned(short) = shortened(text, SENTENCE) {
+                    *text = short.into();
+                }
+            }
+            Self::Log { message, .. } => {
+                if let Cow::Owned(short) = shortened(message, SENTENCE) {
+                    *message = short;
+                }
+            }
+            _ => {}
+        }
+        self
+    }
+}
+
+/// A text of at most about `most` bytes: of a longer one the middle is left out, because a sentence names the place at its
+/// beginning and the cure at its end.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    let (head, rest) = text.split_at(text.floor_char_boundary(most / 4 * 3));
+    let (middle, tail) = rest.split_at(rest.ceil_char_boundary(rest.len() - most / 4));
+    Cow::Owned(format!("{head} … {} bytes … {tail}", middle.len()))
+}
+
 /// Events of one run, in order.
 #[derive(Debug)]
 pub struct EventBatch {
@@ -204,4 +254,66 @@ pub trait Observer: Send {
 
     /// Called once, after the last event: nothing may be lost.
     fn finish(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_keeps_its_ends() {
+        assert_eq!(shortened("short", 5), "short");
+        let text = format!(
+            "model: `{}` is not known; ask for another",
+            "é".repeat(5_000)
+        );
+        for most in 1_000..1_008 {
+            let short = shortened(&text, most);
+            assert!(short.len() <= most + 30, "{}", short.len());
+            assert!(short.starts_with("model: `éé"), "{short}");
+            assert!(
+                short.ends_with("éé` is not known; ask for another"),
+                "{short}"
+            );
+            assert!(short.contains(" bytes … "), "{short}");
+        }
+    }
+
+    #[test]
+    fn every_text_of_an_event_is_bounded_but_payloads() {
+        let long = "x".repeat(1 << 20);
+        let state = State::Failed;
+        let events = [
+            EventKind::Fact {
+                name: "n",
+                value: long.as_str().into(),
+            },
+            EventKind::Log {
+                step: None,
+                level: Level::Info,
+                message: long.clone(),
+            },
+            EventKind::Step {
+                step: 0,
+                state,
+                attempt: 1,
+                message: Some(long.as_str().into()),
+                retry_in: None,
+            },
+            EventKind::Ended {
+                state,
+                error: Some(long.as_str().into()),
+            },
+        ];
+        for event in events {
+            let shown = format!("{:?}", event.bounded());
+            assert!(shown.len() < 5_000, "{shown:.80}");
+        }
+        let piece = Bytes::from(long.into_bytes());
+        let payload = EventKind::Payload { name: "n", piece };
+        let EventKind::Payload { piece, .. } = payload.bounded() else {
+            panic!("it is a payload still");
+        };
+        assert_eq!(piece.len(), 1 << 20);
+    }
 }

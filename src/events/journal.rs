@@ -90,6 +90,7 @@ impl Journal {
         if pages.is_closed {
             return;
         }
+        let kind = kind.bounded();
         pages.push(Event { at, kind });
         if pages.is_over() && !self.offer_pages(&mut pages) {
             pages.shed();
@@ -109,7 +110,8 @@ impl Journal {
                 return;
             }
             pages.confess();
-            pages.events.push(Event { at, kind: last });
+            let kind = last.bounded();
+            pages.events.push(Event { at, kind });
             pages.is_closed = true;
             std::mem::take(&mut pages.events)
         };

@@ -30,6 +30,7 @@ pub mod trace;
 pub use artifact::{AnyArtifact, Artifact};
 pub use event::{
     Event, EventBatch, EventKind, FactValue, Level, Observer, RunStart, StepIndex, TraceContext,
+    shortened,
 };
 pub use info::{Backoff, Carries, EdgeInfo, PlanInfo, Retry, StepInfo};
 pub(crate) use journal::Journal;

@@ -7,14 +7,23 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use crate::engine::{Fault, RunFailure};
-use crate::events::State;
+use crate::events::{State, shortened};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::request::InvalidRequest;
 use crate::protocol::openrouter::error::UpstreamError;
 
-/// The error that a failed run answers with.
+/// The error that a failed run answers with. It may quote the request, but does not give all of it back.
 #[must_use]
 pub fn of_run(failure: &RunFailure) -> ApiError {
+    const LONGEST: usize = 8 << 10;
+    let error = in_full(failure);
+    ApiError {
+        message: shortened(&error.message, LONGEST).into_owned(),
+        ..error
+    }
+}
+
+fn in_full(failure: &RunFailure) -> ApiError {
     let source = failure.error.source.as_ref();
     if let Some(error) = source.downcast_ref::<UpstreamError>() {
         return error.api.clone();

@@ -11,7 +11,7 @@ use super::client_request::ClientRequest;
 use crate::engine::{Cx, Task, TaskError};
 use crate::events::{Artifact, Level};
 use crate::facts;
-use crate::protocol::anthropic::request::Request;
+use crate::protocol::anthropic::request::{Request, asked_model};
 use crate::protocol::json_text::whole_characters;
 
 /// Parses the body once, into types that borrow from it.
@@ -76,31 +76,41 @@ impl Task for Validate {
     type Output = ValidRequest;
 
     async fn run(&self, input: Arc<ClientRequest>, cx: &Cx) -> Result<ValidRequest, TaskError> {
-        if let Some(agent) = &input.user_agent {
-            cx.fact(facts::USER_AGENT, agent.as_str());
+        // Who asks is known before what is asked, and also of a request that is refused.
+        for (name, said) in [
+            (facts::USER_AGENT, &input.user_agent),
+            (facts::SESSION, &input.session),
+            (facts::AGENT, &input.agent),
+        ] {
+            if let Some(said) = said {
+                cx.fact(name, said.as_str());
+            }
         }
         let text = input.text.clone().map_err(TaskError::client)?;
         let text = match self.endpoint {
             Endpoint::Native => text,
             Endpoint::Messages | Endpoint::CountTokens => with_whole_characters(text, cx),
         };
-        let request = Yoke::try_attach_to_cart(text, |text: &String| match self.endpoint {
+        let parsed = Yoke::try_attach_to_cart(Arc::clone(&text), |text| match self.endpoint {
             Endpoint::Messages => Request::parse(text),
             Endpoint::CountTokens => Request::parse_for_count(text),
             Endpoint::Native => Request::parse_to_pass(text),
-        })
-        .map_err(TaskError::client)?;
+        });
+        let request = parsed.map_err(|refused| {
+            if let Some(asked) = asked_model(&text) {
+                cx.fact(facts::MODEL_ASKED, asked.name.as_ref());
+            }
+            TaskError::client(refused)
+        })?;
         let parsed: &Request<'_> = request.get();
-        let from_body = || parsed.session_id().map(Cow::into_owned);
-        let session = input.session.clone().or_else(from_body);
         cx.fact(facts::MODEL_ASKED, parsed.model.as_ref());
         cx.fact(facts::STREAM, parsed.stream);
-        if let Some(session) = &session {
+        let from_body = || {
+            let session = parsed.session_id()?.into_owned();
             cx.fact(facts::SESSION, session.as_str());
-        }
-        if let Some(agent) = &input.agent {
-            cx.fact(facts::AGENT, agent.as_str());
-        }
+            Some(session)
+        };
+        let session = input.session.clone().or_else(from_body);
         Ok(ValidRequest {
             request,
             session,

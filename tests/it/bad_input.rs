@@ -25,6 +25,8 @@ fn a_bad_body_is_a_400_that_names_the_place() {
             assert_eq!(error["request_id"], got.header("request-id"));
             let run = app.ended_run(&got.run()).await;
             assert_eq!(run["state"], "Failed", "a refused request is a run too");
+            let asked = body["model"].as_str().map_or(Value::Null, Into::into);
+            assert_eq!(run["facts"]["dagway.model.asked"], asked, "{path}");
         }
         app.stop().await;
     });
@@ -166,6 +168,36 @@ async fn refused_before_it_was_read(app: &TestApp, got: &Got) {
 }
 
 #[test]
+fn what_is_wrong_is_quoted_in_part() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let long = "x".repeat(3 << 20);
+        let block =
+            |block: Value| asking_with("messages", json!([{ "role": "user", "content": [block] }]));
+        for body in [
+            asking_with("model", json!(long)),
+            asking_with("tool_choice", json!({ "type": "tool", "name": long })),
+            block(json!({ "type": long })),
+            block(json!({ "type": "text", "text": "hi", "cache_control": { "type": long } })),
+            asking_with("metadata", json!({ "user_id": long })),
+        ] {
+            let request = app.http.post(app.url("/v1/messages"));
+            let request = request.header("x-claude-code-session-id", &long[..3_000]);
+            let request = request.body(body.to_string());
+            let got = read(request.send().await.unwrap()).await;
+            assert!(got.body.len() < 20_000, "{:.200}", got.body);
+            app.ended_run(&got.run()).await;
+        }
+        for page in ["/runs", "/api/runs"] {
+            let got = app.get(page).await;
+            assert_eq!(got.status, 200);
+            assert!(got.body.len() < 100_000, "{page}: {} bytes", got.body.len());
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
 fn what_is_no_text_is_a_run_that_says_so() {
     block_on(async {
         let app = TestApp::start().await;
@@ -177,10 +209,13 @@ fn what_is_no_text_is_a_run_that_says_so() {
             );
             refused_before_it_was_read(&app, &got).await;
             let request = app.http.post(app.url(path));
+            let request = request.header("x-claude-code-session-id", "s-refused");
             let request = request.header("content-encoding", "br").body("{}");
             let got = read(request.send().await.unwrap()).await;
             assert_eq!(got.status, 415);
             refused_before_it_was_read(&app, &got).await;
+            let listed = app.get("/api/runs?session=s-refused").await.json();
+            assert_eq!(listed["runs"][0]["id"], got.run(), "{listed}");
         }
         app.stop().await;
     });
