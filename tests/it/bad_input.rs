@@ -182,7 +182,7 @@ fn what_is_wrong_is_quoted_in_part() {
             asking_with("metadata", json!({ "user_id": long })),
         ] {
             let request = app.http.post(app.url("/v1/messages"));
-            let request = request.header("x-claude-code-session-id", &long[..3_000]);
+            let request = request.header("x-claude-code-session-id", "s".repeat(3_000));
             let request = request.body(body.to_string());
             let got = read(request.send().await.unwrap()).await;
             assert!(got.body.len() < 20_000, "{:.200}", got.body);
