@@ -1,4 +1,4 @@
-//! Those who watch the runs, on a thread of their own: the recorder, spans, metrics.
+//! Those who watch the runs, on a thread of their own: the recorder, spans, metrics, and who logs failures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::settings;
 use crate::store::{Recorder, RecorderStats};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::{CALL_TASK, MOST_OPEN_RUNS};
-use crate::telemetry::{MetricsObserver, Probe, SpanExport, SpanObserver, export};
+use crate::telemetry::{FailureLog, MetricsObserver, Probe, SpanExport, SpanObserver, export};
 use crate::upstream;
 
 /// How long the last spans may take to leave.
@@ -44,7 +44,7 @@ impl Observers {
         ));
         let depth = events.clone();
         let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.depth());
-        // Spans and metrics are quick and never wait; the recorder may wait for the disk and comes last.
+        // The others are quick and never wait; the recorder may wait for the disk and comes last.
         let mut observers: Vec<Box<dyn Observer>> = Vec::new();
         if let Some(export) = &export {
             let spans = SpanObserver::new(export.clone(), CALL_TASK, MOST_OPEN_RUNS);
@@ -59,6 +59,7 @@ impl Observers {
             CALL_TASK,
             MOST_OPEN_RUNS,
         )));
+        observers.push(Box::new(FailureLog::new(MOST_OPEN_RUNS)));
         observers.push(Box::new(recorder));
         let thread = std::thread::Builder::new()
             .name("observers".to_owned())

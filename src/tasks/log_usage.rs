@@ -6,10 +6,13 @@ use serde::Deserialize;
 
 use super::price_usage::PricedReply;
 use crate::engine::{Cx, Task, TaskError};
-use crate::events::Level;
+use crate::events::{Level, shortened};
 use crate::facts;
 use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::translate::reply::Summary;
+
+/// Bytes of a model's name in the log: an upstream may call it what it likes.
+const LONGEST_MODEL: usize = 256;
 
 /// States tokens, model and stop reason.
 #[derive(Debug, Default, Deserialize)]
@@ -30,8 +33,9 @@ impl Task for LogUsage {
             cx.log(Level::Warn, note.clone());
         }
         let usage = &summary.usage;
+        let model = summary.model_used.as_deref().unwrap_or_default();
         tracing::info!(
-            model = summary.model_used.as_deref().unwrap_or_default(),
+            model = shortened(model, LONGEST_MODEL).as_ref(),
             stop_reason = summary
                 .stop_reason
                 .map(StopReason::name)

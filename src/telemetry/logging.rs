@@ -155,7 +155,7 @@ fn is_background(metadata: &Metadata<'_>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
@@ -187,7 +187,11 @@ mod tests {
     }
 
     /// What is on paper after `work`.
-    fn written(format: Format, filter: &str, work: impl FnOnce()) -> String {
+    pub(in crate::telemetry) fn written(
+        format: Format,
+        filter: &str,
+        work: impl FnOnce(),
+    ) -> String {
         let paper = Paper::default();
         let writer = paper.clone();
         let log = subscriber(format, filter, None, move || writer.clone(), false).unwrap();

@@ -5,6 +5,7 @@
 //! | [`logging`] | the process's log |
 //! | [`json_lines`] | a log line as JSON |
 //! | [`people_lines`] | the fields of a log line for people |
+//! | [`failures`] | logs the runs that came to no good end |
 //! | [`record`] | what is remembered of a run under way, bounded |
 //! | [`spans`] | sends a trace for each run |
 //! | [`span_data`] | a finished run as a trace |
@@ -20,6 +21,7 @@
 
 mod collector;
 pub mod export;
+pub mod failures;
 #[cfg(test)]
 mod fixture;
 mod json_lines;
@@ -42,6 +44,7 @@ mod tests;
 mod transport;
 
 pub use export::SpanExport;
+pub use failures::FailureLog;
 pub use metrics::Metrics;
 pub use metrics_observer::MetricsObserver;
 pub use probe::Probe;
