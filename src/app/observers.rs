@@ -1,4 +1,4 @@
-//! Those who watch the runs, on a thread of their own: the recorder, spans, metrics, and who logs failures.
+//! Those who watch the runs, on a thread of their own: telemetry and the recorder.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +11,7 @@ use crate::events::{EventSink, EventSource, Observer};
 use crate::settings;
 use crate::store::{Recorder, RecorderStats};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::spans::{CALL_TASK, MOST_OPEN_RUNS};
-use crate::telemetry::{FailureLog, MetricsObserver, Probe, SpanExport, SpanObserver, export};
+use crate::telemetry::{Probe, RunObserver, RunTraces, SpanExport, export};
 use crate::upstream;
 
 /// How long the last spans may take to leave.
@@ -44,23 +43,16 @@ impl Observers {
         ));
         let depth = events.clone();
         let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.depth());
-        // The others are quick and never wait; the recorder may wait for the disk and comes last.
-        let mut observers: Vec<Box<dyn Observer>> = Vec::new();
-        if let Some(export) = &export {
-            let spans = SpanObserver::new(export.clone(), CALL_TASK, MOST_OPEN_RUNS);
-            probes.push(spans.probe());
-            probes.extend(export.probes());
-            observers.push(Box::new(spans));
-        }
+        let traces = export.clone().map(RunTraces::new);
+        probes.extend(traces.iter().map(RunTraces::probe));
+        probes.extend(export.iter().flat_map(SpanExport::probes));
         let metrics =
             Arc::new(Metrics::new(probes).map_err(|error| StartError::Observers(Box::new(error)))?);
-        observers.push(Box::new(MetricsObserver::new(
-            Arc::clone(&metrics),
-            CALL_TASK,
-            MOST_OPEN_RUNS,
-        )));
-        observers.push(Box::new(FailureLog::new(MOST_OPEN_RUNS)));
-        observers.push(Box::new(recorder));
+        // Telemetry is quick and never waits; the recorder may wait for the disk and comes last.
+        let mut observers: [Box<dyn Observer>; 2] = [
+            Box::new(RunObserver::new(Arc::clone(&metrics), traces)),
+            Box::new(recorder),
+        ];
         let thread = std::thread::Builder::new()
             .name("observers".to_owned())
             .spawn(move || source.feed(&mut observers))

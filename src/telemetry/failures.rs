@@ -1,158 +1,75 @@
-//! Watches runs and logs a line about each one that came to no good end.
+//! Logs a line about each run that came to no good end.
 //!
 //! The line says which step failed, how often it was tried and what the client was answered. It does not say why in
 //! words: an error may quote what was asked, which belongs on the run's page and into no log.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use super::record::{error_type, is_error};
-use crate::events::{
-    EventBatch, EventKind, FactValue, Observer, PlanInfo, RunId, RunStart, State, StepIndex,
-    Timestamp,
-};
+use super::record::{Ending, RunRecord, error_type, is_error};
+use crate::events::{FactValue, State};
 use crate::facts;
 
-/// Logs failed and cancelled runs, under the target `dagway::telemetry::failures`.
-#[derive(Debug)]
-pub struct FailureLog {
-    open: HashMap<RunId, Open>,
-    most_open: usize,
-}
-
-/// What is remembered of a run under way.
-#[derive(Debug)]
-struct Open {
-    start: Arc<RunStart>,
-    plan: Arc<PlanInfo>,
-    /// The step by which it failed, how, and at which attempt.
-    failed: Option<(StepIndex, State, u16)>,
-    error_type: Option<Arc<str>>,
-    status: Option<i64>,
-}
-
-impl FailureLog {
-    /// Watches at most `most_open` runs at a time.
-    #[must_use]
-    pub fn new(most_open: usize) -> Self {
-        Self {
-            open: HashMap::new(),
-            most_open,
-        }
+/// Logs the run if it failed or was cancelled, under this module's path as the target.
+pub(super) fn log(record: &RunRecord, ending: &Ending) {
+    if ending.state != State::Cancelled && !is_error(ending.state) {
+        return;
     }
-}
-
-impl Observer for FailureLog {
-    fn observe(&mut self, batch: &EventBatch) {
-        for event in &batch.events {
-            match &event.kind {
-                EventKind::Started { start, plan } if self.open.len() < self.most_open => {
-                    self.open.insert(batch.run, Open::new(start, plan));
-                }
-                EventKind::Ended { state, .. } => {
-                    if let Some(open) = self.open.remove(&batch.run) {
-                        open.log(*state, event.at);
-                    }
-                }
-                kind => {
-                    if let Some(open) = self.open.get_mut(&batch.run) {
-                        open.take_in(kind);
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Open {
-    fn new(start: &Arc<RunStart>, plan: &Arc<PlanInfo>) -> Self {
-        Self {
-            start: Arc::clone(start),
-            plan: Arc::clone(plan),
-            failed: None,
-            error_type: None,
-            status: None,
-        }
-    }
-
-    fn take_in(&mut self, kind: &EventKind) {
-        match kind {
-            EventKind::Step {
-                step,
-                state,
-                attempt,
-                ..
-            } if is_error(*state) && self.failed.is_none() && !self.is_optional(*step) => {
-                self.failed = Some((*step, *state, *attempt));
-            }
-            EventKind::Fact {
-                name: facts::ERROR_TYPE,
-                value: FactValue::Text(kind),
-            } => self.error_type = Some(Arc::clone(kind)),
-            EventKind::Fact {
-                name: facts::STATUS,
-                value: FactValue::Int(status),
-            } => self.status = Some(*status),
-            _ => {}
-        }
-    }
-
-    fn is_optional(&self, step: StepIndex) -> bool {
-        let info = self.plan.steps.get(usize::from(step));
-        info.is_some_and(|info| info.optional)
-    }
-
-    fn log(&self, state: State, ended: Timestamp) {
-        let workflow = self.plan.name.as_str();
-        // To the microsecond, without what arithmetic adds behind it.
-        let micros = (ended.since(self.start.at).as_secs_f64() * 1e6).round();
-        let duration_ms = micros / 1e3;
-        let (run, request) = (self.start.id, &self.start.request_id);
-        if state == State::Cancelled {
-            tracing::info!(
-                workflow,
-                duration_ms,
-                run.id = %run,
-                request.id = %request,
-                "run cancelled: its client hung up"
-            );
-        }
-        if !is_error(state) {
-            return;
-        }
-        let step = self
-            .failed
-            .and_then(|(step, ..)| self.plan.steps.get(usize::from(step)));
-        let cause = self.failed.map_or(state, |(_, state, _)| state);
-        let kind = self.error_type.as_deref();
-        tracing::warn!(
+    let workflow = record.plan.name.as_str();
+    // To the microsecond, without what arithmetic adds behind it.
+    let micros = (ending.at.since(record.start.at).as_secs_f64() * 1e6).round();
+    let duration_ms = micros / 1e3;
+    let (run, request) = (record.start.id, &record.start.request_id);
+    if ending.state == State::Cancelled {
+        tracing::info!(
             workflow,
-            state = state.name(),
-            task.name = step.map(|info| info.name.as_str()),
-            attempts = self.failed.map(|(_, _, attempts)| attempts),
-            error.type = kind.unwrap_or_else(|| error_type(cause)),
-            status = self.status,
             duration_ms,
             run.id = %run,
             request.id = %request,
-            "run failed; its page says why"
+            "run cancelled: its client hung up"
         );
+        return;
+    }
+    let failed = record.failed_step();
+    let stated = record.text(facts::ERROR_TYPE).map(|stated| &**stated);
+    let cause = failed.map_or(ending.state, |(_, step)| step.state);
+    tracing::warn!(
+        workflow,
+        state = ending.state.name(),
+        task.name = failed.map(|(info, _)| info.name.as_str()),
+        attempts = failed.map(|(_, step)| step.attempts),
+        error.type = stated.unwrap_or_else(|| error_type(cause)),
+        status = status(record),
+        duration_ms,
+        run.id = %run,
+        request.id = %request,
+        "run failed; its page says why"
+    );
+}
+
+/// What the client was answered.
+fn status(record: &RunRecord) -> Option<i64> {
+    match record.fact(facts::STATUS)? {
+        FactValue::Int(status) => Some(*status),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{CALL, LOG_USAGE, START, Story, plan};
+    use super::super::fixture::{CALL, LOG_USAGE, Story, plan};
     use super::super::logging::{Format, tests::written};
+    use super::super::record::{Folded, OpenRuns};
     use super::*;
+    use crate::events::EventKind;
 
     /// The fields of the lines that are logged about a run, without its ids.
     fn logged(story: Story) -> Vec<serde_json::Value> {
         let id = story.run.to_string();
         let text = written(Format::Json, "info", || {
-            let mut log = FailureLog::new(2);
-            story.batches().for_each(|batch| log.observe(&batch));
-            assert!(log.open.is_empty());
+            let mut open = OpenRuns::new(1);
+            let last = story.batches().map(|batch| open.fold(&batch)).last();
+            let Some(Folded::Ended(run)) = last else {
+                panic!("the story ends")
+            };
+            log(&run.0, &run.1);
         });
         let lines = text.lines().map(|line| {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -214,15 +131,5 @@ mod tests {
             (&line["task.name"], &line["error.type"]),
             (&"call_upstream".into(), &"panic".into())
         );
-    }
-
-    #[test]
-    fn no_more_runs_are_remembered_than_may_be() {
-        let mut log = FailureLog::new(2);
-        for _ in 0..5 {
-            log.observe(&Story::new(&plan()).batch());
-        }
-        assert_eq!(log.open.len(), 2);
-        assert_eq!(log.open.values().next().unwrap().start.at, Timestamp(START));
     }
 }

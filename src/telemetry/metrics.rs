@@ -16,7 +16,7 @@ use super::process;
 /// The `Content-Type` of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All figures. Written by one [`MetricsObserver`](super::MetricsObserver), read by anybody.
+/// All figures. Written by one [`RunObserver`](super::RunObserver), read by anybody.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,

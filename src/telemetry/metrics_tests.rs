@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use super::fixture::{self, CALL, CONVERT, Story};
 use super::metrics::Metrics;
-use super::metrics_observer::MetricsObserver;
+use super::observer::RunObserver;
 use super::probe::Probe;
-use super::spans::CALL_TASK;
 use crate::events::{EventBatch, Observer, RunId, State, TraceContext, event_queue};
 use crate::facts;
 
-fn observer(most_open: usize) -> (Arc<Metrics>, MetricsObserver) {
+fn observer(most_open: usize) -> (Arc<Metrics>, RunObserver) {
     let metrics = Arc::new(Metrics::new(Vec::new()).unwrap());
-    let observer = MetricsObserver::new(Arc::clone(&metrics), CALL_TASK, most_open);
+    let observer = RunObserver::of_at_most(most_open, Arc::clone(&metrics), None);
     (metrics, observer)
 }
 

@@ -6,14 +6,15 @@
 //! | [`json_lines`] | a log line as JSON |
 //! | [`people_lines`] | the fields of a log line for people |
 //! | [`failures`] | logs the runs that came to no good end |
+//! | [`observer`] | follows runs for all of these |
 //! | [`record`] | what is remembered of a run under way, bounded |
-//! | [`spans`] | sends a trace for each run |
+//! | [`traces`] | sends a trace for each run |
 //! | [`span_data`] | a finished run as a trace |
 //! | [`export`] | the way out for spans, bounded |
 //! | [`collector`] | where they go, and who sends them |
 //! | [`transport`] | carries them over the process's HTTP client |
 //! | [`metrics`] | the figures for Prometheus, and their text |
-//! | [`metrics_observer`] | adds each run to the figures |
+//! | [`meters`] | adds each run to the figures |
 //! | [`probe`] | figures that others keep |
 //! | [`process`] | figures of the process itself |
 //!
@@ -21,15 +22,16 @@
 
 mod collector;
 pub mod export;
-pub mod failures;
+mod failures;
 #[cfg(test)]
 mod fixture;
 mod json_lines;
 pub mod logging;
+mod meters;
 pub mod metrics;
-pub mod metrics_observer;
 #[cfg(test)]
 mod metrics_tests;
+pub mod observer;
 #[cfg(test)]
 #[path = "../../tests/it/support/otlp.rs"]
 mod otlp;
@@ -38,14 +40,13 @@ pub mod probe;
 mod process;
 mod record;
 mod span_data;
-pub mod spans;
 #[cfg(test)]
 mod tests;
+pub mod traces;
 mod transport;
 
 pub use export::SpanExport;
-pub use failures::FailureLog;
 pub use metrics::Metrics;
-pub use metrics_observer::MetricsObserver;
+pub use observer::RunObserver;
 pub use probe::Probe;
-pub use spans::SpanObserver;
+pub use traces::RunTraces;

@@ -1,30 +1,22 @@
 //! What telemetry remembers of a run while it is under way: events folded into one record, handed out when the run ends.
 //!
-//! Spans and metrics are both made from such records. The memory is bounded: so many runs, so many notes a run, so many
+//! Traces, metrics and the log's lines about failures are all made from such records. The memory is bounded: so many runs, so many notes a run, so many
 //! characters a note; what does not fit is counted. This file must not know what is made of a record.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::events::{
     Carries, Event, EventBatch, EventKind, FactValue, Level, PlanInfo, RunId, RunStart, State,
-    StepIndex, Timestamp,
+    StepIndex, StepInfo, Timestamp,
 };
 
 /// Notes kept of one run; more of them are counted only.
 const MOST_NOTES: usize = 64;
 /// Bytes kept of one line or error.
 pub(super) const LONGEST_TEXT: usize = 1024;
-
-/// How much of a run is remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Detail {
-    /// States, times and figures.
-    Figures,
-    /// Error texts, retries and grave log lines as well.
-    Notes,
-}
 
 /// A run as far as its events tell.
 #[derive(Debug)]
@@ -90,7 +82,6 @@ pub(super) struct Ending {
 pub(super) struct OpenRuns {
     runs: HashMap<RunId, RunRecord>,
     most: usize,
-    detail: Detail,
 }
 
 /// What a batch meant for the run it belongs to.
@@ -99,17 +90,16 @@ pub(super) enum Folded {
     /// The run goes on, or is not followed.
     Open,
     /// There was no room to follow a run that began.
-    Shed,
+    Shed(Arc<RunStart>),
     /// The run is over.
     Ended(Box<(RunRecord, Ending)>),
 }
 
 impl OpenRuns {
-    pub(super) fn new(most: usize, detail: Detail) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
             runs: HashMap::new(),
             most,
-            detail,
         }
     }
 
@@ -118,30 +108,27 @@ impl OpenRuns {
         self.runs.len()
     }
 
-    /// Takes in a batch. Runs for which `follow` says no when they start are never remembered.
-    pub(super) fn fold(
-        &mut self,
-        batch: &EventBatch,
-        follow: impl FnOnce(&RunStart) -> bool,
-    ) -> Folded {
-        let (mut record, is_new) = match self.runs.remove(&batch.run) {
-            Some(record) => (record, false),
-            None => match began(batch) {
-                Some((start, _)) if !follow(start) => return Folded::Open,
-                Some((start, plan)) => (RunRecord::new(start, plan), true),
-                None => return Folded::Open,
+    /// Takes in a batch.
+    pub(super) fn fold(&mut self, batch: &EventBatch) -> Folded {
+        let is_full = self.runs.len() >= self.most;
+        match self.runs.entry(batch.run) {
+            Entry::Occupied(mut open) => match open.get_mut().take_in_all(batch) {
+                Some(ending) => Folded::Ended(Box::new((open.remove(), ending))),
+                None => Folded::Open,
             },
-        };
-        for event in &batch.events {
-            if let Some(ending) = record.take_in(event, self.detail) {
-                return Folded::Ended(Box::new((record, ending)));
+            Entry::Vacant(place) => {
+                let Some((start, plan)) = began(batch) else {
+                    return Folded::Open;
+                };
+                let mut record = RunRecord::new(start, plan);
+                match record.take_in_all(batch) {
+                    Some(ending) => return Folded::Ended(Box::new((record, ending))),
+                    None if is_full => return Folded::Shed(Arc::clone(start)),
+                    None => place.insert(record),
+                };
+                Folded::Open
             }
         }
-        if is_new && self.runs.len() >= self.most {
-            return Folded::Shed;
-        }
-        self.runs.insert(batch.run, record);
-        Folded::Open
     }
 }
 
@@ -229,9 +216,20 @@ impl RunRecord {
             .find(|step| step.started.is_some() && is_error(step.state))
     }
 
-    fn take_in(&mut self, event: &Event, detail: Detail) -> Option<Ending> {
+    /// The first step that failed among those that must not, and what it was to do.
+    pub(super) fn failed_step(&self) -> Option<(&StepInfo, &StepRecord)> {
+        std::iter::zip(&self.plan.steps, &self.steps)
+            .filter(|(info, step)| is_error(step.state) && !info.optional)
+            .min_by_key(|(_, step)| step.ended)
+    }
+
+    fn take_in_all(&mut self, batch: &EventBatch) -> Option<Ending> {
+        batch.events.iter().find_map(|event| self.take_in(event))
+    }
+
+    fn take_in(&mut self, event: &Event) -> Option<Ending> {
         match &event.kind {
-            EventKind::Step { .. } => self.change_step(event, detail),
+            EventKind::Step { .. } => self.change_step(event),
             EventKind::Progress { step, .. } => {
                 if let Some(record) = self.steps.get_mut(usize::from(*step)) {
                     record.progressed = Some(event.at);
@@ -241,7 +239,7 @@ impl RunRecord {
                 step,
                 level,
                 message,
-            } if detail == Detail::Notes && *level >= Level::Warn => {
+            } if *level >= Level::Warn => {
                 let (level, line) = (*level, cut(message).into());
                 self.note(event.at, *step, NoteKind::Log { level, line });
             }
@@ -262,7 +260,7 @@ impl RunRecord {
         None
     }
 
-    fn change_step(&mut self, event: &Event, detail: Detail) {
+    fn change_step(&mut self, event: &Event) {
         let EventKind::Step {
             step,
             state,
@@ -286,9 +284,6 @@ impl RunRecord {
         }
         if *state == State::Retrying {
             record.retries = record.retries.saturating_add(1);
-        }
-        if detail == Detail::Figures {
-            return;
         }
         record.error = message.as_deref().map(|message| cut(message).into());
         if *state == State::Retrying {
@@ -354,8 +349,8 @@ mod tests {
     use super::*;
 
     fn ended(story: Story) -> RunRecord {
-        let mut open = OpenRuns::new(1, Detail::Notes);
-        let Folded::Ended(run) = open.fold(&story.batch(), |_| true) else {
+        let mut open = OpenRuns::new(1);
+        let Folded::Ended(run) = open.fold(&story.batch()) else {
             panic!("the story ends")
         };
         run.0
@@ -410,13 +405,13 @@ mod tests {
         story.log(3, Some(999), Level::Error, "from nowhere");
         story.end(4, State::Completed, None);
         let late = story.events.split_off(1);
-        let mut open = OpenRuns::new(1, Detail::Notes);
+        let mut open = OpenRuns::new(1);
         let run = story.run;
         let unknown = EventBatch { run, events: late };
-        let folded = open.fold(&unknown, |_| true);
+        let folded = open.fold(&unknown);
         assert!(matches!(folded, Folded::Open), "it was never seen to begin");
-        open.fold(&story.batch(), |_| true);
-        let folded = open.fold(&unknown, |_| true);
+        open.fold(&story.batch());
+        let folded = open.fold(&unknown);
         assert!(matches!(folded, Folded::Ended(_)));
         assert_eq!(open.len(), 0);
     }

@@ -1,6 +1,7 @@
 //! Runs go in as events, spans come out of a real socket.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -11,9 +12,11 @@ use tokio::runtime::Handle;
 
 use super::export::{Error, Settings, SpanExport};
 use super::fixture::{self, START, Story};
+use super::metrics::Metrics;
+use super::observer::RunObserver;
 use super::otlp::{Answer, Collector};
 use super::probe::Probe;
-use super::spans::{CALL_TASK, SpanObserver};
+use super::traces::RunTraces;
 use crate::events::trace::{call_span_id, root_span_id, step_span_id};
 use crate::events::{Level, Observer, RunId, State, TraceContext};
 use crate::facts;
@@ -35,8 +38,13 @@ fn export(settings: &Settings) -> SpanExport {
     SpanExport::start(settings, reqwest::Client::new(), Handle::current()).unwrap()
 }
 
-fn observer(export: &SpanExport) -> SpanObserver {
-    SpanObserver::new(export.clone(), CALL_TASK, 100)
+fn observer(export: &SpanExport) -> RunObserver {
+    observer_of(100, RunTraces::new(export.clone()))
+}
+
+fn observer_of(most: usize, traces: RunTraces) -> RunObserver {
+    let metrics = Arc::new(Metrics::new(Vec::new()).unwrap());
+    RunObserver::of_at_most(most, metrics, Some(traces))
 }
 
 /// An address where nobody listens.
@@ -45,7 +53,7 @@ fn dead_end() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-fn observe(observer: &mut SpanObserver, story: Story) {
+fn observe(observer: &mut RunObserver, story: Story) {
     for batch in story.batches() {
         observer.observe(&batch);
     }
@@ -447,7 +455,9 @@ async fn the_collector_learns_who_sends() {
 /// Observes 10,000 runs while nothing can be exported, and checks that none of their spans is unaccounted for.
 fn ten_thousand_runs(export: &SpanExport, queue: usize) -> Vec<Probe> {
     const RUNS: usize = 10_000;
-    let mut observer = observer(export);
+    let traces = RunTraces::new(export.clone());
+    let left_out = traces.probe();
+    let mut observer = observer_of(100, traces);
     let plan = fixture::plan();
     let batches: Vec<_> = (0..RUNS).map(|_| fixture::quick(&plan).batch()).collect();
     let began = Instant::now();
@@ -456,7 +466,7 @@ fn ten_thousand_runs(export: &SpanExport, queue: usize) -> Vec<Probe> {
     }
     let took = began.elapsed();
     let mut probes = export.probes();
-    probes.push(observer.probe());
+    probes.push(left_out);
 
     assert!(took < AMPLE, "it took {took:?}");
     assert!(read(&probes, "dagway_spans_waiting") <= queue);
@@ -548,7 +558,9 @@ async fn refused_spans_are_counted() {
 async fn runs_beyond_the_limit_are_counted_and_not_remembered() {
     let collector = Collector::start();
     let export = export(&settings(collector.endpoint()));
-    let mut observer = SpanObserver::new(export.clone(), CALL_TASK, 2);
+    let traces = RunTraces::new(export.clone());
+    let left_out = traces.probe();
+    let mut observer = observer_of(2, traces);
     let plan = fixture::plan();
     let mut stories: Vec<_> = (0..5)
         .map(|_| fixture::quick(&plan).batches().collect::<Vec<_>>())
@@ -557,7 +569,7 @@ async fn runs_beyond_the_limit_are_counted_and_not_remembered() {
     for batch in stories.iter().chain(&rests).flatten() {
         observer.observe(batch);
     }
-    assert_eq!(counted(&observer.probe()), 3);
+    assert_eq!(counted(&left_out), 3);
     let received = collector
         .wait_until(|received| received.spans.len() >= 2 * SPANS_A_RUN)
         .await;

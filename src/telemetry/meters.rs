@@ -1,17 +1,17 @@
-//! Watches runs and adds each one that has ended to the figures.
+//! Adds each run that has ended to the figures.
 //!
 //! It keeps the counters of every plan at hand, because looking one up by its labels costs ten times what counting does.
 //! This file must not know how figures are shown.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use prometheus::{Counter, Histogram, IntCounter};
 
 use super::metrics::{Families, Metrics};
-use super::record::{Detail, Ending, Folded, OpenRuns, RunRecord, error_type};
-use crate::events::{EventBatch, Observer, PlanInfo, State};
+use super::record::{Ending, RunRecord, error_type};
+use super::traces::CALL_TASK;
+use crate::events::{PlanInfo, State};
 use crate::facts;
 
 /// Plans whose counters are kept at hand; more than these only after many reloads.
@@ -34,10 +34,8 @@ const TOKENS: [(&str, &str); 5] = [
 
 /// Counts runs into [`Metrics`].
 #[derive(Debug)]
-pub struct MetricsObserver {
+pub(super) struct RunMeters {
     metrics: Arc<Metrics>,
-    open: OpenRuns,
-    call_task: Cow<'static, str>,
     plans: HashMap<String, PlanMeters>,
     models: HashMap<String, ModelMeters>,
     errors: HashMap<String, IntCounter>,
@@ -69,28 +67,32 @@ struct ModelMeters {
     first_token: Histogram,
 }
 
-impl MetricsObserver {
-    /// Watches at most `most_open` runs at a time; `call_task` is the task whose steps call the model.
-    #[must_use]
-    pub fn new(
-        metrics: Arc<Metrics>,
-        call_task: impl Into<Cow<'static, str>>,
-        most_open: usize,
-    ) -> Self {
+impl RunMeters {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             metrics,
-            open: OpenRuns::new(most_open, Detail::Figures),
-            call_task: call_task.into(),
             plans: HashMap::new(),
             models: HashMap::new(),
             errors: HashMap::new(),
         }
     }
 
-    fn count(&mut self, record: &RunRecord, ending: &Ending) {
+    /// Counts a run that has ended.
+    pub(super) fn count(&mut self, record: &RunRecord, ending: &Ending) {
         self.count_plan(record, ending);
         self.count_model(record);
         self.count_error(record);
+    }
+
+    /// Counts a run of which nothing else is known.
+    pub(super) fn leave_out(&self) {
+        self.metrics.families.runs.unmeasured.inc();
+    }
+
+    /// Says how many runs are under way.
+    pub(super) fn show_in_flight(&self, runs: usize) {
+        let in_flight = i64::try_from(runs).unwrap_or(i64::MAX);
+        self.metrics.families.runs.in_flight.set(in_flight);
     }
 
     fn count_plan(&mut self, record: &RunRecord, ending: &Ending) {
@@ -99,7 +101,7 @@ impl MetricsObserver {
             if self.plans.len() >= MOST_PLANS {
                 self.plans.clear();
             }
-            let meters = PlanMeters::of(&record.plan, families, &self.call_task);
+            let meters = PlanMeters::of(&record.plan, families);
             self.plans.insert(record.plan.hash.clone(), meters);
         }
         let Some(meters) = self.plans.get_mut(&record.plan.hash) else {
@@ -181,23 +183,8 @@ impl MetricsObserver {
     }
 }
 
-impl Observer for MetricsObserver {
-    fn observe(&mut self, batch: &EventBatch) {
-        match self.open.fold(batch, |_| true) {
-            Folded::Open => {}
-            Folded::Shed => self.metrics.families.runs.unmeasured.inc(),
-            Folded::Ended(run) => {
-                let (record, ending) = &*run;
-                self.count(record, ending);
-            }
-        }
-        let in_flight = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
-        self.metrics.families.runs.in_flight.set(in_flight);
-    }
-}
-
 impl PlanMeters {
-    fn of(plan: &PlanInfo, families: &Families, call_task: &str) -> Self {
+    fn of(plan: &PlanInfo, families: &Families) -> Self {
         let workflow = [plan.name.as_str()];
         let steps = plan.steps.iter().map(|info| {
             let labels = [plan.name.as_str(), info.name.as_str()];
@@ -205,7 +192,7 @@ impl PlanMeters {
                 ended: HashMap::new(),
                 seconds: families.steps.seconds.with_label_values(&labels),
                 retries: families.steps.retries.with_label_values(&labels),
-                is_call: info.task == call_task,
+                is_call: info.task == CALL_TASK,
             }
         });
         Self {
