@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dashboard::{self, Dashboard};
 use crate::events::event_queue;
+use crate::server::body::Bodies;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
 use crate::server::{Gateway, head, routes};
@@ -124,12 +125,12 @@ impl App {
         let plans = plans::prove(&files, &resources)?;
         let server = bind(settings)?;
         let opened = open_store(settings).await?;
-        let (store, live) = (opened.store, opened.live);
         let (events, source) = event_queue(EVENT_QUEUE);
         let outcomes = Arc::new(Outcomes::default());
         let queue = (&events, source);
-        let (observers, metrics) =
-            Observers::start(export, opened.recorder, queue, outcomes.probes())?;
+        let (bodies, held) = bodies(&settings.server);
+        let probes = outcomes.probes().into_iter().chain([held]).collect();
+        let (observers, metrics) = Observers::start(export, opened.recorder, queue, probes)?;
         let (present, workflows) = watch::channel(reload::shown(&plans, &settings.workflows));
         let gateway = web::Data::new(Gateway {
             plans: ArcSwap::from_pointee(plans),
@@ -137,14 +138,14 @@ impl App {
             tracker: TaskTracker::new(),
             last_call: CancellationToken::new(),
             upstreams,
-            store: Arc::clone(&store),
+            store: Arc::clone(&opened.store),
             metrics,
-            body_limit: settings.server.body_limit_mb as usize * (1 << 20),
+            bodies,
         });
-        let changes = Arc::new(move || live.subscribe());
+        let changes = Arc::new(move || opened.live.subscribe());
         let background = CancellationToken::new();
         let dashboard = Dashboard {
-            store,
+            store: opened.store,
             workflows,
             changes,
             viewers: dashboard::viewers(),
@@ -359,6 +360,19 @@ pub fn url_here(mut address: SocketAddr) -> String {
         });
     }
     format!("http://{address}")
+}
+
+/// The room for request bodies, and what shows how much of it is taken.
+fn bodies(server: &settings::Server) -> (Bodies, telemetry::Probe) {
+    let bytes = |megabytes: u32| megabytes as usize * (1 << 20);
+    let bodies = Bodies::new(bytes(server.body_limit_mb), bytes(server.body_memory_mb));
+    let shown = bodies.clone();
+    let held = telemetry::Probe::new(
+        "dagway_request_body_bytes",
+        "Bytes set aside for the bodies of requests that wait for their answer to begin.",
+        move || shown.held() as u64,
+    );
+    (bodies, held)
 }
 
 fn guard_of(settings: &Settings) -> Guard {

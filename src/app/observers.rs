@@ -35,12 +35,7 @@ impl Observers {
         mut probes: Vec<Probe>,
     ) -> Result<(Self, MetricsText), StartError> {
         probes.extend(recorder_probes(recorder.stats()));
-        let sink = events.clone();
-        probes.push(Probe::new(
-            "dagway_event_queue_batches",
-            "Batches of events that wait to be observed.",
-            move || sink.depth() as u64,
-        ));
+        probes.push(Probe::event_queue(events.clone()));
         let depth = events.clone();
         let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.depth());
         let traces = export.clone().map(RunTraces::new);

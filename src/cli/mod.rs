@@ -9,6 +9,7 @@ pub mod code;
 pub mod conformance;
 pub mod demo;
 pub mod doctor;
+mod open_files;
 pub mod runs;
 pub mod serve;
 pub mod workflows;

@@ -1,6 +1,6 @@
 //! `dagway serve`: serves until a signal.
 
-use super::{Failure, say};
+use super::{Failure, open_files, say};
 use crate::app::{App, Manner};
 use crate::settings::Settings;
 
@@ -24,6 +24,7 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
         },
     )
     .await?;
+    open_files::raise_limit();
     greet(&app, &settings, None);
     app.until_signal().await;
     Ok(())

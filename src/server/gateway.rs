@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::body::Bodies;
 use crate::engine::Plan;
 use crate::events::{EventSink, PlanInfo};
 use crate::protocol::anthropic::error::ApiError;
@@ -59,8 +60,8 @@ pub struct Gateway {
     pub store: Arc<dyn Store>,
     /// Makes the text of `/metrics`.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
-    /// The largest request body in bytes.
-    pub body_limit: usize,
+    /// The room for request bodies.
+    pub bodies: Bodies,
 }
 
 impl Gateway {

@@ -1,31 +1,22 @@
 //! A request becomes a run, and the run an answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use actix_web::error::PayloadError;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue,
-};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use tracing::Instrument;
 
-use super::errors;
 use super::gateway::{Gateway, MessagesPlan};
+use super::{body, errors};
 use crate::events::{Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
-use crate::protocol::anthropic::request::InvalidRequest;
 use crate::tasks::reply_flow::STOPPING;
 use crate::tasks::{ClientReply, ClientRequest, Content};
 use crate::upstream::Lane;
 use crate::upstream::headers::to_json;
-
-/// The longest pause in the middle of a request body.
-const BODY_PAUSE: Duration = Duration::from_secs(30);
 
 /// `POST /v1/messages`.
 pub async fn messages(
@@ -60,7 +51,9 @@ async fn serve(
 ) -> HttpResponse {
     let id = RunId::now();
     let request_id: Arc<str> = id.request_id().into();
-    let text = read_text(request.headers(), body, gateway.body_limit).await;
+    // The room is given back when the answer begins: what a run keeps of its request from then on is little.
+    let mut room = gateway.bodies.enter();
+    let text = body::read(request.headers(), body, &mut room).await;
     if let Err(error) = gateway.admit().await {
         return errors::answer(&error, &request_id);
     }
@@ -212,74 +205,6 @@ fn insert(builder: &mut HttpResponseBuilder, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         builder.insert_header((HeaderName::from_static(name), value));
     }
-}
-
-/// Whether the body comes as it is: nothing is unpacked here, where a few bytes could become gigabytes.
-fn is_plain(headers: &HeaderMap) -> Result<(), ApiError> {
-    let codings = headers.get_all(CONTENT_ENCODING);
-    let packed = codings
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .find(|coding| {
-            !coding.trim().is_empty() && !coding.trim().eq_ignore_ascii_case("identity")
-        });
-    let Some(coding) = packed else {
-        return Ok(());
-    };
-    let coding: String = coding.chars().take(60).collect();
-    let message = format!(
-        "content-encoding: bodies in `{coding}` are not taken; send the JSON as it is, without this header"
-    );
-    Err(ApiError {
-        status: 415,
-        ..ApiError::invalid_request(message).retry(false)
-    })
-}
-
-/// The body as text. What is wrong with it is the run's first failure, so that every request is one.
-async fn read_text(
-    headers: &HeaderMap,
-    body: web::Payload,
-    limit: usize,
-) -> Result<String, ApiError> {
-    is_plain(headers)?;
-    let body = read_body(headers, body, limit).await?;
-    let no_text = |_| InvalidRequest::at("body", "the body is not UTF-8 text").into();
-    String::from_utf8(body).map_err(no_text)
-}
-
-async fn read_body(
-    headers: &HeaderMap,
-    mut body: web::Payload,
-    limit: usize,
-) -> Result<Vec<u8>, ApiError> {
-    let announced =
-        header(headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse::<usize>().ok());
-    let too_large = || ApiError::request_too_large(limit);
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    // An announced length is only a promise: no more than 1 MB is set aside for it.
-    let mut whole = Vec::with_capacity(announced.unwrap_or(4096).min(1 << 20));
-    while let Some(piece) = next_piece(&mut body).await? {
-        let piece = piece.map_err(|_| {
-            ApiError::invalid_request(
-                "body: it broke off before its end, or its chunks are malformed; send it again",
-            )
-        })?;
-        if whole.len() + piece.len() > limit {
-            return Err(too_large());
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole)
-}
-
-async fn next_piece(
-    body: &mut web::Payload,
-) -> Result<Option<Result<Bytes, PayloadError>>, ApiError> {
-    let piece = tokio::time::timeout(BODY_PAUSE, body.next()).await;
-    piece
-        .map_err(|_| ApiError::invalid_request("body: nothing more of it came for 30 s".to_owned()))
 }
 
 fn client_request(headers: &HeaderMap, text: Result<String, ApiError>) -> ClientRequest {

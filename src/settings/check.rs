@@ -113,6 +113,13 @@ impl Settings {
                 ),
             );
         }
+        if server.body_memory_mb < server.body_limit_mb {
+            let message = format!(
+                "{} MB are less than the largest body may have (server.body_limit_mb, {} MB)",
+                server.body_memory_mb, server.body_limit_mb
+            );
+            return invalid("server.body_memory_mb", message);
+        }
         if server.client_keys.iter().any(Secret::is_empty) {
             return invalid("server.client_keys", "one of the keys is empty".to_owned());
         }

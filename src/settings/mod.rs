@@ -65,6 +65,9 @@ pub struct Server {
     /// The largest request body, in megabytes.
     #[serde(deserialize_with = "written::whole::<1, 1024, _, _>")]
     pub body_limit_mb: u32,
+    /// What the bodies of all requests that wait for their answer to begin may take together, in megabytes.
+    #[serde(deserialize_with = "written::whole::<1, 65_536, _, _>")]
+    pub body_memory_mb: u32,
     /// Worker threads; 0 is one per core, and more than 512 the server cannot have.
     #[serde(deserialize_with = "written::whole::<0, 512, _, _>")]
     pub workers: usize,

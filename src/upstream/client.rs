@@ -2,11 +2,13 @@
 //!
 //! URLs and headers that never change are made once. Keys are marked sensitive, so that they print nowhere.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
+use rustix::io::Errno;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{Answer, Failure};
@@ -331,6 +333,9 @@ impl Client {
         let mut reason = error.to_string();
         let mut cause = std::error::Error::source(error);
         while let Some(inner) = cause {
+            if inner.downcast_ref().is_some_and(lacks_files) {
+                return UpstreamError::no_connection_left();
+            }
             reason = inner.to_string();
             cause = inner.source();
         }
@@ -348,6 +353,13 @@ impl Client {
         let origin = self.base.origin().ascii_serialization();
         format!("the upstream {} at {origin}", self.name)
     }
+}
+
+/// Whether the process, or the whole system, has as many files and connections open as it may.
+fn lacks_files(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// What Anthropic's API wants to know of a client that does not say it.

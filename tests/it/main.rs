@@ -24,6 +24,8 @@ mod runs;
 #[cfg(test)]
 mod runs_command;
 #[cfg(test)]
+mod scarcity;
+#[cfg(test)]
 mod stopping;
 #[cfg(test)]
 mod support;

@@ -11,7 +11,19 @@ use serde_json::Value;
 use crate::support::{ask, block_on, eventually};
 
 pub(crate) fn dagway(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dagway"));
+    in_folder(Command::new(env!("CARGO_BIN_EXE_dagway")), folder)
+}
+
+/// The same with limits of its own, in the words of a shell's `ulimit`.
+fn limited(folder: &Path, limits: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", &format!("ulimit {limits} && exec \"$0\"")])
+        .arg(env!("CARGO_BIN_EXE_dagway"));
+    in_folder(shell, folder)
+}
+
+fn in_folder(mut command: Command, folder: &Path) -> Command {
     command
         .env_clear()
         .env("HOME", folder)
@@ -378,8 +390,17 @@ impl Server {
 
     pub(crate) fn start_with(folder: &Path, upstream: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = dagway(folder);
+        command.envs(variables.iter().copied());
+        Self::of(command, upstream)
+    }
+
+    /// With limits of its own, in the words of a shell's `ulimit`.
+    pub(crate) fn start_limited(folder: &Path, upstream: &str, limits: &str) -> Self {
+        Self::of(limited(folder, limits), upstream)
+    }
+
+    fn of(mut command: Command, upstream: &str) -> Self {
         command
-            .envs(variables.iter().copied())
             .env("OPENROUTER_API_KEY", "sk-or-test")
             .env("OPENROUTER_BASE_URL", upstream)
             .env("DAGWAY_LISTEN", "127.0.0.1:0")
@@ -398,6 +419,11 @@ impl Server {
 }
 
 impl Server {
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// As nothing else ends it: by SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -58,6 +58,18 @@ impl UpstreamError {
         )
     }
 
+    /// The gateway itself may open no further connection.
+    #[must_use]
+    pub fn no_connection_left() -> Self {
+        Self::of_transport(
+            ApiError::overloaded(
+                "Dagway has as many connections and files open as its process may have; try again in a moment, and \
+                 raise the limit (`ulimit -n`, LimitNOFILE= of a systemd unit, --ulimit nofile= of a container)",
+            ),
+            "too_many_open_files",
+        )
+    }
+
     /// An answer came, but it is of no use: `reason` says what is wrong with it.
     #[must_use]
     pub fn no_use(reason: &str) -> Self {

@@ -1,0 +1,219 @@
+//! The body of a request, read within two limits: so much for one, and so much for all that are held at a time.
+//!
+//! This file must not know what a body says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use actix_web::web;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::anthropic::request::InvalidRequest;
+
+/// The longest pause in the middle of a body.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest that a body waits for others to make room.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What room is counted in.
+const UNIT: usize = 1 << 10;
+/// What is set aside at once for a body that grows without an announced length, or whose announcement is only a promise.
+const STEP: usize = 1 << 20;
+
+/// The room for bodies. Cheap to clone; all clones share it.
+#[derive(Clone, Debug)]
+pub struct Bodies {
+    free: Arc<Semaphore>,
+    /// The largest body in bytes.
+    largest: usize,
+    /// Room for all in bytes.
+    all: usize,
+}
+
+/// The room that one body has taken. It is given back when this is dropped.
+#[derive(Debug)]
+pub struct Room<'a> {
+    bodies: &'a Bodies,
+    taken: Option<OwnedSemaphorePermit>,
+}
+
+impl Bodies {
+    /// Takes bodies of at most `largest` bytes, and of at most `all` bytes together.
+    #[must_use]
+    pub fn new(largest: usize, all: usize) -> Self {
+        let units = (all / UNIT).min(Semaphore::MAX_PERMITS);
+        Self {
+            free: Arc::new(Semaphore::new(units)),
+            largest,
+            all: units * UNIT,
+        }
+    }
+
+    /// Bytes that are taken.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.all - self.free.available_permits() * UNIT
+    }
+
+    /// Begins with no room at all.
+    #[must_use]
+    pub const fn enter(&self) -> Room<'_> {
+        Room {
+            bodies: self,
+            taken: None,
+        }
+    }
+}
+
+impl Room<'_> {
+    /// Makes sure that `bytes` fit, waiting for a while if others are in the way. Who waits longest is served first.
+    async fn fit(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let has = self
+            .taken
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        let lacks = bytes.div_ceil(UNIT).saturating_sub(has);
+        if lacks == 0 {
+            return Ok(());
+        }
+        let no_room = || {
+            let all = self.bodies.all >> 20;
+            ApiError::overloaded(format!(
+                "the requests that wait for their answers take all of the {all} MB that \
+                 server.body_memory_mb allows; try again in a moment"
+            ))
+        };
+        let lacks = u32::try_from(lacks).map_err(|_| no_room())?;
+        let more = Arc::clone(&self.bodies.free).acquire_many_owned(lacks);
+        let more = tokio::time::timeout(LONGEST_WAIT, more).await;
+        let more = more.ok().and_then(Result::ok).ok_or_else(no_room)?;
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            None => self.taken = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// The body as text. What is wrong with it is the run's first failure, so that every request is one.
+///
+/// # Errors
+/// What the client is told: the body is packed, too large, broken off or no text, or there is no room for it.
+pub async fn read(
+    headers: &HeaderMap,
+    body: web::Payload,
+    room: &mut Room<'_>,
+) -> Result<String, ApiError> {
+    is_plain(headers)?;
+    let body = read_whole(headers, body, room).await?;
+    let no_text = |_| InvalidRequest::at("body", "the body is not UTF-8 text").into();
+    String::from_utf8(body).map_err(no_text)
+}
+
+/// Whether the body comes as it is: nothing is unpacked here, where a few bytes could become gigabytes.
+fn is_plain(headers: &HeaderMap) -> Result<(), ApiError> {
+    let codings = headers.get_all(CONTENT_ENCODING);
+    let packed = codings
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .find(|coding| {
+            !coding.trim().is_empty() && !coding.trim().eq_ignore_ascii_case("identity")
+        });
+    let Some(coding) = packed else {
+        return Ok(());
+    };
+    let coding: String = coding.chars().take(60).collect();
+    let message = format!(
+        "content-encoding: bodies in `{coding}` are not taken; send the JSON as it is, without this header"
+    );
+    Err(ApiError {
+        status: 415,
+        ..ApiError::invalid_request(message).retry(false)
+    })
+}
+
+async fn read_whole(
+    headers: &HeaderMap,
+    mut body: web::Payload,
+    room: &mut Room<'_>,
+) -> Result<Vec<u8>, ApiError> {
+    let limit = room.bodies.largest;
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || ApiError::request_too_large(limit);
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    // An announced length is only a promise: at first no more than a step is set aside for it.
+    let first = announced.unwrap_or(4096).min(STEP);
+    room.fit(first).await?;
+    let mut whole = Vec::with_capacity(first);
+    while let Some(piece) = next_piece(&mut body).await? {
+        let piece = piece.map_err(|_| {
+            ApiError::invalid_request(
+                "body: it broke off before its end, or its chunks are malformed; send it again",
+            )
+        })?;
+        let length = whole.len() + piece.len();
+        if length > limit {
+            return Err(too_large());
+        }
+        if length > whole.capacity() {
+            let most = announced.unwrap_or(limit);
+            let grown = (2 * whole.capacity()).min(most).max(length);
+            room.fit(grown).await?;
+            whole.reserve_exact(grown - whole.len());
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
+}
+
+async fn next_piece(
+    body: &mut web::Payload,
+) -> Result<Option<Result<Bytes, PayloadError>>, ApiError> {
+    let piece = tokio::time::timeout(LONGEST_PAUSE, body.next()).await;
+    piece
+        .map_err(|_| ApiError::invalid_request("body: nothing more of it came for 30 s".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn room_is_counted_in_whole_kilobytes_and_given_back() {
+        let bodies = Bodies::new(1 << 20, 10_000);
+        let mut room = bodies.enter();
+        assert_eq!(bodies.held(), 0);
+        room.fit(1).await.unwrap();
+        assert_eq!(bodies.held(), 1024);
+        room.fit(1024).await.unwrap();
+        assert_eq!(bodies.held(), 1024);
+        room.fit(1025).await.unwrap();
+        assert_eq!(bodies.held(), 2048);
+        drop(room);
+        assert_eq!(bodies.held(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_room_waits_and_is_then_refused() {
+        let bodies = Bodies::new(1 << 20, 4096);
+        let mut first = bodies.enter();
+        first.fit(3 << 10).await.unwrap();
+        let mut second = bodies.enter();
+        let error = second.fit(2 << 10).await.unwrap_err();
+        assert_eq!(error.status, 529);
+        assert!(error.message.contains("server.body_memory_mb"), "{error}");
+
+        assert_eq!(bodies.held(), 3 << 10, "who was refused holds nothing");
+
+        let (fitted, ()) = tokio::join!(second.fit(2 << 10), async { drop(first) });
+        fitted.unwrap();
+        assert_eq!(bodies.held(), 2048);
+    }
+}

@@ -1,0 +1,136 @@
+//! What happens when there is not enough of something: room for bodies, open files.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use dagway::simulator::{self, Answer, Script, Simulator};
+use futures_util::future::join_all;
+
+use crate::program::Server;
+use crate::support::{DEADLINE, TestApp, ask, block_on, eventually};
+
+#[test]
+fn a_body_that_finds_no_room_waits_until_another_is_answered() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.body_limit_mb = 1;
+            settings.server.body_memory_mb = 1;
+        })
+        .await;
+        app.script(Script::new().when(
+            |seen| seen.body.to_string().contains("never answered"),
+            Answer::Hang,
+        ));
+        let filler = "x".repeat(900 << 10);
+        let body = ask(&format!("never answered {filler}")).to_string();
+        let held = app.http.post(app.url("/v1/messages")).body(body);
+        let holds = actix_web::rt::spawn(held.send());
+        until_held(&app, |bytes| bytes >= 900 << 10).await;
+        let small = app.messages(&ask("small")).await;
+        assert_eq!(small.status, 200, "{}", small.body);
+
+        let large = ask(&filler);
+        let (waits, ()) = futures_util::join!(app.messages(&large), async {
+            // It hangs up, and its room is free.
+            app.get("/health").await;
+            holds.abort();
+        });
+        assert_eq!(waits.status, 200, "{}", waits.body);
+        until_held(&app, |bytes| bytes == 0).await;
+        app.stop().await;
+    });
+}
+
+#[test]
+fn as_many_connections_are_open_as_the_system_lets_the_process_have() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start_limited(folder.path(), "http://127.0.0.1:9/api/v1", "-Sn 64");
+        let http = dagway::upstream::client::http().unwrap();
+        let http = http.no_proxy().build().unwrap();
+        let open: Vec<_> = (0..200).map(|_| connected(&server.url)).collect();
+        let health = http.get(format!("{}/health", server.url)).timeout(DEADLINE);
+        assert_eq!(health.send().await.unwrap().status(), 200);
+        drop(open);
+    });
+}
+
+#[test]
+fn without_open_files_left_the_answer_names_the_limit() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let simulator = Simulator::start(simulator::Settings::immediate())
+            .await
+            .unwrap();
+        let server = Server::start_limited(folder.path(), &simulator.base_url(), "-n 64");
+        let mut first = connected(&server.url);
+        let fits = health(&mut first);
+        assert!(fits.starts_with("HTTP/1.1 200"), "{fits}");
+        // Those that find no file left wait in the system's queue.
+        let others: Vec<_> = (0..100).map(|_| connected(&server.url)).collect();
+        let files = format!("/proc/{}/fd", server.id());
+        eventually("all files are open", || {
+            std::fs::read_dir(&files).unwrap().count() >= 64
+        })
+        .await;
+        let answer = actix_web::rt::task::spawn_blocking(move || {
+            let body = ask("hello").to_string();
+            let head = format!(
+                "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            first.write_all((head + &body).as_bytes()).unwrap();
+            let mut answer = String::new();
+            first.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let answer = answer.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 529"), "{answer}");
+        assert!(answer.contains("overloaded_error"), "{answer}");
+        assert!(answer.contains("ulimit -n"), "{answer}");
+        drop(others);
+
+        let http = dagway::upstream::client::http().unwrap();
+        let http = http.no_proxy().build().unwrap();
+        let later = (0..4).map(|_| {
+            let url = format!("{}/v1/messages", server.url);
+            http.post(url).body(ask("hello").to_string()).send()
+        });
+        for later in join_all(later).await {
+            assert_eq!(later.unwrap().status(), 200);
+        }
+        simulator.stop().await;
+    });
+}
+
+/// Waits until the bodies that are held take so many bytes.
+async fn until_held(app: &TestApp, is_so: impl Fn(usize) -> bool) {
+    let since = Instant::now();
+    while since.elapsed() < DEADLINE {
+        let metrics = app.get("/metrics").await.body;
+        let bytes = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("dagway_request_body_bytes "));
+        if is_so(bytes.unwrap().parse().unwrap()) {
+            return;
+        }
+    }
+    panic!("the bodies never took what they should");
+}
+
+fn connected(url: &str) -> TcpStream {
+    let socket = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket
+}
+
+/// What the server says of itself over a connection that stays open.
+fn health(socket: &mut TcpStream) -> String {
+    socket
+        .write_all(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        .unwrap();
+    let mut answer = vec![0; 4096];
+    let length = socket.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
