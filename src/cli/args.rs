@@ -91,7 +91,7 @@ pub enum Command {
         )]
         arguments: Vec<OsString>,
     },
-    /// Lists the newest runs of a Dagway at work, follows them, or shows one
+    /// Lists the runs of a Dagway at work, follows them, or shows one
     Runs(Box<Runs>),
     /// Checks or shows the workflow files
     Workflows {

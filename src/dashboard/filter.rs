@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::events::{FactValue, RunId, State, Timestamp};
 use crate::facts;
-use crate::store::{RunFilter, RunSummary};
+use crate::store::{Figure, RunFilter, RunSummary};
 
 /// Rows of a page when nobody asks for another number.
 pub(crate) const PAGE: u16 = 50;
 /// Rows of a page at most.
 pub(crate) const LONGEST_PAGE: u16 = 200;
 
-const PARAMETERS: &str = "state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, limit, after";
+const PARAMETERS: &str = "state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, sort, limit, after";
 
 /// What a URL asks of a list of runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,9 @@ pub(crate) struct Query {
     pub(crate) filter: RunFilter,
     /// The last `range` until now, as written; it is the page's shorthand for `since`.
     pub(crate) range: Option<Range>,
-    /// Those after this one.
+    /// Those with most of it first; the newest first when there is none.
+    pub(crate) sort: Option<Sort>,
+    /// Those after this one, in that order.
     pub(crate) after: Option<RunId>,
     /// At most so many.
     pub(crate) limit: u16,
@@ -36,6 +38,35 @@ pub(crate) struct Range {
     /// As shown.
     pub(crate) label: &'static str,
     length: Duration,
+}
+
+/// An order besides the newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sort {
+    /// As written in URLs.
+    pub(crate) name: &'static str,
+    /// As shown.
+    pub(crate) label: &'static str,
+    pub(crate) figure: Figure,
+}
+
+/// The orders besides the newest first.
+pub(crate) const SORTS: [Sort; 3] = [
+    Sort::new("duration", "Slowest first", Figure::Duration),
+    Sort::new("cost", "Costliest first", Figure::Cost),
+    Sort::new("tokens", "Most tokens first", Figure::Tokens),
+];
+/// How the usual order is written.
+const NEWEST: &str = "started";
+
+impl Sort {
+    const fn new(name: &'static str, label: &'static str, figure: Figure) -> Self {
+        Self {
+            name,
+            label,
+            figure,
+        }
+    }
 }
 
 /// The spans of time that the page offers.
@@ -62,6 +93,7 @@ impl Default for Query {
         Self {
             filter: RunFilter::default(),
             range: None,
+            sort: None,
             after: None,
             limit: PAGE,
         }
@@ -109,6 +141,7 @@ impl Query {
             "until" => filter.until = Some(moment(name, value, now)?),
             "min_duration" => filter.min_duration = Some(length(value)?),
             "min_cost" => filter.min_cost = Some(dollars(value)?),
+            "sort" => self.sort = sort(value)?,
             "limit" => self.limit = limit(value)?,
             "after" => self.after = Some(after(value)?),
             _ => {
@@ -163,6 +196,7 @@ impl Query {
         let least = filter.min_duration.map(written_length);
         pairs.extend(least.map(|least| ("min_duration", least)));
         pairs.extend(filter.min_cost.map(|cost| ("min_cost", cost.to_string())));
+        pairs.extend(self.sort.map(|sort| ("sort", sort.name.to_owned())));
         if self.limit != PAGE {
             pairs.push(("limit", self.limit.to_string()));
         }
@@ -370,6 +404,18 @@ fn dollars(value: &str) -> Result<f64, String> {
         })
 }
 
+fn sort(name: &str) -> Result<Option<Sort>, String> {
+    let sort = SORTS.into_iter().find(|sort| sort.name == name);
+    if sort.is_some() || name == NEWEST {
+        return Ok(sort);
+    }
+    let names = SORTS.map(|sort| sort.name).join(", ");
+    Err(format!(
+        "sort: {} is no order; give one of {NEWEST}, {names}",
+        quoted(name)
+    ))
+}
+
 fn limit(value: &str) -> Result<u16, String> {
     value
         .parse()
@@ -419,13 +465,13 @@ mod tests {
     fn a_url_survives_the_round_trip() {
         let id = RunId::now();
         let query = parse(&format!(
-            "state=failed,Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&limit=10&after={id}"
+            "state=failed,Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&sort=cost&limit=10&after={id}"
         ))
         .unwrap();
         assert_eq!(
             query.encode_after(id),
             format!(
-                "state=Failed&state=Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&limit=10&after={id}"
+                "state=Failed&state=Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&sort=cost&limit=10&after={id}"
             )
         );
         assert_eq!(parse(&query.encode_after(id)).unwrap(), query);
@@ -436,6 +482,7 @@ mod tests {
     fn empty_values_are_absent() {
         assert_eq!(parse("state=&q=&model=%20").unwrap().filter.search, None);
         assert_eq!(parse("state=&q=&session=").unwrap(), Query::default());
+        assert_eq!(parse("sort=started").unwrap(), Query::default());
     }
 
     #[test]
@@ -448,6 +495,7 @@ mod tests {
             "min_duration=-1s",
             "min_duration=long",
             "min_cost=NaN",
+            "sort=model",
             "limit=0",
             "limit=201",
             "after=12",
@@ -464,10 +512,11 @@ mod tests {
         min_duration: `-1s` is not a length of time; give one such as 2s, 500ms or 1.5m
         min_duration: `long` is not a length of time; give one such as 2s, 500ms or 1.5m
         min_cost: `NaN` is not an amount; give US dollars, such as 0.05
+        sort: `model` is no order; give one of started, duration, cost, tokens
         limit: `0` does not do; give a whole number from 1 to 200
         limit: `201` does not do; give a whole number from 1 to 200
         after: `12` is not a run; give the next of the page before, or leave it out
-        there is no parameter `colour`; a list of runs takes state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, limit, after
+        there is no parameter `colour`; a list of runs takes state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, sort, limit, after
         ");
     }
 

@@ -13,8 +13,8 @@ use crate::events::{
 };
 use crate::facts;
 use crate::store::{
-    Changed, Error, LogLine, PayloadInfo, Preview, RunDetail, RunFilter, RunPage, RunSummary,
-    StateChange, StepRun, Store, Totals,
+    Changed, Error, Figure, LogLine, PayloadInfo, Preview, RunDetail, RunFilter, RunPage,
+    RunSummary, StateChange, StepRun, Store, Totals,
 };
 
 /// The place of `call_upstream` in [`messages_plan`].
@@ -721,6 +721,34 @@ impl Store for FakeStore {
                 after.is_none_or(|after| run.id < after) && query.matches(run, Timestamp::now())
             })
             .collect();
+        let limit = usize::from(limit);
+        let next = (runs.len() > limit).then(|| runs[limit - 1].id);
+        runs.truncate(limit);
+        Ok(RunPage { runs, next })
+    }
+
+    async fn runs_by(
+        &self,
+        figure: Figure,
+        filter: &RunFilter,
+        after: Option<RunId>,
+        limit: u16,
+    ) -> Result<RunPage, Error> {
+        let mut runs = self.runs(filter, None, u16::MAX).await?.runs;
+        let now = Timestamp::now();
+        let tokens = |run: &RunSummary| {
+            run.int(facts::INPUT_TOKENS).unwrap_or(0) + run.int(facts::OUTPUT_TOKENS).unwrap_or(0)
+        };
+        runs.sort_by(|one, other| match figure {
+            Figure::Duration => other.duration(now).cmp(&one.duration(now)),
+            Figure::Cost => {
+                let cost = |run: &RunSummary| run.float(facts::COST_USD).unwrap_or(-1.0);
+                cost(other).total_cmp(&cost(one))
+            }
+            Figure::Tokens => tokens(other).cmp(&tokens(one)),
+        });
+        let behind = after.and_then(|after| runs.iter().position(|run| run.id == after));
+        runs.drain(..behind.map_or(0, |last| last + 1));
         let limit = usize::from(limit);
         let next = (runs.len() > limit).then(|| runs[limit - 1].id);
         runs.truncate(limit);

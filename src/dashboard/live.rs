@@ -218,13 +218,7 @@ impl ListWatch {
 
     async fn whole_page(&mut self) -> Option<Vec<RunSummary>> {
         self.totals_due = true;
-        let Query {
-            filter,
-            after,
-            limit,
-            ..
-        } = &self.query;
-        let page = self.dashboard.store.runs(filter, *after, *limit).await;
+        let page = self.dashboard.list(&self.query).await;
         page.ok().map(|page| page.runs)
     }
 

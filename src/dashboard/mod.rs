@@ -56,8 +56,9 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Changed, Store};
+use crate::store::{self, Changed, RunPage, Store};
 
+use filter::Query;
 pub use page::not_found;
 pub use routes::routes;
 pub use workflows::{Refused, Workflows};
@@ -88,4 +89,18 @@ pub struct Dashboard {
     pub notice: Option<String>,
     /// The version of the program.
     pub version: &'static str,
+}
+
+impl Dashboard {
+    /// The page of runs that a URL asks for.
+    async fn list(&self, query: &Query) -> Result<RunPage, store::Error> {
+        let (filter, after, limit) = (&query.filter, query.after, query.limit);
+        match query.sort {
+            Some(sort) => {
+                let page = self.store.runs_by(sort.figure, filter, after, limit);
+                page.await
+            }
+            None => self.store.runs(filter, after, limit).await,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::filter::{Query, RANGES, Range, encode_pairs, written_length};
+use super::filter::{Query, RANGES, Range, SORTS, Sort, encode_pairs, written_length};
 use super::page::{Failure, Shell, answer, part, query_pairs};
 use super::state::StateView;
 use super::{Dashboard, format, totals};
@@ -25,6 +25,19 @@ const CHIPS: [State; 6] = [
     State::Crashed,
 ];
 
+/// The columns: class, label and, where the list can be put in its order, how that is written.
+const COLUMNS: [(&str, &str, Option<&str>); 9] = [
+    ("c-state", "State", None),
+    ("c-time", "Started", Some("started")),
+    ("c-model", "Model", None),
+    ("c-session", "Session", None),
+    ("c-num c-in", "Tokens in", Some("tokens")),
+    ("c-num c-out", "Out", None),
+    ("c-num c-cost", "Cost", Some("cost")),
+    ("c-num c-first", "First token", None),
+    ("c-num c-duration", "Duration", Some("duration")),
+];
+
 #[derive(Template)]
 #[template(path = "runs.html")]
 struct Page {
@@ -36,11 +49,13 @@ struct Page {
     rows: String,
     is_empty: bool,
     narrowed: bool,
+    heads: Vec<Head>,
     /// This is not the first page.
     paged: bool,
-    older: Option<String>,
-    /// The first page of the same filter.
-    newest: String,
+    sorted: bool,
+    further: Option<String>,
+    /// The first page of the same filter and order.
+    first: String,
     live: String,
 }
 
@@ -54,11 +69,22 @@ struct FilterView {
     search: String,
     min_duration: String,
     min_cost: String,
+    sorts: Vec<(Sort, bool)>,
     ranges: Vec<(Range, bool)>,
     /// Moments that came by the URL and that the form only carries on.
     since: Option<String>,
     until: Option<String>,
     limit: Option<u16>,
+}
+
+/// A column's head.
+struct Head {
+    class: &'static str,
+    label: &'static str,
+    /// Puts the list into the order of this column.
+    order: Option<String>,
+    /// The list is in that order.
+    on: bool,
 }
 
 struct Chip {
@@ -75,10 +101,7 @@ pub(super) async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest) 
 async fn show(dashboard: &Dashboard, request: &HttpRequest) -> Result<Page, Failure> {
     let now = Timestamp::now();
     let query = Query::parse(&query_pairs(request)?, now).map_err(Failure::Bad)?;
-    let found = dashboard
-        .store
-        .runs(&query.filter, query.after, query.limit)
-        .await?;
+    let found = dashboard.list(&query).await?;
     let totals = totals::of_the_day(dashboard, now).await?;
     let matched = totals::of_matches(dashboard, &query)
         .await?
@@ -93,10 +116,6 @@ fn view(
     [totals, matched]: [String; 2],
     now: Timestamp,
 ) -> Page {
-    let newest = match query.encode() {
-        text if text.is_empty() => "/runs".to_owned(),
-        text => format!("/runs?{text}"),
-    };
     let live_query = match query.after {
         Some(after) => query.encode_after(after),
         None => query.encode(),
@@ -109,13 +128,40 @@ fn view(
         rows: rows(&found.runs, query, now),
         is_empty: found.runs.is_empty(),
         narrowed: query.narrows(),
+        heads: heads(query),
         paged: query.after.is_some(),
-        older: found
+        sorted: query.sort.is_some(),
+        further: found
             .next
             .map(|next| format!("/runs?{}", query.encode_after(next))),
-        newest,
+        first: href(query),
         live: format!("/live/runs?{live_query}"),
     }
+}
+
+/// The first page of what is asked for.
+fn href(query: &Query) -> String {
+    match query.encode() {
+        text if text.is_empty() => "/runs".to_owned(),
+        text => format!("/runs?{text}"),
+    }
+}
+
+fn heads(query: &Query) -> Vec<Head> {
+    let head = |&(class, label, order): &(_, _, Option<&str>)| {
+        let sort = order.and_then(|name| SORTS.into_iter().find(|sort| sort.name == name));
+        let ordered = Query {
+            sort,
+            ..query.clone()
+        };
+        Head {
+            class,
+            label,
+            order: order.map(|_| href(&ordered)),
+            on: order.is_some() && sort == query.sort,
+        }
+    };
+    COLUMNS.iter().map(head).collect()
 }
 
 impl FilterView {
@@ -156,6 +202,10 @@ impl FilterView {
                 .min_cost
                 .map(|cost| cost.to_string())
                 .unwrap_or_default(),
+            sorts: SORTS
+                .into_iter()
+                .map(|sort| (sort, query.sort == Some(sort)))
+                .collect(),
             ranges: RANGES
                 .into_iter()
                 .map(|range| (range, query.range == Some(range)))

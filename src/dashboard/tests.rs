@@ -62,6 +62,7 @@ fn pages() -> Vec<String> {
         "/runs",
         "/runs?state=Failed&q=x",
         "/runs?session=0",
+        "/runs?sort=duration&limit=1",
         "/workflows",
         "/workflows/messages",
     ]
@@ -261,6 +262,49 @@ async fn older_runs_are_a_page_away() {
         !first.body.contains("retries"),
         "only where there were some"
     );
+}
+
+#[actix_web::test]
+async fn a_list_can_be_put_in_the_order_of_its_costs() {
+    let mut listed = Vec::new();
+    let mut path = "/runs?sort=cost&limit=3".to_owned();
+    loop {
+        let page = get(&path).await.body;
+        assert!(page.contains(r#"<option value="cost" selected>"#), "{path}");
+        assert_eq!(page.matches("aria-sort").count(), 1);
+        assert!(
+            page.contains("aria-sort=\"descending\"><a class=\"order-link\" href=\"/runs?sort=cost&#38;limit=3\">Cost"),
+            "{page}"
+        );
+        assert!(page.contains(r#"href="/runs?limit=3">Started"#), "{page}");
+        assert!(
+            page.contains(" data-paged"),
+            "new runs are announced, not put in"
+        );
+        let rows = page.split("<tr id=\"run-").skip(1);
+        listed.extend(rows.map(|row| row.get(..36).unwrap().to_owned()));
+        let Some((before, _)) = page.split_once("\" rel=\"next\">Next") else {
+            break;
+        };
+        let next = before.rsplit("href=\"").next().unwrap();
+        path = next.replace("&#38;", "&");
+    }
+    let api = get("/api/runs?sort=cost&limit=200").await.json();
+    let costs: Vec<_> = api["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| run["facts"]["dagway.cost_usd"].as_f64().unwrap_or(-1.0))
+        .collect();
+    assert!(costs.is_sorted_by(|one, next| one >= next), "{costs:?}");
+    assert!(costs[0] > 0.0);
+    let ids: Vec<_> = api["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| run["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(listed, ids);
 }
 
 #[actix_web::test]

@@ -5,13 +5,15 @@
 use std::time::Duration;
 
 use crate::events::{RunId, State, Timestamp};
-use crate::store::model::RunFilter;
+use crate::store::model::{Figure, RunFilter};
 
 /// What one database writes differently from another.
 #[derive(Debug)]
 pub(crate) struct Dialect {
     /// Compares a text with a pattern, in either case.
     pub(crate) like: &'static str,
+    /// The table of runs.
+    pub(crate) runs: &'static str,
     /// A run's id as hexadecimal digits.
     pub(crate) id_digits: &'static str,
     /// Put before a column, keeps its index from being used; empty where the planner has statistics and knows better.
@@ -61,14 +63,7 @@ impl Conditions {
         let is_one_list = filter.session.is_some() || !dialect.list_for_each_state;
         if filter.states.is_empty() || is_one_list {
             let mut list = Self::of(dialect, filter, after);
-            let names: Vec<Value> = wanted.map(|state| text(state.name())).collect();
-            if !names.is_empty() {
-                let marks = vec!["?"; names.len()].join(", ");
-                list.add(
-                    &format!("{}state IN ({marks})", dialect.without_index),
-                    names,
-                );
-            }
+            list.in_states(&filter.states, dialect.without_index);
             return vec![list];
         }
         wanted
@@ -78,6 +73,43 @@ impl Conditions {
                 list
             })
             .collect()
+    }
+
+    /// What `filter` says of runs, those with the greatest `figure` first, and how that order is written; only those
+    /// that come after `after` in it.
+    pub(crate) fn greatest(
+        dialect: &'static Dialect,
+        figure: Figure,
+        filter: &RunFilter,
+        after: Option<RunId>,
+    ) -> (Self, String) {
+        let key = match figure {
+            Figure::Duration => format!("coalesce(ended, {}) - started", Timestamp::now().0),
+            Figure::Cost => "coalesce(cost_usd, -1)".to_owned(),
+            // Added up as decimals, because two counts of a hostile upstream may be more than an integer holds.
+            Figure::Tokens => {
+                "coalesce(input_tokens, 0) + 0.0 + coalesce(output_tokens, 0)".to_owned()
+            }
+        };
+        let mut list = Self::of(dialect, filter, None);
+        list.in_states(&filter.states, "");
+        if let Some(after) = after {
+            let runs = dialect.runs;
+            let comes_after = format!("({key}, id) < ((SELECT {key} FROM {runs} WHERE id = ?), ?)");
+            list.add(&comes_after, [Value::Id(after), Value::Id(after)]);
+        }
+        (list, format!("{key} DESC, id DESC"))
+    }
+
+    fn in_states(&mut self, states: &[State], prefix: &str) {
+        let wanted = State::ALL
+            .into_iter()
+            .filter(|state| states.contains(state));
+        let names: Vec<Value> = wanted.map(|state| text(state.name())).collect();
+        if !names.is_empty() {
+            let marks = vec!["?"; names.len()].join(", ");
+            self.add(&format!("{prefix}state IN ({marks})"), names);
+        }
     }
 
     /// All that `filter` says except for the states.

@@ -96,6 +96,16 @@ pub trait Store: Send + Sync + 'static {
         after: Option<RunId>,
         limit: u16,
     ) -> Result<RunPage, Error>;
+    /// A page of runs, those with the greatest figure first: those that come after `after`, at most `limit`.
+    ///
+    /// No index helps here: every run that the filter lets through is looked at.
+    async fn runs_by(
+        &self,
+        figure: Figure,
+        filter: &RunFilter,
+        after: Option<RunId>,
+        limit: u16,
+    ) -> Result<RunPage, Error>;
     /// The rows of these runs, in any order; unknown ids are left out.
     async fn runs_by_id(&self, ids: &[RunId]) -> Result<Vec<RunSummary>, Error>;
     /// A run whole.

@@ -196,7 +196,18 @@ pub struct RunFilter {
     pub min_cost: Option<f64>,
 }
 
-/// A page of runs, newest first.
+/// What a list of runs can be ordered by, besides time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// How long they took, or have been taking until now.
+    Duration,
+    /// What they cost; those of which that is unknown come last.
+    Cost,
+    /// Their tokens, in and out.
+    Tokens,
+}
+
+/// A page of runs.
 #[derive(Clone, Debug)]
 pub struct RunPage {
     /// The rows.

@@ -43,9 +43,14 @@ pub(crate) fn facts(json: &str) -> Result<BTreeMap<String, FactValue>, Error> {
         .collect())
 }
 
-/// A page of `limit` runs out of those found, which are one more when there are more.
-pub(crate) fn page(mut found: Vec<RunSummary>, limit: usize) -> RunPage {
+/// A page of the newest `limit` runs out of those found, which are more when there are more.
+pub(crate) fn newest(mut found: Vec<RunSummary>, limit: usize) -> RunPage {
     found.sort_unstable_by_key(|run| Reverse(run.id));
+    page(found, limit)
+}
+
+/// A page of the first `limit` runs out of those found, which are more when there are more.
+pub(crate) fn page(mut found: Vec<RunSummary>, limit: usize) -> RunPage {
     let has_more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| has_more).map(|last| last.id);

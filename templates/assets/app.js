@@ -92,7 +92,7 @@
   });
 
   // --- live rows -------------------------------------------------------------------------------------------------
-  // Rows that are shown are merged in place. New ones go on top, unless the reader has scrolled or paged:
+  // Rows that are shown are merged in place. New ones go on top, unless the reader has scrolled, paged or sorted:
   // then they wait, and a button says how many there are.
   const LONGEST = 200;
   const list = byId("list");
@@ -121,7 +121,7 @@
     const oldest = body.lastElementChild;
     if (paged) {
       // Ids are ordered by time: only what is newer than this page is news.
-      if (!body.firstElementChild || row.id > body.firstElementChild.id) { waiting.add(row.id); showPill(); }
+      if ([...body.children].every((shown) => row.id > shown.id)) { waiting.add(row.id); showPill(); }
       return;
     }
     if (oldest && row.id < oldest.id) return;

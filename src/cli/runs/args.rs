@@ -8,6 +8,7 @@ use clap::Subcommand;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
         dagway runs --state failed --since 1h         what failed in the last hour\n  \
+        dagway runs --sort cost --since 24h -n 5      the five costliest turns of a day\n  \
         dagway runs --follow                          runs as they come and end\n  \
         dagway runs show latest --state failed        the newest failure, step by step\n  \
         dagway runs payload 5a5a5a5a0003 sent | jq    what Dagway sent upstream\n  \
@@ -27,7 +28,10 @@ pub struct Runs {
     /// At most so many runs, up to 200 [default: 50; with --follow, 10 to begin with]
     #[arg(long, short = 'n', value_name = "N")]
     pub limit: Option<String>,
-    /// Only runs older than this one: the page after the one that ends with it
+    /// In this order: started (the newest first), duration, cost or tokens (the greatest first)
+    #[arg(long, value_name = "ORDER", conflicts_with = "follow")]
+    pub sort: Option<String>,
+    /// Only runs that come after this one: the page after the one that ends with it
     #[arg(long, value_name = "ID", conflicts_with = "follow")]
     pub after: Option<String>,
     /// Prints runs as they come and end, the newest last, until Ctrl-C

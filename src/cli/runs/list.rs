@@ -1,4 +1,4 @@
-//! `dagway runs`: the newest runs as a table.
+//! `dagway runs`: runs as a table.
 //!
 //! It must not know how a table finds its widths.
 
@@ -48,6 +48,7 @@ const LONGEST_NAME: usize = 40;
 /// When there is no list to be had.
 pub(super) async fn run(client: &Client, args: &Runs, paper: Paper) -> Result<(), Failure> {
     let mut pairs = args.filter.pairs();
+    pairs.extend(args.sort.clone().map(|sort| ("sort", sort)));
     pairs.extend(args.limit.clone().map(|limit| ("limit", limit)));
     pairs.extend(args.after.clone().map(|after| ("after", after)));
     let json = client.json("/api/runs", &pairs).await?;

@@ -22,7 +22,7 @@ use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
 use crate::store::conditions::{Conditions, Value};
 use crate::store::detail::{Journal, OwnedPiece};
-use crate::store::model::{RunDetail, RunFilter, RunPage, RunSummary, Totals};
+use crate::store::model::{Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals};
 use crate::store::stats::RecorderStats;
 use crate::store::stored::{self, COLUMNS, unpacked};
 use crate::store::{Error, Refused, Store};
@@ -129,6 +129,19 @@ impl Store for PostgresStore {
             .await
     }
 
+    async fn runs_by(
+        &self,
+        figure: Figure,
+        filter: &RunFilter,
+        after: Option<RunId>,
+        limit: u16,
+    ) -> Result<RunPage, Error> {
+        let filter = findable(filter);
+        let limit = limit.max(1);
+        self.read(async |client| page_by(client, figure, &filter, after, limit).await)
+            .await
+    }
+
     async fn runs_by_id(&self, ids: &[RunId]) -> Result<Vec<RunSummary>, Error> {
         let ids: Vec<_> = ids.iter().map(|id| uuid(*id)).collect();
         let sql = format!("SELECT {COLUMNS} FROM dagway.runs WHERE id = ANY($1)");
@@ -221,7 +234,24 @@ async fn page(
             runs.push(summary(&row)?);
         }
     }
-    Ok(stored::page(runs, limit))
+    Ok(stored::newest(runs, limit))
+}
+
+async fn page_by(
+    client: &Client,
+    figure: Figure,
+    filter: &RunFilter,
+    after: Option<RunId>,
+    limit: u16,
+) -> Result<RunPage, Error> {
+    let limit = usize::from(limit);
+    let (conditions, order) = Conditions::greatest(&POSTGRES, figure, filter, after);
+    let (clause, values) = numbered(conditions);
+    let most = limit + 1;
+    let sql = format!("SELECT {COLUMNS} FROM dagway.runs{clause} ORDER BY {order} LIMIT {most}");
+    let rows = client.query(&sql, &parameters(&values)).await?;
+    let runs: Result<_, _> = rows.iter().map(summary).collect();
+    Ok(stored::page(runs?, limit))
 }
 
 async fn row_of(snapshot: &Transaction<'_>, id: RunId) -> Result<Option<RunSummary>, Error> {

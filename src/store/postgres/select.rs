@@ -15,6 +15,7 @@ use crate::store::stored::{count, facts, state};
 /// PostgreSQL's planner has statistics and chooses its indexes itself.
 pub(super) static POSTGRES: Dialect = Dialect {
     like: "ILIKE",
+    runs: "dagway.runs",
     id_digits: "encode(uuid_send(id), 'hex')",
     without_index: "",
     list_for_each_state: false,

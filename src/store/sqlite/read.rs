@@ -8,13 +8,13 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::open::FolderLock;
 use super::readers::Readers;
-use super::select::{page, summary};
+use super::select::{page, page_by, summary};
 use super::totals::{By, totals, totals_of};
 use super::write::PART_BITS;
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
 use crate::store::detail::{Journal, OwnedPiece};
-use crate::store::model::{RunDetail, RunFilter, RunPage, RunSummary, Totals};
+use crate::store::model::{Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals};
 use crate::store::stats::RecorderStats;
 use crate::store::stored::{self, COLUMNS, unpacked};
 use crate::store::{Error, Refused, Store};
@@ -52,6 +52,20 @@ impl Store for SqliteStore {
         let filter = filter.clone();
         let limit = limit.max(1);
         let read = move |connection: &Connection| page(connection, &filter, after, limit);
+        self.readers.read(read).await
+    }
+
+    async fn runs_by(
+        &self,
+        figure: Figure,
+        filter: &RunFilter,
+        after: Option<RunId>,
+        limit: u16,
+    ) -> Result<RunPage, Error> {
+        let filter = filter.clone();
+        let limit = limit.max(1);
+        let read =
+            move |connection: &Connection| page_by(connection, figure, &filter, after, limit);
         self.readers.read(read).await
     }
 

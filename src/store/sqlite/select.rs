@@ -6,12 +6,13 @@ use rusqlite::{Connection, Row, params_from_iter};
 use crate::events::{RunId, Timestamp};
 use crate::store::Error;
 use crate::store::conditions::{Conditions, Dialect, Value};
-use crate::store::model::{RunFilter, RunPage, RunSummary};
+use crate::store::model::{Figure, RunFilter, RunPage, RunSummary};
 use crate::store::stored::{self, COLUMNS, count, facts, state};
 
 /// SQLite has no statistics, so it does not know which index narrows most, and would sort what it gets by another one.
 pub(super) static SQLITE: Dialect = Dialect {
     like: "LIKE",
+    runs: "runs",
     id_digits: "hex(id)",
     without_index: "+",
     list_for_each_state: true,
@@ -44,6 +45,28 @@ pub(super) fn page(
         while let Some(row) = rows.next()? {
             runs.push(summary(row)?);
         }
+    }
+    Ok(stored::newest(runs, limit))
+}
+
+/// A page of the runs that `filter` lets through, those with the greatest `figure` first.
+pub(super) fn page_by(
+    connection: &Connection,
+    figure: Figure,
+    filter: &RunFilter,
+    after: Option<RunId>,
+    limit: u16,
+) -> Result<RunPage, Error> {
+    let limit = usize::from(limit);
+    let (conditions, order) = Conditions::greatest(&SQLITE, figure, filter, after);
+    let clause = conditions.clause();
+    let most = limit + 1;
+    let sql = format!("SELECT {COLUMNS} FROM runs{clause} ORDER BY {order} LIMIT {most}");
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(params_from_iter(conditions.into_values()))?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(summary(row)?);
     }
     Ok(stored::page(runs, limit))
 }

@@ -4,7 +4,7 @@ use super::stage::Stage;
 use super::{Script, eventually, plan, plan_of};
 use crate::events::{Observer, RunId, State, Timestamp};
 use crate::facts;
-use crate::store::{Opened, RunFilter};
+use crate::store::{Figure, Opened, RunFilter};
 
 const T0: i64 = 1_790_000_000_000_000;
 const MINUTE: i64 = 60_000_000;
@@ -295,5 +295,87 @@ async fn figures_beyond_all_measure_are_added_up_to_the_most_that_can_be_told() 
         opened.recorder.finish();
         let totals = opened.store.totals(Timestamp(T0)).await.unwrap();
         assert_eq!(totals.output_tokens, i64::MAX);
+    }
+}
+
+/// The numbers of the runs in the order of `figure`, read in pages of `limit`.
+async fn ranked(
+    opened: &Opened,
+    ids: &[RunId],
+    order: (Figure, &RunFilter),
+    limit: u16,
+) -> Vec<usize> {
+    let (figure, filter) = order;
+    let mut numbers = Vec::new();
+    let mut after = None;
+    loop {
+        let page = opened
+            .store
+            .runs_by(figure, filter, after, limit)
+            .await
+            .unwrap();
+        assert!(page.runs.len() <= usize::from(limit));
+        for run in &page.runs {
+            numbers.push(ids.iter().position(|id| *id == run.id).unwrap());
+        }
+        after = page.next;
+        if after.is_none() {
+            return numbers;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_in_the_order_of_a_figure_has_the_greatest_first_and_the_newest_of_equals() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        let mut ids = Vec::new();
+        let costs = [Some(0.2), None, Some(0.7), Some(0.2), Some(0.0), None];
+        let tokens = [
+            (5, 5),
+            (100, 1),
+            (0, 10),
+            (i64::MAX, i64::MAX),
+            (3, 0),
+            (1, 1),
+        ];
+        for (number, (cost, (input, output))) in costs.into_iter().zip(tokens).enumerate() {
+            let began = T0 + i64::try_from(number).unwrap() * MINUTE;
+            let mut script = Script::new(began, &plan())
+                .fact(facts::INPUT_TOKENS, input)
+                .fact(facts::OUTPUT_TOKENS, output);
+            if let Some(cost) = cost {
+                script = script.fact(facts::COST_USD, cost);
+            }
+            // The first one is under way still, and so has been for longest.
+            for _ in 0..number * 3 % 5 {
+                script = script.log(None, "time goes by");
+            }
+            if number > 0 {
+                let state = [State::Completed, State::Failed][number % 2];
+                script = script.ended(state);
+            }
+            ids.push(script.id);
+            opened.recorder.observe(&script.batch());
+        }
+        opened.recorder.finish();
+        let any = RunFilter::default();
+        let failed = states(&[State::Failed]);
+        let cases: [(Figure, &RunFilter, &[usize]); 5] = [
+            (Figure::Duration, &any, &[0, 3, 4, 1, 2, 5]),
+            (Figure::Cost, &any, &[2, 3, 0, 4, 5, 1]),
+            (Figure::Tokens, &any, &[3, 1, 2, 0, 4, 5]),
+            (Figure::Cost, &failed, &[3, 5, 1]),
+            (Figure::Tokens, &session("none"), &[]),
+        ];
+        for (figure, filter, expected) in cases {
+            for limit in [1, 2, 3, 50] {
+                let found = ranked(&opened, &ids, (figure, filter), limit).await;
+                assert_eq!(found, expected, "{figure:?} in pages of {limit}");
+            }
+        }
+        let gone = Some(RunId::now());
+        let none = opened.store.runs_by(Figure::Cost, &any, gone, 5).await;
+        assert!(none.unwrap().runs.is_empty(), "after a run that is gone");
     }
 }
