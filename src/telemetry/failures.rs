@@ -54,22 +54,22 @@ fn status(record: &RunRecord) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{CALL, LOG_USAGE, Story, plan};
+    use std::sync::Arc;
+
+    use super::super::fixture::{CALL, CONVERT, LOG_USAGE, Story, plan};
     use super::super::logging::{Format, tests::written};
-    use super::super::record::{Folded, OpenRuns};
+    use super::super::metrics::Metrics;
+    use super::super::observer::RunObserver;
     use super::*;
-    use crate::events::EventKind;
+    use crate::events::{EventKind, Observer};
 
     /// The fields of the lines that are logged about a run, without its ids.
     fn logged(story: Story) -> Vec<serde_json::Value> {
         let id = story.run.to_string();
         let text = written(Format::Json, "info", || {
-            let mut open = OpenRuns::new(1);
-            let last = story.batches().map(|batch| open.fold(&batch)).last();
-            let Some(Folded::Ended(run)) = last else {
-                panic!("the story ends")
-            };
-            log(&run.0, &run.1);
+            let metrics = Arc::new(Metrics::new(Vec::new()).unwrap());
+            let mut observer = RunObserver::new(metrics, None);
+            story.batches().for_each(|batch| observer.observe(&batch));
         });
         let lines = text.lines().map(|line| {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -118,6 +118,20 @@ mod tests {
         story.fault(900, LOG_USAGE, State::Failed, "optional");
         story.end(2_500, State::Completed, None);
         assert!(logged(story).is_empty());
+    }
+
+    #[test]
+    fn of_two_steps_that_failed_the_first_is_named() {
+        for (first, second, name) in [
+            (CONVERT, CALL, "convert_response"),
+            (CALL, CONVERT, "call_upstream"),
+        ] {
+            let mut story = Story::new(&plan());
+            story.fault(900, first, State::Failed, "no");
+            story.fault(950, second, State::Failed, "neither");
+            story.end(2_500, State::Failed, None);
+            assert_eq!(logged(story)[0]["task.name"], name);
+        }
     }
 
     #[test]
