@@ -125,6 +125,30 @@ async function paging() {
   await page.context().close();
 }
 
+async function order() {
+  const page = await open();
+  const lengths = () => page.locator("#rows [data-micros]").evaluateAll((bars) => bars.map((bar) => Number(bar.dataset.micros)));
+  await page.goto(`${base}/runs`);
+  await page.getByRole("columnheader", { name: "Duration" }).getByRole("link").click();
+  await page.waitForURL(/sort=duration/);
+  check(await page.locator('select[name="sort"]').inputValue() === "duration", "the menu names the order");
+  check(await page.locator('th[aria-sort="descending"]').innerText() === "Duration", "the head is marked");
+  const shown = await lengths();
+  check(shown.length > 1 && shown.every((length, at) => at === 0 || length <= shown[at - 1]), `the slowest come first: ${shown}`);
+  await page.locator('#live-state[data-state="on"]').waitFor();
+  const first = await rows(page).first().getAttribute("id");
+  const { ended } = await ask("walk-order", { text: "New." });
+  await ended;
+  await page.locator("#new-runs-text").getByText(/^\d+ new runs?$/).waitFor();
+  check(await rows(page).first().getAttribute("id") === first, "what is new does not push away what is read");
+  await picture(page, "runs-slowest");
+  await page.locator('select[name="sort"]').selectOption("cost");
+  await page.waitForURL(/sort=cost/);
+  await page.getByRole("columnheader", { name: "Started" }).getByRole("link").click();
+  await page.waitForURL(`${base}/runs`);
+  await page.context().close();
+}
+
 async function runPage(options, name) {
   const { run, ended } = await ask("walk-run", { think: "Let me see.", text: "<script>alert(1)</script> & <b>bold</b>" });
   await ended;
@@ -245,7 +269,7 @@ async function smallAndDark() {
 }
 
 let status = 0;
-for (const step of [liveRows, filters, paging, () => runPage({}, "light"), session, failedRun, workflows, smallAndDark]) {
+for (const step of [liveRows, filters, paging, order, () => runPage({}, "light"), session, failedRun, workflows, smallAndDark]) {
   try {
     await step();
     console.log("ok:", step.name || "runPage");
