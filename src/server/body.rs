@@ -21,7 +21,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What room is counted in.
 const UNIT: usize = 1 << 10;
-/// What is set aside at once for a body that grows without an announced length, or whose announcement is only a promise.
+/// What is set aside for a body whose length is not announced, to begin with.
+const FIRST: usize = 4 << 10;
+/// The memory taken for a body before any of it has come, at most.
 const STEP: usize = 1 << 20;
 
 /// The room for bodies. Cheap to clone; all clones share it.
@@ -148,10 +150,11 @@ async fn read_whole(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    // An announced length is only a promise: at first no more than a step is set aside for it.
-    let first = announced.unwrap_or(4096).min(STEP);
-    room.fit(first).await?;
-    let mut whole = Vec::with_capacity(first);
+    // All that is announced finds room at once: bodies that grow side by side would keep it from each other.
+    // The memory itself is taken as the bytes come, for an announced length is only a promise.
+    let announced = announced.unwrap_or(FIRST);
+    room.fit(announced).await?;
+    let mut whole = Vec::with_capacity(announced.min(STEP));
     while let Some(piece) = next_piece(&mut body).await? {
         let piece = piece.map_err(|_| {
             ApiError::invalid_request(
@@ -163,7 +166,7 @@ async fn read_whole(
             return Err(too_large());
         }
         if length > whole.capacity() {
-            let most = announced.unwrap_or(limit);
+            let most = if length > announced { limit } else { announced };
             let grown = (2 * whole.capacity()).min(most).max(length);
             room.fit(grown).await?;
             whole.reserve_exact(grown - whole.len());

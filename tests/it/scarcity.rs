@@ -42,6 +42,28 @@ fn a_body_that_finds_no_room_waits_until_another_is_answered() {
     });
 }
 
+/// Bodies that grew side by side into the same room would keep it from each other until all are refused.
+#[test]
+fn a_body_has_room_for_all_of_it_before_it_comes_and_none_once_its_client_has_gone() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.body_limit_mb = 3;
+            settings.server.body_memory_mb = 3;
+        })
+        .await;
+        let mut promise = connected(&app.app.url());
+        promise
+            .write_all(
+                b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2500000\r\n\r\n{",
+            )
+            .unwrap();
+        until_held(&app, |bytes| bytes >= 2_500_000).await;
+        drop(promise);
+        until_held(&app, |bytes| bytes == 0).await;
+        app.stop().await;
+    });
+}
+
 #[test]
 fn as_many_connections_are_open_as_the_system_lets_the_process_have() {
     block_on(async {
