@@ -1,6 +1,8 @@
 //! The targets that the project set itself, and whether this run reached them.
 //!
-//! A miss is printed, never an exit code: this is a benchmark, and machines differ.
+//! A miss is printed, never an exit code: this is a benchmark, and machines differ. On the machine for which the limits of
+//! requests were chosen, nginx added 14 µs at 1 KB and 20 at 96, and used 13 and 23 µs of processor time; beside each
+//! such limit stands the same one as a multiple of nginx's, which means the same on a faster or slower machine.
 
 use std::io::{self, Write};
 
@@ -51,27 +53,20 @@ pub(crate) fn all(results: &Results) -> Vec<Goal> {
 }
 
 fn requests(results: &Results) -> Vec<Goal> {
+    const TIMES_NGINX: &str = "… as a multiple of nginx's";
     let (small, turn) = ("closed/1kb/1", "closed/96kb/1");
     let added_p50 = |load| move |way| change(results, load, way, |sample| Some(sample.p50));
     let cpu = |load| move |way| of(results, load, way, |sample| sample.cpu);
-    let times = |way| times_nginx(results, small, way);
     let share = |way| share_of_nginx(results, "closed/1kb/16", way);
     vec![
-        at_most(
-            45.0,
-            "µs",
-            "added p50, 1 KB, 1 connection",
-            added_p50(small),
-        ),
-        at_most(3.2, "×", "… as a multiple of nginx's", times),
-        at_most(
-            200.0,
-            "µs",
-            "added p50, 96 KB, 1 connection",
-            added_p50(turn),
-        ),
-        at_most(60.0, "µs", "CPU a request, 1 KB, 1 connection", cpu(small)),
-        at_most(250.0, "µs", "CPU a request, 96 KB, 1 connection", cpu(turn)),
+        at_most(45.0, "µs", "added p50, 1 KB", added_p50(small)),
+        at_most(3.2, "×", TIMES_NGINX, times_nginx(added_p50(small))),
+        at_most(200.0, "µs", "added p50, 96 KB", added_p50(turn)),
+        at_most(10.0, "×", TIMES_NGINX, times_nginx(added_p50(turn))),
+        at_most(60.0, "µs", "CPU a request, 1 KB", cpu(small)),
+        at_most(4.6, "×", TIMES_NGINX, times_nginx(cpu(small))),
+        at_most(250.0, "µs", "CPU a request, 96 KB", cpu(turn)),
+        at_most(10.9, "×", TIMES_NGINX, times_nginx(cpu(turn))),
         at_least(40.0, "%", "req/s of nginx's, 1 KB, 16 connections", share),
     ]
 }
@@ -202,17 +197,15 @@ fn change(results: &Results, name: &str, way: Way, figure: fn(&Sample) -> Option
         .unwrap_or_default()
 }
 
-fn times_nginx(results: &Results, name: &str, way: Way) -> Vec<f64> {
-    let Some(rounds) = load(results, name) else {
-        return Vec::new();
-    };
-    let ours = added(rounds, way, |sample| Some(sample.p50));
-    // A single round of nginx's can come out near nothing; its median is a sound divisor.
-    let nginx =
-        median(added(rounds, Way::Nginx, |sample| Some(sample.p50))).filter(|nginx| *nginx > 0.0);
-    nginx
-        .map(|nginx| ours.into_iter().map(|ours| ours / nginx).collect())
-        .unwrap_or_default()
+/// A figure of each round, divided by nginx's.
+fn times_nginx(rounds: impl Fn(Way) -> Vec<f64>) -> impl Fn(Way) -> Vec<f64> {
+    move |way| {
+        // A single round of nginx's can come out near nothing; its median is a sound divisor.
+        let nginx = median(rounds(Way::Nginx)).filter(|nginx| *nginx > 0.0);
+        nginx
+            .map(|nginx| rounds(way).into_iter().map(|ours| ours / nginx).collect())
+            .unwrap_or_default()
+    }
 }
 
 fn share_of_nginx(results: &Results, name: &str, way: Way) -> Vec<f64> {
