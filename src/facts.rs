@@ -39,7 +39,8 @@ pub const CACHE_WRITE_TOKENS: &str = "gen_ai.usage.cache_creation.input_tokens";
 pub const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
 /// Output tokens spent on thinking.
 pub const REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
-/// The tokens, and a cost that follows from them, are Dagway's estimate: the answer did not come to its end.
+/// The tokens, and a cost that follows from them, are Dagway's estimate: the upstream did not tell them, in most cases because
+/// its answer did not come to its end.
 /// Stated only when it is so.
 pub const USAGE_IS_ESTIMATE: &str = "dagway.usage.is_estimate";
 /// What the answer cost, in US dollars.

@@ -813,6 +813,7 @@ impl Store for FakeStore {
             totals.cache_read_tokens += int(facts::CACHE_READ_TOKENS);
             totals.output_tokens += int(facts::OUTPUT_TOKENS);
             totals.cost_usd += run.float(facts::COST_USD).unwrap_or(0.0);
+            totals.estimated += u64::from(run.is(facts::USAGE_IS_ESTIMATE));
         }
         let mut durations: Vec<Duration> = runs
             .iter()

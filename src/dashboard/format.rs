@@ -85,7 +85,8 @@ pub(crate) fn money(usd: f64) -> String {
 }
 
 /// Why a figure is [`about`] so much.
-pub(crate) const WHY_ESTIMATED: &str = "estimated: the answer did not come to its end";
+pub(crate) const WHY_ESTIMATED: &str =
+    "estimated: the upstream did not tell, or its answer broke off";
 
 /// A figure that is estimated: `≈ 632`.
 pub(crate) fn about(figure: &str) -> String {

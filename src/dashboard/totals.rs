@@ -24,6 +24,8 @@ struct TotalsView {
     cached: Option<String>,
     tokens_out: String,
     cost: String,
+    /// How many runs brought estimates to tokens and cost.
+    estimated: Option<String>,
     p50: String,
     p95: String,
     /// The runs that took at least so long.
@@ -69,6 +71,8 @@ impl TotalsView {
             cached: format::share(totals.cache_read_tokens, totals.input_tokens),
             tokens_out: format::tokens(totals.output_tokens),
             cost: format::money(totals.cost_usd),
+            estimated: (totals.estimated > 0)
+                .then(|| format!("{} estimated", format::thousands(signed(totals.estimated)))),
             p50,
             p95,
             slow,
@@ -124,7 +128,13 @@ pub(super) async fn of_matches(
 
 fn matched_line(totals: &Totals) -> String {
     let runs: u64 = totals.by_state.iter().map(|(_, count)| count).sum();
-    let TotalsView { cost, failed, .. } = TotalsView::new(totals);
+    let TotalsView {
+        cost,
+        failed,
+        estimated,
+        ..
+    } = TotalsView::new(totals);
+    let estimated = estimated.map_or_else(String::new, |runs| format!(" ({runs})"));
     let runs = match runs {
         0 => return String::new(),
         1 => "This run".to_owned(),
@@ -134,7 +144,7 @@ fn matched_line(totals: &Totals) -> String {
         }
     };
     let duration = format::duration(totals.duration);
-    format!("{runs}: {cost} · {duration} · {failed}")
+    format!("{runs}: {cost}{estimated} · {duration} · {failed}")
 }
 
 #[cfg(test)]
@@ -158,6 +168,14 @@ mod tests {
             "This run: $0.0110 · 23.0 s · none failed"
         );
         assert_eq!(matched_line(&totals(0, 0)), "");
+        let estimated = Totals {
+            estimated: 2,
+            ..totals(2, 7)
+        };
+        assert_eq!(
+            matched_line(&estimated),
+            "These 9 runs: $0.0110 (2 estimated) · 23.0 s · 2 failed"
+        );
     }
 
     #[test]

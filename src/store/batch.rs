@@ -102,6 +102,11 @@ impl RunRow {
         }
     }
 
+    /// Whether this was stated to be so.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        matches!(self.fact(name), Some(FactValue::Bool(true)))
+    }
+
     /// The models asked, sent and used, each once, a line each: what a search by model looks at.
     pub(crate) fn models(&self, out: &mut String) {
         out.clear();

@@ -229,6 +229,9 @@ pub struct Totals {
     pub output_tokens: i64,
     /// US dollars.
     pub cost_usd: f64,
+    /// Runs whose tokens and cost, which are counted above, are estimates
+    /// ([`USAGE_IS_ESTIMATE`](crate::facts::USAGE_IS_ESTIMATE)).
+    pub estimated: u64,
     /// How long the runs took that are over, all together.
     pub duration: Duration,
     /// Median and 95th percentile of the runs' durations.

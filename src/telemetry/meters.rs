@@ -64,6 +64,7 @@ struct StepMeters {
 struct ModelMeters {
     tokens: [IntCounter; TOKENS.len()],
     cost: Counter,
+    estimated: IntCounter,
     first_token: Histogram,
 }
 
@@ -159,6 +160,9 @@ impl RunMeters {
         meters
             .cost
             .inc_by(record.measure(facts::COST_USD).unwrap_or(0.0));
+        if record.is(facts::USAGE_IS_ESTIMATE) {
+            meters.estimated.inc();
+        }
         if let Some(seconds) = record.measure(facts::FIRST_TOKEN) {
             meters.first_token.observe(seconds);
         }
@@ -210,6 +214,7 @@ impl ModelMeters {
             tokens: TOKENS
                 .map(|(kind, _)| families.models.tokens.with_label_values(&[model, kind])),
             cost: families.models.cost_usd.with_label_values(&[model]),
+            estimated: families.models.estimated.with_label_values(&[model]),
             first_token: families
                 .models
                 .first_token_seconds

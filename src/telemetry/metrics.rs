@@ -61,6 +61,7 @@ pub(super) struct ModelFamilies {
     pub(super) first_token_seconds: HistogramVec,
     pub(super) tokens: IntCounterVec,
     pub(super) cost_usd: CounterVec,
+    pub(super) estimated: IntCounterVec,
     pub(super) upstream_errors: IntCounterVec,
 }
 
@@ -192,7 +193,7 @@ impl ModelFamilies {
                 registry,
                 "dagway_tokens_total",
                 "Tokens by kind. `input` counts all of the input, so it includes `cache_read` and `cache_write`; `output` \
-                 includes `reasoning`. Estimates, of answers that broke off, are counted too.",
+                 includes `reasoning`. Estimates are counted too: dagway_estimated_runs_total.",
                 &["model", "kind"],
             ),
             cost_usd: register(
@@ -204,6 +205,12 @@ impl ModelFamilies {
                     ),
                     &["model"],
                 ),
+            ),
+            estimated: counters(
+                registry,
+                "dagway_estimated_runs_total",
+                "Runs whose tokens and cost are estimates, because the upstream did not tell them.",
+                &["model"],
             ),
             upstream_errors: counters(
                 registry,

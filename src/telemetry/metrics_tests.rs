@@ -246,6 +246,21 @@ fn models_and_errors_beyond_the_limit_share_a_line() {
 }
 
 #[test]
+fn a_run_whose_figures_are_estimates_is_counted_as_one() {
+    let told = |is_estimate| {
+        let mut story = Story::new(&fixture::plan());
+        story.fact(facts::MODEL_USED, "vendor/model");
+        story.fact(facts::OUTPUT_TOKENS, 5_i64);
+        story.fact(facts::USAGE_IS_ESTIMATE, is_estimate);
+        story.end(100, State::Cancelled, None);
+        text_after(story)
+    };
+    let counted = |runs| format!("dagway_estimated_runs_total{{model=\"vendor/model\"}} {runs}");
+    has(&told(true), &[&counted(1)]);
+    has(&told(false), &[&counted(0)]);
+}
+
+#[test]
 fn hostile_figures_count_nothing() {
     let mut story = Story::new(&fixture::plan());
     story.fact(facts::MODEL_USED, "vendor/model");

@@ -174,6 +174,11 @@ impl RunRecord {
         }
     }
 
+    /// Whether this was stated to be so.
+    pub(super) fn is(&self, name: &str) -> bool {
+        matches!(self.fact(name), Some(FactValue::Bool(true)))
+    }
+
     /// A measure or a count, when it is one that can be added up: neither negative nor infinite.
     pub(super) fn measure(&self, name: &str) -> Option<f64> {
         let measure = match self.fact(name)? {

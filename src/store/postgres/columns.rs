@@ -51,19 +51,19 @@ pub(super) static STATEMENTS: [&str; 8] = [
     "WITH put AS (
         INSERT INTO dagway.runs AS run (process, id, workflow, plan, request_id, trace_id, started, state, streaming,
             replied, ended, seen, pieces, bytes, session, models, input_tokens, cache_read_tokens, output_tokens,
-            cost_usd, error, facts)
+            cost_usd, error, facts, estimated)
         SELECT $1::integer, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
             $8::text[], $9::boolean[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
             $15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::double precision[],
-            $21::text[], $22::text[])
+            $21::text[], $22::text[], $23::boolean[])
         ON CONFLICT (id) DO UPDATE SET (state, streaming, replied, ended, seen, pieces, bytes, session, models,
-            input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts)
+            input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated)
         = (excluded.state, excluded.streaming, excluded.replied, excluded.ended, excluded.seen, excluded.pieces,
             excluded.bytes, excluded.session, excluded.models, excluded.input_tokens, excluded.cache_read_tokens,
-            excluded.output_tokens, excluded.cost_usd, excluded.error, excluded.facts)
+            excluded.output_tokens, excluded.cost_usd, excluded.error, excluded.facts, excluded.estimated)
         WHERE run.process = excluded.process
         RETURNING xmax = 0 AS is_new)
-    UPDATE dagway.processes SET bytes = bytes + $23 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
+    UPDATE dagway.processes SET bytes = bytes + $24 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
     "UPDATE dagway.runs AS run SET seen = now.seen, pieces = now.pieces, bytes = now.bytes
     FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) AS now (id, seen, pieces, bytes)
     WHERE run.id = now.id AND run.process = $1",
@@ -155,6 +155,7 @@ struct Runs {
     cost_usd: Vec<Option<f64>>,
     error: Vec<Option<String>>,
     facts: Vec<String>,
+    estimated: Vec<bool>,
 }
 
 impl Columns {
@@ -281,9 +282,9 @@ impl Columns {
 impl Runs {
     fn add(&mut self, row: &RunRow) {
         let time = |at: Option<Timestamp>| at.map(|at| at.0);
-        let (mut models, mut facts) = (String::new(), Vec::new());
+        let (mut models, mut facts_json) = (String::new(), Vec::new());
         row.models(&mut models);
-        row.facts_json(&mut facts);
+        row.facts_json(&mut facts_json);
         self.id.push(uuid(row.start.id));
         self.workflow.push(key(&row.plan.name));
         self.plan.push(row.plan.hash.clone());
@@ -307,11 +308,12 @@ impl Runs {
         self.error.push(row.error.as_deref().map(without_nul));
         // JSON, in which a NUL is written as an escape.
         self.facts
-            .push(String::from_utf8_lossy(&facts).into_owned());
+            .push(String::from_utf8_lossy(&facts_json).into_owned());
+        self.estimated.push(row.is(facts::USAGE_IS_ESTIMATE));
     }
 
     /// In the order of the statement.
-    fn columns(&self) -> [&(dyn ToSql + Sync); 21] {
+    fn columns(&self) -> [&(dyn ToSql + Sync); 22] {
         [
             &self.id,
             &self.workflow,
@@ -334,6 +336,7 @@ impl Runs {
             &self.cost_usd,
             &self.error,
             &self.facts,
+            &self.estimated,
         ]
     }
 }

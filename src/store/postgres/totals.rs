@@ -24,8 +24,7 @@ pub(super) enum By {
 }
 
 /// The columns of runs that are added up.
-const COLUMNS: &str =
-    "workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd";
+const COLUMNS: &str = "workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
 
 /// What [`gather`] reads. A row without a state tells of all runs of its workflow.
 ///
@@ -37,7 +36,8 @@ const FIGURES: &str = "name, state, count(*),
     coalesce(sum(cost_usd), 0)::double precision,
     least(coalesce(sum(greatest(ended - started, 0)), 0), 9223372036854775807)::bigint,
     percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY greatest(ended - started, 0))
-        FILTER (WHERE ended IS NOT NULL)";
+        FILTER (WHERE ended IS NOT NULL),
+    count(*) FILTER (WHERE estimated)";
 const GROUPS: &str = "GROUP BY GROUPING SETS ((name), (name, state))";
 
 /// Figures over the runs accepted at or after `since`.
@@ -108,6 +108,7 @@ fn add_figures(totals: &mut Totals, row: &Row) -> Result<(), Error> {
     totals.cache_read_tokens = row.try_get(4)?;
     totals.output_tokens = row.try_get(5)?;
     totals.cost_usd = row.try_get(6)?;
+    totals.estimated = count(row.try_get(9)?);
     totals.duration = micros(row.try_get(7)?);
     let percentiles: Option<Vec<Option<i64>>> = row.try_get(8)?;
     if let Some([Some(half), Some(most)]) = percentiles.as_deref() {

@@ -8,9 +8,10 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x4441_4757;
 
 /// All migrations, the first one first. Add to the end; never change one that was released.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/sqlite/0001_runs.sql"),
     include_str!("../migrations/sqlite/0002_alive.sql"),
+    include_str!("../migrations/sqlite/0003_estimated.sql"),
 ];
 
 /// Why a database cannot be brought to the present schema.
@@ -85,6 +86,33 @@ mod tests {
             .unwrap();
         assert_eq!((note.as_str(), version(&connection)), ("kept", 2));
         migrate(&mut connection, &later).unwrap();
+    }
+
+    #[test]
+    fn runs_of_an_older_version_are_marked_whose_figures_are_estimates() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &MIGRATIONS[..2]).unwrap();
+        let insert = "INSERT INTO runs (id, state, streaming, workflow, plan, request_id, trace_id, started, seen, pieces,
+                bytes, models, facts)
+            VALUES (?, 'Failed', 0, 'w', 'h', 'r', x'00', 1, 1, 0, 0, '', ?)";
+        let facts = [
+            r#"{"a":1,"dagway.usage.is_estimate":true}"#,
+            r#"{"a":"\"dagway.usage.is_estimate\":true"}"#,
+        ];
+        for (id, facts) in facts.into_iter().enumerate() {
+            connection
+                .execute(insert, (id.to_le_bytes(), facts))
+                .unwrap();
+        }
+        migrate(&mut connection, &MIGRATIONS).unwrap();
+        let mut marks = connection
+            .prepare("SELECT estimated FROM runs ORDER BY row")
+            .unwrap();
+        let marks = marks.query_map([], |row| row.get(0)).unwrap();
+        assert_eq!(
+            marks.collect::<Result<Vec<bool>, _>>().unwrap(),
+            [true, false]
+        );
     }
 
     #[test]

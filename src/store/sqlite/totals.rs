@@ -79,8 +79,7 @@ pub(super) fn totals_of(
 }
 
 /// The columns that [`Gathered::add`] reads, after the workflow's name.
-const COLUMNS: &str =
-    "workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd";
+const COLUMNS: &str = "workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
 
 #[derive(Default)]
 struct Gathered {
@@ -106,6 +105,7 @@ impl Gathered {
         self.totals.cache_read_tokens = self.totals.cache_read_tokens.saturating_add(int(5)?);
         self.totals.output_tokens = self.totals.output_tokens.saturating_add(int(6)?);
         self.totals.cost_usd += row.get::<_, Option<f64>>(7)?.unwrap_or_default();
+        self.totals.estimated += u64::from(row.get::<_, bool>(8)?);
         Ok(())
     }
 

@@ -19,11 +19,12 @@ const INSERT_PLAN: &str =
     "INSERT INTO plans (hash, name, info) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
 const INSERT_RUN: &str =
     "INSERT INTO runs (state, streaming, replied, ended, seen, pieces, bytes, session, models,
-        input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts,
+        input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated,
         id, workflow, plan, request_id, trace_id, started)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
 const UPDATE_RUN: &str = "UPDATE runs SET state = ?, streaming = ?, replied = ?, ended = ?, seen = ?, pieces = ?, bytes = ?,
-        session = ?, models = ?, input_tokens = ?, cache_read_tokens = ?, output_tokens = ?, cost_usd = ?, error = ?, facts = ?
+        session = ?, models = ?, input_tokens = ?, cache_read_tokens = ?, output_tokens = ?, cost_usd = ?, error = ?, facts = ?,
+        estimated = ?
     WHERE row = ?";
 const UPDATE_PROGRESS: &str = "UPDATE runs SET seen = ?, pieces = ?, bytes = ? WHERE row = ?";
 const INSERT_PART: &str = "INSERT INTO journal (place, bytes, data) VALUES (?, ?, ?)";
@@ -243,7 +244,7 @@ impl RowWriter<'_> {
 }
 
 /// The columns that can change stand first in both statements.
-const CHANGEABLE: usize = 15;
+const CHANGEABLE: usize = 16;
 
 fn bind_changeable(
     statement: &mut CachedStatement<'_>,
@@ -252,7 +253,7 @@ fn bind_changeable(
 ) -> rusqlite::Result<()> {
     row.models(&mut scratch.models);
     row.facts_json(&mut scratch.facts);
-    let facts = std::str::from_utf8(&scratch.facts)?;
+    let facts_json = std::str::from_utf8(&scratch.facts)?;
     let time = |at: Option<Timestamp>| at.map(|at| at.0);
     let values = params![
         row.state.name(),
@@ -269,7 +270,8 @@ fn bind_changeable(
         row.int(facts::OUTPUT_TOKENS),
         row.float(facts::COST_USD),
         row.error.as_deref(),
-        facts,
+        facts_json,
+        row.is(facts::USAGE_IS_ESTIMATE),
     ];
     for (index, value) in values.iter().enumerate() {
         statement.raw_bind_parameter(index + 1, value)?;

@@ -283,6 +283,41 @@ async fn a_run_is_listed_by_its_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_whose_figures_are_estimates_are_counted_among_the_others() {
+    const SAYS_SO: &str = r#""dagway.usage.is_estimate":true"#;
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        let states = [
+            State::Completed,
+            State::Failed,
+            State::Cancelled,
+            State::Failed,
+        ];
+        let scripts = (0..).zip(states).map(|(number, state)| {
+            let script = Script::new(T0 + number, &plan()).fact(facts::SESSION, SAYS_SO);
+            let script = match number {
+                0 | 1 => script.fact(facts::USAGE_IS_ESTIMATE, true),
+                _ => script,
+            };
+            script.ended(state)
+        });
+        scripts.for_each(|mut script| opened.recorder.observe(&script.batch()));
+        opened.recorder.finish();
+        let all = opened.store.totals(Timestamp(T0)).await.unwrap();
+        assert_eq!(all.estimated, 2);
+        let failed = RunFilter {
+            states: vec![State::Failed],
+            ..RunFilter::default()
+        };
+        let failed = opened.store.totals_of(&failed, 9).await.unwrap().unwrap();
+        assert_eq!(
+            (failed.estimated, failed.by_state),
+            (1, vec![(State::Failed, 2)])
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_beyond_all_measure_are_added_up_to_the_most_that_can_be_told() {
     for stage in Stage::all().await {
         let mut opened = stage.open().await;
