@@ -56,7 +56,7 @@ async fn list(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResp
 async fn find(dashboard: &Dashboard, request: &HttpRequest) -> Result<Value, Failure> {
     let now = Timestamp::now();
     let query = Query::parse(&query_pairs(request)?, now).map_err(Failure::Bad)?;
-    let page = dashboard.list(&query).await?;
+    let page = dashboard.page(&query).await?;
     let runs: Vec<Summary<'_>> = page.runs.iter().map(|run| Summary::new(run, now)).collect();
     Ok(json!({ "runs": runs, "next": page.next.map(|next| next.to_string()) }))
 }

@@ -747,8 +747,10 @@ impl Store for FakeStore {
             }
             Figure::Tokens => tokens(other).cmp(&tokens(one)),
         });
-        let behind = after.and_then(|after| runs.iter().position(|run| run.id == after));
-        runs.drain(..behind.map_or(0, |last| last + 1));
+        if let Some(after) = after {
+            let behind = runs.iter().position(|run| run.id == after);
+            runs.drain(..behind.map_or(runs.len(), |last| last + 1));
+        }
         let limit = usize::from(limit);
         let next = (runs.len() > limit).then(|| runs[limit - 1].id);
         runs.truncate(limit);

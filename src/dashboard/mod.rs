@@ -59,6 +59,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::{self, Changed, RunPage, Store};
 
 use filter::Query;
+use page::Failure;
 pub use page::not_found;
 pub use routes::routes;
 pub use workflows::{Refused, Workflows};
@@ -92,6 +93,21 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
+    /// The page of runs that a URL asks for, unless its place in an order is lost.
+    async fn page(&self, query: &Query) -> Result<RunPage, Failure> {
+        let page = self.list(query).await?;
+        // By time a page begins wherever the last one ended, by a figure only behind a run that can be asked for its own.
+        let begins_behind = query.after.filter(|_| query.sort.is_some());
+        if let Some(last) = begins_behind.filter(|_| page.runs.is_empty())
+            && self.store.runs_by_id(&[last]).await?.is_empty()
+        {
+            return Err(Failure::Missing(format!(
+                "Run {last}, behind which this page begins, is no longer kept; begin again with the first page, without `after`"
+            )));
+        }
+        Ok(page)
+    }
+
     /// The page of runs that a URL asks for.
     async fn list(&self, query: &Query) -> Result<RunPage, store::Error> {
         let (filter, after, limit) = (&query.filter, query.after, query.limit);

@@ -101,7 +101,7 @@ pub(super) async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest) 
 async fn show(dashboard: &Dashboard, request: &HttpRequest) -> Result<Page, Failure> {
     let now = Timestamp::now();
     let query = Query::parse(&query_pairs(request)?, now).map_err(Failure::Bad)?;
-    let found = dashboard.list(&query).await?;
+    let found = dashboard.page(&query).await?;
     let totals = totals::of_the_day(dashboard, now).await?;
     let matched = totals::of_matches(dashboard, &query)
         .await?

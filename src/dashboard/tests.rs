@@ -8,6 +8,7 @@ use actix_web::{App, test, web};
 
 use super::fixture::{self, FakeStore};
 use super::page::POLICY;
+use crate::events::RunId;
 use crate::store::RunDetail;
 
 struct Answer {
@@ -195,7 +196,7 @@ async fn a_payload_is_never_a_page() {
 
 #[actix_web::test]
 async fn what_does_not_exist_is_said_with_a_page() {
-    let nobody = crate::events::RunId::now();
+    let nobody = RunId::now();
     for (path, status) in [
         ("/runs/nope".to_owned(), 404),
         (format!("/runs/{nobody}"), 404),
@@ -262,6 +263,26 @@ async fn older_runs_are_a_page_away() {
         !first.body.contains("retries"),
         "only where there were some"
     );
+}
+
+#[actix_web::test]
+async fn a_page_behind_a_run_that_is_no_longer_kept_says_so_where_its_figure_is_needed() {
+    let gone = RunId::now();
+    for path in ["/runs", "/api/runs"] {
+        let lost = get(&format!("{path}?sort=cost&after={gone}")).await;
+        assert_eq!(lost.status, 404);
+        assert!(
+            lost.body.contains("no longer kept; begin again"),
+            "{}",
+            lost.body
+        );
+        let by_time = get(&format!("{path}?after={gone}")).await;
+        assert_eq!(by_time.status, 200);
+        let known = get("/api/runs?sort=cost&limit=200").await.json();
+        let last = known["runs"].as_array().unwrap().last().unwrap();
+        let end = format!("{path}?sort=cost&after={}", last["id"].as_str().unwrap());
+        assert_eq!(get(&end).await.status, 200, "the end is a page");
+    }
 }
 
 #[actix_web::test]
