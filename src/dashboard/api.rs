@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::filter::Query;
 use super::page::{Failure, READ, query_pairs};
 use super::timeline::gives_a_flow;
-use super::{Dashboard, format, payloads, run, state};
+use super::{Dashboard, changes, format, payloads, run, state};
 use crate::events::{Carries, EdgeInfo, PlanInfo, StepIndex, StepInfo, Timestamp};
 use crate::store::{LogLine, RunDetail, RunSummary, StateChange, StepRun, Totals};
 
@@ -25,6 +25,7 @@ pub fn routes(config: &mut ServiceConfig) {
             "/api/runs/{id}/payloads/{name}",
             get().to(payload),
         ))
+        .service(readable("/api/runs/{id}/changes", get().to(changes)))
         .service(readable("/api/workflows", get().to(workflows)))
         .service(scope("/api").default_service(to(not_found)));
 }
@@ -38,8 +39,8 @@ fn readable(path: &str, route: Route) -> Resource {
 /// A path below `/api` that leads nowhere.
 pub async fn not_found(request: HttpRequest) -> HttpResponse {
     failed(&Failure::Missing(format!(
-        "There is nothing at {}; the run API has GET /api/runs, /api/runs/{{id}}, /api/runs/{{id}}/payloads/{{name}} and \
-         /api/workflows, without a slash at the end",
+        "There is nothing at {}; the run API has GET /api/runs, /api/runs/{{id}}, /api/runs/{{id}}/payloads/{{name}}, \
+         /api/runs/{{id}}/changes and /api/workflows, without a slash at the end",
         format::ellipsis(request.path(), 120)
     )))
 }
@@ -82,6 +83,34 @@ async fn payload(
             .content_type(content_type)
             .body(bytes),
     }
+}
+
+async fn changes(
+    dashboard: web::Data<Dashboard>,
+    id: web::Path<String>,
+    request: HttpRequest,
+) -> HttpResponse {
+    answer(compare(&dashboard, &id, &request).await)
+}
+
+async fn compare(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Result<Value, Failure> {
+    let mut against = None;
+    for (name, value) in query_pairs(request)? {
+        if name != "against" {
+            let name = format::ellipsis(&name, 60);
+            let sentence = format!(
+                "there is no parameter `{name}`; this address takes against, the id of a run"
+            );
+            return Err(Failure::Bad(sentence));
+        }
+        against = Some(run::parse_id(&value)?);
+    }
+    let run = run::find_soon(dashboard, run::parse_id(id)?).await?;
+    let store = dashboard.store.as_ref();
+    if let Some(other) = against {
+        run::find(store, other).await?;
+    }
+    changes::json_of_run(store, &run.summary, against, Timestamp::now()).await
 }
 
 async fn workflows(dashboard: web::Data<Dashboard>) -> HttpResponse {
@@ -136,7 +165,7 @@ fn guarded(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
 
 /// A run as a member of a list.
 #[derive(Serialize)]
-struct Summary<'a> {
+pub(super) struct Summary<'a> {
     id: String,
     state: &'static str,
     streaming: bool,
@@ -155,7 +184,7 @@ struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    fn new(run: &'a RunSummary, now: Timestamp) -> Self {
+    pub(super) fn new(run: &'a RunSummary, now: Timestamp) -> Self {
         Self {
             id: run.id.to_string(),
             state: run.state.name(),

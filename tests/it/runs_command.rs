@@ -279,6 +279,71 @@ fn payloads_are_printed_byte_for_byte() {
     });
 }
 
+/// A turn that says these texts, one after the other, and allows so many tokens.
+async fn turn(app: &TestApp, texts: &[&str], max_tokens: u32) -> String {
+    app.script(Script::new().then(Turn::text("Yes.")));
+    let mut body = ask_whole("");
+    let messages = texts.iter().enumerate().map(|(number, text)| {
+        let role = if number % 2 == 0 { "user" } else { "assistant" };
+        json!({ "role": role, "content": text })
+    });
+    body["messages"] = messages.collect();
+    body["max_tokens"] = json!(max_tokens);
+    body["metadata"] = json!({ "user_id": "{\"session_id\":\"s-1\"}" });
+    let got = app.messages(&body).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    app.ended_run(&got.run()).await;
+    got.run()
+}
+
+#[test]
+fn a_turn_is_shown_beside_the_one_before_it_or_beside_another() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let first = turn(&app, &["one\nlonger\nquestion"], 500).await;
+        let nothing = printed(&app, &["changes", "latest"]).await;
+        assert!(nothing.contains("nothing to compare with"), "{nothing}");
+        let second = turn(
+            &app,
+            &["one\nlonger\nquestion", "Yes.", "\u{1b}[2J more"],
+            900,
+        )
+        .await;
+        let third = turn(&app, &["one\nlarger\nquestion"], 900).await;
+
+        let told = printed(&app, &["changes", &second]).await;
+        assert!(
+            told.starts_with("It goes on where the earlier one ended, with 2 parts more.\n"),
+            "{told}"
+        );
+        for part in [
+            &first,
+            "what was sent upstream",
+            "1 of 1 parts, 100 % of the text",
+            "max_tokens: 500 → 900",
+            ": the same\n",
+            "┄ a cache of the earlier turn ends here ┄",
+            "    + \\u{1b}[2J more\n",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        let other = printed(&app, &["changes", &third, "--against", &first]).await;
+        assert!(other.contains("    - longer\n    + larger\n"), "{other}");
+        assert!(other.contains("It begins differently"), "{other}");
+
+        let json = printed(&app, &["changes", &third, "--against", &first, "--json"]).await;
+        let address = format!("/api/runs/{third}/changes");
+        let answered = app.get(&format!("{address}?against={first}")).await.json();
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), answered);
+        assert_eq!(answered["earlier"]["id"], first.as_str());
+        assert_eq!(answered["verdict"]["same_first"], 0);
+        let wrong = app.get(&format!("{address}?with={first}")).await;
+        assert_eq!(wrong.status, 400);
+        assert!(wrong.body.contains("takes against"), "{}", wrong.body);
+        app.stop().await;
+    });
+}
+
 #[test]
 fn scripts_get_what_the_run_api_answers_and_no_terminal_obeys_it() {
     block_on(async {
@@ -340,6 +405,15 @@ fn what_cannot_be_is_a_sentence_with_the_cure() {
             ),
             (&["show", &run, "--state", "failed"], &["filters choose"]),
             (&["--limit", "3", "show", &run], &["--limit", "list"]),
+            (&["--sort", "cost", "show", &run], &["--sort", "list"]),
+            (
+                &["changes", &run, "--against", "nobody"],
+                &["`nobody` does not name a run"],
+            ),
+            (
+                &["changes", &run, "--against", unknown],
+                &["There is no run 01a2026b"],
+            ),
             (&["payload", &run, "got", "--json"], &["--json"]),
         ] {
             let sentence = refused(&app, arguments).await;

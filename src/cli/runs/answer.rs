@@ -182,6 +182,62 @@ pub(super) struct Payload {
     pub(super) gone: bool,
 }
 
+/// A run's request beside that of an earlier run.
+#[derive(Debug, Deserialize)]
+pub(super) struct Changes {
+    pub(super) run: Run,
+    pub(super) earlier: Option<Run>,
+    /// Why there is nothing to compare.
+    pub(super) nothing: Option<String>,
+    /// Which requests are compared: what was `sent` or what was `asked`.
+    pub(super) compared: Option<String>,
+    pub(super) verdict: Option<Verdict>,
+    #[serde(default)]
+    pub(super) changes: Vec<Difference>,
+    #[serde(default)]
+    pub(super) left_out: u64,
+}
+
+/// What a comparison means for a cache.
+#[derive(Debug, Deserialize)]
+pub(super) struct Verdict {
+    pub(super) sentence: String,
+    #[serde(default)]
+    pub(super) same: String,
+    pub(super) cached: Option<String>,
+    #[serde(default)]
+    pub(super) hints: Vec<String>,
+    #[serde(default)]
+    pub(super) settings: Vec<Setting>,
+}
+
+/// A setting that differs.
+#[derive(Debug, Deserialize)]
+pub(super) struct Setting {
+    pub(super) name: String,
+    pub(super) earlier: String,
+    pub(super) now: String,
+}
+
+/// Parts of two requests that are the same, or one that is not.
+#[derive(Debug, Deserialize)]
+pub(super) struct Difference {
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) label: String,
+    #[serde(default)]
+    pub(super) lines: Vec<Line>,
+    #[serde(default)]
+    pub(super) cut: bool,
+}
+
+/// A line of a difference.
+#[derive(Debug, Deserialize)]
+pub(super) struct Line {
+    pub(super) sign: String,
+    pub(super) text: String,
+}
+
 /// The body of a refusal, of the run API and of the Messages API.
 #[derive(Debug, Deserialize)]
 pub(super) struct Refusal {

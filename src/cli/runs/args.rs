@@ -11,6 +11,7 @@ use clap::Subcommand;
         dagway runs --sort cost --since 24h -n 5      the five costliest turns of a day\n  \
         dagway runs --follow                          runs as they come and end\n  \
         dagway runs show latest --state failed        the newest failure, step by step\n  \
+        dagway runs changes latest                    why a cache helped the newest turn, or did not\n  \
         dagway runs payload 5a5a5a5a0003 sent | jq    what Dagway sent upstream\n  \
         dagway runs --json | jq -r '.runs[].id'       for scripts\n\n\
         It asks the Dagway that runs at the address of your settings (127.0.0.1:4000), or the one at --server, and presents \
@@ -83,6 +84,15 @@ pub enum Command {
         /// `latest` (of those the filters let through), an id of a run or of a request, or the last digits of one
         #[arg(value_name = "RUN")]
         run: String,
+    },
+    /// Shows what a run's request changed since the turn before, and why a cache helped or did not
+    Changes {
+        /// `latest` (of those the filters let through), an id of a run or of a request, or the last digits of one
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// The run to compare with, named in the same way, in place of the one before that is most like it
+        #[arg(long, value_name = "RUN")]
+        against: Option<String>,
     },
     /// Prints a payload of a run as it is
     ///

@@ -8,13 +8,14 @@
 //! | [`args`] | the arguments |
 //! | `client`, `answer` | asks the run API, and what that answers |
 //! | `chosen` | which run is meant |
-//! | `list`, `follow`, `show`, `payload` | what is asked for: one file each |
+//! | `list`, `follow`, `show`, `changes`, `payload` | what is asked for: one file each |
 //! | `table`, `bars`, `words` | columns, bars on a time axis, figures in words |
 //! | `clock`, `text`, `terminal` | how moments and texts are written, and on what |
 
 mod answer;
 pub mod args;
 mod bars;
+mod changes;
 mod chosen;
 mod client;
 mod clock;
@@ -46,13 +47,17 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let paper = Paper::of(environment);
     let client = Client::new(args.server.as_deref(), settings)?;
-    let is_of_the_list = args.follow || args.limit.is_some() || args.after.is_some();
+    let is_of_the_list =
+        args.follow || args.limit.is_some() || args.sort.is_some() || args.after.is_some();
     match &args.command {
         Some(_) if is_of_the_list => Err(Failure::Usage(
-            "--follow, --limit and --after are about the list; leave them out to see one run"
+            "--follow, --limit, --sort and --after are about the list; leave them out to see one run"
                 .to_owned(),
         )),
         Some(Command::Show { run }) => show::run(&client, args, run, paper).await,
+        Some(Command::Changes { run, against }) => {
+            changes::run(&client, args, run, against.as_deref(), paper).await
+        }
         Some(Command::Payload { .. }) if args.json => Err(Failure::Usage(
             "a payload is printed as it is; leave --json out".to_owned(),
         )),

@@ -8,8 +8,10 @@
 //! | [`request`] | a recorded request in pieces |
 //! | [`diff`] | two of them side by side |
 //! | [`verdict`] | what the difference means for a cache |
+//! | [`json`] | all of it for programs |
 
 mod diff;
+mod json;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,7 @@ mod verdict;
 
 use actix_web::web;
 use askama::Template;
+use serde_json::Value;
 
 use self::diff::{Diff, Group};
 use self::verdict::{Turn, Verdict};
@@ -88,6 +91,13 @@ enum Found {
     Nothing(&'static str),
 }
 
+/// Two turns whose requests can be compared.
+struct Pair {
+    form: Form,
+    earlier: Turn,
+    later: Turn,
+}
+
 /// A run's request beside that of an earlier run.
 struct Changes {
     base_href: String,
@@ -108,9 +118,9 @@ pub(super) async fn of_run(
     let candidates = before(store, run).await?;
     let mut chosen = None;
     let found = match find(store, run, view.against(), &candidates).await? {
-        Ok((earlier, later)) => {
-            chosen = Some(earlier.run.id);
-            Found::Changes(blocking(move || Box::new(compared(&earlier, &later))).await?)
+        Ok(pair) => {
+            chosen = Some(pair.earlier.run.id);
+            Found::Changes(blocking(move || Box::new(compared(&pair))).await?)
         }
         Err(why) => Found::Nothing(why),
     };
@@ -126,13 +136,27 @@ pub(super) async fn of_run(
     }))
 }
 
-/// The two turns to compare, the earlier one first; or why there are not two.
+/// Compares `run` with the run `against`, else with the one before it that is most like it, for programs.
+pub(super) async fn json_of_run(
+    store: &dyn Store,
+    run: &RunSummary,
+    against: Option<RunId>,
+    now: Timestamp,
+) -> Result<Value, Failure> {
+    let candidates = before(store, run).await?;
+    match find(store, run, against, &candidates).await? {
+        Ok(pair) => blocking(move || json::of(&pair, now)).await,
+        Err(why) => Ok(json::of_nothing(run, why, now)),
+    }
+}
+
+/// The two turns to compare; or why there are not two.
 async fn find(
     store: &dyn Store,
     run: &RunSummary,
     against: Option<RunId>,
     candidates: &[RunSummary],
-) -> Result<Result<(Turn, Turn), &'static str>, Failure> {
+) -> Result<Result<Pair, &'static str>, Failure> {
     const GONE: &str = "This run's request is not kept, or not yet.";
     let named = match against {
         Some(id) => match store.runs_by_id(&[id]).await?.pop() {
@@ -161,7 +185,7 @@ async fn find(
             None => None,
         };
         let why = "The request of the run to compare with is not kept, or is no JSON object.";
-        return Ok(earlier.map(|earlier| (earlier, later)).ok_or(why));
+        return Ok(pair(form, earlier, later).ok_or(why));
     }
     let earlier = likest(store, candidates, &later, form).await?;
     let why = match (candidates, run.text(facts::SESSION)) {
@@ -175,7 +199,15 @@ async fn find(
             "No earlier run has anything in common with this one. Choose one to compare with all the same."
         }
     };
-    Ok(earlier.map(|earlier| (earlier, later)).ok_or(why))
+    Ok(pair(form, earlier, later).ok_or(why))
+}
+
+fn pair(form: Form, earlier: Option<Turn>, later: Turn) -> Option<Pair> {
+    earlier.map(|earlier| Pair {
+        form,
+        earlier,
+        later,
+    })
 }
 
 /// What is compared of a run and of the one it is to be compared with, when one is named.
@@ -209,7 +241,8 @@ async fn texts_of(
     })
 }
 
-fn compared(earlier: &Turn, later: &Turn) -> Changes {
+fn compared(pair: &Pair) -> Changes {
+    let Pair { earlier, later, .. } = pair;
     let diff = diff::between(&earlier.request.pieces, &later.request.pieces);
     let (before, after) = (&earlier.run, &later.run);
     Changes {
