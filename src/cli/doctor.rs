@@ -13,7 +13,7 @@ use super::code::dagway_answers;
 use super::{Failure, say};
 use crate::app::{self, StartError};
 use crate::settings::{Settings, Upstream};
-use crate::store::{self, OpenError, postgres};
+use crate::store::{self, Examined, OpenError, postgres};
 use crate::telemetry::logging;
 use crate::upstream::{self, Kind, Probed};
 
@@ -213,8 +213,10 @@ async fn folder(settings: &Settings) -> Finding {
     let folder = &settings.store.folder;
     let shown = folder.display();
     let listen = settings.server.listen;
+    let mut note = "";
     match store::examine(folder) {
-        Ok(()) => {}
+        Ok(Examined::Whole) => {}
+        Ok(Examined::InPart) => note = "; it is too large to be searched for damage to the end",
         Err(OpenError::Locked { .. }) if dagway_answers(listen).await => {
             return Finding::well(
                 "store",
@@ -225,7 +227,7 @@ async fn folder(settings: &Settings) -> Finding {
     }
     let probe = folder.join(".dagway-doctor");
     match std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)) {
-        Ok(()) => Finding::well("store", format!("{shown} can be written")),
+        Ok(()) => Finding::well("store", format!("{shown} can be written{note}")),
         Err(error) => Finding::ill(
             "store",
             format!("{shown} cannot be written: {error}; choose another folder with DAGWAY_DATA"),

@@ -53,7 +53,7 @@ pub use live::{Changed, Live};
 pub use model::*;
 pub use recorder::Recorder;
 pub use settings::Settings;
-pub use sqlite::{OpenError, SqliteStore, examine, open};
+pub use sqlite::{Examined, OpenError, SqliteStore, examine, open};
 pub use stats::RecorderStats;
 
 use crate::events::{PlanInfo, RunId, Timestamp};
@@ -64,6 +64,11 @@ pub enum Error {
     /// The database said no.
     #[error("the run store failed: {0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The file of the database is not as it was written: the disk, or somebody else.
+    #[error(
+        "the database of the run store is damaged ({0}); stop Dagway and ask `dagway doctor` what to do"
+    )]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What stands in the database cannot be read.
     #[error("the run store holds something unreadable: {0}")]
     Corrupt(String),

@@ -24,14 +24,21 @@ mod tidy;
 mod totals;
 mod write;
 
-pub use examine::examine;
+pub use examine::{Examined, examine};
 pub use open::{OpenError, open};
 pub use read::SqliteStore;
+
+use rusqlite::ErrorCode;
 
 use super::Error;
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Database(Box::new(error))
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged(Box::new(error))
+            }
+            _ => Self::Database(Box::new(error)),
+        }
     }
 }

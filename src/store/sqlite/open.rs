@@ -54,6 +54,14 @@ pub enum OpenError {
         /// The database.
         file: PathBuf,
     },
+    /// The database is not as it was written.
+    #[error("the run store {} is damaged ({found}); move it away to start afresh, together with its -wal and -shm; `sqlite3 {} .recover` may save runs", .file.display(), .file.display())]
+    Damaged {
+        /// The database.
+        file: PathBuf,
+        /// The first damage that was found.
+        found: String,
+    },
     /// The database is broken, or the disk.
     #[error("the run store {} cannot be opened: {source}; free some disk space, or move the file away to start afresh", .file.display())]
     Database {

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::{Script, open_in, plan};
 use crate::events::{Observer, State};
-use crate::store::{OpenError, examine};
+use crate::store::{Examined, OpenError, examine};
 
 /// A folder whose database holds an ended run, of a process that is gone.
 fn folder() -> tempfile::TempDir {
@@ -20,7 +20,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 /// What is said of a folder that nobody has the lock of; see [`open_in`] for who may all the same.
-fn said_of(folder: &Path) -> Result<(), OpenError> {
+fn said_of(folder: &Path) -> Result<Examined, OpenError> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         match examine(folder) {
@@ -90,4 +90,24 @@ fn a_store_that_could_not_be_opened_has_the_sentence_of_opening_it() {
     let no_folder = tempfile::NamedTempFile::new().unwrap();
     let said = said_of(no_folder.path()).unwrap_err();
     assert!(matches!(said, OpenError::Folder { .. }), "{said}");
+}
+
+#[test]
+fn damage_in_the_middle_is_found_though_the_store_could_be_opened() {
+    let damaged = folder();
+    let file = damaged.path().join("dagway.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let page = 8192;
+    assert!(bytes.len() > 4 * page);
+    // All but the first pages, which are the schema.
+    let rest = bytes.get_mut(2 * page..).unwrap();
+    for page in rest.chunks_mut(page).step_by(2) {
+        page.fill(0xab);
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let said = said_of(damaged.path()).unwrap_err();
+    assert!(matches!(said, OpenError::Damaged { .. }), "{said:?}");
+    let said = said.to_string();
+    assert!(said.contains("move it away"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
