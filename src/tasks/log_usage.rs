@@ -36,15 +36,13 @@ impl Task for LogUsage {
         let model = summary.model_used.as_deref().unwrap_or_default();
         tracing::info!(
             model = shortened(model, LONGEST_MODEL).as_ref(),
-            stop_reason = summary
-                .stop_reason
-                .map(StopReason::name)
-                .unwrap_or_default(),
+            stop_reason = summary.stop_reason.map(StopReason::name),
             input_tokens = usage.input_tokens,
             cache_read_tokens = usage.cache_read_input_tokens,
             cache_write_tokens = usage.cache_creation_input_tokens,
             output_tokens = usage.output_tokens,
             cost_usd = priced.usd.map(rounded),
+            estimated = summary.usage_is_estimate.then_some(true),
             "turn ended"
         );
         Ok(())
