@@ -84,6 +84,21 @@ pub fn unescape(escaped: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// Gives what `escaped` holds behind its first line; nothing when there is one line only.
+#[must_use]
+pub fn behind_first_line(escaped: &str) -> &str {
+    let mut rest = escaped;
+    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
+        let escape = rest.get(at..).unwrap_or_default();
+        let (character, length) = unescape_one(escape);
+        rest = escape.get(length..).unwrap_or_default();
+        if character == '\n' {
+            return rest;
+        }
+    }
+    ""
+}
+
 /// The character that an escape at the beginning of `escape` stands for, and the escape's length.
 fn unescape_one(escape: &str) -> (char, usize) {
     let character = match escape.as_bytes().get(1) {

@@ -89,13 +89,24 @@ pub fn reasoning(wish: &Wish, target: &Target) -> (Reasoning, Option<Note>) {
                 Note::new("reasoning between tool calls alone cannot be asked for, so it is on throughout")
             }),
         ),
-        None if wish.verdict || wish.is_small() => ability.off(target),
+        None if wish.verdict || wish.is_small() => {
+            let (off, note) = ability.off(target);
+            (off, note.or_else(|| wish.effort.is_some().then(|| no_room(wish))))
+        }
         None => (
             wish.effort
                 .map_or(Reasoning::Unsaid, |effort| ability.effort(level(effort))),
             None,
         ),
     }
+}
+
+/// Why an effort that was asked for is not.
+fn no_room(wish: &Wish) -> Note {
+    Note::new(format!(
+        "`effort` was not passed on and no reasoning asked for, because the {} tokens that the answer may have leave no room for thoughts",
+        wish.max_tokens
+    ))
 }
 
 impl Wish {
@@ -416,7 +427,14 @@ mod tests {
             max_tokens: 512,
             ..wish(None, None)
         };
-        assert_eq!(said(&small, &able), off);
+        assert_eq!(reasoning(&small, &able), (off, None));
+        let hard = Wish {
+            effort: Some(Effort::High),
+            ..small
+        };
+        let (said_of_hard, note) = reasoning(&hard, &able);
+        assert_eq!(said_of_hard, off);
+        assert!(note.is_some_and(|note| note.as_str().contains("512 tokens")));
         let formatted = Wish {
             formatted: true,
             max_tokens: 4096,

@@ -165,6 +165,24 @@ fn p61_the_billing_line_is_left_out_of_the_system_prompt() {
         json!([{"type":"text","text":"You are."},{"type":"text","text":"Do."}])
     );
     assert!(notes(&wish, &Target::new(GPT, None)).contains("billing line"));
+    // A prompt in one text begins with the line and goes on.
+    let billing = "x-anthropic-billing-header: cc_version=2.1; a\\b";
+    for (prompt, left) in [
+        (
+            format!("{billing}\nYou are.\n\nDo."),
+            Some("You are.\n\nDo."),
+        ),
+        (format!("{billing}\n \n"), None),
+        (billing.to_owned(), None),
+    ] {
+        let wish = body(&json!({ "system": prompt }));
+        let first = &sent(&wish, GPT)["messages"][0];
+        match left {
+            Some(left) => assert_eq!(*first, json!({"role":"system","content":left})),
+            None => assert_eq!(first["role"], "user"),
+        }
+        assert!(notes(&wish, &Target::new(GPT, None)).contains("billing line"));
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::user;
 use crate::protocol::anthropic::request::{
     Block, InvalidRequest, Message, Request, Role, TextBlock,
 };
+use crate::protocol::json_text;
 use crate::protocol::translate::note::Note;
 
 /// Claude Code's attribution, which only Anthropic's own API takes off again; anywhere else it spoils the cache.
@@ -46,13 +47,20 @@ pub fn convert_messages<'a>(request: &Request<'a>) -> Result<Messages<'a>, Inval
 fn system<'a>(blocks: &[TextBlock<'a>], notes: &mut Vec<Note>) -> Vec<Text<'a>> {
     let mut texts = Vec::with_capacity(blocks.len());
     for &block in blocks {
+        let Some(mut text) = Text::of_block(block) else {
+            continue;
+        };
         if block.text.escaped().starts_with(BILLING) {
             notes.push(Note::new(
                 "Claude Code's billing line was left out of the system prompt, because it changes between conversations and would spoil prompt caching",
             ));
-            continue;
+            let rest = json_text::behind_first_line(block.text.escaped());
+            if json_text::unescape(rest).trim().is_empty() {
+                continue;
+            }
+            text.escaped = rest.into();
         }
-        texts.extend(Text::of_block(block));
+        texts.push(text);
     }
     texts
 }
