@@ -8,7 +8,7 @@ use super::errors;
 use super::gateway::Gateway;
 use crate::events::RunId;
 use crate::protocol::anthropic::error::ApiError;
-use crate::protocol::anthropic::models::{self, ListQuery};
+use crate::protocol::anthropic::models::{self, Lifecycle, ListQuery, ModelInfo};
 use crate::protocol::anthropic::request::InvalidRequest;
 
 /// How long the first answer waits for the catalogue; Claude Code's discovery gives up after 3 s.
@@ -20,6 +20,7 @@ struct Query {
     limit: Option<usize>,
     after_id: Option<String>,
     before_id: Option<String>,
+    lifecycle: Vec<Lifecycle>,
 }
 
 impl Query {
@@ -35,6 +36,7 @@ impl Query {
                 "limit" => query.limit = Some(limit(&value)?),
                 "after_id" => query.after_id = Some(value),
                 "before_id" => query.before_id = Some(value),
+                "lifecycle" | "lifecycle[]" => query.lifecycle.push(Lifecycle::read(&value)?),
                 _ => {}
             }
         }
@@ -67,28 +69,36 @@ pub async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResp
             limit: query.limit,
             after_id: query.after_id.as_deref(),
             before_id: query.before_id.as_deref(),
+            lifecycle: &query.lifecycle,
         };
         models::list(&catalogue, &wanted).map_err(ApiError::from)
     };
     answer(page.await, &request_id)
 }
 
-/// `GET /v1/models/{id}`; an id may hold slashes.
+/// `GET /v1/models/{id}`; an id may hold slashes, or be any name by which the model can be asked for.
 pub async fn retrieve(id: web::Path<String>, gateway: web::Data<Gateway>) -> HttpResponse {
     let request_id = request_id();
-    let model = async {
-        let catalogue = gateway
-            .upstreams
-            .wait(CATALOGUE_WAIT)
-            .await
-            .ok_or_else(no_catalogue)?;
-        let id = id.into_inner();
-        models::find(&catalogue, &id).ok_or_else(|| {
+    let model =
+        async {
+            let catalogue = gateway
+                .upstreams
+                .wait(CATALOGUE_WAIT)
+                .await
+                .ok_or_else(no_catalogue)?;
+            let id = id.into_inner();
+            let by_name = || {
+                gateway
+                    .upstreams
+                    .entry(&id)
+                    .map(|entry| ModelInfo::of(&entry))
+            };
+            models::find(&catalogue, &id).or_else(by_name).ok_or_else(|| {
             ApiError::not_found(format!(
                 "model: {id} is not in the upstream's catalogue; GET /v1/models lists what is"
             ))
         })
-    };
+        };
     answer(model.await, &request_id)
 }
 

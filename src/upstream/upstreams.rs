@@ -216,6 +216,16 @@ impl Upstreams {
         }
     }
 
+    /// The model that is asked for by this name, under the name by which it is listed; `None` when no catalogue has it.
+    #[must_use]
+    pub fn entry(&self, asked: &str) -> Option<Entry> {
+        let route = self.route(asked).ok()?;
+        let catalogue = route.upstream.models.catalogue()?;
+        let entry = catalogue.get(&route.id)?;
+        self.listed(&route.upstream, entry)
+            .or_else(|| Some(entry.clone()))
+    }
+
     /// The lane of a request for a model; what cannot be routed is refused in the chat lane.
     #[must_use]
     pub fn lane(&self, asked: &str) -> Lane {

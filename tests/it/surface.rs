@@ -70,6 +70,20 @@ fn models_are_listed_in_anthropics_shape() {
         let one = app.get("/v1/models/anthropic/claude-opus-5.5").await;
         assert_eq!(one.status, 200, "{}", one.body);
         assert_eq!(one.json()["id"], "anthropic/claude-opus-5.5");
+        for name in ["claude-opus-5-5", "claude-opus-5-5[1m]", "opus"] {
+            let meant = app.get(&format!("/v1/models/{name}")).await;
+            assert_eq!(meant.status, 200, "{name}: {}", meant.body);
+            assert_eq!(meant.json()["id"], "anthropic/claude-opus-5.5", "{name}");
+        }
+        let retired = app.get("/v1/models?lifecycle[]=retired").await.json();
+        assert_eq!(retired["data"], json!([]));
+        let wrong = app.get("/v1/models?lifecycle[]=young").await;
+        assert_eq!(wrong.status, 400);
+        assert!(
+            wrong.body.contains("lifecycle: Input should be"),
+            "{}",
+            wrong.body
+        );
         let none = app.get("/v1/models/nobody/nothing").await;
         assert_eq!(
             (none.status, none.json()["error"]["type"].clone()),

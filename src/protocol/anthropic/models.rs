@@ -22,6 +22,45 @@ pub struct ListQuery<'a> {
     pub after_id: Option<&'a str>,
     /// Those before this one.
     pub before_id: Option<&'a str>,
+    /// In one of these stages of their life; any when empty.
+    pub lifecycle: &'a [Lifecycle],
+}
+
+/// A stage of a model's life. What is retired is no longer in a catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifecycle {
+    /// It stays.
+    Active,
+    /// It will be taken off.
+    Deprecated,
+    /// It was taken off.
+    Retired,
+}
+
+impl Lifecycle {
+    /// The stage of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read(name: &str) -> Result<Self, InvalidRequest> {
+        match name {
+            "active" => Ok(Self::Active),
+            "deprecated" => Ok(Self::Deprecated),
+            "retired" => Ok(Self::Retired),
+            _ => Err(InvalidRequest::at(
+                "lifecycle",
+                "Input should be 'active', 'deprecated' or 'retired'",
+            )),
+        }
+    }
+
+    fn of(entry: &Entry) -> Self {
+        match entry.expiration_date {
+            Some(_) => Self::Deprecated,
+            None => Self::Active,
+        }
+    }
 }
 
 /// A page of the list.
@@ -49,8 +88,8 @@ pub struct ModelInfo {
     pub display_name: String,
     /// When it was listed.
     pub created_at: String,
-    /// `active` or `deprecated`.
-    pub lifecycle: &'static str,
+    /// Whether it stays.
+    pub lifecycle: Lifecycle,
     /// When it will be taken off.
     pub retires_at: Option<String>,
     /// `haiku`, `sonnet`, `opus` …, for a Claude.
@@ -149,7 +188,10 @@ pub fn list(catalogue: &Catalogue, query: &ListQuery<'_>) -> Result<Page, Invali
         (None, Some(before)) => (entries.get(..place(before, "before_id")?), true),
         (None, None) => (Some(entries), false),
     };
-    let rest = rest.unwrap_or_default();
+    let is_wanted = |entry: &&Entry| {
+        query.lifecycle.is_empty() || query.lifecycle.contains(&Lifecycle::of(entry))
+    };
+    let rest: Vec<&Entry> = rest.into_iter().flatten().filter(is_wanted).collect();
     let more = rest.len().saturating_sub(limit);
     let shown = if backwards {
         rest.get(more..)
@@ -159,7 +201,7 @@ pub fn list(catalogue: &Catalogue, query: &ListQuery<'_>) -> Result<Page, Invali
     let data: Vec<ModelInfo> = shown
         .unwrap_or_default()
         .iter()
-        .map(ModelInfo::of)
+        .map(|entry| ModelInfo::of(entry))
         .collect();
     Ok(Page {
         has_more: more > 0,
@@ -194,10 +236,7 @@ impl ModelInfo {
             id,
             display_name: entry.name.clone().unwrap_or_else(|| entry.id.clone()),
             created_at: timestamp(entry.created.unwrap_or(0)),
-            lifecycle: match entry.expiration_date {
-                Some(_) => "deprecated",
-                None => "active",
-            },
+            lifecycle: Lifecycle::of(entry),
             retires_at: entry.expiration_date.as_deref().and_then(midnight),
             line: (family == Family::Claude)
                 .then(|| line(&entry.id))
@@ -337,7 +376,7 @@ mod tests {
             let model = find(&catalogue(), id).unwrap();
             assert_eq!(model.id, listed);
             assert_eq!(model.retires_at.as_deref(), Some("2027-01-31T00:00:00Z"));
-            assert_eq!(model.lifecycle, "deprecated");
+            assert_eq!(model.lifecycle, Lifecycle::Deprecated);
         }
         assert_eq!(find(&catalogue(), "nobody/nothing"), None);
         let odd = find(&catalogue(), "qwen/qwen3-coder:free").unwrap();
@@ -358,7 +397,7 @@ mod tests {
         let after = ListQuery {
             limit: Some(2),
             after_id: Some(&first[1]),
-            before_id: None,
+            ..ListQuery::default()
         };
         let (second, more) = ids(after);
         assert_eq!(
@@ -368,8 +407,8 @@ mod tests {
         assert!(!more);
         let before = ListQuery {
             limit: Some(1),
-            after_id: None,
             before_id: Some(&second[0]),
+            ..ListQuery::default()
         };
         assert_eq!(ids(before), (vec![first[1].clone()], true));
         let end = ListQuery {
@@ -377,6 +416,23 @@ mod tests {
             ..ListQuery::default()
         };
         assert_eq!(ids(end), (vec![], false));
+    }
+
+    #[test]
+    fn a_stage_of_life_can_be_asked_for() {
+        let of = |lifecycle: &[Lifecycle]| {
+            ids(ListQuery {
+                limit: Some(1),
+                lifecycle,
+                ..ListQuery::default()
+            })
+        };
+        let gpt = vec!["anthropic-or/openai/gpt-5".to_owned()];
+        assert_eq!(of(&[Lifecycle::Deprecated]), (gpt, false));
+        assert_eq!(of(&[Lifecycle::Retired]), (vec![], false));
+        let (_, more) = of(&[Lifecycle::Active, Lifecycle::Deprecated]);
+        assert!(more);
+        assert!(Lifecycle::read("young").is_err());
     }
 
     #[test]
@@ -494,7 +550,7 @@ mod tests {
                 ListQuery {
                     before_id: Some("x/y"),
                     after_id: Some("x/y"),
-                    limit: None,
+                    ..ListQuery::default()
                 },
                 "before_id",
             ),
