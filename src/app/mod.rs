@@ -28,7 +28,7 @@ use crate::events::event_queue;
 use crate::server::body::Bodies;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
-use crate::server::{Gateway, head, routes};
+use crate::server::{Gateway, head, http10, routes};
 use crate::settings::{self, LogFormat, Settings};
 use crate::store::postgres::{self, Address, AddressFault};
 use crate::store::{self, Opened};
@@ -329,6 +329,7 @@ fn serve(
             .app_data(probe.clone())
             .wrap(from_fn(head::as_get))
             .wrap(from_fn(guard::check))
+            .wrap(from_fn(http10::unframed))
             .configure(routes::all)
     })
     .workers(workers)

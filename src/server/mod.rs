@@ -9,6 +9,7 @@
 //! | [`errors`] | failures as Anthropic errors; nothing else makes error bodies |
 //! | [`elsewhere`] | endpoints of Anthropic's that are not served, and what to do instead |
 //! | [`head`] | HEAD wherever GET is |
+//! | [`http10`] | streams for clients of HTTP/1.0 |
 //! | [`guard`] | keys, password, Host header, request ids |
 //! | [`models`] | `/v1/models` |
 //! | [`health`] | liveness, readiness, metrics, greetings |
@@ -22,6 +23,7 @@ pub mod gateway;
 pub mod guard;
 pub mod head;
 pub mod health;
+pub mod http10;
 pub mod models;
 pub mod routes;
 pub mod runs;

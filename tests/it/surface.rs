@@ -2,9 +2,12 @@
 
 use dagway::settings::Secret;
 use dagway::simulator::sessions::{self, Pace};
+use dagway::simulator::{Script, Turn};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::support::{TestApp, ask, block_on, read};
+use crate::support::{DEADLINE, TestApp, ask, block_on, read};
 
 #[test]
 fn tokens_are_counted_over_system_tools_and_all_blocks() {
@@ -554,6 +557,37 @@ fn a_packed_body_is_refused_by_the_name_of_its_packing() {
             let got = read(post("identity", plain).await.unwrap()).await;
             assert_eq!(got.status, 200, "{}", got.body);
         }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_a_stream_without_chunks() {
+    block_on(async {
+        let app = TestApp::start().await;
+        app.script(Script::new().then(Turn::text("Hello.")));
+        let address = app.app.url().trim_start_matches("http://").to_owned();
+        let mut socket = TcpStream::connect(&address).await.unwrap();
+        let body = ask("hello").to_string();
+        let request = format!(
+            "POST /v1/messages HTTP/1.0\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let whole = socket.read_to_string(&mut answer);
+        tokio::time::timeout(DEADLINE, whole)
+            .await
+            .expect("the connection ends with the answer")
+            .unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.0 200"), "{head}");
+        assert!(!head.contains("transfer-encoding"), "{head}");
+        assert!(body.starts_with("event: message_start\n"), "{body}");
+        assert!(
+            body.ends_with("data: {\"type\":\"message_stop\"}\n\n"),
+            "{body}"
+        );
         app.stop().await;
     });
 }
