@@ -68,6 +68,8 @@ pub struct ServerResult<'a> {
     pub kind: Cow<'a, str>,
     /// The content in that type's own shape.
     pub content: Option<Raw<'a>>,
+    /// The tool failed; only an MCP server's result says it here.
+    pub is_error: bool,
 }
 
 /// A content block.
@@ -264,6 +266,7 @@ impl<'a> Fields<'a> {
             }
             result if RESULTS.contains(&result) => Block::ServerResult(ServerResult {
                 content: self.content,
+                is_error: self.is_error,
                 kind,
             }),
             other => return Err(unknown_tag(other, EXPECTED)),

@@ -53,7 +53,7 @@ fn read_block<'a>(walk: &mut Walk<'a>, turn: &mut Assistant<'a>, block: &Block<'
                 name: sent_name(call),
                 input: call.input,
             });
-            move_cache(turn.texts.iter_mut(), call.cache);
+            move_cache(turn.texts.iter_mut(), call.cache, &mut walk.notes);
         }
         Block::ServerToolUse(call) => turn.texts.push(fold::call(call)),
         Block::ServerResult(result) => turn.texts.push(fold::result(result)),

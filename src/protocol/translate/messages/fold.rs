@@ -31,7 +31,12 @@ pub(super) fn result<'a>(result: &ServerResult<'a>) -> Text<'a> {
         told.push("(no text)".to_owned());
     }
     let name = result.kind.trim_end_matches("_tool_result");
-    Text::plain(format!("[Result of {name}]\n{}", told.join("\n")))
+    let what = if result.is_error {
+        "Error of"
+    } else {
+        "Result of"
+    };
+    Text::plain(format!("[{what} {name}]\n{}", told.join("\n")))
 }
 
 /// Puts the summary that stands for an earlier part of the conversation.
@@ -43,7 +48,7 @@ pub(super) fn summary(summary: RawStr<'_>) -> Text<'_> {
     ))
 }
 
-/// Collects what a reader can use: links, texts, outputs, error codes. Encrypted content is worthless elsewhere.
+/// Collects what a reader can use: links, texts, outputs, errors. Encrypted content is worthless elsewhere.
 fn tell(value: &Value, told: &mut Vec<String>) {
     match value {
         Value::String(text) if !text.trim().is_empty() => told.push(text.clone()),
@@ -51,15 +56,27 @@ fn tell(value: &Value, told: &mut Vec<String>) {
         Value::Object(fields) => {
             if let (Some(title), Some(url)) = (text(fields, "title"), text(fields, "url")) {
                 told.push(format!("{title} — {url}"));
-            } else if let Some(url) = text(fields, "url") {
-                told.push(url.to_owned());
+            } else if let Some(either) = text(fields, "title").or_else(|| text(fields, "url")) {
+                told.push(either.to_owned());
             }
-            for name in ["error_code", "text", "stdout", "stderr", "tool_name"] {
+            for name in [
+                "error_code",
+                "error_message",
+                "text",
+                "stdout",
+                "stderr",
+                "tool_name",
+            ] {
                 if let Some(found) = text(fields, name) {
                     told.push(found.to_owned());
                 }
             }
-            for name in ["content", "tool_references"] {
+            if let Some(code) = fields.get("return_code").and_then(Value::as_i64)
+                && code != 0
+            {
+                told.push(format!("exit code {code}"));
+            }
+            for name in ["content", "lines", "tool_references"] {
                 if let Some(inner) = fields.get(name) {
                     tell(inner, told);
                 }
@@ -93,7 +110,11 @@ mod tests {
     #[test]
     fn sources_and_references_are_told_where_they_can_be_read() {
         for (value, expected) in [
-            (json!({"title":"T"}), &[][..]),
+            (json!({"title":"T"}), &["T"][..]),
+            (json!({"error_code":"c","error_message":"m"}), &["c", "m"]),
+            (json!({"stdout":"o","return_code":1}), &["o", "exit code 1"]),
+            (json!({"stdout":"o","return_code":0}), &["o"]),
+            (json!({"lines":["-a","+b"]}), &["-a", "+b"]),
             (json!({"title":"","url":"https://a"}), &["https://a"]),
             (json!({"stdout":"o","stderr":"e","text":""}), &["o", "e"]),
             (

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::protocol::anthropic::request::{CacheControl, RawStr, TextBlock};
 use crate::protocol::json_text;
+use crate::protocol::translate::note::Note;
 
 /// A text as it may stand between the quotes of a JSON string.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,14 +88,19 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(json_text::escaped(text))
 }
 
-/// Puts a breakpoint that stood on a part that cannot carry it on the last text before it.
+/// Puts a breakpoint that stood on a part that cannot carry it on the last text before it; where there is none, it is left
+/// out with a note.
 pub(super) fn move_cache<'t, 'a: 't>(
     mut texts: impl DoubleEndedIterator<Item = &'t mut Text<'a>>,
     cache: Option<CacheControl>,
+    notes: &mut Vec<Note>,
 ) {
     let Some(cache) = cache else { return };
-    if let Some(last) = texts.next_back() {
-        last.cache = last.cache.or(Some(cache));
+    match texts.next_back() {
+        Some(last) => last.cache = last.cache.or(Some(cache)),
+        None => notes.push(Note::new(
+            "a cache breakpoint was left out, because chat completions take one on a text only and there is none before it",
+        )),
     }
 }
 

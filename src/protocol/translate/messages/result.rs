@@ -10,11 +10,19 @@ use crate::protocol::translate::tool_names::ToolNames;
 /// Makes a tool result into words and what only a user message can carry.
 pub(super) fn answer<'a>(result: &ToolResult<'a>, notes: &mut Vec<Note>) -> Answer<'a> {
     let mut parts = Vec::with_capacity(result.content.len());
+    // What goes to the user message leaves its breakpoint here, where its words stand.
+    let mut cache = None;
     for block in &result.content {
         match block {
             Block::Text(text) => parts.extend(Text::of_block(*text).map(Part::Text)),
-            Block::Image(source, _) => parts.extend(user::image(source)),
-            Block::Document(document) => user::push_document(&mut parts, document, notes),
+            Block::Image(source, of_image) => {
+                parts.extend(user::image(source));
+                cache = of_image.or(cache);
+            }
+            Block::Document(document) => {
+                user::push_document(&mut parts, document, notes);
+                cache = document.cache.or(cache);
+            }
             Block::SearchResult(found) => {
                 parts.push(Part::Text(user::search_result(found, notes)));
             }
@@ -32,7 +40,7 @@ pub(super) fn answer<'a>(result: &ToolResult<'a>, notes: &mut Vec<Note>) -> Answ
     if result.is_error {
         mark_as_error(&mut answer.texts);
     }
-    move_cache(answer.texts.iter_mut(), result.cache);
+    move_cache(answer.texts.iter_mut(), result.cache.or(cache), notes);
     answer
 }
 

@@ -175,6 +175,37 @@ fn a_breakpoint_that_a_part_cannot_carry_moves_to_the_text_before_it() {
     );
     assert_eq!(sent[1]["content"][0]["cache_control"], plain);
     assert_eq!(sent[2]["content"][0]["cache_control"], hour);
+    // An image of a result goes to another message; its breakpoint stays with the words.
+    let mixed = result("1", json!([text("R"), marked(image(), &hour)]));
+    let sent = to(
+        json!([
+            user("go"),
+            assistant(json!([call("1")])),
+            user(json!([mixed]))
+        ]),
+        CLAUDE,
+    );
+    let words = sent[2]["content"].as_array().unwrap();
+    assert_eq!(words.last().unwrap()["cache_control"], hour);
+}
+
+#[test]
+fn a_breakpoint_without_a_text_is_noted() {
+    let cache = json!({"type":"ephemeral"});
+    let mut picture = image();
+    picture["cache_control"] = cache.clone();
+    let mut silent = call("1");
+    silent["cache_control"] = cache;
+    for messages in [
+        json!([user(json!([picture]))]),
+        json!([
+            user("go"),
+            assistant(json!([silent])),
+            user(json!([result("1", "R")]))
+        ]),
+    ] {
+        assert!(notes(messages, CLAUDE).contains("a cache breakpoint was left out"));
+    }
 }
 
 #[test]
@@ -1070,16 +1101,17 @@ fn what_anthropics_servers_did_is_told_in_words() {
         assistant(json!([
             {"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"rust"}},
             {"type":"web_search_tool_result","tool_use_id":"s","content":[{"type":"web_search_result","title":"Rust","url":"https://rust-lang.org","encrypted_content":"zzz"}]},
-            {"type":"web_fetch_tool_result","tool_use_id":"f","content":{"type":"web_fetch_result","url":"https://a.org","content":{"type":"document","source":{"type":"text","media_type":"text/plain","data":"page"}}}},
+            {"type":"web_fetch_tool_result","tool_use_id":"f","content":{"type":"web_fetch_result","url":"https://a.org","content":{"type":"document","title":"A","source":{"type":"text","media_type":"text/plain","data":"page"}}}},
             {"type":"code_execution_tool_result","tool_use_id":"c","content":{"type":"code_execution_result","stdout":"4","stderr":"","return_code":0,"content":[]}},
             {"type":"web_search_tool_result","tool_use_id":"e","content":{"type":"web_search_tool_result_error","error_code":"unavailable"}},
+            {"type":"mcp_tool_result","tool_use_id":"m","is_error":true,"content":[{"type":"text","text":"broken"}]},
             text("So.")
         ])),
         user("more")
     ]);
     assert_eq!(
         to(messages, GPT)[1]["content"],
-        "[web_search: rust]\n\n[Result of web_search]\nRust — https://rust-lang.org\n\n[Result of web_fetch]\nhttps://a.org\npage\n\n[Result of code_execution]\n4\n\n[Result of web_search]\nunavailable\n\nSo."
+        "[web_search: rust]\n\n[Result of web_search]\nRust — https://rust-lang.org\n\n[Result of web_fetch]\nhttps://a.org\nA\npage\n\n[Result of code_execution]\n4\n\n[Result of web_search]\nunavailable\n\n[Error of mcp]\nbroken\n\nSo."
     );
 }
 

@@ -50,11 +50,11 @@ fn read_part<'a>(walk: &mut Walk<'a>, parts: &mut Vec<Part<'a>>, block: &Block<'
         Block::Text(text) => parts.extend(Text::of_block(*text).map(Part::Text)),
         Block::Image(source, cache) => {
             parts.extend(image(source));
-            cache_texts(parts, *cache);
+            cache_texts(parts, *cache, &mut walk.notes);
         }
         Block::Document(document) => {
             push_document(parts, document, &mut walk.notes);
-            cache_texts(parts, document.cache);
+            cache_texts(parts, document.cache, &mut walk.notes);
         }
         Block::SearchResult(found) => {
             parts.push(Part::Text(search_result(found, &mut walk.notes)));
@@ -68,12 +68,12 @@ fn read_part<'a>(walk: &mut Walk<'a>, parts: &mut Vec<Part<'a>>, block: &Block<'
     }
 }
 
-fn cache_texts(parts: &mut [Part<'_>], cache: Option<CacheControl>) {
+fn cache_texts(parts: &mut [Part<'_>], cache: Option<CacheControl>, notes: &mut Vec<Note>) {
     let texts = parts.iter_mut().filter_map(|part| match part {
         Part::Text(text) => Some(text),
         _ => None,
     });
-    move_cache(texts, cache);
+    move_cache(texts, cache, notes);
 }
 
 /// Makes a part of an image.
