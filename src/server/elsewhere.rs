@@ -1,5 +1,6 @@
 //! The rest of Anthropic's API: each documented endpoint that Dagway does not serve says what Dagway does instead.
 
+use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -95,6 +96,13 @@ pub async fn nowhere(dashboard: web::Data<Dashboard>, request: HttpRequest) -> H
             ONE_SLASH,
         ),
         Some("api") => dashboard::api::not_found(request).await,
+        // Nobody posts to a page.
+        _ if !matches!(*request.method(), Method::GET | Method::HEAD) => answer(
+            &request,
+            ErrorKind::NotFound.status(),
+            ErrorKind::NotFound,
+            SERVED,
+        ),
         _ => dashboard::not_found(dashboard, request).await,
     }
 }
@@ -113,6 +121,7 @@ fn answer(request: &HttpRequest, status: u16, kind: ErrorKind, sentence: &str) -
 }
 
 fn instead_of(path: &str) -> &'static str {
+    let path = path.trim_start_matches("/api");
     let path = path.trim_start_matches("/v1").trim_start_matches('/');
     let begins = |prefix: &&&str| {
         let rest = path.strip_prefix(**prefix);

@@ -209,7 +209,8 @@ or add the name to <code>server.allowed_hosts</code> in its settings.</p>
 
 fn door(request: &ServiceRequest) -> Door {
     let path = request.path();
-    let is_api = matches!(path.trim_start_matches('/').split('/').next(), Some("v1"));
+    let is_api = matches!(path.trim_start_matches('/').split('/').next(), Some("v1"))
+        || path.starts_with("/api/v1/");
     let is_clients_own = path.starts_with("/api/event_logging/") || path.starts_with("/api/oauth/");
     let is_greeting = is_clients_own
         || path == "/api/hello"
@@ -333,6 +334,10 @@ mod tests {
         assert_eq!(status(with("x-api-key", "key-3")), Some(401));
         assert_eq!(status(with("authorization", "Bearer key-")), Some(401));
         assert_eq!(status(with("x-api-key", "key-1")), None);
+        assert_eq!(
+            status(with("x-api-key", "key-1").uri("/api/v1/messages")),
+            None
+        );
         for word in ["Bearer", "bearer", "BEARER", "bearer "] {
             let value = format!("{word} key-2");
             let request = TestRequest::post()

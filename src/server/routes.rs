@@ -10,34 +10,15 @@ use crate::dashboard;
 const READ: &str = "GET, HEAD";
 const SENT: &str = "POST";
 
+/// What a base URL may end in beside nothing: some clients want `/v1` there, and OpenRouter's guide to Claude Code `/api`.
+const BASES: [&str; 3] = ["", "/v1", "/api"];
+
 /// Mounts everything.
 pub fn all(routes: &mut ServiceConfig) {
+    for base in BASES {
+        messages_api(routes, base);
+    }
     routes
-        // the Messages API
-        .service(only(SENT, "/v1/messages", web::post().to(runs::messages)))
-        .service(only(
-            SENT,
-            "/v1/messages/count_tokens",
-            web::post().to(runs::count_tokens),
-        ))
-        .service(only(READ, "/v1/models", web::get().to(models::list)))
-        .service(only(
-            READ,
-            "/v1/models/{id:.+}",
-            web::get().to(models::retrieve),
-        ))
-        // a base URL that already ends in /v1
-        .service(only(
-            SENT,
-            "/v1/v1/messages",
-            web::post().to(runs::messages),
-        ))
-        .service(only(
-            SENT,
-            "/v1/v1/messages/count_tokens",
-            web::post().to(runs::count_tokens),
-        ))
-        .service(only(READ, "/v1/v1/models", web::get().to(models::list)))
         // greetings, health, figures
         .route("/", web::head().to(health::hello))
         .service(readable("/api/hello", web::get().to(health::hello)))
@@ -46,12 +27,34 @@ pub fn all(routes: &mut ServiceConfig) {
         .service(readable("/metrics", web::get().to(health::metrics)))
         // what the Messages API has besides, refused with a sentence
         .service(web::scope("/v1").default_service(web::to(elsewhere::not_here)))
+        .service(web::scope("/api/v1").default_service(web::to(elsewhere::not_here)))
         .service(web::scope("/api/oauth").default_service(web::to(elsewhere::not_here)))
         .service(web::scope("/api/event_logging").default_service(web::to(elsewhere::thrown_away)))
         // the run API and the pages
         .configure(dashboard::api::routes)
         .configure(dashboard::routes)
         .default_service(web::to(elsewhere::nowhere));
+}
+
+fn messages_api(routes: &mut ServiceConfig, base: &str) {
+    let path = |path: &str| format!("{base}{path}");
+    routes
+        .service(only(
+            SENT,
+            &path("/v1/messages"),
+            web::post().to(runs::messages),
+        ))
+        .service(only(
+            SENT,
+            &path("/v1/messages/count_tokens"),
+            web::post().to(runs::count_tokens),
+        ))
+        .service(only(READ, &path("/v1/models"), web::get().to(models::list)))
+        .service(only(
+            READ,
+            &path("/v1/models/{id:.+}"),
+            web::get().to(models::retrieve),
+        ));
 }
 
 /// A path of the Messages API that can be asked for in one way alone.

@@ -14,6 +14,9 @@ use crate::facts;
 use crate::protocol::anthropic::request::{Request, asked_model};
 use crate::protocol::json_text::whole_characters;
 
+/// The longest key of a conversation that the upstream takes, in bytes.
+const LONGEST_SESSION: usize = 256;
+
 /// Parses the body once, into types that borrow from it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -49,13 +52,18 @@ impl ValidRequest {
     /// prefix, hence another key.
     #[must_use]
     pub fn sticky_key(&self) -> Option<String> {
-        const LONGEST: usize = 256;
         let session = self.session.as_deref()?;
         let key = match &self.agent {
             Some(agent) => format!("{session}:{agent}"),
             None => session.to_owned(),
         };
-        (key.len() <= LONGEST).then_some(key)
+        // A longer one is not taken; its hash keeps conversations apart as well.
+        let is_too_long = key.len() > LONGEST_SESSION;
+        Some(if is_too_long {
+            blake3::hash(key.as_bytes()).to_hex().to_string()
+        } else {
+            key
+        })
     }
 }
 

@@ -25,6 +25,29 @@ fn arrived(app: &TestApp) -> Seen {
 }
 
 #[test]
+fn a_session_whose_name_is_too_long_for_the_upstream_stays_at_one_provider_all_the_same() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let mut keys = Vec::new();
+        for last in ["a", "a", "b"] {
+            app.script(Script::new().then(Turn::text("Passed.")));
+            let session = "s".repeat(300) + last;
+            let request = app
+                .http
+                .post(app.url("/v1/messages"))
+                .header("x-claude-code-session-id", session)
+                .body(ask("hello").to_string());
+            let got = read(request.send().await.unwrap()).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            keys.push(arrived(&app).header("x-session-id").unwrap().to_owned());
+        }
+        assert_eq!(keys[0].len(), 64);
+        assert!(keys[0] == keys[1] && keys[1] != keys[2], "{keys:?}");
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_body_and_its_headers_pass_untouched_but_for_the_models_name() {
     block_on(async {
         let app = TestApp::start_with(native).await;

@@ -179,7 +179,7 @@ fn counts_are_within_five_percent_of_the_documented_ones_and_say_that_they_are_e
 }
 
 /// Method, path, status, and words of the sentence.
-const ELSEWHERE: [(&str, &str, u16, &str); 36] = [
+const ELSEWHERE: [(&str, &str, u16, &str); 39] = [
     (
         "POST",
         "/v1/messages/batches",
@@ -233,6 +233,9 @@ const ELSEWHERE: [(&str, &str, u16, &str); 36] = [
     ),
     ("GET", "/v1/organizations/cost_report", 404, "GET /metrics"),
     ("GET", "/v1/nothing/at/all", 404, "serves POST /v1/messages"),
+    ("POST", "/messages", 404, "serves POST /v1/messages"),
+    ("POST", "/api/v1/files", 404, "files are not stored"),
+    ("GET", "/api/v1/messages", 405, "serves POST /v1/messages"),
     ("GET", "/api/oauth/profile", 404, "serves POST /v1/messages"),
     ("GET", "/v1/models/", 404, "GET /v1/models lists the models"),
     ("POST", "//v1/messages", 404, "base URL"),
@@ -296,11 +299,16 @@ fn every_other_endpoint_of_the_api_says_what_dagway_does_instead() {
 }
 
 #[test]
-fn a_base_url_that_ends_in_v1_works_too() {
+fn a_base_url_that_ends_in_v1_or_api_works_too() {
     block_on(async {
         let app = TestApp::start().await;
-        let got = app.post("/v1/v1/messages?beta=true", &ask("hello")).await;
-        assert_eq!(got.status, 200, "{}", got.body);
+        for base in ["/v1", "/api"] {
+            let path = format!("{base}/v1/messages?beta=true");
+            let got = app.post(&path, &ask("hello")).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            let model = app.get(&format!("{base}/v1/models/opus")).await;
+            assert_eq!(model.status, 200, "{}", model.body);
+        }
         app.stop().await;
     });
 }
@@ -468,7 +476,6 @@ fn what_is_not_there_or_not_to_be_done_is_said_in_the_form_of_its_neighbours() {
         }
         for (method, path, status) in [
             ("GET", "/nowhere", 404),
-            ("POST", "/nowhere", 404),
             ("GET", "/runs/%FF", 404),
             ("POST", "/runs", 405),
             ("DELETE", "/", 405),

@@ -14,15 +14,13 @@ use super::writer::Writer;
 use super::{format, limits, offers, thoughts};
 use crate::protocol::anthropic::request::{InvalidRequest, Request};
 
-/// The longest `session_id` that the upstream takes.
-const LONGEST_SESSION: usize = 256;
 /// Where the upstream shortens prompts unasked.
 const SHORT_CONTEXT: u64 = 8192;
 
 /// Where and for whom a request is made, besides what the client says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Routing<'a> {
-    /// The conversation, so that its turns go where their prefix is cached.
+    /// The conversation, so that its turns go where their prefix is cached; at most 256 bytes.
     pub session_id: Option<&'a str>,
     /// The end user, as an opaque name.
     pub user: Option<&'a str>,
@@ -259,12 +257,7 @@ fn extensions(out: &mut Writer, request: &Request<'_>, target: &Target, routing:
         out.key("provider").raw(provider.get());
     }
     if let Some(session) = routing.session_id.filter(|session| !session.is_empty()) {
-        out.key("session_id");
-        if session.len() <= LONGEST_SESSION {
-            out.string(session);
-        } else {
-            out.string(&blake3::hash(session.as_bytes()).to_hex());
-        }
+        out.key("session_id").string(session);
     }
 }
 
