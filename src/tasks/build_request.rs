@@ -193,8 +193,13 @@ fn fallbacks(
     cx: &Cx,
 ) -> Result<Vec<String>, TaskError> {
     let mut ids = Vec::new();
-    for name in asked {
-        let route = upstreams.route(name).map_err(TaskError::client)?;
+    for (index, name) in asked.iter().enumerate() {
+        let route = upstreams.route(name).map_err(|refused| {
+            TaskError::client(InvalidRequest {
+                path: format!("fallbacks.{index}.model"),
+                ..refused
+            })
+        })?;
         if Arc::ptr_eq(&route.upstream, &model.upstream) {
             ids.push(route.id);
         } else {

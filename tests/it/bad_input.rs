@@ -58,6 +58,13 @@ fn bad_bodies() -> Vec<(Value, &'static str)> {
             "messages.1.content",
         ),
         (asking_with("stream", json!("yes")), "stream"),
+        (
+            asking_with(
+                "fallbacks",
+                json!([{ "model": "openai/gpt-5" }, { "model": "nobody" }]),
+            ),
+            "fallbacks.1.model",
+        ),
         (asking_with("system", json!(1)), "system"),
         (
             asking_with("tools", json!([{ "input_schema": { "type": "object" } }])),

@@ -88,6 +88,12 @@ impl Conversation<'_> {
                 out.key("role").string("assistant");
                 out.key("content").string("I see.");
             });
+            let note = Note::new(
+                "a message “I see.” of the assistant's was put between a tool's result and the user's words, because Mistral takes none of the user's directly behind a result",
+            );
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
         }
         self.behind_tool = false;
     }

@@ -437,6 +437,8 @@ fn mistral_gets_ids_of_its_own_form_and_no_user_behind_a_tool() {
         assistant(json!([call("toolu_02")])),
         user(json!([result("toolu_02", "3")]))
     ]);
+    assert!(notes(&messages, "mistralai/devstral-medium").contains("“I see.”"));
+    assert!(!notes(&messages, GPT).contains("“I see.”"));
     let sent = to(messages, "mistralai/devstral-medium");
     let id = sent[2]["tool_call_id"].as_str().unwrap();
     assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
