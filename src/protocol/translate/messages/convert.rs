@@ -3,7 +3,7 @@
 use super::assistant;
 use super::clearing;
 use super::pairing::Pairing;
-use super::part::Text;
+use super::part::{Part, Text};
 use super::result;
 use super::turn::{Messages, Turn};
 use super::user;
@@ -33,6 +33,12 @@ pub fn convert_messages<'a>(request: &Request<'a>) -> Result<Messages<'a>, Inval
         walk.message(message);
     }
     walk.settle();
+    let ends_with_the_client = cleared.last().is_some_and(|last| last.role == Role::User);
+    if ends_with_the_client && matches!(walk.turns.last(), Some(Turn::Assistant(_))) {
+        // All that was said last is left out; the answer before it must not look like one to go on with.
+        let nothing = Part::Text(Text::plain("(no content)"));
+        walk.turns.push(Turn::User(vec![nothing]));
+    }
     if walk.turns.is_empty() {
         return Err(InvalidRequest::at(
             "messages",

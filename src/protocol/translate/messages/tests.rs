@@ -303,6 +303,20 @@ fn results_may_come_in_several_messages_with_instructions_between_them() {
 }
 
 #[test]
+fn an_answer_is_not_gone_on_with_because_all_that_followed_it_was_left_out() {
+    let messages = json!([
+        user("go"),
+        assistant("Done."),
+        user(json!([result("nobody", "R")]))
+    ]);
+    let sent = to(&messages, GPT);
+    assert_eq!(sent[1]["content"], "Done.");
+    assert_eq!(sent[2], json!({"role":"user","content":"(no content)"}));
+    assert_eq!(sent.as_array().unwrap().len(), 3);
+    assert!(notes(&messages, GPT).contains("no call before it has that id"));
+}
+
+#[test]
 fn p16_a_call_without_a_result_is_answered_and_a_result_without_a_call_is_left_out() {
     let messages = json!([
         user("go"),
