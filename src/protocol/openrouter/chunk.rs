@@ -241,7 +241,7 @@ pub fn for_each<'a, T: Deserialize<'a>>(
         .map_err(|_| NotAChunk::Malformed)
 }
 
-/// The escaped text of a string, or of the text parts of a list.
+/// The escaped text of a string, or of the texts in a list; what else is in the list is passed over.
 #[must_use]
 pub fn escaped_text(content: Option<&RawValue>) -> Cow<'_, str> {
     let Some(content) = content else {
@@ -251,13 +251,18 @@ pub fn escaped_text(content: Option<&RawValue>) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut joined = String::new();
-    let parts = for_each(Some(content), |part: Part<'_>| {
-        joined.push_str(part.text.and_then(json_text::body).unwrap_or_default());
+    // Every element of a list is some JSON value: none can fail.
+    let _ = for_each(Some(content), |part: &RawValue| {
+        joined.push_str(text_of_part(part).unwrap_or_default());
     });
-    match parts {
-        Ok(()) => Cow::Owned(joined),
-        Err(_) => Cow::Borrowed(""),
-    }
+    Cow::Owned(joined)
+}
+
+fn text_of_part(part: &RawValue) -> Option<&str> {
+    json_text::body(part).or_else(|| {
+        let part: Part<'_> = serde_json::from_str(part.get()).ok()?;
+        json_text::body(part.text?)
+    })
 }
 
 struct Elements<'f, F, T> {
