@@ -13,7 +13,7 @@ use crate::engine::{Cx, Own, Owned, Task, TaskError};
 use crate::events::{Level, trace};
 use crate::facts;
 use crate::protocol::openrouter::error::UpstreamError;
-use crate::protocol::translate::reply::Peek;
+use crate::protocol::translate::reply::{Peek, may_be_empty};
 use crate::upstream::answer::{Failure, Refusal, look_at};
 use crate::upstream::{Api, Body, ByteFlow, Call, Client};
 
@@ -150,7 +150,9 @@ async fn whole(
 ) -> Result<Bytes, Failure> {
     let body = flow.whole().await?;
     // Every error says so in this word; to look for it costs less than to read the body twice.
-    if !becomes_event && memchr::memmem::find(&body, b"\"error\"").is_none() {
+    let is_suspect = memchr::memmem::find(&body, b"\"error\"").is_some()
+        || (api == Api::Chat && may_be_empty(&body));
+    if !becomes_event && !is_suspect {
         return Ok(body);
     }
     let error = match look_at(&body, api) {

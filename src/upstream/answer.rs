@@ -15,7 +15,7 @@ use super::client::Api;
 use super::headers;
 use crate::protocol::native;
 use crate::protocol::openrouter::error::{Headers, UpstreamError, from_answer};
-use crate::protocol::translate::reply::{Peek, peek};
+use crate::protocol::translate::reply::{Beginning, Peek, is_object, judged, peek};
 
 /// The longest body that is read whole.
 const LONGEST_BODY: usize = 64 << 20;
@@ -265,21 +265,36 @@ impl ByteFlow {
     }
 
     /// Gathers into `seen` until it is known whether the stream begins with an error. To end or to break before the
-    /// first data is one.
+    /// answer begins is one.
     async fn look(&mut self, seen: &mut BytesMut, api: Api) -> Option<UpstreamError> {
+        let mut beginning = Beginning::default();
         while let Some(piece) = self.next().await {
             match piece {
                 Ok(piece) => seen.extend_from_slice(&piece),
                 Err(error) => return Some(broken(&error)),
             }
-            match look_at(seen, api) {
+            let peek = match is_object(seen) {
+                true => look_at(seen, api),
+                false => beginning.look(seen, judge_of(api)),
+            };
+            match peek {
                 Peek::Error(error) => return Some(*error),
                 Peek::Fine => return None,
                 Peek::More if seen.len() > LONGEST_PEEK => return None,
                 Peek::More => {}
             }
         }
-        is_silent(seen).then(|| failed("it answered 200 with an empty stream"))
+        if is_silent(seen) {
+            return Some(failed("it answered 200 with an empty stream"));
+        }
+        if is_object(seen) {
+            return None;
+        }
+        match beginning.finish(judge_of(api)) {
+            Peek::Error(error) => Some(*error),
+            Peek::More => Some(failed("it ended its answer before it began")),
+            Peek::Fine => None,
+        }
     }
 
     async fn read_up_to(&mut self, limit: usize, wait: Duration) -> Vec<u8> {
@@ -345,6 +360,14 @@ pub fn look_at(bytes: &[u8], api: Api) -> Peek {
     match api {
         Api::Chat => peek(bytes),
         Api::Messages => native::peek(bytes),
+    }
+}
+
+/// Reads an event of a stream, in the words of the endpoint that gave it.
+fn judge_of(api: Api) -> fn(&[u8]) -> Peek {
+    match api {
+        Api::Chat => judged,
+        Api::Messages => native::judged,
     }
 }
 

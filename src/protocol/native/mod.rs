@@ -27,6 +27,6 @@ mod whole;
 pub use catalogue::catalogue;
 pub use error::from_answer;
 pub use passage::{Passage, PassageSettings};
-pub use peek::peek;
+pub use peek::{judged, peek};
 pub use splice::with_model;
 pub use whole::whole;

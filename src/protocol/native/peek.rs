@@ -4,8 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::error::from_event;
-use crate::protocol::sse::Reader;
-use crate::protocol::translate::reply::Peek;
+use crate::protocol::translate::reply::{Beginning, Peek, is_object};
 
 #[derive(Deserialize)]
 struct Kind<'a> {
@@ -18,45 +17,42 @@ struct Kind<'a> {
     choices: Option<IgnoredAny>,
 }
 
-/// Looks at the first bytes of the body of a 200 answer. Pings say nothing.
+/// Looks at the beginning of the body of a 200 answer.
 #[must_use]
 pub fn peek(bytes: &[u8]) -> Peek {
-    if bytes.trim_ascii_start().first() == Some(&b'{') {
-        return match serde_json::from_slice::<IgnoredAny>(bytes) {
-            Ok(_) => judged(bytes).unwrap_or(Peek::Fine),
-            Err(cut) if cut.is_eof() => Peek::More,
-            Err(_) => Peek::Fine,
-        };
+    if !is_object(bytes) {
+        return Beginning::default().look(bytes, judged);
     }
-    let mut reader = Reader::default();
-    let mut input = bytes;
-    loop {
-        match reader.next(&mut input) {
-            Ok(Some(data)) => {
-                if let Some(judged) = judged(data) {
-                    return judged;
-                }
-            }
-            Ok(None) => return Peek::More,
-            Err(_) => return Peek::Fine,
-        }
+    match serde_json::from_slice::<IgnoredAny>(bytes) {
+        Ok(_) => match judged(bytes) {
+            Peek::More => Peek::Fine,
+            judged => judged,
+        },
+        Err(cut) if cut.is_eof() => Peek::More,
+        Err(_) => Peek::Fine,
     }
 }
 
-fn judged(data: &[u8]) -> Option<Peek> {
-    if data.trim_ascii().is_empty() {
-        return None;
-    }
+/// What an event says, when those before it said nothing: a start is no answer yet, and a ping never is.
+#[must_use]
+pub fn judged(data: &[u8]) -> Peek {
     match serde_json::from_slice::<Kind<'_>>(data) {
-        Ok(event) if event.kind == "ping" => None,
+        Ok(event)
+            if matches!(
+                &*event.kind,
+                "ping" | "message_start" | "content_block_start"
+            ) =>
+        {
+            Peek::More
+        }
         Ok(event)
             if event.kind == "error"
                 || (event.kind.is_empty()
                     && (event.error.is_some() || event.choices.is_some())) =>
         {
-            Some(Peek::Error(Box::new(from_event(data))))
+            Peek::Error(Box::new(from_event(data)))
         }
-        _ => Some(Peek::Fine),
+        _ => Peek::Fine,
     }
 }
 
@@ -84,7 +80,14 @@ mod tests {
         assert!(!is_error(r#"{"error":null}"#));
         assert_eq!(peek(b"data: \n\ndata: {\"type\":"), Peek::More);
         assert_eq!(peek(b"{\"type\":]"), Peek::Fine);
-        assert_eq!(peek(format!("{ping}{start}{error}").as_bytes()), Peek::Fine);
+        assert!(is_error(&format!("{ping}{start}{error}")));
+        let block =
+            "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n";
+        assert_eq!(peek(format!("{start}{block}").as_bytes()), Peek::More);
+        assert!(is_error(&format!("{start}{block}{error}")));
+        let delta = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\"}\n\n";
+        let begun = format!("{start}{block}{delta}{error}");
+        assert_eq!(peek(begun.as_bytes()), Peek::Fine);
         assert_eq!(peek(ping.as_bytes()), Peek::More);
         assert_eq!(peek(b"{\"type\":\"mess"), Peek::More);
         assert_eq!(peek(br#"{"type":"message","content":[]}"#), Peek::Fine);

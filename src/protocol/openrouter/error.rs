@@ -79,6 +79,15 @@ impl UpstreamError {
         )
     }
 
+    /// An answer came, and there is nothing in it.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::of_transport(
+            ApiError::overloaded("the provider gave an empty answer"),
+            "empty_answer",
+        )
+    }
+
     /// No answer came in time.
     #[must_use]
     pub fn timed_out(message: impl Into<String>) -> Self {

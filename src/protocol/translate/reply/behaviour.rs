@@ -7,7 +7,7 @@ use super::script::{
     call, claude, delta, details, ended, finish, finish_with_usage, quiet, replay, replay_with,
     restored, settings, stream, text, tools, usage,
 };
-use super::{Peek, ReplySettings, Translator, peek, whole};
+use super::{Beginning, Peek, ReplySettings, Translator, judged, may_be_empty, peek, whole};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::message::AppliedEdit;
 use crate::protocol::translate::envelope::{Unpacked, unpack};
@@ -501,9 +501,78 @@ fn a_peek_tells_errors_from_beginnings() {
     let elsewhere = peek(b"{\"id\":\"x\"}");
     assert!(matches!(elsewhere, Peek::Error(error) if !error.retryable));
     let filtered = stream(&[json!({"choices": [], "prompt_filter_results": []})]);
-    assert_eq!(peek(filtered.as_bytes()), Peek::Fine, "more follows");
-    assert_eq!(peek(stream(&[text("")]).as_bytes()), Peek::Fine);
+    assert_eq!(peek(filtered.as_bytes()), Peek::More);
     assert_eq!(peek(b"data: {\"id\":"), Peek::More);
     assert_eq!(peek(b""), Peek::More);
-    assert_eq!(peek(b"data: 5\n\n"), Peek::Fine, "passed over");
+    assert_eq!(peek(b"data: 5\n\n"), Peek::More, "passed over");
+}
+
+#[test]
+fn a_chunk_that_says_nothing_is_no_beginning() {
+    let role = json!({"choices": [{"delta": {"role": "assistant", "content": ""}}]});
+    let failed = json!({"error": {"code": 429, "message": "slow"}});
+    let at = |chunks: &[Value]| peek(stream(chunks).as_bytes());
+    for silent in [role.clone(), text(""), json!({"choices": [], "debug": {}})] {
+        assert_eq!(at(std::slice::from_ref(&silent)), Peek::More, "{silent}");
+        let error = at(&[silent.clone(), failed.clone()]);
+        assert!(matches!(error, Peek::Error(error) if error.api.status == 429));
+        let error = at(&[silent, finish("error")]);
+        assert!(matches!(error, Peek::Error(error) if error.retryable));
+    }
+    for delta in [
+        json!({"content": "a"}),
+        json!({"content": [{"type": "text", "text": "a"}]}),
+        json!({"reasoning": "a"}),
+        json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "a"}]}),
+        json!({"refusal": "no"}),
+        json!({"tool_calls": [{"index": 0}]}),
+    ] {
+        let begun = json!({"choices": [{"delta": delta}]});
+        assert_eq!(at(&[role.clone(), begun, failed.clone()]), Peek::Fine);
+    }
+    for (reason, is_empty) in [("stop", true), ("length", false), ("content_filter", false)] {
+        let end = at(&[role.clone(), finish(reason)]);
+        assert_eq!(
+            matches!(end, Peek::Error(error) if error.retryable),
+            is_empty,
+            "{reason}"
+        );
+    }
+    let whole = |content: &str| {
+        let answer =
+            json!({"choices": [{"finish_reason": "stop", "message": {"content": content}}]});
+        peek(answer.to_string().as_bytes())
+    };
+    assert_eq!(whole("a"), Peek::Fine);
+    assert!(matches!(whole(""), Peek::Error(error) if error.api.status == 529));
+    for (body, is_suspect) in [
+        (r#"{"message":{"content": ""}}"#, true),
+        (r#"{"message":{"content":null}}"#, true),
+        (r#"{"message":{"content":"a"}}"#, false),
+        (r#"{"content": "#, false),
+    ] {
+        assert_eq!(may_be_empty(body.as_bytes()), is_suspect, "{body}");
+    }
+}
+
+#[test]
+fn a_beginning_is_read_alike_however_it_comes() {
+    let role = json!({"choices": [{"delta": {"role": "assistant"}}]});
+    let failed = json!({"error": {"code": 429, "message": "slow"}});
+    let whole = stream(&[role.clone(), role, failed]);
+    let mut beginning = Beginning::default();
+    let mut told = Vec::new();
+    for end in 1..=whole.len() {
+        told.push(beginning.look(&whole.as_bytes()[..end], judged));
+        if told.last() != Some(&Peek::More) {
+            break;
+        }
+    }
+    assert!(matches!(told.pop(), Some(Peek::Error(error)) if error.api.status == 429));
+    assert!(told.iter().all(|peek| *peek == Peek::More));
+    let mut cut = Beginning::default();
+    let last = whole.trim_end();
+    assert_eq!(cut.look(last.split_at(20).0.as_bytes(), judged), Peek::More);
+    assert_eq!(cut.look(last.as_bytes(), judged), Peek::More);
+    assert!(matches!(cut.finish(judged), Peek::Error(_)));
 }

@@ -1,19 +1,22 @@
 //! A look at the beginning of an event stream, while an error can still become a status.
 //!
-//! The upstream says 200 before it knows whether it can answer; what fails at once comes as the first data line.
+//! The upstream says 200 before it knows whether it can answer; what fails early comes as a data line, at once or behind
+//! chunks that say nothing yet: a role, an empty text.
 //! This file must not know what is done about it.
 
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-use super::stop::Finish;
-use crate::protocol::openrouter::chunk::{Chunk, NotAChunk};
+use super::stop::{Ending, Finish, stop_reason};
+use crate::protocol::anthropic::message::StopReason;
+use crate::protocol::openrouter::chunk::{Choice, Chunk, Delta, NotAChunk, escaped_text};
 use crate::protocol::openrouter::error::{self, Headers, UpstreamError};
 use crate::protocol::sse::Reader;
 
 /// What the beginning of a stream says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peek {
-    /// Nothing yet: only comments, or a piece of a line.
+    /// Nothing yet: comments, chunks that say nothing, or a piece of a line.
     More,
     /// The answer has begun.
     Fine,
@@ -21,32 +24,76 @@ pub enum Peek {
     Error(Box<UpstreamError>),
 }
 
-/// Looks at the first bytes of the body of a 200 answer.
-#[must_use]
-pub fn peek(bytes: &[u8]) -> Peek {
-    if bytes.trim_ascii_start().first() == Some(&b'{') {
-        return peek_json(bytes);
-    }
-    let mut reader = Reader::default();
-    let mut input = bytes;
-    loop {
-        match reader.next(&mut input) {
-            Ok(Some(data)) if data.trim_ascii().is_empty() => {}
-            Ok(Some(data)) => return judged(data),
-            Ok(None) => return Peek::More,
-            Err(_) => return Peek::Fine,
+/// Reads the beginning of a stream as it grows, each byte once.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    reader: Reader,
+    read: usize,
+}
+
+impl Beginning {
+    /// What the stream says first. `seen` is all that has come of it, and begins with what was given before.
+    pub fn look(&mut self, seen: &[u8], judged: impl Fn(&[u8]) -> Peek) -> Peek {
+        let mut input = seen.get(self.read..).unwrap_or_default();
+        self.read = seen.len();
+        loop {
+            match self.reader.next(&mut input) {
+                Ok(Some(data)) if data.trim_ascii().is_empty() => {}
+                Ok(Some(data)) => match judged(data) {
+                    Peek::More => {}
+                    judged => return judged,
+                },
+                Ok(None) => return Peek::More,
+                Err(_) => return Peek::Fine,
+            }
         }
     }
+
+    /// What its last event says, which lacks the blank line behind it.
+    pub fn finish(&mut self, judged: impl Fn(&[u8]) -> Peek) -> Peek {
+        match self.reader.finish() {
+            Ok(Some(data)) if !data.trim_ascii().is_empty() => judged(data),
+            Ok(_) => Peek::More,
+            Err(_) => Peek::Fine,
+        }
+    }
+}
+
+/// Looks at the beginning of the body of a 200 answer.
+#[must_use]
+pub fn peek(bytes: &[u8]) -> Peek {
+    if is_object(bytes) {
+        return peek_json(bytes);
+    }
+    Beginning::default().look(bytes, judged)
+}
+
+/// Whether the body is no event stream but an object.
+#[must_use]
+pub fn is_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// Whether a whole answer may be one that says nothing: to look for it costs less than to read the body twice.
+#[must_use]
+pub fn may_be_empty(body: &[u8]) -> bool {
+    memchr::memmem::find_iter(body, b"\"content\":").any(|at| {
+        let value = body.get(at + b"\"content\":".len()..).unwrap_or_default();
+        let value = value.trim_ascii_start();
+        value.starts_with(b"\"\"") || value.starts_with(b"null") || value.starts_with(b"[]")
+    })
 }
 
 /// The body is no event stream but an object.
 fn peek_json(bytes: &[u8]) -> Peek {
     match serde_json::from_slice::<IgnoredAny>(bytes) {
         Ok(_) => match judged(bytes) {
-            Peek::Fine if !has_choices(bytes) => {
+            Peek::Fine | Peek::More if !has_choices(bytes) => {
                 let error = error::from_answer(200, "", Headers::default(), bytes);
                 Peek::Error(Box::new(error))
             }
+            // Nothing comes behind it.
+            Peek::More => Peek::Fine,
             judged => judged,
         },
         Err(cut) if cut.is_eof() => Peek::More,
@@ -64,14 +111,16 @@ fn malformed() -> Peek {
     Peek::Error(Box::new(error))
 }
 
-fn judged(data: &[u8]) -> Peek {
+/// What a data line says, when those before it said nothing.
+#[must_use]
+pub fn judged(data: &[u8]) -> Peek {
     if data.trim_ascii().starts_with(b"[DONE") {
         let error = UpstreamError::no_use("it ended its answer before it began");
         return Peek::Error(Box::new(error));
     }
     let chunk = match Chunk::read(data) {
         Ok(chunk) => chunk,
-        Err(NotAChunk::NotAnObject) => return Peek::Fine,
+        Err(NotAChunk::NotAnObject) => return Peek::More,
         Err(NotAChunk::Malformed) => return malformed(),
     };
     let provider = chunk.provider.as_str();
@@ -82,11 +131,47 @@ fn judged(data: &[u8]) -> Peek {
     if let Some(said) = said {
         return Peek::Error(Box::new(error::from_stream(said.get(), provider)));
     }
-    match choice {
-        Some(choice) if Finish::of(choice.finish_reason.as_str()) == Finish::Failed => {
-            let native = choice.native_finish_reason.as_str();
-            Peek::Error(Box::new(error::from_finish(native)))
-        }
+    let Some(choice) = choice else {
+        return Peek::More;
+    };
+    if says_something(choice) {
+        return Peek::Fine;
+    }
+    let native = choice.native_finish_reason.as_str();
+    match Finish::of(choice.finish_reason.as_str()) {
+        Finish::Missing => Peek::More,
+        Finish::Failed => Peek::Error(Box::new(error::from_finish(native))),
+        finish if is_an_end(finish, native) => Peek::Error(Box::new(UpstreamError::empty())),
         _ => Peek::Fine,
     }
+}
+
+/// Whether a choice holds any of an answer: a role and an empty text do not.
+fn says_something(choice: &Choice<'_>) -> bool {
+    let holds = |value: Option<&RawValue>| {
+        value.is_some_and(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
+    };
+    let says = |delta: &Delta<'_>| {
+        !escaped_text(delta.content).is_empty()
+            || holds(delta.reasoning)
+            || holds(delta.reasoning_content)
+            || holds(delta.reasoning_details)
+            || holds(delta.refusal)
+            || holds(delta.tool_calls)
+            || holds(delta.annotations)
+            || holds(delta.images)
+    };
+    choice.delta.as_ref().is_some_and(says) || choice.message.as_ref().is_some_and(says)
+}
+
+/// Whether an answer that ends so has nothing to say for its emptiness.
+fn is_an_end(finish: Finish, native: &str) -> bool {
+    let ending = Ending {
+        finish,
+        native,
+        has_calls: false,
+        lost_a_call: false,
+        has_refusal: false,
+    };
+    stop_reason(ending) == Some(StopReason::EndTurn)
 }
