@@ -70,10 +70,15 @@ pub fn answer(error: &ApiError, request_id: &str) -> HttpResponse {
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     response.insert_header((HeaderName::from_static("request-id"), request_id));
     if let Some(wait) = error.retry_after {
+        // Whole seconds, and not too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         response.insert_header((
             HeaderName::from_static("retry-after"),
-            wait.as_secs().max(1).to_string(),
+            seconds.max(1).to_string(),
         ));
+    }
+    for (name, value) in &error.headers {
+        response.insert_header((name.as_str(), value.as_str()));
     }
     if let Some(should_retry) = error.should_retry {
         let word = if should_retry { "true" } else { "false" };

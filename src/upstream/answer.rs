@@ -33,7 +33,11 @@ pub struct AnswerHead {
     status: u16,
     content_type: String,
     retry_after: Option<String>,
+    retry_after_ms: Option<String>,
+    should_retry: Option<bool>,
     rate_limit_reset: Option<String>,
+    /// Anthropic's own, which go along with an error as with an answer.
+    anthropics: Vec<(String, String)>,
 }
 
 impl AnswerHead {
@@ -42,13 +46,17 @@ impl AnswerHead {
     pub fn error(&self, body: &[u8]) -> UpstreamError {
         let headers = Headers {
             retry_after: self.retry_after.as_deref(),
+            retry_after_ms: self.retry_after_ms.as_deref(),
+            should_retry: self.should_retry,
             rate_limit_reset: self.rate_limit_reset.as_deref(),
         };
         let read = match self.api {
             Api::Chat => from_answer,
             Api::Messages => native::from_answer,
         };
-        read(self.status, &self.content_type, headers, body)
+        let mut error = read(self.status, &self.content_type, headers, body);
+        error.api.headers.clone_from(&self.anthropics);
+        error
     }
 }
 
@@ -150,10 +158,6 @@ impl Answer {
                 .map(|(name, value)| (name.as_str(), value.as_bytes())),
         );
         let generation = text(response.headers(), "x-generation-id");
-        let anthropics = match api {
-            Api::Chat => Vec::new(),
-            Api::Messages => anthropics(response.headers()),
-        };
         let content_type = head.content_type.clone();
         let mut flow = ByteFlow {
             held: None,
@@ -178,7 +182,7 @@ impl Answer {
             api,
             status: status.as_u16(),
             generation,
-            anthropics,
+            anthropics: head.anthropics,
             headers,
             body,
         })
@@ -377,7 +381,13 @@ fn head_of(api: Api, status: u16, headers: &HeaderMap) -> AnswerHead {
         status,
         content_type: text(headers, CONTENT_TYPE.as_str()).unwrap_or_default(),
         retry_after: text(headers, "retry-after"),
+        retry_after_ms: text(headers, "retry-after-ms"),
+        should_retry: text(headers, "x-should-retry").and_then(|word| word.parse().ok()),
         rate_limit_reset: text(headers, "x-ratelimit-reset"),
+        anthropics: match api {
+            Api::Chat => Vec::new(),
+            Api::Messages => anthropics(headers),
+        },
     }
 }
 

@@ -25,6 +25,26 @@ fn arrived(app: &TestApp) -> Seen {
 }
 
 #[test]
+fn what_anthropics_server_says_of_retrying_is_heeded_and_told() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let refusal = Answer::native_error(429, "This account is over its limit")
+            .with_header("x-should-retry", "false")
+            .with_header("retry-after-ms", "1500")
+            .with_header("anthropic-ratelimit-unified-status", "rejected");
+        app.script(Script::new().then(refusal));
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 429, "{}", got.body);
+        assert_eq!(got.header("x-should-retry"), "false");
+        assert_eq!(got.header("retry-after"), "2", "rounded up");
+        assert_eq!(got.header("anthropic-ratelimit-unified-status"), "rejected");
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["facts"]["dagway.retries"], Value::Null, "asked once");
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_session_whose_name_is_too_long_for_the_upstream_stays_at_one_provider_all_the_same() {
     block_on(async {
         let app = TestApp::start_with(native).await;

@@ -111,6 +111,9 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
     /// The answer's `x-should-retry`; the client decides by status when absent.
     pub should_retry: Option<bool>,
+    /// Headers that another server of this API gave with it and that clients act on.
+    #[serde(skip)]
+    pub headers: Vec<(String, String)>,
     /// The whole body as another server of this API wrote it: then this is what the client gets.
     #[serde(skip)]
     pub verbatim: Option<Arc<str>>,
@@ -129,6 +132,7 @@ impl ApiError {
             message: message.into(),
             retry_after: None,
             should_retry: None,
+            headers: Vec::new(),
             verbatim: None,
             code: None,
         }

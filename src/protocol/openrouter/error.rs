@@ -22,8 +22,12 @@ const LONGEST_QUOTE: usize = 300;
 /// The headers of an answer that say something about its error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
-    /// `retry-after`, in seconds.
+    /// `retry-after`: seconds, or a date (RFC 9110, 10.2.3).
     pub retry_after: Option<&'a str>,
+    /// `retry-after-ms`, which counts before it.
+    pub retry_after_ms: Option<&'a str>,
+    /// `x-should-retry`, which counts before the status.
+    pub should_retry: Option<bool>,
     /// `x-ratelimit-reset`, in milliseconds since 1970.
     pub rate_limit_reset: Option<&'a str>,
 }
@@ -234,7 +238,8 @@ fn judged(facts: &Facts<'_>) -> UpstreamError {
         Some(message) => (ApiError::invalid_request(message), false),
         None => by_status(facts, said, &wait),
     };
-    let by_upstream = facts.error["availability"]["retryable"].as_bool();
+    let by_error = || facts.error["availability"]["retryable"].as_bool();
+    let by_upstream = facts.headers.should_retry.or_else(by_error);
     let is_over_for_today = wait.is_daily() && api.kind == ErrorKind::RateLimit;
     let retryable = by_upstream.unwrap_or(by_status) && !wait.is_hopeless() && !is_over_for_today;
     UpstreamError {
@@ -503,7 +508,7 @@ mod tests {
         let error = json!({"code": 429, "message": "slow down"});
         let after = |seconds| Headers {
             retry_after: Some(seconds),
-            rate_limit_reset: None,
+            ..Headers::default()
         };
         let short = limited_with(after("7"), error.clone());
         assert_eq!(short.api.retry_after, Some(Duration::from_secs(7)));
@@ -525,10 +530,24 @@ mod tests {
     }
 
     #[test]
+    fn what_the_upstream_says_of_retrying_counts_before_the_status() {
+        let error = json!({"code": 429, "message": "slow down"});
+        let told = |should_retry| Headers {
+            should_retry,
+            ..Headers::default()
+        };
+        for (said, expected) in [(None, true), (Some(true), true), (Some(false), false)] {
+            let error = limited_with(told(said), error.clone());
+            assert_eq!(error.retryable, expected, "{said:?}");
+            assert_eq!(error.api.should_retry, Some(expected), "{said:?}");
+        }
+    }
+
+    #[test]
     fn the_daily_quota_of_free_models_is_not_worth_a_retry() {
         let headers = Headers {
-            retry_after: None,
             rate_limit_reset: Some("1786233600000"),
+            ..Headers::default()
         };
         let error = limited_with(
             headers,

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
+use jiff::fmt::rfc2822::DateTimeParser;
 use serde_json::Value;
 
 use super::error::Headers;
-use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::anthropic::error::{ApiError, ErrorKind};
 
 /// What a client may be told to wait.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -25,18 +26,25 @@ pub(super) struct Wait {
 impl Wait {
     /// Reads a wait from an answer's headers and its error.
     pub(super) fn read(headers: Headers<'_>, error: &Value, message: &str) -> Self {
-        let of_header = headers
-            .retry_after
-            .and_then(|value| value.trim().parse::<f64>().ok());
-        let seconds = of_header
-            .or_else(|| error["availability"]["retry_after"].as_f64())
+        let availability = &error["availability"];
+        let millis = headers.retry_after_ms.and_then(number);
+        let seconds = millis
+            .map(|millis| millis / 1e3)
+            .or_else(|| headers.retry_after.and_then(seconds_of))
+            .or_else(|| availability["retry_after"].as_f64())
             .or_else(|| error["metadata"]["retry_after"].as_f64());
+        let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        // Who says when to come again, or that it may help, knows better than a word in a sentence.
+        let may_come_again = time.is_some_and(|time| time <= LONGEST)
+            || availability["retryable"].as_bool() == Some(true)
+            || headers.should_retry == Some(true);
         let reset = headers
             .rate_limit_reset
             .or_else(|| error["metadata"]["headers"]["X-RateLimit-Reset"].as_str());
         Self {
-            time: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-            daily: is_daily(message).then(|| reset.and_then(time_of).unwrap_or_default()),
+            time,
+            daily: (is_daily(message) && !may_come_again)
+                .then(|| reset.and_then(time_of).unwrap_or_default()),
         }
     }
 
@@ -52,7 +60,9 @@ impl Wait {
 
     /// Adds the wait to an error.
     pub(super) fn onto(&self, mut api: ApiError) -> ApiError {
-        if let Some(resets) = &self.daily {
+        if let Some(resets) = &self.daily
+            && api.kind == ErrorKind::RateLimit
+        {
             let resets = if resets.is_empty() {
                 String::new()
             } else {
@@ -69,6 +79,19 @@ impl Wait {
         }
         api
     }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok()
+}
+
+/// The seconds that `retry-after` says, or that are left until its date.
+fn seconds_of(text: &str) -> Option<f64> {
+    number(text).or_else(|| {
+        let date = DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
+        let left = date.duration_since(jiff::Timestamp::now()).as_secs_f64();
+        Some(left.max(0.0))
+    })
 }
 
 fn is_daily(message: &str) -> bool {
@@ -105,7 +128,7 @@ mod tests {
     fn the_header_counts_before_the_error() {
         let after = |retry_after| Headers {
             retry_after,
-            rate_limit_reset: None,
+            ..Headers::default()
         };
         let both = json!({"availability":{"retry_after":2},"metadata":{"retry_after":3}});
         let metadata = json!({"metadata":{"retry_after":3}});
@@ -114,12 +137,58 @@ mod tests {
             (Some("soon"), &both, Some(2)),
             (None, &both, Some(2)),
             (None, &metadata, Some(3)),
+            (Some("1.9"), &both, Some(1)),
+            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), &both, Some(0)),
             (Some("-1"), &metadata, None),
             (None, &Value::Null, None),
         ] {
             let wait = Wait::read(after(header), error, "");
             assert_eq!(seconds(&wait), expected, "{header:?} {error}");
         }
+    }
+
+    #[test]
+    fn a_date_is_the_time_until_then_and_milliseconds_count_first() {
+        let in_a_minute = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(60);
+        let date = in_a_minute
+            .strftime("%a, %d %b %Y %H:%M:%S GMT")
+            .to_string();
+        let mut headers = Headers {
+            retry_after: Some(&date),
+            ..Headers::default()
+        };
+        let left = seconds(&Wait::read(headers, &Value::Null, "")).unwrap();
+        assert!((50..=60).contains(&left), "{left}");
+        headers.retry_after_ms = Some("1500");
+        let wait = Wait::read(headers, &Value::Null, "");
+        assert_eq!(wait.time, Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn a_limit_of_the_day_that_may_be_met_again_soon_is_none() {
+        let message = "Rate limit reached for tokens per day (TPD)";
+        let soon = Headers {
+            retry_after: Some("8"),
+            ..Headers::default()
+        };
+        let told = json!({"availability":{"retryable":true,"retry_after":2}});
+        for (headers, error, wait) in [(soon, &Value::Null, 8), (Headers::default(), &told, 2)] {
+            let read = Wait::read(headers, error, message);
+            assert!(!read.is_daily());
+            let api = read.onto(ApiError::rate_limit("slow", None));
+            assert_eq!(api.retry_after, Some(Duration::from_secs(wait)));
+            assert_eq!(api.message, "slow");
+        }
+        let late = Headers {
+            retry_after: Some("7200"),
+            ..soon
+        };
+        let late = Wait::read(late, &Value::Null, message);
+        assert!(late.is_daily() && late.is_hopeless());
+        // Only a limit can be one of the day.
+        let busy = Wait::read(Headers::default(), &Value::Null, "in its daily maintenance");
+        let api = busy.onto(ApiError::overloaded("busy"));
+        assert_eq!(api.message, "busy");
     }
 
     #[test]
@@ -157,8 +226,8 @@ mod tests {
     fn a_daily_quota_says_when_it_starts_anew_if_that_is_known() {
         let reset = |header, told: Value| {
             let headers = Headers {
-                retry_after: None,
                 rate_limit_reset: header,
+                ..Headers::default()
             };
             let error = json!({"metadata":{"headers":{"X-RateLimit-Reset":told}}});
             let wait = Wait::read(headers, &error, "50 requests Per Day");
