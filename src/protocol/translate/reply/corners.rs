@@ -140,11 +140,24 @@ fn a_refusal_is_told_with_its_details_and_said_only_when_nothing_else_is() {
         ("I will not.", "refusal")
     );
     assert_eq!(received.message["stop_details"]["category"], "x");
-    let received = replay(&stream(&[text("Hi"), refusal.clone(), last.clone()]));
+    let late = stream(&[text("Hi"), refusal.clone(), last.clone()]);
+    let (received, summary, _) = replay_with(&quiet(), &late);
     assert_eq!(received.text(), "Hi");
+    assert!(summary.notes[0].contains("the words of the refusal"));
+    let thinking = replay(&stream(&[thought("hm"), refusal.clone(), last.clone()]));
+    assert_eq!(thinking.text(), "I will not.", "a thought is no answer");
     let with_call = vec![refusal, call(0, "a", "A", "{}")];
     let received = replay(&ended(with_call, "tool_calls"));
     assert_eq!(received.kinds(), ["tool_use"]);
+    for untyped in [json!({"category": "x"}), json!({})] {
+        last["choices"][0]["stop_details"] = untyped.clone();
+        let received = replay(&stream(&[text("Hi"), last.clone()]));
+        let details = &received.message["stop_details"];
+        assert_eq!(
+            (&details["type"], &details["category"]),
+            (&json!("refusal"), &untyped["category"])
+        );
+    }
     last["choices"][0]["stop_details"] = json!("words");
     let received = replay(&stream(&[text("Hi"), last]));
     assert_eq!(

@@ -94,10 +94,12 @@ impl Translator {
     fn write_rest(&mut self, calls: &[Call], reason: StopReason, out: &mut Vec<u8>) {
         let ids = self.outward_ids(calls);
         self.close_open_block(out);
-        if !self.blocks.any() && calls.is_empty() {
-            let refusal = std::mem::take(&mut self.heard.refusal);
+        let refusal = std::mem::take(&mut self.heard.refusal);
+        if !self.blocks.has_text() && calls.is_empty() {
             self.say(&Mender::default().mend(&refusal), out);
             self.blocks.close_text(out);
+        } else if !refusal.is_empty() {
+            self.note("the words of the refusal were left out, because the answer said something else before");
         }
         let searches = self.figures().usage.web_search_requests.unwrap_or(0);
         if self.settings.web_search && self.searches.announce(searches) {

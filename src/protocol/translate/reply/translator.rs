@@ -2,6 +2,8 @@
 //!
 //! This file must not know what a delta holds nor how an answer is brought to its end.
 
+use serde_json::Value;
+
 use super::blocks::Blocks;
 use super::calls::Calls;
 use super::fetches::Fetches;
@@ -330,7 +332,7 @@ impl Translator {
         self.heard.stop_details = choice
             .stop_details
             .filter(|details| details.get().starts_with('{'))
-            .map(|details| details.get().replace(['\n', '\r'], " "));
+            .map(|details| with_type(&details.get().replace(['\n', '\r'], " ")));
     }
 
     fn finish_if_all_is_known(&mut self, chunk: &Chunk<'_>, out: &mut Vec<u8>) {
@@ -339,6 +341,19 @@ impl Translator {
         if self.is_finishing() && is_known {
             self.finish(out);
         }
+    }
+}
+
+/// Details of a refusal, which providers pass through without their type.
+fn with_type(details: &str) -> String {
+    let has_type =
+        serde_json::from_str::<Value>(details).is_ok_and(|told| told["type"].is_string());
+    match details.strip_prefix('{') {
+        Some(rest) if !has_type => {
+            let comma = if rest.trim() == "}" { "" } else { "," };
+            format!("{{\"type\":\"refusal\"{comma}{rest}")
+        }
+        _ => details.to_owned(),
     }
 }
 
