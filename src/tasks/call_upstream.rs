@@ -74,14 +74,20 @@ impl Task for CallUpstream {
             .map_err(|failure| task_error(cx, &request, failure))?;
         let becomes_event = request.stream && call.api == Api::Chat;
         let content = match answer.body {
-            Body::Stream(flow) if request.stream || call.api != Api::Chat => {
-                UpstreamContent::Stream(flow)
+            Body::Stream(flow) if request.stream => UpstreamContent::Stream(flow),
+            Body::Stream(_) if call.api == Api::Messages => {
+                let failure = Failure::from(wrong_form("a stream of events", "one document"));
+                return Err(task_error(cx, &request, failure));
             }
             // The client gets what it asked for, events or a whole, whatever the upstream prefers to write.
             Body::Stream(flow) | Body::Whole(flow) => {
                 let head = (answer.status, &answer.headers);
                 let body = whole(flow, head, (call.api, becomes_event)).await;
                 let body = body.map_err(|failure| task_error(cx, &request, failure))?;
+                if request.stream && call.api == Api::Messages {
+                    let failure = Failure::from(wrong_form("one document", "a stream of events"));
+                    return Err(task_error(cx, &request, failure));
+                }
                 if becomes_event {
                     UpstreamContent::Stream(ByteFlow::of_event(&body))
                 } else {
@@ -100,6 +106,13 @@ impl Task for CallUpstream {
             arrived: Instant::now(),
         }))
     }
+}
+
+/// A message in the form that was not asked for, which passes as it is and would break the client.
+fn wrong_form(came: &str, asked: &str) -> UpstreamError {
+    UpstreamError::of_no_use_ever(&format!(
+        "it sent {came} where {asked} was asked for; give this model `lane = \"chat\"` in [[models.rules]], where both are understood"
+    ))
 }
 
 /// What this attempt sends.

@@ -38,13 +38,10 @@ fn is_completion(body: &[u8]) -> bool {
 
 /// The server speaks the other API. It will the next time, too.
 fn not_messages() -> UpstreamError {
-    let mut error = UpstreamError::no_use(
+    UpstreamError::of_no_use_ever(
         "it answers in the form of chat completions where a message was asked for; \
          give this model `lane = \"chat\"` in [[models.rules]]",
-    );
-    error.retryable = false;
-    error.api.should_retry = Some(false);
-    error
+    )
 }
 
 fn verbatim(mut judged: UpstreamError, status: u16, body: &[u8]) -> UpstreamError {

@@ -83,6 +83,15 @@ impl UpstreamError {
         )
     }
 
+    /// As [`no_use`](Self::no_use), and the next answer will be no better.
+    #[must_use]
+    pub fn of_no_use_ever(reason: &str) -> Self {
+        let mut error = Self::no_use(reason);
+        error.retryable = false;
+        error.api.should_retry = Some(false);
+        error
+    }
+
     /// An answer came, and there is nothing in it.
     #[must_use]
     pub fn empty() -> Self {
