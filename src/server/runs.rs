@@ -214,7 +214,7 @@ fn client_request(headers: &HeaderMap, text: Result<String, ApiError>) -> Client
         session: header(headers, "x-claude-code-session-id"),
         agent: header(headers, "x-claude-code-agent-id"),
         user_agent: header(headers, "user-agent"),
-        betas: header(headers, "anthropic-beta"),
+        betas: list(headers, "anthropic-beta"),
         passed_headers: Vec::new(),
         query: None,
         received: Instant::now(),
@@ -223,10 +223,11 @@ fn client_request(headers: &HeaderMap, text: Result<String, ApiError>) -> Client
 
 /// Adds what the native lane passes on besides the body.
 fn pass_on(request: &HttpRequest, input: &mut ClientRequest) {
-    let headers = request.headers().iter();
-    let anthropics = headers.filter(|(name, _)| name.as_str().starts_with("anthropic-"));
+    let headers = request.headers();
+    let names = headers.keys().map(HeaderName::as_str);
+    let anthropics = names.filter(|name| name.starts_with("anthropic-"));
     input.passed_headers = anthropics
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .filter_map(|name| Some((name.to_owned(), list(headers, name)?)))
         .collect();
     let query = request.query_string();
     input.query = (!query.is_empty()).then(|| query.to_owned());
@@ -234,6 +235,15 @@ fn pass_on(request: &HttpRequest, input: &mut ClientRequest) {
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// What a header says that may stand in several lines, which is as good as one line with commas (RFC 9110, 5.3).
+fn list(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines: Vec<&str> = headers
+        .get_all(name)
+        .filter_map(|line| line.to_str().ok())
+        .collect();
+    (!lines.is_empty()).then(|| lines.join(","))
 }
 
 /// Headers as they are kept, secrets redacted.

@@ -79,6 +79,7 @@ fn a_body_and_its_headers_pass_untouched_but_for_the_models_name() {
             .post(app.url("/v1/messages?beta=true"))
             .header("anthropic-version", "2023-06-01")
             .header("anthropic-beta", "one-2026-01-01,two-2026-01-01")
+            .header("anthropic-beta", "three-2026-01-01")
             .header("x-claude-code-session-id", "the-session")
             .header("x-api-key", "the-clients-own")
             .body(body);
@@ -88,7 +89,7 @@ fn a_body_and_its_headers_pass_untouched_but_for_the_models_name() {
         assert_eq!(seen.path, "/api/v1/messages");
         assert_eq!(
             seen.header("anthropic-beta"),
-            Some("one-2026-01-01,two-2026-01-01")
+            Some("one-2026-01-01,two-2026-01-01,three-2026-01-01")
         );
         assert_eq!(seen.header("anthropic-version"), Some("2023-06-01"));
         assert_eq!(seen.header("authorization"), Some("Bearer sk-or-test"));
