@@ -1,4 +1,5 @@
-//! `splice_model`: the client's body as it is, with the model's name as the upstream knows it.
+//! `splice_model`: the client's body as it is, with the model's name as the upstream knows it, and without what is for
+//! Anthropic's eyes only where another reads it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,8 +13,10 @@ use super::forms::Forms;
 use super::map_model::MappedModel;
 use super::validate::ValidRequest;
 use crate::engine::{Cx, Task, TaskError};
+use crate::events::Level;
 use crate::facts;
-use crate::protocol::native::with_model;
+use crate::protocol::anthropic::request::AnthropicsOwn;
+use crate::protocol::native::spliced;
 use crate::upstream::{Api, Kind};
 
 /// Passes the body on. Bytes are copied only when the name differs.
@@ -40,7 +43,15 @@ impl Task for SpliceModel {
             return Err(TaskError::client(lost.clone()));
         }
         let text = valid.request.backing_cart();
-        let body = match with_model(text, &model.target.id) {
+        // Anthropic's own API gets what is its own.
+        let left_out: &[AnthropicsOwn] = match model.upstream.client.kind() {
+            Kind::OpenRouter => &request.anthropics_own,
+            Kind::OpenAi | Kind::Anthropic => &[],
+        };
+        for own in left_out {
+            cx.log(Level::Warn, own.why);
+        }
+        let body = match spliced(text, &model.target.id, left_out) {
             Some(body) => Bytes::from(body),
             None => shared_bytes(text),
         };
@@ -60,7 +71,7 @@ impl Task for SpliceModel {
             // A thought that is refused here is the client's to take back: its body passes as it is.
             forms: Forms::only(body),
             stream: request.stream,
-            notes: Vec::new(),
+            notes: left_out.iter().map(|own| own.why.to_owned()).collect(),
             applied_edits: None,
             envelope: Envelope {
                 api: Api::Messages,

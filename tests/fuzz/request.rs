@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use dagway::protocol::anthropic::request::{InvalidRequest, Request};
 use dagway::protocol::json_text::whole_characters;
-use dagway::protocol::native::with_model;
+use dagway::protocol::native::spliced;
 use dagway::protocol::openrouter::catalogue::Catalogue;
 use dagway::protocol::translate::model::Target as Model;
 use dagway::protocol::translate::{
     Messages, Routing, Tools, build_request, convert_messages, convert_tools, tokens,
 };
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::driver::{Target, fuzz};
@@ -95,10 +96,18 @@ fn judge(input: &[u8]) -> Result<String, String> {
 
 /// On the native lane only the model's name changes.
 fn passes(text: &str) -> Result<(), String> {
-    if let Err(refused) = Request::parse_to_pass(text) {
-        return refusal(&refused).map(drop);
+    let request = match Request::parse_to_pass(text) {
+        Ok(request) => request,
+        Err(refused) => return refusal(&refused).map(drop),
+    };
+    let without = spliced(text, "vendor/other", &request.anthropics_own);
+    if let Some(without) = without
+        && serde_json::from_slice::<IgnoredAny>(&without).is_err()
+    {
+        let without = String::from_utf8_lossy(&without).into_owned();
+        return Err(format!("what was passed is no JSON: {without}"));
     }
-    let Some(body) = with_model(text, "vendor/other") else {
+    let Some(body) = spliced(text, "vendor/other", &[]) else {
         return Ok(());
     };
     let (Ok(Some(before)), Ok(Some(after))) = (read(text.as_bytes()), read(&body)) else {

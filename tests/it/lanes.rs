@@ -45,6 +45,35 @@ fn what_anthropics_server_says_of_retrying_is_heeded_and_told() {
 }
 
 #[test]
+fn what_is_meant_for_anthropic_alone_does_not_go_to_openrouter() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        app.script(Script::new().then(Turn::text("Passed.")));
+        let mut body = ask("hello");
+        body["safeguards"] = json!([{ "classifier_context": { "cwd": "/home/me" } }]);
+        body["system"] = json!([
+            { "type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330;" },
+            { "type": "text", "text": "You are." },
+        ]);
+        let got = app.messages(&body).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        let seen = arrived(&app);
+        assert_eq!(seen.body["safeguards"], json!([]));
+        assert_eq!(
+            seen.body["system"],
+            json!([{ "type": "text", "text": "You are." }])
+        );
+        let run = app.ended_run(&got.run()).await;
+        let detail = app.get(&format!("/api/runs/{}", got.run())).await.json();
+        let logs = detail["logs"].to_string();
+        for word in ["`safeguards` was left out", "billing line was left out"] {
+            assert!(logs.contains(word), "{run}: {logs}");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_session_whose_name_is_too_long_for_the_upstream_stays_at_one_provider_all_the_same() {
     block_on(async {
         let app = TestApp::start_with(native).await;

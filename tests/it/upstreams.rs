@@ -286,7 +286,10 @@ fn anthropics_own_api_is_an_upstream_too() {
                 .push(rule("claude-*", "anthropic", None));
         })
         .await;
-        let got = app.messages(&ask("hello")).await;
+        let mut body = ask("hello");
+        body["safeguards"] = json!([{ "classifier_context": {} }]);
+        body["system"] = json!("x-anthropic-billing-header: cc_version=2.1.330;");
+        let got = app.messages(&body).await;
         assert_eq!(got.status, 200, "{}", got.body);
         let requests = anthropic.requests();
         let seen = requests.iter().rfind(|seen| seen.method == "POST").unwrap();
@@ -300,6 +303,9 @@ fn anthropics_own_api_is_an_upstream_too() {
             "its own name for it"
         );
         assert_eq!(seen.header("x-session-id"), None, "that is OpenRouter's");
+        for name in ["safeguards", "system"] {
+            assert_eq!(seen.body[name], body[name], "it is Anthropic's own");
+        }
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["workflow"], "native");
         let models = app.get("/v1/models/claude-sonnet-5-5").await;

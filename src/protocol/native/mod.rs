@@ -28,5 +28,5 @@ pub use catalogue::catalogue;
 pub use error::from_answer;
 pub use passage::{Passage, PassageSettings};
 pub use peek::{judged, peek};
-pub use splice::with_model;
+pub use splice::spliced;
 pub use whole::whole;

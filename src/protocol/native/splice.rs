@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-use crate::protocol::anthropic::request::asked_model;
+use crate::protocol::anthropic::request::{AnthropicsOwn, asked_model};
 use crate::protocol::json_text;
 
 /// Values of one JSON text that are to be replaced.
@@ -60,15 +60,18 @@ impl<'a> Splice<'a> {
     }
 }
 
-/// A body with another model's name in the place of its own; `None` when it is that name already.
+/// A body with another model's name in the place of its own, and without what is `left_out`; `None` when nothing changes.
 #[must_use]
-pub fn with_model(body: &str, model: &str) -> Option<Vec<u8>> {
-    let asked = asked_model(body)?;
-    if asked.name == model {
-        return None;
-    }
-    let (before, after) = (body.get(..asked.place.start)?, body.get(asked.place.end..)?);
-    Some([before.as_bytes(), &quoted(model), after.as_bytes()].concat())
+pub fn spliced(body: &str, model: &str, left_out: &[AnthropicsOwn]) -> Option<Vec<u8>> {
+    let mut splice = Splice::new(body.as_bytes());
+    let asked = asked_model(body).filter(|asked| asked.name != model);
+    let model = asked.map(|asked| (asked.place, quoted(model)));
+    splice.changes.extend(model);
+    let cuts = left_out.iter();
+    splice
+        .changes
+        .extend(cuts.map(|own| (own.place.clone(), own.instead.as_bytes().to_vec())));
+    splice.done()
 }
 
 fn quoted(text: &str) -> Vec<u8> {
@@ -85,11 +88,11 @@ mod tests {
     #[test]
     fn only_the_models_name_changes() {
         let body = "{ \"x\": [1, 2.50], \"model\" : \"opus\",\n\"y\":\"\\u00e9\" }";
-        let spliced = with_model(body, "anthropic/claude-opus-5.5").unwrap();
+        let renamed = spliced(body, "anthropic/claude-opus-5.5", &[]).unwrap();
         let expected = body.replace("\"opus\"", "\"anthropic/claude-opus-5.5\"");
-        assert_eq!(String::from_utf8(spliced).unwrap(), expected);
-        assert_eq!(with_model(body, "opus"), None);
-        assert_eq!(with_model("{}", "opus"), None);
+        assert_eq!(String::from_utf8(renamed).unwrap(), expected);
+        assert_eq!(spliced(body, "opus", &[]), None);
+        assert_eq!(spliced("{}", "opus", &[]), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::edits::{self, Edit};
 use super::invalid::InvalidRequest;
 use super::message::Message;
 use super::options::{CacheControl, Display, Format, OutputConfig, Thinking, one_of};
+use super::passed::AnthropicsOwn;
 use super::tool::{Tool, ToolChoice};
 
 type Parsed<T> = Result<T, InvalidRequest>;
@@ -62,6 +63,8 @@ pub struct Request<'a> {
     pub set_aside: Vec<&'static str>,
     /// Why a host that keeps no conversations cannot serve it; only read of a body that is passed on.
     pub lost_thread: Option<InvalidRequest>,
+    /// What is meant for Anthropic's own API alone; only read of a body that is passed on.
+    pub anthropics_own: Vec<AnthropicsOwn>,
     /// The length of the body's text.
     pub body_len: usize,
     /// Fields that nobody knows yet.

@@ -37,7 +37,7 @@ pub use edits::{ClearToolUses, Edit, Inputs, Trigger};
 pub use invalid::InvalidRequest;
 pub use message::{Message, Role};
 pub use options::{CacheControl, Display, Effort, Format, OutputConfig, Thinking, Ttl};
-pub use passed::{AskedModel, asked_model};
+pub use passed::{AnthropicsOwn, AskedModel, BILLING, asked_model};
 pub use raw::{Raw, RawStr};
 pub use source::{Document, SearchResult, Source};
 pub use tool::{ChoiceMode, CustomTool, ServerTool, Tool, ToolChoice};

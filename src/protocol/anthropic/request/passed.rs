@@ -7,8 +7,12 @@ use std::ops::Range;
 
 use super::body::{Request, user_id};
 use super::check;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Kind};
 use super::invalid::InvalidRequest;
+use super::raw::RawStr;
+use crate::protocol::json_text;
+
+type Parsed<T> = Result<T, InvalidRequest>;
 
 /// The model that a body asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,44 @@ pub struct AskedModel<'a> {
     pub name: Cow<'a, str>,
     /// Where it stands in the body, in bytes, the quotes included.
     pub place: Range<usize>,
+}
+
+/// Claude Code's attribution at the beginning of a system prompt, which only Anthropic's own API takes off again; anywhere
+/// else it spoils the cache.
+pub const BILLING: &str = "x-anthropic-billing-header:";
+
+/// A part of a body that is meant for Anthropic's own API and for nobody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnthropicsOwn {
+    /// Where it stands in the body, in bytes.
+    pub place: Range<usize>,
+    /// What stands there for others.
+    pub instead: &'static str,
+    /// What it is, and why it goes no further.
+    pub why: &'static str,
+}
+
+impl AnthropicsOwn {
+    const WHY_NO_SAFEGUARDS: &str = "`safeguards` was left out, because it tells Anthropic's own safety check about this \
+                                     machine: folders, rules, the state of git";
+    const WHY_NO_BILLING: &str = "Claude Code's billing line was left out of the system prompt, because only Anthropic's own \
+                                  API takes it off again";
+
+    fn safeguards(place: Range<usize>) -> Self {
+        Self {
+            place,
+            instead: "[]",
+            why: Self::WHY_NO_SAFEGUARDS,
+        }
+    }
+
+    fn billing(place: Range<usize>) -> Self {
+        Self {
+            place,
+            instead: "",
+            why: Self::WHY_NO_BILLING,
+        }
+    }
 }
 
 /// Finds the model that a body asks for, reading no further than that; `None` when the body is not one to serve.
@@ -36,14 +78,70 @@ pub fn asked_model(body: &str) -> Option<AskedModel<'_>> {
             })?;
             (raw.as_str(), name)
         };
-        let start = raw.as_ptr().addr() - body.as_ptr().addr();
         found = name.map(|name| AskedModel {
             name,
-            place: start..start + raw.len(),
+            place: place(body, raw),
         });
         Err(InvalidRequest::here(String::new()))
     });
     found
+}
+
+/// Where a part of a body stands in it.
+fn place(body: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr() - body.as_ptr().addr();
+    start..start + part.len()
+}
+
+/// The billing line of a system prompt: the line, or the block that is nothing else, with the comma behind it.
+fn billing<'a>(cursor: &mut Cursor<'a>, body: &'a str) -> Parsed<Option<AnthropicsOwn>> {
+    let mut first = None;
+    let mut line = None;
+    let mut second = None;
+    match cursor.kind() {
+        Kind::String => line = line_of(cursor.string()?),
+        Kind::Array => cursor.array(|cursor, index| {
+            let mut text = None;
+            let is_first = index == 0 && cursor.kind() == Kind::Object;
+            let raw = cursor.raw_with(|cursor| match is_first {
+                true => cursor.object(|cursor, key| {
+                    if key == "text" && cursor.kind() == Kind::String {
+                        text = Some(cursor.string()?);
+                        return Ok(());
+                    }
+                    cursor.skip()
+                }),
+                false => cursor.skip(),
+            })?;
+            match index {
+                0 => (first, line) = (Some(raw.as_str()), text.and_then(line_of)),
+                1 => second = Some(raw.as_str()),
+                _ => {}
+            }
+            Ok(())
+        })?,
+        _ => cursor.skip()?,
+    }
+    let Some((line, is_all)) = line else {
+        return Ok(None);
+    };
+    let mut cut = place(body, line);
+    if let Some(block) = first.filter(|_| is_all) {
+        cut = place(body, block);
+        cut.end = second.map_or(cut.end, |second| place(body, second).start);
+    }
+    Ok(Some(AnthropicsOwn::billing(cut)))
+}
+
+/// The billing line with which a text begins, and whether nothing else is in it.
+fn line_of(text: RawStr<'_>) -> Option<(&str, bool)> {
+    let text = text.escaped();
+    if !text.starts_with(BILLING) {
+        return None;
+    }
+    let rest = json_text::behind_first_line(text);
+    let line = text.get(..text.len() - rest.len())?;
+    Some((line, json_text::unescape(rest).trim().is_empty()))
 }
 
 impl<'a> Request<'a> {
@@ -78,6 +176,13 @@ impl<'a> Request<'a> {
                         request.lost_thread = begins.err().map(|lost| lost.within("thread"));
                     }
                     "metadata" => request.user_id = cursor.nullable(user_id)?.flatten(),
+                    "safeguards" => {
+                        let place = place(body, cursor.raw()?.as_str());
+                        request
+                            .anthropics_own
+                            .push(AnthropicsOwn::safeguards(place));
+                    }
+                    "system" => request.anthropics_own.extend(billing(cursor, body)?),
                     _ => cursor.skip()?,
                 }
                 Ok(())
@@ -124,6 +229,49 @@ mod tests {
         assert_eq!(request.max_tokens, 7);
         assert_eq!(request.session_id().as_deref(), Some("s"));
         assert_eq!(request.body_len, body.len());
+    }
+
+    #[test]
+    fn what_is_anthropics_own_is_found_where_it_stands() {
+        let line = "x-anthropic-billing-header: cc_version=2.1; \\\\n";
+        let block =
+            |text: &str| format!(r#"{{"type":"text","text":"{text}","cache_control":null}}"#);
+        for (system, expected) in [
+            (format!(r#""{line}\nYou are.""#), r#""You are.""#.to_owned()),
+            (format!(r#""{line}""#), r#""""#.to_owned()),
+            (
+                format!("[ {} , {}]", block(line), block("You are.")),
+                format!("[ {}]", block("You are.")),
+            ),
+            (format!("[{}]", block(line)), "[]".to_owned()),
+            (
+                format!("[{},{}]", block(&format!("{line}\\nYou")), block("are.")),
+                format!("[{},{}]", block("You"), block("are.")),
+            ),
+            (
+                format!("[{}]", block("You are.")),
+                format!("[{}]", block("You are.")),
+            ),
+            (
+                r#"[7,{"text":8}]"#.to_owned(),
+                r#"[7,{"text":8}]"#.to_owned(),
+            ),
+            ("null".to_owned(), "null".to_owned()),
+        ] {
+            let body = format!(
+                r#"{{"model":"m", "system" : {system},"safeguards":[{{"cwd":"/home"}}],"x":1}}"#
+            );
+            let request = Request::parse_to_pass(&body).unwrap();
+            let mut left = body.clone();
+            for own in request.anthropics_own.iter().rev() {
+                left.replace_range(own.place.clone(), own.instead);
+            }
+            let expected =
+                format!(r#"{{"model":"m", "system" : {expected},"safeguards":[],"x":1}}"#);
+            assert_eq!(left, expected);
+            let notes = request.anthropics_own.len();
+            assert_eq!(notes, 1 + usize::from(system.contains(BILLING)), "{system}");
+        }
     }
 
     #[test]

@@ -8,13 +8,10 @@ use super::result;
 use super::turn::{Messages, Turn};
 use super::user;
 use crate::protocol::anthropic::request::{
-    Block, InvalidRequest, Message, Request, Role, TextBlock,
+    BILLING, Block, InvalidRequest, Message, Request, Role, TextBlock,
 };
 use crate::protocol::json_text;
 use crate::protocol::translate::note::Note;
-
-/// Claude Code's attribution, which only Anthropic's own API takes off again; anywhere else it spoils the cache.
-const BILLING: &str = "x-anthropic-billing-header:";
 
 /// Puts the conversation into the order and shape of chat completions.
 ///
