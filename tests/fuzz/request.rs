@@ -152,7 +152,7 @@ fn shown(thing: &impl serde::Serialize) -> Result<(), String> {
 fn read(text: &[u8]) -> serde_json::Result<Option<Value>> {
     match serde_json::from_slice(text) {
         Err(error) if error.to_string().starts_with("number out of range") => {
-            serde_json::from_slice::<serde::de::IgnoredAny>(text).map(|_| None)
+            serde_json::from_slice::<IgnoredAny>(text).map(|_| None)
         }
         read => read.map(Some),
     }
