@@ -4,11 +4,10 @@ use dagway::protocol::anthropic::error::ApiError;
 use dagway::protocol::openrouter::error::{self, Headers};
 use dagway::protocol::translate::reply::{ReplySettings, Translator, peek, whole};
 use fastrand::Rng;
-use serde_json::Value;
 
 use crate::driver::{Target, fuzz, hash};
 use crate::grammar::{self, Received};
-use crate::stream;
+use crate::{request, stream};
 
 /// Streams up to here are also fed byte by byte.
 const SHORT: usize = 3_000;
@@ -125,7 +124,9 @@ fn as_a_whole(settings: &ReplySettings, input: &[u8]) -> Result<String, String> 
         Ok(message) => message,
         Err(error) => return Ok(error.kind.name().to_owned()),
     };
-    let message: Value = serde_json::from_slice(&message).map_err(|error| error.to_string())?;
+    let Some(message) = request::read(&message).map_err(|error| error.to_string())? else {
+        return Ok("a number that is out of range here".to_owned());
+    };
     let is_complete = message["type"] == "message"
         && message["content"].is_array()
         && message["stop_reason"].is_string()

@@ -149,7 +149,7 @@ fn shown(thing: &impl serde::Serialize) -> Result<(), String> {
 }
 
 /// Reads JSON; nothing is read of a text whose only fault is that this reader has no such number.
-fn read(text: &[u8]) -> serde_json::Result<Option<Value>> {
+pub(crate) fn read(text: &[u8]) -> serde_json::Result<Option<Value>> {
     match serde_json::from_slice(text) {
         Err(error) if error.to_string().starts_with("number out of range") => {
             serde_json::from_slice::<IgnoredAny>(text).map(|_| None)
