@@ -64,6 +64,8 @@ pub struct ReplyFlow {
     answered: Record,
     given: Record,
     sent: Instant,
+    /// When the upstream's first data came, if that was held back.
+    began: Option<Instant>,
     /// The upstream's chunks follow one another faster than they are worth a system call each.
     is_rushing: bool,
     has_waited: bool,
@@ -109,7 +111,9 @@ impl ReplyFlow {
         (patience, sent): (Patience, Instant),
     ) -> Self {
         let now = Instant::now();
+        let began = upstream.began;
         let mut flow = Self {
+            began,
             upstream: Some(upstream),
             translator: translator.into(),
             tail: Some(tail),
@@ -132,7 +136,8 @@ impl ReplyFlow {
             has_waited: false,
             last_byte: now,
             last_data: now,
-            last_given: now,
+            // A client whose answer was held back has waited since.
+            last_given: began.unwrap_or(now),
             last_progress: now,
             data_lines: 0,
             pieces: 0,
@@ -200,9 +205,10 @@ impl ReplyFlow {
         let data_lines = self.translator.chunks();
         if data_lines != self.data_lines {
             if self.data_lines == 0 {
+                let began = self.began.unwrap_or(now);
                 self.reporter.fact(
                     facts::FIRST_TOKEN,
-                    now.duration_since(self.sent).as_secs_f64(),
+                    began.duration_since(self.sent).as_secs_f64(),
                 );
             }
             self.data_lines = data_lines;

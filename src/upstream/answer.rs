@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
@@ -143,6 +143,8 @@ pub enum Body {
 /// Bytes as they arrive. Dropping it closes the connection: nobody pays for tokens that nobody reads.
 pub struct ByteFlow {
     held: Option<Bytes>,
+    /// When its first data came, if that was held back.
+    pub began: Option<Instant>,
     rest: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
 }
 
@@ -161,6 +163,7 @@ impl Answer {
         let content_type = head.content_type.clone();
         let mut flow = ByteFlow {
             held: None,
+            began: None,
             rest: Box::pin(response.bytes_stream()),
         };
         let is_success = status.is_success();
@@ -237,6 +240,7 @@ impl ByteFlow {
         event.extend_from_slice(b"\n\ndata: [DONE]\n\n");
         Self {
             held: Some(event.freeze()),
+            began: None,
             rest: Box::pin(futures_util::stream::empty()),
         }
     }
@@ -285,6 +289,9 @@ impl ByteFlow {
                 Peek::Error(error) => return Some(*error),
                 Peek::Fine => return None,
                 Peek::More if seen.len() > LONGEST_PEEK => return None,
+                Peek::More if beginning.has_data() => {
+                    self.began.get_or_insert_with(Instant::now);
+                }
                 Peek::More => {}
             }
         }

@@ -104,6 +104,119 @@ fn an_error_at_the_head_of_a_200_stream_becomes_a_status() {
     });
 }
 
+/// What follows a chunk that holds only a role, and the pause before it.
+fn after_a_role(pause_ms: u64, line: &str, end: End) -> Answer {
+    let pieces = vec![piece(0, &chunk("")), piece(pause_ms, line)];
+    Answer::Sse { pieces, end }
+}
+
+fn last_of_an_answer(text: &str) -> String {
+    json!({ "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": "stop" }],
+            "usage": { "prompt_tokens": 5, "completion_tokens": text.len() } })
+    .to_string()
+}
+
+#[test]
+fn an_error_behind_a_chunk_that_says_nothing_becomes_a_status() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let overflow = "This endpoint's maximum context length is 200 tokens. However, you requested about 250 tokens.";
+        for (code, said, status, kind) in [
+            (403, "moderated", 403, "permission_error"),
+            (400, overflow, 400, "invalid_request_error"),
+        ] {
+            let error = json!({ "error": { "code": code, "message": said } }).to_string();
+            app.script(Script::new().then(after_a_role(30, &error, End::Clean)));
+            let got = app.messages(&ask("hello")).await;
+            assert_eq!(got.status, status, "{}", got.body);
+            assert_eq!(got.json()["error"]["type"], kind);
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn what_fails_or_is_over_before_it_says_anything_is_asked_again() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let slow = json!({ "error": { "code": 429, "message": "rl" } }).to_string();
+        let failed = json!({ "choices": [{ "index": 0, "delta": { "content": "" }, "finish_reason": "error", "native_finish_reason": "MALFORMED_FUNCTION_CALL" }] }).to_string();
+        let nothing = json!({ "choices": [] }).to_string();
+        let failures = [
+            after_a_role(20, &slow, End::Clean),
+            after_a_role(20, &failed, End::Clean),
+            after_a_role(20, &nothing, End::Cut),
+            after_a_role(20, &nothing, End::Clean),
+            after_a_role(20, &last_of_an_answer(""), End::Clean),
+        ];
+        for failure in failures {
+            let now = Turn::text("Now.");
+            app.script(Script::new().then(failure).then(now));
+            let got = app.messages(&ask("hello")).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            assert_eq!(got.text(), "Now.");
+            let run = app.ended_run(&got.run()).await;
+            assert_eq!(run["facts"]["dagway.retries"], 1, "{run}");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_whole_answer_with_nothing_in_it_is_asked_for_again() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let of = |text: &str| {
+            Answer::Http {
+            status: 200,
+            headers: Vec::new(),
+            body: json!({ "choices": [{ "index": 0, "message": { "content": text }, "finish_reason": "stop" }],
+                          "usage": { "prompt_tokens": 5, "completion_tokens": text.len() } })
+            .to_string(),
+        }
+        };
+        app.script(Script::new().then(of("")).then(of("Now.")));
+        let got = app.messages(&ask_whole("hello")).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        assert_eq!(got.json()["content"][0]["text"], "Now.");
+        app.script(Script::new().then(of("")).then(of("")).then(of("")));
+        let got = app.messages(&ask_whole("hello")).await;
+        assert_eq!(got.status, 529, "{}", got.body);
+        assert!(got.body.contains("an empty answer"), "{}", got.body);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_beginning_that_says_nothing_is_held_back_for_a_while_and_lost_never() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.upstream.early_error_wait = Duration::from_millis(300);
+        })
+        .await;
+        for (pause_ms, is_in_time) in [(100, true), (900, false)] {
+            let last = last_of_an_answer("Late.");
+            app.script(Script::new().then(after_a_role(pause_ms, &last, End::Clean)));
+            let got = app.messages(&ask("hello")).await;
+            assert_eq!((got.status, got.text().as_str()), (200, "Late."));
+            let run = app.ended_run(&got.run()).await;
+            let path = format!("/api/runs/{}/payloads/upstream.response", got.run());
+            let kept = app.get(&path).await.body;
+            let sent = format!("data: {}\n\ndata: {last}\n\n", chunk(""));
+            assert_eq!(kept, sent, "byte for byte");
+            let facts = &run["facts"];
+            let first = facts["gen_ai.response.time_to_first_chunk"].as_f64();
+            assert!(
+                first.unwrap() < 0.1,
+                "when it came, not when it went: {run}"
+            );
+            let own = facts["dagway.overhead_us"].as_f64().unwrap();
+            assert!(own < 90e3, "to wait is no work: {is_in_time} {own} µs");
+        }
+        app.stop().await;
+    });
+}
+
 #[test]
 fn an_error_in_mid_stream_reaches_the_client_and_nothing_pretends_to_be_whole() {
     block_on(async {

@@ -302,6 +302,15 @@ fn an_error_at_the_beginning_of_a_stream_is_retried_and_one_in_its_midst_passes(
         app.script(Script::new().then(early).then(Turn::text("Second try.")));
         let got = native_messages(&app, &ask("hello")).await;
         assert_eq!((got.status, got.text().as_str()), (200, "Second try."));
+        let start = r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}"#;
+        let block =
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+        let early = Answer::data_lines(&[start, r#"{"type":"ping"}"#, block, error], End::Clean);
+        let cut = Answer::data_lines(&[start], End::Cut);
+        let script = Script::new().then(early).then(cut);
+        app.script(script.then(Turn::text("Third try.")));
+        let got = native_messages(&app, &ask("hello")).await;
+        assert_eq!((got.status, got.text().as_str()), (200, "Third try."));
         let late = serde_json::from_value::<Turn>(
             json!({ "text": "Half of it is there", "break": { "after": 4, "code": 529, "message": "gone" } }),
         );

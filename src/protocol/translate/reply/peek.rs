@@ -29,6 +29,7 @@ pub enum Peek {
 pub struct Beginning {
     reader: Reader,
     read: usize,
+    has_data: bool,
 }
 
 impl Beginning {
@@ -40,13 +41,19 @@ impl Beginning {
             match self.reader.next(&mut input) {
                 Ok(Some(data)) if data.trim_ascii().is_empty() => {}
                 Ok(Some(data)) => match judged(data) {
-                    Peek::More => {}
+                    Peek::More => self.has_data = true,
                     judged => return judged,
                 },
                 Ok(None) => return Peek::More,
                 Err(_) => return Peek::Fine,
             }
         }
+    }
+
+    /// Whether there was any data, though it said nothing.
+    #[must_use]
+    pub fn has_data(&self) -> bool {
+        self.has_data
     }
 
     /// What its last event says, which lacks the blank line behind it.
