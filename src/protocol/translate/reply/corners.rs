@@ -403,16 +403,37 @@ fn the_first_query_is_told_and_pages_are_told_once() {
         server_call("web_search", &json!({"query": "second"}), pages.to_string()),
         text("Hi"),
     ];
-    let (received, ..) = replay_with(&searching(), &ended(chunks, "stop"));
+    let (received, summary, _) = replay_with(&searching(), &ended(chunks, "stop"));
     assert_eq!(
         received.kinds(),
         ["server_tool_use", "web_search_tool_result", "text"]
+    );
+    assert_eq!(
+        summary.notes,
+        ["several searches are shown as one, with the query of the first"]
     );
     assert_eq!(received.content()[0]["input"]["query"], "first");
     assert_eq!(
         received.content()[1]["content"].as_array().unwrap().len(),
         1
     );
+}
+
+#[test]
+fn pages_that_come_after_the_text_began_are_cited_and_noted() {
+    let said = |text: &str, url: &str, content: &str| {
+        let citation = json!({"url": url, "title": "", "content": content});
+        delta(json!({"content": text, "annotations": [{"url_citation": citation}]}))
+    };
+    let late = "pages that were found after the text began are not in the block of search results";
+    for (url, notes) in [("https://b", &[late][..]), ("https://a", &[])] {
+        let chunks = vec![said("One.", "https://a", "x"), said(" Two.", url, "y")];
+        let (received, summary, _) = replay_with(&searching(), &ended(chunks, "stop"));
+        let content = received.content();
+        assert_eq!(content[1]["content"].as_array().unwrap().len(), 1);
+        assert_eq!(content[2]["citations"][1]["url"], url);
+        assert_eq!(summary.notes, notes);
+    }
 }
 
 #[test]

@@ -177,6 +177,9 @@ impl Translator {
     }
 
     fn write_end(&mut self, reason: StopReason, sequence: Option<&str>, out: &mut Vec<u8>) {
+        for note in self.searches.shortcomings() {
+            self.note(note);
+        }
         if self.heard.figures.is_none() {
             self.note("the upstream sent no usage, so it was estimated");
         }

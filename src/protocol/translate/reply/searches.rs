@@ -22,7 +22,10 @@ pub(super) struct Searches {
     /// How many hits have been cited in the text.
     cited: usize,
     query: Option<String>,
-    announced: bool,
+    /// Whether the upstream told of more than one search.
+    are_several: bool,
+    /// How many hits there were when the blocks went out.
+    announced: Option<usize>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -110,7 +113,9 @@ impl Searches {
         struct Arguments {
             query: String,
         }
-        if self.query.is_none() {
+        if self.query.is_some() {
+            self.are_several = true;
+        } else {
             let arguments = piece.arguments.and_then(server_tool::read::<Arguments>);
             self.query = arguments.map(|arguments| arguments.query);
         }
@@ -135,11 +140,24 @@ impl Searches {
 
     /// Whether the blocks of the search are due. They go out once.
     pub(super) fn announce(&mut self, searches_counted: u64) -> bool {
-        if self.announced || self.hits.is_empty() && searches_counted == 0 {
+        if self.announced.is_some() || self.hits.is_empty() && searches_counted == 0 {
             return false;
         }
-        self.announced = true;
+        self.announced = Some(self.hits.len());
         true
+    }
+
+    /// What the blocks of the search do not say, because they went out before the text that rests on it.
+    pub(super) fn shortcomings(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let shown = self.announced.unwrap_or(self.hits.len());
+        let is_shown = |url: &str| self.hits.iter().take(shown).any(|hit| hit.url == url);
+        let are_late = self.hits.iter().skip(shown).any(|hit| !is_shown(&hit.url));
+        let late =
+            "pages that were found after the text began are not in the block of search results";
+        let several = "several searches are shown as one, with the query of the first";
+        [(are_late, late), (self.are_several, several)]
+            .into_iter()
+            .filter_map(|(is_so, note)| is_so.then_some(note))
     }
 
     /// The input of the `server_tool_use` block.
