@@ -51,24 +51,26 @@ pub struct Chunk<'a> {
     /// Something went wrong.
     #[serde(borrow, default)]
     pub error: Option<&'a RawValue>,
-    /// The first choice; there are never more.
+    /// One choice is asked for; more come from servers that do as they like.
     #[serde(borrow, default)]
-    pub choices: First<Choice<'a>>,
+    pub choices: Choices<'a>,
 }
 
-/// The first element of a list; none for anything else.
-#[derive(Debug)]
-pub struct First<T>(pub Option<T>);
-
-impl<T> Default for First<T> {
-    fn default() -> Self {
-        Self(None)
-    }
+/// The choices of a chunk; none when it has another thing in their place.
+#[derive(Debug, Default)]
+pub struct Choices<'a> {
+    /// The first one of index 0, or without an index.
+    pub answer: Option<Choice<'a>>,
+    /// Whether there are others.
+    pub has_others: bool,
 }
 
 /// A choice.
 #[derive(Debug, Default, Deserialize)]
 pub struct Choice<'a> {
+    /// Which of several answers it belongs to.
+    #[serde(borrow, default)]
+    pub index: Option<&'a RawValue>,
     /// What is new, in a chunk.
     #[serde(borrow, default)]
     pub delta: Option<Delta<'a>>,
@@ -334,26 +336,39 @@ impl<'de> Visitor<'de> for TextVisitor {
     default_for_the_rest!(Text<'de>; visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FirstVisitor(PhantomData))
+impl Choice<'_> {
+    fn is_of_another_answer(&self) -> bool {
+        let index = self.index.and_then(|index| index.get().parse::<u64>().ok());
+        index.is_some_and(|index| index > 0)
     }
 }
 
-struct FirstVisitor<T>(PhantomData<T>);
+impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ChoicesVisitor)
+    }
+}
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstVisitor<T> {
-    type Value = First<T>;
+struct ChoicesVisitor;
+
+impl<'de> Visitor<'de> for ChoicesVisitor {
+    type Value = Choices<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let first = list.next_element()?;
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(First(first))
+        let mut choices = Choices::default();
+        while let Some(choice) = list.next_element::<Choice<'de>>()? {
+            if choices.answer.is_some() || choice.is_of_another_answer() {
+                choices.has_others = true;
+            } else {
+                choices.answer = Some(choice);
+            }
+        }
+        Ok(choices)
     }
 
-    default_for_the_rest!(First<T>; visit_str(&str), visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
+    default_for_the_rest!(Choices<'de>; visit_str(&str), visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
 }

@@ -170,6 +170,28 @@ fn a_refusal_is_told_with_its_details_and_said_only_when_nothing_else_is() {
 }
 
 #[test]
+fn one_answer_of_several_is_taken_whatever_their_order() {
+    let of = |index: u64, text: &str| json!({"index": index, "delta": {"content": text}});
+    let other = json!({"choices": [of(1, "B")]});
+    let last_of_other = json!({"choices": [{"index": 1, "delta": {}, "finish_reason": "length"}]});
+    let both = json!({"choices": [of(1, "C"), of(0, "D"), of(0, "E")]});
+    let chunks = vec![other, text("A"), last_of_other, both];
+    let (received, summary, _) = replay_with(&settings(), &ended(chunks, "stop"));
+    assert_eq!(
+        (received.text().as_str(), received.stop_reason()),
+        ("AD", "end_turn")
+    );
+    assert_eq!(
+        summary.notes,
+        ["the upstream gave more than one answer, and the first alone was taken"]
+    );
+    let odd = json!({"choices": [{"index": "x", "delta": {"content": "Hi"}}]});
+    let (received, summary, _) = replay_with(&settings(), &ended(vec![odd], "stop"));
+    assert_eq!(received.text(), "Hi");
+    assert!(summary.notes.is_empty());
+}
+
+#[test]
 fn a_long_refusal_is_kept_up_to_a_megabyte() {
     let half = "x".repeat(1 << 19);
     let piece = |said: &str| delta(json!({ "refusal": said }));

@@ -110,7 +110,7 @@ fn peek_json(bytes: &[u8]) -> Peek {
 
 /// An event may be without choices, and more follows; a whole answer may not.
 fn has_choices(bytes: &[u8]) -> bool {
-    Chunk::read(bytes).is_ok_and(|chunk| chunk.choices.0.is_some())
+    Chunk::read(bytes).is_ok_and(|chunk| chunk.choices.answer.is_some())
 }
 
 fn malformed() -> Peek {
@@ -131,7 +131,7 @@ pub fn judged(data: &[u8]) -> Peek {
         Err(NotAChunk::Malformed) => return malformed(),
     };
     let provider = chunk.provider.as_str();
-    let choice = chunk.choices.0.as_ref();
+    let choice = chunk.choices.answer.as_ref();
     let said = chunk
         .error
         .or_else(|| choice.and_then(|choice| choice.error));

@@ -288,10 +288,13 @@ impl Translator {
     pub(super) fn chunk(&mut self, chunk: &Chunk<'_>, out: &mut Vec<u8>) {
         self.chunks += 1;
         self.heard.remember(chunk);
+        if chunk.choices.has_others {
+            self.note("the upstream gave more than one answer, and the first alone was taken");
+        }
         if let Some(error) = chunk.error {
             return self.fail_upstream(error.get(), out);
         }
-        let Some(choice) = &chunk.choices.0 else {
+        let Some(choice) = &chunk.choices.answer else {
             return self.finish_if_all_is_known(chunk, out);
         };
         if let Some(error) = choice.error {

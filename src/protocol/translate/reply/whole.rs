@@ -18,7 +18,7 @@ pub fn whole(settings: ReplySettings, body: &[u8]) -> (Result<Vec<u8>, ApiError>
     let mut translator = Translator::of(Delivery::Whole, settings);
     let mut message = Vec::with_capacity(body.len() + 512);
     match Chunk::read(body) {
-        Ok(chunk) if chunk.choices.0.is_some() || chunk.error.is_some() => {
+        Ok(chunk) if chunk.choices.answer.is_some() || chunk.error.is_some() => {
             translator.chunk(&chunk, &mut message);
             translator.finish(&mut message);
         }
