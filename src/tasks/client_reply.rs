@@ -17,7 +17,7 @@ pub enum Content {
 pub struct ClientReply {
     /// What follows.
     pub content: Content,
-    /// The model that the upstream was asked for.
+    /// The model that answers, or that was asked for when the beginning of the answer does not say.
     pub model: Option<String>,
     /// OpenRouter's id of the generation.
     pub generation: Option<String>,

@@ -17,7 +17,9 @@ use super::validate::ValidRequest;
 use crate::engine::{Cx, FlowEnd, Own, Res, Tail, Task, TaskError, tail};
 use crate::events::Artifact;
 use crate::facts;
-use crate::protocol::translate::reply::{ReplySettings, Summary, Translator, whole};
+use crate::protocol::translate::reply::{
+    ReplySettings, Summary, Translator, answering_model, whole,
+};
 use crate::protocol::translate::tokens;
 
 /// Wraps the answer in the translator. The times are how long silence is borne.
@@ -54,8 +56,10 @@ impl Task for ConvertResponse {
             ..reply_settings(cx, &valid, &model, &tools)
         };
         let (reporter, tail) = tail();
+        let answering;
         let content = match answer.content {
             UpstreamContent::Stream(flow) => {
+                answering = answering_model(flow.beginning());
                 let translator = Translator::new(settings);
                 let timing = (*patience, answer.sent);
                 Content::Stream(Box::new(ReplyFlow::new(
@@ -74,6 +78,7 @@ impl Task for ConvertResponse {
                 cx.payload(facts::payload::UPSTREAM_RESPONSE, body.clone());
                 let (converted, summary) = whole(settings, &body);
                 let message = converted.map_err(TaskError::upstream)?;
+                answering = summary.model_used.clone();
                 reporter.report(ReplySummary(summary), FlowEnd::Finished);
                 let message = Bytes::from(message);
                 cx.payload(facts::payload::CLIENT_RESPONSE, message.clone());
@@ -82,7 +87,7 @@ impl Task for ConvertResponse {
         };
         let reply = ClientReply {
             content,
-            model: Some(model.target.id.clone()),
+            model: Some(answering.unwrap_or_else(|| model.target.id.clone())),
             generation: answer.generation,
             headers: Vec::new(),
         };

@@ -13,7 +13,7 @@ use super::reply_flow::{Patience, ReplyFlow};
 use super::validate::ValidRequest;
 use crate::engine::{Cx, FlowEnd, Own, Res, Tail, Task, TaskError, tail};
 use crate::facts;
-use crate::protocol::native::{Passage, PassageSettings, whole};
+use crate::protocol::native::{Passage, PassageSettings, answering_model, whole};
 
 /// Wraps the answer in the filter and returns at once: the client's socket pulls.
 #[derive(Debug, Default, Deserialize)]
@@ -41,14 +41,18 @@ impl Task for PassThrough {
             body: Some(Arc::clone(valid.request.backing_cart())),
         };
         let (reporter, tail) = tail();
+        let answering;
         let content = match answer.content {
-            UpstreamContent::Stream(flow) => Content::Stream(Box::new(ReplyFlow::new(
-                flow,
-                Passage::new(settings),
-                reporter,
-                cx.reporter().clone(),
-                (*patience, answer.sent),
-            ))),
+            UpstreamContent::Stream(flow) => {
+                answering = answering_model(flow.beginning());
+                Content::Stream(Box::new(ReplyFlow::new(
+                    flow,
+                    Passage::new(settings),
+                    reporter,
+                    cx.reporter().clone(),
+                    (*patience, answer.sent),
+                )))
+            }
             UpstreamContent::Whole(body) => {
                 cx.fact(
                     facts::FIRST_TOKEN,
@@ -57,6 +61,7 @@ impl Task for PassThrough {
                 cx.payload(facts::payload::UPSTREAM_RESPONSE, body.clone());
                 let (passed, summary) = whole(&settings, &body);
                 let message = passed.map_err(TaskError::upstream)?;
+                answering = summary.model_used.clone();
                 reporter.report(ReplySummary(summary), FlowEnd::Finished);
                 let message = Bytes::from(message);
                 cx.payload(facts::payload::CLIENT_RESPONSE, message.clone());
@@ -65,7 +70,7 @@ impl Task for PassThrough {
         };
         let reply = ClientReply {
             content,
-            model: Some(model.target.id.clone()),
+            model: Some(answering.unwrap_or_else(|| model.target.id.clone())),
             generation: answer.generation,
             headers: answer.passed_headers,
         };

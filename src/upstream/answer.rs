@@ -245,6 +245,12 @@ impl ByteFlow {
         }
     }
 
+    /// What was held back of its beginning.
+    #[must_use]
+    pub fn beginning(&self) -> &[u8] {
+        self.held.as_deref().unwrap_or_default()
+    }
+
     /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Option<reqwest::Result<Bytes>> {
         futures_util::StreamExt::next(self).await

@@ -356,6 +356,46 @@ fn a_server_that_speaks_chat_alone_is_told_apart_and_the_cure_is_named() {
 }
 
 #[test]
+fn the_header_names_the_model_that_answered_and_the_body_the_one_asked_for() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let chat = json!({ "model": "x/plain", "choices": [{ "index": 0, "message": { "content": "hi" }, "finish_reason": "stop" }] });
+        let message = json!({ "id": "m", "type": "message", "role": "assistant", "model": "anthropic/claude-x-20260101", "stop_reason": "end_turn",
+            "content": [{ "type": "text", "text": "hi" }], "usage": { "input_tokens": 1, "output_tokens": 1 } });
+        let start = json!({ "type": "message_start", "message": message }).to_string();
+        let of = |body: &Value| Answer::Http {
+            status: 200,
+            headers: Vec::new(),
+            body: body.to_string(),
+        };
+        let end = json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 1 } });
+        let chat_events = Answer::data_lines(&[&chat.to_string()], End::Clean);
+        let native_events = Answer::data_lines(&[&start, &end.to_string()], End::Clean);
+        let (gpt, sonnet) = ("openai/gpt-5", "claude-sonnet-5-5");
+        for (asked, answered, whole, streamed) in [
+            (gpt, "x/plain", of(&chat), chat_events),
+            (
+                sonnet,
+                "anthropic/claude-x-20260101",
+                of(&message),
+                native_events,
+            ),
+        ] {
+            for (answer, mut body) in [(whole, ask_whole("hello")), (streamed, ask("hello"))] {
+                body["model"] = asked.into();
+                app.script(Script::new().then(answer));
+                let got = native_messages(&app, &body).await;
+                assert_eq!(got.status, 200, "{}", got.body);
+                assert_eq!(got.header("x-dagway-model"), answered, "{}", got.body);
+                let named = format!("\"model\":\"{asked}\"");
+                assert!(got.body.contains(&named), "{}", got.body);
+            }
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
 fn silence_and_breaks_end_as_in_the_chat_lane() {
     block_on(async {
         let app = TestApp::start_with(|settings| {

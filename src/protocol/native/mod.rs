@@ -27,6 +27,6 @@ mod whole;
 pub use catalogue::catalogue;
 pub use error::from_answer;
 pub use passage::{Passage, PassageSettings};
-pub use peek::{judged, peek};
+pub use peek::{answering_model, judged, peek};
 pub use splice::spliced;
 pub use whole::whole;

@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::error::from_event;
+use super::figures::{Head, text};
+use crate::protocol::sse::Reader;
 use crate::protocol::translate::reply::{Beginning, Peek, is_object};
 
 #[derive(Deserialize)]
@@ -31,6 +33,24 @@ pub fn peek(bytes: &[u8]) -> Peek {
         Err(cut) if cut.is_eof() => Peek::More,
         Err(_) => Peek::Fine,
     }
+}
+
+/// The model that answers, as the beginning of a stream names it.
+#[must_use]
+pub fn answering_model(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Start<'a> {
+        #[serde(borrow)]
+        message: Head<'a>,
+    }
+    let mut reader = Reader::default();
+    let mut input = bytes;
+    while let Ok(Some(data)) = reader.next(&mut input) {
+        if let Ok(Start { message }) = serde_json::from_slice(data) {
+            return message.model.and_then(text);
+        }
+    }
+    None
 }
 
 /// What an event says, when those before it said nothing: a start is no answer yet, and a ping never is.

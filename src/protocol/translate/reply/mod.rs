@@ -46,7 +46,7 @@ mod usage;
 mod vectors;
 mod whole;
 
-pub use peek::{Beginning, Peek, is_object, judged, may_be_empty, peek};
+pub use peek::{Beginning, Peek, answering_model, is_object, judged, may_be_empty, peek};
 pub use summary::Summary;
 pub use translator::{ReplySettings, Translator};
 pub use whole::whole;

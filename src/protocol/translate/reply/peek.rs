@@ -91,6 +91,20 @@ pub fn may_be_empty(body: &[u8]) -> bool {
     })
 }
 
+/// The model that answers, as the beginning of a stream names it.
+#[must_use]
+pub fn answering_model(bytes: &[u8]) -> Option<String> {
+    let mut reader = Reader::default();
+    let mut input = bytes;
+    while let Ok(Some(data)) = reader.next(&mut input) {
+        let chunk = Chunk::read(data).unwrap_or_default();
+        if let Some(model) = chunk.model.filled() {
+            return Some(model.to_owned());
+        }
+    }
+    None
+}
+
 /// The body is no event stream but an object.
 fn peek_json(bytes: &[u8]) -> Peek {
     match serde_json::from_slice::<IgnoredAny>(bytes) {
