@@ -149,7 +149,11 @@ fn a_refusal_is_told_with_its_details_and_said_only_when_nothing_else_is() {
     let with_call = vec![refusal, call(0, "a", "A", "{}")];
     let received = replay(&ended(with_call, "tool_calls"));
     assert_eq!(received.kinds(), ["tool_use"]);
-    for untyped in [json!({"category": "x"}), json!({})] {
+    for untyped in [
+        json!({"category": "x"}),
+        json!({}),
+        json!({"type": null, "category": "x"}),
+    ] {
         last["choices"][0]["stop_details"] = untyped.clone();
         let received = replay(&stream(&[text("Hi"), last.clone()]));
         let details = &received.message["stop_details"];

@@ -2,7 +2,7 @@
 //!
 //! This file must not know what a delta holds nor how an answer is brought to its end.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::blocks::Blocks;
 use super::calls::Calls;
@@ -349,12 +349,10 @@ impl Translator {
 
 /// Details of a refusal, which providers pass through without their type.
 fn with_type(details: &str) -> String {
-    let has_type =
-        serde_json::from_str::<Value>(details).is_ok_and(|told| told["type"].is_string());
-    match details.strip_prefix('{') {
-        Some(rest) if !has_type => {
-            let comma = if rest.trim() == "}" { "" } else { "," };
-            format!("{{\"type\":\"refusal\"{comma}{rest}")
+    match serde_json::from_str::<Map<String, Value>>(details) {
+        Ok(mut told) if !told.get("type").is_some_and(Value::is_string) => {
+            told.insert("type".to_owned(), "refusal".into());
+            Value::Object(told).to_string()
         }
         _ => details.to_owned(),
     }
