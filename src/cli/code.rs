@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -35,7 +36,10 @@ pub async fn run(settings: Settings, arguments: &[OsString]) -> Result<(), Failu
         .map_or("dagway", |key| key.expose())
         .to_owned();
     let listen = settings.server.listen;
-    let app = if dagway_answers(listen).await {
+    let app = if let Some(hello) = hello(listen).await {
+        if let Some(notice) = hello.notice {
+            say_error(&format!("the Dagway at {}: {notice}", url_here(listen)));
+        }
         None
     } else {
         if settings.lacks_the_key() {
@@ -116,8 +120,21 @@ async fn pass_on_sigterm(process: u32) -> bool {
     matches!(sent, Ok(Ok(status)) if status.success())
 }
 
-/// Whether a Dagway answers there already: its every answer, also a refusal, tells what it took of its own time.
+/// What a Dagway says of itself.
+#[derive(Debug, Default, Deserialize)]
+struct Hello {
+    /// Such as that no real model answers.
+    #[serde(default)]
+    notice: Option<String>,
+}
+
+/// Whether a Dagway answers there already.
 pub(super) async fn dagway_answers(address: SocketAddr) -> bool {
+    hello(address).await.is_some()
+}
+
+/// What the Dagway says that answers there; its every answer, also a refusal, tells what it took of its own time.
+async fn hello(address: SocketAddr) -> Option<Hello> {
     let ask = async {
         let client = upstream::client::http().ok()?.no_proxy().build().ok()?;
         let answer = client
@@ -125,12 +142,9 @@ pub(super) async fn dagway_answers(address: SocketAddr) -> bool {
             .send()
             .await
             .ok()?;
-        answer
-            .headers()
-            .contains_key("x-dagway-overhead-us")
-            .then_some(())
+        let is_dagway = answer.headers().contains_key("x-dagway-overhead-us");
+        let body = answer.bytes().await.ok()?;
+        is_dagway.then(|| serde_json::from_slice(&body).unwrap_or_default())
     };
-    tokio::time::timeout(HELLO_WAIT, ask)
-        .await
-        .is_ok_and(|answer| answer.is_some())
+    tokio::time::timeout(HELLO_WAIT, ask).await.ok().flatten()
 }

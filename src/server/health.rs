@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::gateway::Gateway;
+use crate::dashboard::Dashboard;
 use crate::upstream::{Upstream, Upstreams};
 
 /// How long an answer about the upstream is good for: probes come often.
@@ -22,9 +23,13 @@ pub struct Probe(Mutex<Option<(Instant, Answers)>>);
 /// Whether each upstream answered.
 type Answers = Vec<Result<(), String>>;
 
-/// `GET /health`: the process answers.
-pub async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+/// `GET /health`: the process answers, and says what stands on its pages as a notice, such as that no real model answers.
+pub async fn live(dashboard: web::Data<Dashboard>) -> HttpResponse {
+    let mut body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
+    if let Some(notice) = &dashboard.notice {
+        body["notice"] = notice.as_str().into();
+    }
+    HttpResponse::Ok().json(body)
 }
 
 /// `GET /health/ready`: the store answers too, and an upstream: a request for a model of another can still be served.

@@ -221,7 +221,7 @@ pub struct RunPage {
 pub struct Totals {
     /// Runs, by state.
     pub by_state: Vec<(State, u64)>,
-    /// Input tokens, cached ones included.
+    /// Input tokens of the runs that have output tokens, cached ones included: what was only counted was sent to nobody.
     pub input_tokens: i64,
     /// Input tokens read from a cache.
     pub cache_read_tokens: i64,

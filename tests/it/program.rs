@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use dagway::app::{App, Manner};
+use dagway::settings::Settings;
 use dagway::simulator::{self, Answer, Script, Simulator};
 use serde_json::Value;
 
@@ -355,6 +357,33 @@ fn what_follows_code_reaches_claude_as_it_is() {
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(said.lines().collect::<Vec<_>>(), theirs);
+}
+
+#[test]
+fn code_says_what_the_dagway_says_of_itself_that_it_finds() {
+    block_on(async {
+        let data = tempfile::tempdir().unwrap();
+        let mut settings = Settings::defaults().unwrap();
+        settings.server.listen = "127.0.0.1:0".parse().unwrap();
+        settings.simulate("http://127.0.0.1:9/api/v1", "sk-or-test");
+        settings.store.folder = data.path().to_owned();
+        let manner = Manner {
+            notice: Some("no model is asked here".to_owned()),
+            ..Manner::default()
+        };
+        let app = App::start(&settings, manner).await.unwrap();
+        let address = app.url().trim_start_matches("http://").to_owned();
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = dagway(folder.path());
+        command
+            .env("PATH", claude(folder.path(), "exit 0"))
+            .args(["--listen", &address, "code"]);
+        let output = tokio::task::spawn_blocking(move || run(&mut command));
+        let said = stderr(&output.await.unwrap());
+        assert!(said.contains("no model is asked here"), "{said}");
+        assert!(said.contains(&address), "{said}");
+        app.stop().await;
+    });
 }
 
 #[test]

@@ -389,6 +389,7 @@ fn what_cannot_be_is_a_sentence_with_the_cure() {
             (&["--since", "yesterday"], &["since: `yesterday`", "90m"]),
             (&["--limit", "0"], &["limit: `0`", "200"]),
             (&["--follow", "--limit", "x"], &["limit: `x`"]),
+            (&["--follow", "--until", "1h"], &["--follow", "--until"]),
             (
                 &["show", unknown],
                 &["There is no run 01a2026b", "retention"],

@@ -54,6 +54,9 @@ pub async fn run(
             "--follow, --limit, --sort and --after are about the list; leave them out to see one run"
                 .to_owned(),
         )),
+        None if args.follow && args.filter.until.is_some() => Err(Failure::Usage(
+            "--follow waits for runs to come, and none of them begins before --until; leave one of the two out".to_owned(),
+        )),
         Some(Command::Show { run }) => show::run(&client, args, run, paper).await,
         Some(Command::Changes { run, against }) => {
             changes::run(&client, args, run, against.as_deref(), paper).await

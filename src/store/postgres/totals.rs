@@ -28,10 +28,11 @@ const COLUMNS: &str = "workflow, state, started, ended, input_tokens, cache_read
 
 /// What [`gather`] reads. A row without a state tells of all runs of its workflow.
 ///
+/// Tokens that were counted and sent to nobody are no input of a model's.
 /// The percentiles are values that occur, as in SQLite's engine.
 const FIGURES: &str = "name, state, count(*),
-    least(coalesce(sum(input_tokens), 0), 9223372036854775807)::bigint,
-    least(coalesce(sum(cache_read_tokens), 0), 9223372036854775807)::bigint,
+    least(coalesce(sum(input_tokens) FILTER (WHERE output_tokens IS NOT NULL), 0), 9223372036854775807)::bigint,
+    least(coalesce(sum(cache_read_tokens) FILTER (WHERE output_tokens IS NOT NULL), 0), 9223372036854775807)::bigint,
     least(coalesce(sum(output_tokens), 0), 9223372036854775807)::bigint,
     coalesce(sum(cost_usd), 0)::double precision,
     least(coalesce(sum(greatest(ended - started, 0)), 0), 9223372036854775807)::bigint,

@@ -101,8 +101,11 @@ impl Gathered {
             row.get::<_, Option<i64>>(index)
                 .map(Option::unwrap_or_default)
         };
-        self.totals.input_tokens = self.totals.input_tokens.saturating_add(int(4)?);
-        self.totals.cache_read_tokens = self.totals.cache_read_tokens.saturating_add(int(5)?);
+        // Tokens that were counted and sent to nobody are no input of a model's.
+        if row.get::<_, Option<i64>>(6)?.is_some() {
+            self.totals.input_tokens = self.totals.input_tokens.saturating_add(int(4)?);
+            self.totals.cache_read_tokens = self.totals.cache_read_tokens.saturating_add(int(5)?);
+        }
         self.totals.output_tokens = self.totals.output_tokens.saturating_add(int(6)?);
         self.totals.cost_usd += row.get::<_, Option<f64>>(7)?.unwrap_or_default();
         self.totals.estimated += u64::from(row.get::<_, bool>(8)?);

@@ -318,6 +318,25 @@ async fn runs_whose_figures_are_estimates_are_counted_among_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_that_were_only_counted_are_not_among_those_sent() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        for (number, output) in (0..).zip([Some(5_i64), None]) {
+            let script = Script::new(T0 + number, &plan()).fact(facts::INPUT_TOKENS, 100_i64);
+            let script = match output {
+                Some(output) => script.fact(facts::OUTPUT_TOKENS, output),
+                None => script,
+            };
+            let mut script = script.ended(State::Completed);
+            opened.recorder.observe(&script.batch());
+        }
+        opened.recorder.finish();
+        let totals = opened.store.totals(Timestamp(T0)).await.unwrap();
+        assert_eq!((totals.input_tokens, totals.output_tokens), (100, 5));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_beyond_all_measure_are_added_up_to_the_most_that_can_be_told() {
     for stage in Stage::all().await {
         let mut opened = stage.open().await;
