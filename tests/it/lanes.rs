@@ -391,6 +391,14 @@ fn the_header_names_the_model_that_answered_and_the_body_the_one_asked_for() {
                 assert!(got.body.contains(&named), "{}", got.body);
             }
         }
+        let mut endless = chat;
+        endless["model"] = "x".repeat(100_000).into();
+        app.script(Script::new().then(of(&endless)));
+        let mut body = ask_whole("hello");
+        body["model"] = gpt.into();
+        let got = native_messages(&app, &body).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        assert!(got.headers.get("x-dagway-model").is_none());
         app.stop().await;
     });
 }
