@@ -1,6 +1,6 @@
 //! The bytes of a Messages endpoint on the native lane: what passes is made of whole events and ends once.
 //!
-//! What the events say is the other side's affair, so the grammar of blocks is not judged here.
+//! What the events say is the other side's affair. Their order and their numbers are judged: SDKs fail over these.
 
 use std::sync::Arc;
 
@@ -89,6 +89,7 @@ fn explained(fault: &str, out: &[u8]) -> String {
 fn kinds(out: &[u8]) -> Result<Vec<String>, String> {
     let text = std::str::from_utf8(out).map_err(|error| error.to_string())?;
     let mut kinds = Vec::new();
+    let mut order = Some(Order::default());
     for frame in text.split_inclusive("\n\n") {
         let fault = || format!("not a frame: {frame:?}");
         let frame = frame.strip_suffix("\n\n").ok_or_else(fault)?;
@@ -99,6 +100,7 @@ fn kinds(out: &[u8]) -> Result<Vec<String>, String> {
             // It is valid JSON, of which this reader cannot hold a number or half a character.
             Err(error) if is_beyond_this_reader(&error.to_string()) => {
                 kinds.push(kind.to_owned());
+                order = None;
                 continue;
             }
             read => read.map_err(|error| format!("{error}: {frame:?}"))?,
@@ -106,6 +108,9 @@ fn kinds(out: &[u8]) -> Result<Vec<String>, String> {
         // Of two types this reader knows the second, and the events are told apart by the first.
         if data["type"] != kind && !text.contains(&format!("{{\"type\":\"{kind}\"")) {
             return Err(format!("{kind} carries {}", data["type"]));
+        }
+        if let Some(order) = &mut order {
+            order.take(kind, &data)?;
         }
         kinds.push(kind.to_owned());
     }
@@ -115,6 +120,57 @@ fn kinds(out: &[u8]) -> Result<Vec<String>, String> {
     }
     kinds.dedup();
     Ok(kinds)
+}
+
+/// What an SDK has heard of an answer: it appends blocks and finds them by their numbers.
+#[derive(Default)]
+struct Order {
+    has_begun: bool,
+    /// For each block, whether it is open.
+    blocks: Vec<bool>,
+}
+
+impl Order {
+    fn take(&mut self, kind: &str, event: &Value) -> Result<(), String> {
+        let fault = |fault: &str| Err(format!("{fault}: {event}"));
+        let of_a_message = matches!(kind, "message_start" | "message_delta" | "message_stop")
+            || kind.starts_with("content_block_");
+        if of_a_message && self.has_begun == (kind == "message_start") {
+            return fault("a start that is missing or comes twice");
+        }
+        let index = event["index"].as_u64().unwrap_or(u64::MAX);
+        let begun = self.blocks.len() as u64;
+        let open = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.blocks.get_mut(index));
+        match (kind, open) {
+            ("message_start", _) => {
+                let message = &event["message"];
+                self.has_begun = true;
+                if message["usage"].is_object() && !message["content"].is_null() {
+                    return Ok(());
+                }
+                fault("a start without usage or content")
+            }
+            ("content_block_start", _) if index != begun => fault("a block with a wrong number"),
+            ("content_block_start", _) => {
+                self.blocks.push(true);
+                Ok(())
+            }
+            ("content_block_delta", None) => fault("a piece of no block"),
+            ("content_block_stop", Some(open)) if *open => {
+                *open = false;
+                Ok(())
+            }
+            ("content_block_stop", _) => fault("the end of no block"),
+            ("message_delta", _)
+                if !event["delta"].is_object() || event["usage"]["output_tokens"].is_null() =>
+            {
+                fault("an end without delta or usage")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn is_beyond_this_reader(fault: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dagway::facts;
 use dagway::settings::{Lane, Rule, Settings};
 use dagway::simulator::{Answer, End, Script, Seen, Turn};
 use serde_json::{Value, json};
@@ -324,6 +325,34 @@ fn an_error_at_the_beginning_of_a_stream_is_retried_and_one_in_its_midst_passes(
         );
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Failed", "{run}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_recorded_with_what_came_of_it() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            native(settings);
+            settings.log.filter = "off".to_owned();
+        })
+        .await;
+        let start = r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","content":[],"usage":{"input_tokens":5,"output_tokens":1}}}"#;
+        let block =
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+        let words = json!({
+            "type": "content_block_delta", "index": 0,
+            "delta": { "type": "text_delta", "text": "word".repeat(100) },
+        });
+        let cut = Answer::data_lines(&[start, block, &words.to_string()], End::Cut);
+        app.script(Script::new().then(cut));
+        let got = native_messages(&app, &ask("hello")).await;
+        assert_eq!(got.events().last().unwrap().0, "error");
+        let run = app.ended_run(&got.run()).await;
+        let facts = &run["facts"];
+        assert_eq!(facts[facts::INPUT_TOKENS], 5, "{facts}");
+        assert_eq!(facts[facts::OUTPUT_TOKENS], 100, "{facts}");
+        assert_eq!(facts[facts::USAGE_IS_ESTIMATE], true, "{facts}");
         app.stop().await;
     });
 }

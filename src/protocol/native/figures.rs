@@ -1,11 +1,14 @@
 //! What an answer of the Messages API says of itself: id, model, stop reason, usage, price.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::protocol::anthropic::message::{StopReason, Usage};
 use crate::protocol::translate::reply::Summary;
+
+/// Bytes of an answer for each token, where the upstream has not counted.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// What was heard so far.
 #[derive(Debug, Default)]
@@ -13,8 +16,12 @@ pub(super) struct Figures {
     pub(super) summary: Summary,
     /// Whether the stop reason has come, known or not.
     pub(super) has_stopped: bool,
-    /// Whether the upstream has counted.
-    has_counted: bool,
+    /// Whether the upstream has counted what it read.
+    has_counted_input: bool,
+    /// Whether it has counted what it said, at the end: what a stream says at its start is a beginning.
+    has_counted_output: bool,
+    /// Bytes of text, thoughts and arguments that came.
+    said: u64,
 }
 
 /// What a message says of itself, whole or at its start.
@@ -28,8 +35,33 @@ pub(super) struct Head<'a> {
     provider: Option<&'a RawValue>,
     #[serde(borrow, default)]
     stop_reason: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) content: Option<&'a RawValue>,
+}
+
+/// What there is to read in a block or a delta: one of these.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Words<'a> {
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) partial_json: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+}
+
+impl Words<'_> {
+    /// Their bytes, without the quotes.
+    pub(super) fn bytes(&self) -> usize {
+        let words = [self.text, self.thinking, self.partial_json, self.input];
+        let bytes = words.iter().flatten().map(|raw| raw.get().len());
+        bytes.map(|bytes| bytes.saturating_sub(2)).sum()
+    }
 }
 
 impl Figures {
@@ -100,21 +132,67 @@ impl Figures {
         ] {
             *slot = count.as_u64().or(*slot);
         }
-        self.has_counted |= self.summary.usage.input_tokens > 0;
+        self.has_counted_input |= self.summary.usage.input_tokens > 0;
         self.summary.cost_usd = said["cost"].as_f64().or(self.summary.cost_usd);
+    }
+
+    /// Hears the usage with which an answer ends.
+    pub(super) fn used_in_all(&mut self, usage: Option<&RawValue>) {
+        self.used(usage);
+        let Some(count) = usage.and_then(output_tokens) else {
+            return;
+        };
+        // Zero tokens for words that came are no count.
+        self.has_counted_output = count > 0 || self.said == 0;
+    }
+
+    /// Hears so many bytes of the answer's words.
+    pub(super) fn said(&mut self, bytes: usize) {
+        self.said = self.said.saturating_add(bytes as u64);
+    }
+
+    /// Whether the upstream has counted any of the tokens that it read.
+    pub(super) fn has_counted_input(&self) -> bool {
+        let usage = &self.summary.usage;
+        let is_cached = usage.cache_read_input_tokens > 0 || usage.cache_creation_input_tokens > 0;
+        self.has_counted_input || is_cached
+    }
+
+    /// Tokens that were said, as the upstream counts them or, until it does, by what came.
+    pub(super) fn output_tokens(&self) -> u64 {
+        let counted = self.summary.usage.output_tokens;
+        if self.has_counted_output {
+            return counted;
+        }
+        counted.max(self.said.div_ceil(BYTES_PER_TOKEN))
     }
 
     /// What is known by now; input tokens are `estimate` when the upstream never said.
     pub(super) fn summary(&self, estimate: u64) -> Summary {
         let mut summary = self.summary.clone();
-        let is_cached = summary.usage.cache_read_input_tokens > 0
-            || summary.usage.cache_creation_input_tokens > 0;
-        summary.usage_is_estimate = !self.has_counted && !is_cached;
-        if summary.usage_is_estimate {
+        summary.usage.output_tokens = self.output_tokens();
+        if !self.has_counted_input() {
             summary.usage.input_tokens = estimate;
         }
+        summary.usage_is_estimate = !self.has_counted_input() || !self.has_counted_output;
         summary
     }
+}
+
+fn output_tokens(usage: &RawValue) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Usage {
+        output_tokens: u64,
+    }
+    let usage: Usage = serde_json::from_str(usage.get()).ok()?;
+    Some(usage.output_tokens)
+}
+
+/// A value that is there, if it is `null`, too, which is not the same as one that is missing.
+pub(super) fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 /// A string, decoded.
@@ -158,10 +236,31 @@ mod tests {
             (&[json!({"input_tokens":"3"})], 9, true),
             (&[json!([3])], 9, true),
         ] {
-            let summary = heard(usages).summary(9);
+            let mut figures = heard(usages);
+            figures.has_counted_output = true;
+            let summary = figures.summary(9);
             let told = (summary.usage.input_tokens, summary.usage_is_estimate);
             assert_eq!(told, (input, is_estimate), "{usages:?}");
         }
+    }
+
+    #[test]
+    fn output_is_estimated_until_the_end_has_counted_it() {
+        let at_the_end = |count: Option<u64>, said: usize| {
+            let mut figures = heard(&[json!({"input_tokens": 3, "output_tokens": 2})]);
+            figures.said(said);
+            if let Some(count) = count {
+                let usage = json!({ "output_tokens": count }).to_string();
+                figures.used_in_all(Some(serde_json::from_str(&usage).unwrap()));
+            }
+            let summary = figures.summary(9);
+            (summary.usage.output_tokens, summary.usage_is_estimate)
+        };
+        assert_eq!(at_the_end(None, 0), (2, true), "the start counts a little");
+        assert_eq!(at_the_end(None, 401), (101, true), "what came is counted");
+        assert_eq!(at_the_end(Some(7), 401), (7, false));
+        assert_eq!(at_the_end(Some(0), 0), (0, false), "nothing was said");
+        assert_eq!(at_the_end(Some(0), 401), (101, true), "zero is no count");
     }
 
     #[test]

@@ -11,10 +11,20 @@
 //! | the model's name, where it was mapped on the way there | the name that was asked for | what was replaced is put back |
 //! | the end of the stream without `message_stop`, after a stop reason | `message_stop` | the answer is whole |
 //! | the end of the stream before that | an `error` event | a broken answer must not look like a short one |
+//! | numbers of blocks with holes, or used again | 0, 1, 2 … | SDKs append a block and look it up by its number: an input would be `{}` |
+//! | no `message_start`, or a text or thought that never began | the event that is missing | SDKs throw, Claude Code asks again |
+//! | a second `message_start`, the end of a block that is not open | nothing | SDKs throw |
+//! | a block that is open at the end | `content_block_stop`, unless it may be half a call | Claude Code loses what is not closed, and runs what is |
+//! | an input or first words in `content_block_start` alone | the same in a delta | Claude Code loses them |
+//! | no `usage`, `content`, `delta`, `signature` … where SDKs take them for granted | an empty or estimated one | SDKs throw |
+//! | several `message_delta` with different stop reasons | the first reason in all | the last one would win over `tool_use` |
 //!
+//! What was mended is noted in the run, unless it was only a member that was missing.
 //! Every event gets its `event:` line, which the SDKs need. Comments are passed over: Dagway pings by itself.
 //! This module must not know how bytes are fetched.
 
+mod block;
+mod blocks;
 mod catalogue;
 mod error;
 mod figures;

@@ -9,6 +9,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
+/// What a run says of a block that was left out.
+pub(super) const LEFT_OUT: &str =
+    "a block that repeated a thought was left out, because clients take it for another one";
 const MARK: &str = "openrouter.reasoning:";
 
 /// The thoughts that went out so far.

@@ -32,6 +32,30 @@ impl<'a> Splice<'a> {
         self.replace(value, quoted(by));
     }
 
+    /// Adds members, written as `"name":value` with commas between them, to an object that was read from the text.
+    pub(super) fn add(&mut self, object: &RawValue, members: &str) {
+        let start = self.place(object).start;
+        self.add_at(start, members);
+    }
+
+    /// Adds members to the object that the text is.
+    pub(super) fn add_to_all(&mut self, members: &str) {
+        let brace = memchr::memchr(b'{', self.text);
+        self.add_at(brace.unwrap_or_default(), members);
+    }
+
+    fn add_at(&mut self, brace: usize, members: &str) {
+        let behind = brace + 1;
+        let rest = self.text.get(behind..).unwrap_or_default();
+        let comma = if rest.trim_ascii_start().starts_with(b"}") {
+            ""
+        } else {
+            ","
+        };
+        let members = format!("{members}{comma}");
+        self.changes.push((behind..behind, members.into_bytes()));
+    }
+
     /// The text with its changes; `None` when there are none.
     pub(super) fn done(mut self) -> Option<Vec<u8>> {
         if self.changes.is_empty() {
@@ -112,5 +136,24 @@ mod tests {
         let done = String::from_utf8(splice.done().unwrap()).unwrap();
         assert_eq!(done, r#"{"b": 22,"c":"1", "a":"\""}"#);
         assert_eq!(Splice::new(text).done(), None);
+    }
+
+    #[test]
+    fn members_are_added_in_front_of_those_that_are_there() {
+        #[derive(serde::Deserialize)]
+        struct Outer<'a> {
+            #[serde(borrow)]
+            a: &'a RawValue,
+            #[serde(borrow)]
+            b: &'a RawValue,
+        }
+        let text = br#"{"a":{ },"b":{"x":1}}"#;
+        let outer: Outer<'_> = serde_json::from_slice(text).unwrap();
+        let mut splice = Splice::new(text);
+        splice.add(outer.b, r#""y":2,"z":3"#);
+        splice.add(outer.a, r#""y":2"#);
+        splice.add_to_all(r#""c":4"#);
+        let done = String::from_utf8(splice.done().unwrap()).unwrap();
+        assert_eq!(done, r#"{"c":4,"a":{"y":2 },"b":{"y":2,"z":3,"x":1}}"#);
     }
 }

@@ -1,30 +1,15 @@
 //! An answer that was not streamed passes.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::block::Block;
 use super::error::from_event;
-use super::figures::{Figures, Head};
+use super::figures::{Figures, Head, Words};
 use super::passage::{PassageSettings, estimate, rename};
-use super::repeat::Thoughts;
+use super::repeat::{LEFT_OUT, Thoughts};
 use super::splice::Splice;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::translate::reply::Summary;
-
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Block {
-    #[serde(rename = "type")]
-    kind: String,
-    signature: Option<String>,
-    data: Option<String>,
-}
 
 /// Passes a message on.
 ///
@@ -34,56 +19,101 @@ pub fn whole(settings: &PassageSettings, body: &[u8]) -> (Result<Vec<u8>, ApiErr
     let mut figures = Figures::default();
     // A struct can be read from a list, too.
     let is_object = body.trim_ascii_start().starts_with(b"{");
-    let head = serde_json::from_slice::<Head<'_>>(body);
-    let content = serde_json::from_slice::<Body<'_>>(body).ok();
-    let content = content.and_then(|body| body.content).filter(|_| is_object);
-    let (Ok(head), Some(content)) = (head, content) else {
+    let head = serde_json::from_slice::<Head<'_>>(body).ok();
+    let head = head.filter(|_| is_object);
+    let Some((head, raw)) = head.and_then(|head| head.content.map(|raw| (head, raw))) else {
         let error = from_event(body).api;
         let mut summary = figures.summary(0);
         summary.error = Some(error.clone());
         return (Err(error), summary);
     };
-    figures.head(&head);
     let mut splice = Splice::new(body);
     rename(&head, settings, &mut splice);
-    if let Some(kept) = without_repeats(content) {
-        splice.replace(content, kept);
-        let note =
-            "a block that repeated a thought was left out, because clients take it for another one";
-        figures.summary.notes.push(note.to_owned());
+    let content = content(raw);
+    figures.said(content.said);
+    figures.head(&head);
+    figures.used_in_all(head.usage);
+    if content.has_repeats {
+        figures.summary.notes.push(LEFT_OUT.to_owned());
     }
-    let message = splice.done().unwrap_or_else(|| body.to_vec());
-    let estimate = || settings.body.as_ref().map_or(0, |body| estimate(body));
+    if let Some(mended) = content.mended {
+        splice.replace(raw, mended);
+    }
     let mut summary = figures.summary(0);
-    if summary.usage_is_estimate {
-        summary.usage.input_tokens = estimate();
+    if !figures.has_counted_input() {
+        let body = settings.body.as_ref();
+        summary.usage.input_tokens = body.map_or(0, |body| estimate(body));
     }
     summary.chunks = 1;
+    mend_usage(&head, &summary, &mut splice);
+    let message = splice.done().unwrap_or_else(|| body.to_vec());
     (Ok(message), summary)
 }
 
-/// The content without the blocks that repeat a thought; `None` when there are none.
-fn without_repeats(content: &RawValue) -> Option<String> {
-    let blocks: Vec<&RawValue> = serde_json::from_str(content.get()).ok()?;
+/// A message without usage gets one, which SDKs take for granted.
+fn mend_usage(head: &Head<'_>, summary: &Summary, splice: &mut Splice<'_>) {
+    let usage = format!(
+        r#"{{"input_tokens":{},"output_tokens":{}}}"#,
+        summary.usage.input_tokens, summary.usage.output_tokens
+    );
+    match head.usage {
+        None => splice.add_to_all(&format!("\"usage\":{usage}")),
+        Some(raw) if !raw.get().starts_with('{') => splice.replace(raw, usage),
+        Some(_) => {}
+    }
+}
+
+/// What the blocks of a message are.
+#[derive(Default)]
+struct Content {
+    /// The list without repeated thoughts and with what SDKs take for granted; `None` when it stays as it is.
+    mended: Option<String>,
+    has_repeats: bool,
+    /// Bytes of their words.
+    said: usize,
+}
+
+fn content(raw: &RawValue) -> Content {
+    let mut content = Content::default();
+    let Ok(blocks) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
+        return content;
+    };
     let mut thoughts = Thoughts::default();
     let mut kept = Vec::with_capacity(blocks.len());
+    let mut is_mended = false;
     for raw in &blocks {
-        let block: Block = serde_json::from_str(raw.get()).unwrap_or_default();
+        let is_object = raw.get().starts_with('{');
+        let read = serde_json::from_str::<Block<'_>>(raw.get()).ok();
+        let Some(block) = read.filter(|_| is_object) else {
+            kept.push(raw.get().to_owned());
+            continue;
+        };
         if block.kind == "thinking" {
-            thoughts.begin(block.signature.as_deref().unwrap_or_default());
+            thoughts.begin(&block.signature());
             thoughts.end();
         }
-        let is_repeat = block.kind == "redacted_thinking"
-            && thoughts.are_repeated_by(block.data.as_deref().unwrap_or_default());
-        if !is_repeat {
-            kept.push(raw.get());
+        if block.kind == "redacted_thinking" && thoughts.are_repeated_by(&block.data()) {
+            content.has_repeats = true;
+            continue;
         }
+        let words = serde_json::from_str::<Words<'_>>(raw.get());
+        content.said += words.map_or(0, |words| words.bytes());
+        let mut splice = Splice::new(raw.get().as_bytes());
+        block.mend(raw, &mut splice);
+        let mended = splice.done().and_then(|done| String::from_utf8(done).ok());
+        is_mended |= mended.is_some();
+        kept.push(mended.unwrap_or_else(|| raw.get().to_owned()));
     }
-    (kept.len() < blocks.len()).then(|| format!("[{}]", kept.join(",")))
+    if is_mended || content.has_repeats {
+        content.mended = Some(format!("[{}]", kept.join(",")));
+    }
+    content
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use base64::Engine as _;
     use base64::prelude::BASE64_STANDARD;
     use serde_json::{Value, json};
@@ -140,5 +170,34 @@ mod tests {
             let (message, summary) = whole(&PassageSettings::default(), body);
             assert!(message.is_err() && summary.error.is_some());
         }
+    }
+
+    #[test]
+    fn what_sdks_take_for_granted_is_added_and_counted() {
+        let settings = PassageSettings {
+            body: Some(Arc::new("x".repeat(40))),
+            ..PassageSettings::default()
+        };
+        let words = "y".repeat(400);
+        let body = format!(
+            r#" {{"id":"msg_1","content":[{{"type":"thinking","thinking":"{words}"}},"odd",{{"type":"text","text":"x"}}]}}"#
+        );
+        let (message, summary) = whole(&settings, body.as_bytes());
+        let message: Value = serde_json::from_slice(&message.unwrap()).unwrap();
+        let thought = json!({"type":"thinking","thinking":words,"signature":""});
+        let text = json!({"type":"text","text":"x"});
+        assert_eq!(message["content"], json!([thought, "odd", text]));
+        assert_eq!(
+            message["usage"],
+            json!({"input_tokens": 10, "output_tokens": 101})
+        );
+        assert!(summary.usage_is_estimate);
+        assert_eq!(summary.usage.output_tokens, 101);
+        let (message, _) = whole(&settings, br#"{"content":[],"usage":null}"#);
+        let message: Value = serde_json::from_slice(&message.unwrap()).unwrap();
+        assert_eq!(
+            message["usage"],
+            json!({"input_tokens": 10, "output_tokens": 0})
+        );
     }
 }
