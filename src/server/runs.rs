@@ -59,10 +59,11 @@ async fn serve(
     }
     let mut input = client_request(request.headers(), text);
     let lane = match &input.text {
-        Ok(body) if door == Door::Messages => gateway.lane(body),
-        _ => Lane::Chat,
+        Ok(body) => gateway.lane(body),
+        Err(_) => Lane::Chat,
     };
     if lane == Lane::Native {
+        input.passes_unread = true;
         pass_on(request, &mut input);
     }
     let plan = plan_for(gateway, door, lane);
@@ -221,6 +222,7 @@ fn client_request(headers: &HeaderMap, text: Result<String, ApiError>) -> Client
         betas: list(headers, "anthropic-beta"),
         passed_headers: Vec::new(),
         query: None,
+        passes_unread: false,
         received: Instant::now(),
     }
 }

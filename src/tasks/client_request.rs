@@ -31,6 +31,9 @@ pub struct ClientRequest {
     /// The query, for the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+    /// Whether another program reads the body, so that what is unknown here is none of our business.
+    #[serde(skip)]
+    pub passes_unread: bool,
     /// When the body was in, or refused.
     #[serde(skip)]
     pub received: Instant,

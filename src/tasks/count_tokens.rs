@@ -16,7 +16,8 @@ use super::tokenizer;
 use super::validate::ValidRequest;
 use crate::engine::{Cx, Own, Res, Task, TaskError};
 use crate::facts::payload;
-use crate::protocol::translate::tokens::countable;
+use crate::protocol::anthropic::request::InvalidRequest;
+use crate::protocol::translate::tokens::{countable, countable_of_any};
 
 /// The header that says what the count is.
 const ESTIMATE: (&str, &str) = ("x-dagway-token-count", "estimate");
@@ -57,13 +58,22 @@ impl Task for CountTokens {
         let over = CancellationToken::new();
         let _is_over_when_dropped = over.clone().drop_guard();
         let counted = tokio::task::spawn_blocking(move || {
-            let parts = countable(valid.request.get());
+            let parts = if valid.is_read {
+                Some(countable(valid.request.get()))
+            } else {
+                countable_of_any(valid.request.backing_cart())
+            };
+            let Some(parts) = parts else {
+                return Err(TaskError::client(InvalidRequest::missing("messages")));
+            };
             let mut tokens = parts.fixed;
             for text in &parts.texts {
-                tokens += tokenizer::count(text, || !over.is_cancelled())? as u64;
+                let counted = tokenizer::count(text, || !over.is_cancelled());
+                let counted = counted.ok_or_else(|| TaskError::ours("the count was given up"))?;
+                tokens += counted as u64;
             }
             drop(slot);
-            Some(tokens)
+            Ok(tokens)
         });
         let counted = counted
             .await
@@ -72,7 +82,7 @@ impl Task for CountTokens {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(cancelled) => TaskError::ours(cancelled),
             })?;
-        let input_tokens = counted.ok_or_else(|| TaskError::ours("the count was given up"))?;
+        let input_tokens = counted?;
         cx.fact(
             crate::facts::INPUT_TOKENS,
             i64::try_from(input_tokens).unwrap_or(i64::MAX),

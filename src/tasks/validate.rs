@@ -25,7 +25,7 @@ pub struct Validate {
 }
 
 /// Whose rules apply.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 enum Endpoint {
     #[default]
@@ -39,6 +39,8 @@ enum Endpoint {
 pub struct ValidRequest {
     /// The parsed request.
     pub request: Yoke<Request<'static>, Arc<String>>,
+    /// Whether all of it was read, and not only what is needed to pass it on.
+    pub is_read: bool,
     /// The conversation's id, from the header or from the body.
     pub session: Option<String>,
     /// The sub-agent's id.
@@ -99,8 +101,16 @@ impl Task for Validate {
             Endpoint::Native => text,
             Endpoint::Messages | Endpoint::CountTokens => with_whole_characters(text, cx),
         };
+        let mut is_read = self.endpoint != Endpoint::Native;
         let parsed = Yoke::try_attach_to_cart(Arc::clone(&text), |text| match self.endpoint {
             Endpoint::Messages => Request::parse(text),
+            // What an upstream reads by itself may hold what is unknown here, and is counted all the same.
+            Endpoint::CountTokens if input.passes_unread => {
+                Request::parse_for_count(text).or_else(|_| {
+                    is_read = false;
+                    Request::parse_to_pass(text)
+                })
+            }
             Endpoint::CountTokens => Request::parse_for_count(text),
             Endpoint::Native => Request::parse_to_pass(text),
         });
@@ -121,6 +131,7 @@ impl Task for Validate {
         let session = input.session.clone().or_else(from_body);
         Ok(ValidRequest {
             request,
+            is_read,
             session,
             agent: input.agent.clone(),
             betas: input.betas.clone(),

@@ -330,6 +330,32 @@ fn an_error_at_the_beginning_of_a_stream_is_retried_and_one_in_its_midst_passes(
 }
 
 #[test]
+fn what_passes_unread_is_counted_all_the_same() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let mut body = ask("hello");
+        body.as_object_mut().unwrap().remove("stream");
+        let path = "/v1/messages/count_tokens";
+        let plain = app.post(path, &body).await.json();
+        let words = "word ".repeat(100);
+        body["mcp_servers"] = json!([{ "type": "url", "name": "it", "url": "https://x.invalid" }]);
+        body["messages"][0]["content"] = json!([{ "type": "brand_new", "said": words }]);
+        let got = app.post(path, &body).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        let more = got.json()["input_tokens"].as_u64().unwrap();
+        let count = plain["input_tokens"].as_u64().unwrap();
+        assert!((count + 100..count + 140).contains(&more), "{count} {more}");
+        body.as_object_mut().unwrap().remove("messages");
+        assert_eq!(app.post(path, &body).await.status, 400);
+        body["model"] = json!("openai/gpt-5");
+        body["messages"] = json!([{ "role": "user", "content": [{ "type": "brand_new" }] }]);
+        let refused = app.post(path, &body).await;
+        assert_eq!(refused.status, 400, "a lane that reads it cannot");
+        app.stop().await;
+    });
+}
+
+#[test]
 fn an_answer_that_breaks_off_is_recorded_with_what_came_of_it() {
     block_on(async {
         let app = TestApp::start_with(|settings| {

@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn what_sdks_take_for_granted_is_added_and_counted() {
         let settings = PassageSettings {
-            body: Some(Arc::new("x".repeat(40))),
+            body: Some(Arc::new("x".repeat(35))),
             ..PassageSettings::default()
         };
         let words = "y".repeat(400);

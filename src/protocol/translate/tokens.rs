@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use crate::protocol::anthropic::request::{Block, RawStr, Request, Source, Tool, ToolChange};
 
 /// What an image of the size that clients send costs.
@@ -46,6 +48,63 @@ pub fn countable<'a>(request: &Request<'a>) -> Countable<'a> {
     let mut countable = Countable::default();
     countable.fixed = walk(request, &mut countable.texts);
     countable
+}
+
+/// Gathers the same of a body that this program cannot read as a request, because another one will; `None` when it has
+/// no messages.
+#[must_use]
+pub fn countable_of_any(body: &str) -> Option<Countable<'static>> {
+    let mut body: Value = serde_json::from_str(body).ok()?;
+    body.get("messages")?.as_array()?;
+    let mut countable = Countable {
+        fixed: CONVERSATION,
+        ..Countable::default()
+    };
+    for part in ["system", "messages", "tools", "mcp_servers"] {
+        let part = body.get_mut(part).map(Value::take).unwrap_or_default();
+        if let Value::Array(items) = &part {
+            countable.fixed += MESSAGE * items.len() as u64;
+        }
+        walk_any(part, &mut countable);
+    }
+    Some(countable)
+}
+
+/// Estimates the input tokens of such a body.
+#[must_use]
+pub fn estimate_of_any(body: &str) -> u64 {
+    let Some(countable) = countable_of_any(body) else {
+        return (body.len() as u64 * 2).div_ceil(7);
+    };
+    let bytes: usize = countable.texts.iter().map(|text| text.len()).sum();
+    countable.fixed + (bytes as u64 * 2).div_ceil(7)
+}
+
+fn walk_any(value: Value, countable: &mut Countable<'static>) {
+    match value {
+        Value::String(text) => countable.texts.push(text.into()),
+        Value::Array(items) => items.into_iter().for_each(|item| walk_any(item, countable)),
+        Value::Object(members) => {
+            let is_base64 = members.get("type").is_some_and(|kind| kind == "base64");
+            let media = members.get("media_type").and_then(Value::as_str);
+            let is_image = media.is_some_and(|media| media.starts_with("image/"));
+            for (name, value) in members {
+                match name.as_str() {
+                    "type" | "id" | "tool_use_id" | "media_type" | "cache_control"
+                    | "signature" | "encrypted_content" => {}
+                    "data" if is_base64 && is_image => countable.fixed += IMAGE,
+                    "data" if is_base64 => {
+                        let length = value.as_str().map_or(0, str::len) as u64;
+                        countable.fixed += FILE.max(length / FILE_CHARACTERS_PER_TOKEN);
+                    }
+                    // Models read these as JSON.
+                    "input" | "input_schema" => countable.texts.push(value.to_string().into()),
+                    _ => walk_any(value, countable),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// Takes the texts of a request one by one.
@@ -284,7 +343,7 @@ mod tests {
     #[test]
     fn tools_cost_their_frame_and_each_its_own() {
         let tool = |name: &str| serde_json::json!({"name":name,"input_schema":{}});
-        let fixed = |tools: &[serde_json::Value]| {
+        let fixed = |tools: &[Value]| {
             let body = serde_json::json!({"model":"m","messages":[{"role":"user","content":"x"}],"tools":tools});
             countable(&Request::parse_for_count(&body.to_string()).unwrap()).fixed
         };
@@ -317,5 +376,28 @@ mod tests {
         );
         let tokens = estimate(&Request::parse(&body).unwrap());
         assert!((1000..1010).contains(&tokens), "{tokens}");
+    }
+
+    #[test]
+    fn a_body_that_another_program_will_read_costs_about_as_much() {
+        let request = Request::parse_for_count(BODY).unwrap();
+        let (known, any) = (estimate(&request), estimate_of_any(BODY));
+        assert!(known.abs_diff(any) < known / 2, "{known} {any}");
+        let with = |block: &str| {
+            let new = format!("{block},{{\"type\":\"image\"");
+            estimate_of_any(&BODY.replacen("{\"type\":\"image\"", &new, 1)) - any
+        };
+        let words = "word ".repeat(700);
+        let new = with(&format!(
+            r#"{{"type":"brand_new","signature":"{words}","said":[{{"x":"{words}"}}]}}"#
+        ));
+        assert_eq!(new, 1000, "what is said counts, and what seals it does not");
+        let file = "A".repeat(400_000);
+        let file = with(&format!(
+            r#"{{"type":"odd","source":{{"type":"base64","media_type":"application/pdf","data":"{file}"}}}}"#
+        ));
+        assert_eq!(file, 10_000, "a file costs by its length");
+        assert_eq!(countable_of_any("["), None);
+        assert_eq!(estimate_of_any(&"x".repeat(35)), 10);
     }
 }

@@ -26,8 +26,6 @@ use crate::protocol::translate::tokens;
 
 /// How a delta begins that is looked at no further.
 const DELTA: &[u8] = b"{\"type\":\"content_block_delta\"";
-/// Bytes of a body for each token, where nothing better is known of it.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// What an answer passes with.
 #[derive(Clone, Debug, Default)]
@@ -235,7 +233,7 @@ pub(super) fn rename(head: &Head<'_>, settings: &PassageSettings, splice: &mut S
 pub(super) fn estimate(body: &str) -> u64 {
     match Request::parse_for_count(body) {
         Ok(request) => tokens::estimate(&request),
-        Err(_) => body.len() as u64 / BYTES_PER_TOKEN,
+        Err(_) => tokens::estimate_of_any(body),
     }
 }
 
