@@ -1,7 +1,7 @@
 //! `dagway serve`: serves until a signal.
 
 use super::{Failure, open_files, say};
-use crate::app::{App, Manner};
+use crate::app::{self, App, Manner};
 use crate::settings::Settings;
 
 /// Serves until SIGTERM or Ctrl-C, then lets the runs in progress end.
@@ -30,6 +30,18 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where runs are kept, as it is told; an address is told without its password.
+fn place_of_runs(settings: &Settings) -> String {
+    match app::database(settings) {
+        Ok(Some(address)) => address.to_string(),
+        Ok(None) | Err(_) => {
+            let folder = &settings.store.folder;
+            let whole = std::path::absolute(folder);
+            whole.as_ref().unwrap_or(folder).display().to_string()
+        }
+    }
+}
+
 /// Says where everything is, and `more`, in one block that no log line comes between. The last line, which begins with
 /// `listening on`, is for scripts.
 pub(super) fn greet(app: &App, settings: &Settings, more: Option<&str>) {
@@ -44,9 +56,11 @@ pub(super) fn greet(app: &App, settings: &Settings, more: Option<&str>) {
     say(format!(
         "Dagway {version}\n  \
          Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} claude\n  \
-         Dashboard    {url}/\n{more}\
+         Dashboard    {url}/\n  \
+         Runs         kept in {store}\n{more}\
          listening on http://{address}",
         version = env!("CARGO_PKG_VERSION"),
+        store = place_of_runs(settings),
         address = app.address()
     ));
 }

@@ -13,7 +13,7 @@ pub(crate) const PAGE: u16 = 50;
 /// Rows of a page at most.
 pub(crate) const LONGEST_PAGE: u16 = 200;
 
-const PARAMETERS: &str = "state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, sort, limit, after";
+const PARAMETERS: &str = "state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after";
 
 /// What a URL asks of a list of runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,6 +141,7 @@ impl Query {
             "until" => filter.until = Some(moment(name, value, now)?),
             "min_duration" => filter.min_duration = Some(length(value)?),
             "min_cost" => filter.min_cost = Some(dollars(value)?),
+            "min_retries" => filter.min_retries = Some(retries(value)?),
             "sort" => self.sort = sort(value)?,
             "limit" => self.limit = limit(value)?,
             "after" => self.after = Some(after(value)?),
@@ -196,6 +197,11 @@ impl Query {
         let least = filter.min_duration.map(written_length);
         pairs.extend(least.map(|least| ("min_duration", least)));
         pairs.extend(filter.min_cost.map(|cost| ("min_cost", cost.to_string())));
+        pairs.extend(
+            filter
+                .min_retries
+                .map(|least| ("min_retries", least.to_string())),
+        );
         pairs.extend(self.sort.map(|sort| ("sort", sort.name.to_owned())));
         if self.limit != PAGE {
             pairs.push(("limit", self.limit.to_string()));
@@ -243,6 +249,9 @@ impl Query {
             && filter
                 .min_cost
                 .is_none_or(|least| run.float(facts::COST_USD).is_some_and(|cost| cost >= least))
+            && filter
+                .min_retries
+                .is_none_or(|least| run.int(facts::RETRIES).unwrap_or(0) >= i64::from(least))
     }
 }
 
@@ -404,6 +413,15 @@ fn dollars(value: &str) -> Result<f64, String> {
         })
 }
 
+fn retries(value: &str) -> Result<u32, String> {
+    value.parse().map_err(|_| {
+        format!(
+            "min_retries: {} is not a count; give a whole number, such as 1",
+            quoted(value)
+        )
+    })
+}
+
 fn sort(name: &str) -> Result<Option<Sort>, String> {
     let sort = SORTS.into_iter().find(|sort| sort.name == name);
     if sort.is_some() || name == NEWEST {
@@ -465,13 +483,13 @@ mod tests {
     fn a_url_survives_the_round_trip() {
         let id = RunId::now();
         let query = parse(&format!(
-            "state=failed,Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&sort=cost&limit=10&after={id}"
+            "state=failed,Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&min_retries=2&sort=cost&limit=10&after={id}"
         ))
         .unwrap();
         assert_eq!(
             query.encode_after(id),
             format!(
-                "state=Failed&state=Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&sort=cost&limit=10&after={id}"
+                "state=Failed&state=Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&min_retries=2&sort=cost&limit=10&after={id}"
             )
         );
         assert_eq!(parse(&query.encode_after(id)).unwrap(), query);
@@ -495,6 +513,7 @@ mod tests {
             "min_duration=-1s",
             "min_duration=long",
             "min_cost=NaN",
+            "min_retries=-1",
             "sort=model",
             "limit=0",
             "limit=201",
@@ -512,11 +531,12 @@ mod tests {
         min_duration: `-1s` is not a length of time; give one such as 2s, 500ms or 1.5m
         min_duration: `long` is not a length of time; give one such as 2s, 500ms or 1.5m
         min_cost: `NaN` is not an amount; give US dollars, such as 0.05
+        min_retries: `-1` is not a count; give a whole number, such as 1
         sort: `model` is no order; give one of started, duration, cost, tokens
         limit: `0` does not do; give a whole number from 1 to 200
         limit: `201` does not do; give a whole number from 1 to 200
         after: `12` is not a run; give the next of the page before, or leave it out
-        there is no parameter `colour`; a list of runs takes state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, sort, limit, after
+        there is no parameter `colour`; a list of runs takes state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after
         ");
     }
 

@@ -69,6 +69,8 @@ struct FilterView {
     search: String,
     min_duration: String,
     min_cost: String,
+    /// How many retries are looked for, at least.
+    min_retries: Option<u32>,
     sorts: Vec<(Sort, bool)>,
     ranges: Vec<(Range, bool)>,
     /// Moments that came by the URL and that the form only carries on.
@@ -202,6 +204,7 @@ impl FilterView {
                 .min_cost
                 .map(|cost| cost.to_string())
                 .unwrap_or_default(),
+            min_retries: filter.min_retries,
             sorts: SORTS
                 .into_iter()
                 .map(|sort| (sort, query.sort == Some(sort)))

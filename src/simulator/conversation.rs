@@ -126,11 +126,13 @@ impl<'a> Conversation<'a> {
             || self.body.get("include_reasoning").and_then(Value::as_bool) == Some(false)
     }
 
-    /// A rough count of the input: four bytes a token, 1,500 tokens a picture or file.
+    /// A rough count of the input: four bytes a token, 1,500 tokens a picture or file, and what a model is told about
+    /// the use of tools.
     pub(super) fn prompt_tokens(&self) -> u64 {
         let tools = self.body.get("tools").map_or(0, weight);
         let messages: usize = self.messages.iter().map(weight).sum();
-        tokens(tools + messages) + 3
+        let about_tools = if tools > 0 { ABOUT_TOOLS } else { 0 };
+        tokens(tools + messages) + 3 + about_tools
     }
 
     /// The name under which the host keeps a conversation together.
@@ -206,6 +208,9 @@ pub(super) fn texts(message: &Value) -> Vec<&str> {
             .collect(),
     }
 }
+
+/// Tokens of the prompt that comes with any tools: about what Claude gets.
+const ABOUT_TOOLS: u64 = 346;
 
 /// The elements of an array; none of anything else.
 pub(super) fn array(value: Option<&Value>) -> &[Value] {

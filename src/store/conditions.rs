@@ -151,6 +151,9 @@ impl Conditions {
             all.until(until);
         }
         all.at_least(filter.min_duration, filter.min_cost);
+        if let Some(retries) = filter.min_retries {
+            all.add("retries >= ?", [Value::Int(retries.into())]);
+        }
         all
     }
 

@@ -194,6 +194,8 @@ pub struct RunFilter {
     pub min_duration: Option<Duration>,
     /// That cost at least so many US dollars.
     pub min_cost: Option<f64>,
+    /// Of which steps were tried again at least so many times.
+    pub min_retries: Option<u32>,
 }
 
 /// What a list of runs can be ordered by, besides time.

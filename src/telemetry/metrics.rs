@@ -6,8 +6,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder, exponential_buckets,
+    CounterVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder, exponential_buckets,
 };
 
 use super::probe::Probe;
@@ -97,13 +97,12 @@ impl Metrics {
 
 impl Families {
     fn register(registry: &Registry) -> Self {
-        let build = counters(
-            registry,
+        let build = Opts::new(
             "dagway_build_info",
             "Always 1; the label tells which Dagway this is.",
-            &["version"],
         );
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        let build = register(registry, IntGaugeVec::new(build, &["version"]));
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
             runs: RunFamilies::register(registry),
             steps: StepFamilies::register(registry),

@@ -67,8 +67,7 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
             let (of, is) = of.split_once(' ').unwrap();
             assert_eq!(of, name, "the type follows the description");
             assert!(["counter", "gauge", "histogram"].contains(&is), "{line}");
-            let is_total = of.ends_with("_total") || of.ends_with("_info");
-            assert_eq!(is == "counter", is_total, "{of} is a {is}");
+            assert_eq!(is == "counter", of.ends_with("_total"), "{of} is a {is}");
             kind = is.to_owned();
         } else {
             let (head, value) = line.rsplit_once(' ').unwrap();

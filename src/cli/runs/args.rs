@@ -74,6 +74,9 @@ pub struct Filter {
     /// That cost at least so many US dollars, such as 0.05
     #[arg(long, global = true, value_name = "USD")]
     pub min_cost: Option<String>,
+    /// Of which steps were tried again at least so many times, such as 1
+    #[arg(long, global = true, value_name = "N")]
+    pub min_retries: Option<String>,
 }
 
 /// What to do with one run.
@@ -122,6 +125,7 @@ impl Filter {
             ("until", &self.until),
             ("min_duration", &self.min_duration),
             ("min_cost", &self.min_cost),
+            ("min_retries", &self.min_retries),
         ];
         let others = others
             .into_iter()

@@ -184,7 +184,7 @@ impl Client {
         let told: Option<Refusal> = serde_json::from_slice(&body).ok();
         let sentence = told.map_or_else(
             || format!("the Dagway at {} answers with status {status}", self.url()),
-            |told| text::line(&told.error.message),
+            |told| by_its_option(pairs, text::line(&told.error.message)),
         );
         Err(if status.is_server_error() {
             let url = self.url();
@@ -205,7 +205,11 @@ impl Client {
             request = request.basic_auth("dagway", password);
         }
         request.send().await.map_err(|error| {
-            let (url, reason) = (self.url(), reason(&error));
+            let (url, mut reason) = (self.url(), reason(&error));
+            // What rustls says of bytes that are no TLS.
+            if self.base.scheme() == "https" && reason.contains("corrupt message") {
+                reason = "it does not speak TLS; write http:// in place of https://".to_owned();
+            }
             if error.is_connect() {
                 Fault::Away { url, reason }
             } else {
@@ -244,6 +248,18 @@ impl Client {
     pub(super) fn url(&self) -> String {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
+}
+
+/// A refusal that names a parameter of the run API, with the option by which it was given here.
+fn by_its_option(pairs: &[(&str, String)], sentence: String) -> String {
+    let of_sentence = |&(name, _): &(&str, String)| {
+        let rest = sentence.strip_prefix(name)?.strip_prefix(": ")?;
+        Some(match name {
+            "q" => format!("--search: {rest}"),
+            name => format!("--{}: {rest}", name.replace('_', "-")),
+        })
+    };
+    pairs.iter().find_map(of_sentence).unwrap_or(sentence)
 }
 
 /// A URL of HTTP; that it is one may be left out.
@@ -310,6 +326,19 @@ mod tests {
 
     fn shown(written: &str) -> Option<String> {
         parse(written).map(|url| url.to_string())
+    }
+
+    #[test]
+    fn a_refusal_names_the_option_that_was_given() {
+        let pairs = [("limit", "0".to_owned()), ("min_cost", "x".to_owned())];
+        for (sentence, told) in [
+            ("limit: `0` does not do", "--limit: `0` does not do"),
+            ("min_cost: no amount", "--min-cost: no amount"),
+            ("sort: `x` is no order", "sort: `x` is no order"),
+            ("limits are low", "limits are low"),
+        ] {
+            assert_eq!(by_its_option(&pairs, sentence.to_owned()), told);
+        }
     }
 
     #[test]

@@ -51,19 +51,20 @@ pub(super) static STATEMENTS: [&str; 8] = [
     "WITH put AS (
         INSERT INTO dagway.runs AS run (process, id, workflow, plan, request_id, trace_id, started, state, streaming,
             replied, ended, seen, pieces, bytes, session, models, input_tokens, cache_read_tokens, output_tokens,
-            cost_usd, error, facts, estimated)
+            cost_usd, error, facts, estimated, retries)
         SELECT $1::integer, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
             $8::text[], $9::boolean[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
             $15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::double precision[],
-            $21::text[], $22::text[], $23::boolean[])
+            $21::text[], $22::text[], $23::boolean[], $24::bigint[])
         ON CONFLICT (id) DO UPDATE SET (state, streaming, replied, ended, seen, pieces, bytes, session, models,
-            input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated)
+            input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated, retries)
         = (excluded.state, excluded.streaming, excluded.replied, excluded.ended, excluded.seen, excluded.pieces,
             excluded.bytes, excluded.session, excluded.models, excluded.input_tokens, excluded.cache_read_tokens,
-            excluded.output_tokens, excluded.cost_usd, excluded.error, excluded.facts, excluded.estimated)
+            excluded.output_tokens, excluded.cost_usd, excluded.error, excluded.facts, excluded.estimated,
+            excluded.retries)
         WHERE run.process = excluded.process
         RETURNING xmax = 0 AS is_new)
-    UPDATE dagway.processes SET bytes = bytes + $24 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
+    UPDATE dagway.processes SET bytes = bytes + $25 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
     "UPDATE dagway.runs AS run SET seen = now.seen, pieces = now.pieces, bytes = now.bytes
     FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) AS now (id, seen, pieces, bytes)
     WHERE run.id = now.id AND run.process = $1",
@@ -156,6 +157,7 @@ struct Runs {
     error: Vec<Option<String>>,
     facts: Vec<String>,
     estimated: Vec<bool>,
+    retries: Vec<i64>,
 }
 
 impl Columns {
@@ -310,10 +312,11 @@ impl Runs {
         self.facts
             .push(String::from_utf8_lossy(&facts_json).into_owned());
         self.estimated.push(row.is(facts::USAGE_IS_ESTIMATE));
+        self.retries.push(row.int(facts::RETRIES).unwrap_or(0));
     }
 
     /// In the order of the statement.
-    fn columns(&self) -> [&(dyn ToSql + Sync); 22] {
+    fn columns(&self) -> [&(dyn ToSql + Sync); 23] {
         [
             &self.id,
             &self.workflow,
@@ -337,6 +340,7 @@ impl Runs {
             &self.error,
             &self.facts,
             &self.estimated,
+            &self.retries,
         ]
     }
 }

@@ -8,9 +8,10 @@ use super::presence::ALONE;
 use super::said;
 
 /// All migrations, the first one first. Add to the end; never change one that was released.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/postgres/0001_runs.sql"),
     include_str!("../migrations/postgres/0002_estimated.sql"),
+    include_str!("../migrations/postgres/0003_retries.sql"),
 ];
 
 /// Why a database cannot be brought to the present schema.

@@ -8,10 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x4441_4757;
 
 /// All migrations, the first one first. Add to the end; never change one that was released.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/sqlite/0001_runs.sql"),
     include_str!("../migrations/sqlite/0002_alive.sql"),
     include_str!("../migrations/sqlite/0003_estimated.sql"),
+    include_str!("../migrations/sqlite/0004_retries.sql"),
 ];
 
 /// Why a database cannot be brought to the present schema.
@@ -89,15 +90,16 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_an_older_version_are_marked_whose_figures_are_estimates() {
+    fn columns_that_came_later_are_filled_for_runs_of_an_older_version() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection, &MIGRATIONS[..2]).unwrap();
         let insert = "INSERT INTO runs (id, state, streaming, workflow, plan, request_id, trace_id, started, seen, pieces,
                 bytes, models, facts)
             VALUES (?, 'Failed', 0, 'w', 'h', 'r', x'00', 1, 1, 0, 0, '', ?)";
         let facts = [
-            r#"{"a":1,"dagway.usage.is_estimate":true}"#,
-            r#"{"a":"\"dagway.usage.is_estimate\":true"}"#,
+            r#"{"a":1,"dagway.usage.is_estimate":true,"dagway.retries":2}"#,
+            r#"{"a":"\"dagway.usage.is_estimate\":true,\"dagway.retries\":2"}"#,
+            r#"{"dagway.retries":"many"}"#,
         ];
         for (id, facts) in facts.into_iter().enumerate() {
             connection
@@ -106,12 +108,14 @@ mod tests {
         }
         migrate(&mut connection, &MIGRATIONS).unwrap();
         let mut marks = connection
-            .prepare("SELECT estimated FROM runs ORDER BY row")
+            .prepare("SELECT estimated, retries FROM runs ORDER BY row")
             .unwrap();
-        let marks = marks.query_map([], |row| row.get(0)).unwrap();
+        let marks = marks
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
         assert_eq!(
-            marks.collect::<Result<Vec<bool>, _>>().unwrap(),
-            [true, false]
+            marks.collect::<Result<Vec<(bool, i64)>, _>>().unwrap(),
+            [(true, 2), (false, 0), (false, 0)]
         );
     }
 

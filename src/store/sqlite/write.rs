@@ -19,12 +19,12 @@ const INSERT_PLAN: &str =
     "INSERT INTO plans (hash, name, info) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
 const INSERT_RUN: &str =
     "INSERT INTO runs (state, streaming, replied, ended, seen, pieces, bytes, session, models,
-        input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated,
+        input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated, retries,
         id, workflow, plan, request_id, trace_id, started)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
 const UPDATE_RUN: &str = "UPDATE runs SET state = ?, streaming = ?, replied = ?, ended = ?, seen = ?, pieces = ?, bytes = ?,
         session = ?, models = ?, input_tokens = ?, cache_read_tokens = ?, output_tokens = ?, cost_usd = ?, error = ?, facts = ?,
-        estimated = ?
+        estimated = ?, retries = ?
     WHERE row = ?";
 const UPDATE_PROGRESS: &str = "UPDATE runs SET seen = ?, pieces = ?, bytes = ? WHERE row = ?";
 const INSERT_PART: &str = "INSERT INTO journal (place, bytes, data) VALUES (?, ?, ?)";
@@ -244,7 +244,7 @@ impl RowWriter<'_> {
 }
 
 /// The columns that can change stand first in both statements.
-const CHANGEABLE: usize = 16;
+const CHANGEABLE: usize = 17;
 
 fn bind_changeable(
     statement: &mut CachedStatement<'_>,
@@ -272,6 +272,7 @@ fn bind_changeable(
         row.error.as_deref(),
         facts_json,
         row.is(facts::USAGE_IS_ESTIMATE),
+        row.int(facts::RETRIES).unwrap_or(0),
     ];
     for (index, value) in values.iter().enumerate() {
         statement.raw_bind_parameter(index + 1, value)?;

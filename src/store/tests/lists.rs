@@ -162,6 +162,9 @@ async fn the_slow_and_the_costly_are_found_and_added_up() {
             if number > 1 {
                 script = script.fact(facts::COST_USD, number as f64 / 100.0);
             }
+            if number % 2 == 1 {
+                script = script.fact(facts::RETRIES, number);
+            }
             script = script.ended(State::Completed);
             ids.push(script.id);
             opened.recorder.observe(&script.batch());
@@ -177,8 +180,16 @@ async fn the_slow_and_the_costly_are_found_and_added_up() {
             min_cost: Some(0.02),
             ..RunFilter::default()
         };
-        let cases: [(RunFilter, &[usize]); 2] =
-            [(slow.clone(), &[5, 4, 3]), (costly, &[5, 4, 3, 2])];
+        let retried = |least| RunFilter {
+            min_retries: Some(least),
+            ..RunFilter::default()
+        };
+        let cases: [(RunFilter, &[usize]); 4] = [
+            (slow.clone(), &[5, 4, 3]),
+            (costly, &[5, 4, 3, 2]),
+            (retried(1), &[5, 3, 1]),
+            (retried(3), &[5, 3]),
+        ];
         check(&opened, &ids, &cases).await;
         let totals = opened.store.totals_of(&slow, 3).await.unwrap().unwrap();
         assert_eq!(totals.by_state, [(State::Completed, 3)]);
