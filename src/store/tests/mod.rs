@@ -7,6 +7,7 @@ mod examination;
 mod folder;
 mod kill;
 mod lists;
+mod older;
 mod pressure;
 mod refusals;
 mod replicas;
