@@ -236,6 +236,7 @@ impl TokenBar {
         if total == 0 {
             return None;
         }
+        let is_estimate = run.is(facts::USAGE_IS_ESTIMATE);
         let mut before = 0;
         let shares = pieces
             .into_iter()
@@ -243,10 +244,15 @@ impl TokenBar {
             .map(|(name, class, count)| {
                 let from = before as f64 / total as f64;
                 before += count;
+                let told = format::thousands(count);
                 TokenShare {
                     name,
                     class,
-                    count: format::thousands(count),
+                    count: if is_estimate {
+                        format::about(&told)
+                    } else {
+                        told
+                    },
                     from: format::percent_attribute(from),
                     width: format::percent_attribute(count as f64 / total as f64),
                 }
@@ -295,6 +301,8 @@ mod tests {
             .map(|figure| (figure.value, figure.note))
             .collect();
         assert!(told.iter().all(|(value, _)| value.starts_with("≈ ")));
+        let bar = TokenBar::new(&run).unwrap();
+        assert!(bar.shares.iter().all(|share| share.count.starts_with("≈ ")));
         let notes: Vec<_> = told.into_iter().map(|(_, note)| note).collect();
         assert_eq!(notes, [None, Some("402 thinking".to_owned()), None]);
     }

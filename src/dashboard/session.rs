@@ -15,9 +15,13 @@ use crate::store::RunSummary;
 
 /// Turns that are drawn: the newest.
 pub(super) const TURNS: u16 = 80;
-/// Pixels from one column to the next, and of one column.
-const STEP: usize = 16;
-const WIDTH: usize = 12;
+/// Pixels from one column to the next: of few turns, which still fit a phone, and of many.
+const WIDE: usize = 28;
+const NARROW: usize = 16;
+/// Turns that are few.
+const FEW: usize = 12;
+/// Pixels between two columns.
+const GAP: usize = 4;
 /// Pixels of the tallest column of tokens, and of the dearest turn.
 const TALLEST: f64 = 88.0;
 const DEAREST: f64 = 24.0;
@@ -32,6 +36,9 @@ struct Chart {
     /// There may be older turns than these.
     is_cut: bool,
     width: usize,
+    /// From one column to the next, and of one column.
+    step: usize,
+    bar: usize,
     columns: Vec<Column>,
     /// The tallest column and the dearest turn, in words.
     most: String,
@@ -130,11 +137,16 @@ fn draw(turns: &[Turn<'_>], is_cut: bool) -> Chart {
     let dearest = turns.iter().map(|turn| turn.cost).fold(0.0, f64::max);
     let lost = losses(turns);
     let columns = turns.iter().zip(&lost).enumerate();
+    let step = if turns.len() <= FEW { WIDE } else { NARROW };
     Chart {
         is_cut,
-        width: turns.len() * STEP,
+        width: turns.len() * step,
+        step,
+        bar: step - GAP,
         columns: columns
-            .map(|(place, (turn, lost))| column(place, turn, *lost, (most, dearest)))
+            .map(|(place, (turn, lost))| {
+                column(place * step + GAP / 2, turn, *lost, (most, dearest))
+            })
             .collect(),
         most: format::tokens(most),
         dearest: format::money(dearest),
@@ -164,7 +176,7 @@ fn losses(turns: &[Turn<'_>]) -> Vec<bool> {
     clippy::cast_precision_loss,
     reason = "a pixel more or less is nothing"
 )]
-fn column(place: usize, turn: &Turn<'_>, lost: bool, (most, dearest): (i64, f64)) -> Column {
+fn column(x: usize, turn: &Turn<'_>, lost: bool, (most, dearest): (i64, f64)) -> Column {
     let length = |tokens: i64| tokens as f64 / most.max(1) as f64 * TALLEST;
     let mut ground = TALLEST;
     let pieces = [
@@ -184,7 +196,7 @@ fn column(place: usize, turn: &Turn<'_>, lost: bool, (most, dearest): (i64, f64)
     let StateView { class, .. } = state.into();
     Column {
         id: turn.run.id,
-        x: place * STEP + (STEP - WIDTH) / 2,
+        x,
         parts,
         cost: (turn.cost > 0.0).then(|| {
             let height = (turn.cost / dearest * DEAREST).max(1.0);
@@ -255,14 +267,14 @@ mod tests {
         });
         insta::assert_snapshot!(told.collect::<String>(), @r#"
         2 [cache-read 44.0+44.0, fresh 22.0+22.0, answer 0.0+22.0] Some("0.0+24.0") None
-        18 [] None Some("failed")
-        34 [fresh 55.0+33.0, answer 44.0+11.0] Some("12.0+12.0") None
+        30 [] None Some("failed")
+        58 [fresh 55.0+33.0, answer 44.0+11.0] Some("12.0+12.0") None
         "#);
         assert_eq!(
             (chart.most.as_str(), chart.dearest.as_str()),
             ("80", "$0.500")
         );
-        assert_eq!(chart.width, 3 * STEP);
+        assert_eq!((chart.width, chart.bar), (3 * WIDE, WIDE - GAP));
         assert_eq!(
             chart.columns[0].title,
             "m · Completed · 60 in, 40 of them cached, 20 out · $0.500"
