@@ -78,6 +78,26 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
     Error::File { path, source }
 }
 
+/// Files as a user names them: a folder stands for those in it.
+pub(super) fn named(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(File::read(path)?);
+            continue;
+        }
+        let inside = paths_in(path).map_err(|source| unreadable(path, source))?;
+        if inside.is_empty() {
+            let none = io::Error::other("it has no file whose name ends in .toml");
+            return Err(unreadable(path, none));
+        }
+        for path in inside {
+            files.push(File::read(&path)?);
+        }
+    }
+    Ok(files)
+}
+
 /// Hidden files are none of the user's: editors keep what is not yet saved in them.
 fn paths_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();

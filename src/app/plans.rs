@@ -236,9 +236,7 @@ pub fn describe_all(settings: &Settings) -> Result<Vec<PlanInfo>, Error> {
 pub fn describe_files(files: &[PathBuf]) -> Result<Vec<PlanInfo>, Error> {
     let settings = Settings::defaults().expect("the defaults are tested");
     let upstreams = Arc::new(upstreams::of(&settings)?);
-    let files: Result<Vec<File>, folder::Error> =
-        files.iter().map(|path| File::read(path)).collect();
-    let files = files?;
+    let files = folder::named(files)?;
     let infos = prove(&files, &resources(&settings, upstreams))?.infos();
     let of_file = |file: &File| infos.iter().find(|info| info.file == file.path);
     let given = files.iter().filter_map(of_file);

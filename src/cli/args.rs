@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::runs::args::Runs;
+use crate::settings::listen_address;
 
 /// Runs Claude Code, and every other client of the Anthropic Messages API, on any model that OpenRouter serves.
 ///
@@ -28,7 +29,7 @@ pub struct Args {
     #[arg(long, short, global = true, env = "DAGWAY_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where to listen, in place of 127.0.0.1:4000; port 0 takes a free one
-    #[arg(long, short, global = true, value_name = "ADDRESS:PORT")]
+    #[arg(long, short, global = true, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
     /// What to do; `serve` when nothing is said
     #[command(subcommand)]
@@ -125,7 +126,7 @@ pub struct Conformance {
     #[arg(long, value_name = "URL")]
     pub target: Option<String>,
     /// Where to listen as the upstream that the other gateway must ask
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4100")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4100", value_parser = listen_address)]
     pub upstream_listen: SocketAddr,
     /// A key that the other gateway accepts
     #[arg(long, value_name = "KEY", default_value = "conformance")]
@@ -164,7 +165,7 @@ pub struct Conformance {
 pub enum Workflows {
     /// Proves the built-in workflows, those of your folder, or the files given
     Check {
-        /// Files to prove, as if they were the files of your folder
+        /// Files to prove, or folders of them, as if they were the files of your folder
         files: Vec<PathBuf>,
     },
     /// Prints the steps of the workflows, what they take and give

@@ -266,11 +266,21 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
     let text = String::deserialize(deserializer).map_err(|_| {
         serde::de::Error::custom("it is an IP address with a port, in quotes: \"127.0.0.1:4000\"")
     })?;
-    text.parse().map_err(|_| {
-        serde::de::Error::custom(format!(
-            "`{text}` is not an IP address with a port, such as 127.0.0.1:4000"
-        ))
-    })
+    listen_address(&text).map_err(serde::de::Error::custom)
+}
+
+/// An address to listen at. `localhost` is the loopback that clients try first where they are told of 127.0.0.1.
+///
+/// # Errors
+/// A sentence with the cure.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let numbers = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    numbers
+        .parse()
+        .map_err(|_| format!("`{text}` is not an IP address with a port, such as 127.0.0.1:4000"))
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

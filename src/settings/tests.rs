@@ -60,6 +60,8 @@ fn the_environment_overrides_the_file_and_the_file_the_defaults() {
 
 #[test]
 fn a_wrong_setting_is_a_sentence_with_place_and_cure() {
+    let named = read(None, &environment(&[("DAGWAY_LISTEN", "localhost:4321")]));
+    assert_eq!(named.unwrap().server.listen.to_string(), "127.0.0.1:4321");
     insta::assert_snapshot!(fails(&[("DAGWAY_LISTEN", "localhost")]), @"the variable DAGWAY_LISTEN: the setting `server.listen` is wrong: `localhost` is not an IP address with a port, such as 127.0.0.1:4000");
     insta::assert_snapshot!(fails(&[("DAGWAY_UPSTREAM_IDLE_TIMEOUT", "240")]), @"the variable DAGWAY_UPSTREAM_IDLE_TIMEOUT: the setting `upstream.idle_timeout` is wrong: `240` is not a time; write it with its unit, such as 30s");
     insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_LISTENN", "x")]), @"the variable DAGWAY_SERVER_LISTENN: there is no setting `server.listenn` (did you mean `server.listen`?); `dagway settings` lists all of them");

@@ -132,6 +132,36 @@ fn workflows_are_checked_and_shown() {
             stderr(&output)
         );
     }
+    let of_folder = run(dagway(folder.path())
+        .args(["workflows", "check"])
+        .arg(folder.path()));
+    assert_eq!(
+        (of_folder.status.code(), stderr(&of_folder)),
+        (Some(2), stderr(&output)),
+        "a folder stands for its files"
+    );
+    std::fs::remove_file(&file).unwrap();
+    let empty = run(dagway(folder.path())
+        .args(["workflows", "check"])
+        .arg(folder.path()));
+    assert_eq!(empty.status.code(), Some(2));
+    assert!(
+        stderr(&empty).contains("ends in .toml"),
+        "{}",
+        stderr(&empty)
+    );
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(dagway(folder.path()).args(["-l", "4000"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("such as 127.0.0.1:4000"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
