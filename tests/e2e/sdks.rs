@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dagway::simulator::sessions::{self, Pace};
+use dagway::simulator::{Answer, End, Script, Seen};
+use serde_json::{Value, json};
 
 use crate::support::{Lane, Program, Stage, in_this_folder, needed};
 
@@ -43,6 +45,86 @@ async fn what_the_typescript_sdk_builds_on_top_works() {
         stage.kept_to_its_lane();
         stage.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_native_stream_that_is_out_of_order_is_read_by_the_typescript_sdk() {
+    let stage = Stage::on(Lane::Native).await;
+    let mut script = Script::new();
+    for (prompt, events) in out_of_order() {
+        let asks = move |seen: &Seen| seen.body.to_string().contains(prompt);
+        let events: Vec<String> = events.iter().map(Value::to_string).collect();
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        script = script.when(asks, Answer::data_lines(&events, End::Clean));
+    }
+    stage.simulator.script(script);
+    typescript(&stage, "node/out_of_order.mjs").await;
+    stage.kept_to_its_lane();
+    stage.close().await;
+}
+
+/// Streams by the prompts that ask for them.
+fn out_of_order() -> Vec<(&'static str, Vec<Value>)> {
+    let start = json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant",
+        "model": "m", "content": [], "usage": {"input_tokens": 3, "output_tokens": 1}}});
+    let bare = json!({"type": "message_start", "message": {"id": "msg_1", "role": "assistant"}});
+    let block = |index: u64, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+    let text = || block(0, json!({"type": "text", "text": ""}));
+    let call = |index, input: Value| {
+        let call = json!({"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": input});
+        block(index, call)
+    };
+    let piece = |index: u64, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
+    let words = || piece(0, json!({"type": "text_delta", "text": "hi"}));
+    let input = |index| {
+        let delta = json!({"type": "input_json_delta", "partial_json": "{\"command\":\"ls\"}"});
+        piece(index, delta)
+    };
+    let stop = |index: u64| json!({"type": "content_block_stop", "index": index});
+    let end = |reason: &str| json!({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 9}});
+    let bare_end = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}});
+    let last = || json!({"type": "message_stop"});
+    let said = || [text(), words(), stop(0)];
+    let whole = |index| [call(index, json!({})), input(index), stop(index)];
+    let over = |reason| [end(reason), last()];
+    let all = |parts: &[&[Value]]| parts.concat();
+    let (starts, filled) = ([start], json!({"command": "ls"}));
+    vec![
+        (
+            "holes in the numbers",
+            all(&[&starts, &said(), &whole(2), &over("tool_use")]),
+        ),
+        (
+            "one number for all",
+            all(&[&starts, &said(), &whole(0), &over("tool_use")]),
+        ),
+        ("no start", all(&[&said(), &over("end_turn")])),
+        (
+            "two starts",
+            all(&[&starts, &starts, &said(), &over("end_turn")]),
+        ),
+        ("a bare start", all(&[&[bare], &said(), &over("end_turn")])),
+        (
+            "no usage at the end",
+            all(&[&starts, &said(), &[bare_end, last()]]),
+        ),
+        (
+            "two ends",
+            all(&[&starts, &whole(0), &[end("tool_use")], &over("end_turn")]),
+        ),
+        (
+            "never begun",
+            all(&[&starts, &[words(), stop(0)], &over("end_turn")]),
+        ),
+        (
+            "left open",
+            all(&[&starts, &[text(), words()], &over("end_turn")]),
+        ),
+        (
+            "input at the start",
+            all(&[&starts, &[call(0, filled), stop(0)], &over("tool_use")]),
+        ),
+    ]
 }
 
 async fn python(stage: &Stage, script: &str) {
