@@ -512,7 +512,10 @@ fn a_chunk_that_says_nothing_is_no_beginning() {
     let role = json!({"choices": [{"delta": {"role": "assistant", "content": ""}}]});
     let failed = json!({"error": {"code": 429, "message": "slow"}});
     let at = |chunks: &[Value]| peek(stream(chunks).as_bytes());
-    for silent in [role.clone(), text(""), json!({"choices": [], "debug": {}})] {
+    let no_thought = json!([{"type": "reasoning.text", "text": "", "format": "unknown"}]);
+    let no_thought = json!({"choices": [{"delta": {"reasoning_details": no_thought}}]});
+    let no_choice = json!({"choices": [], "debug": {}});
+    for silent in [role.clone(), text(""), no_choice, no_thought] {
         assert_eq!(at(std::slice::from_ref(&silent)), Peek::More, "{silent}");
         let error = at(&[silent.clone(), failed.clone()]);
         assert!(matches!(error, Peek::Error(error) if error.api.status == 429));
@@ -524,6 +527,9 @@ fn a_chunk_that_says_nothing_is_no_beginning() {
         json!({"content": [{"type": "text", "text": "a"}]}),
         json!({"reasoning": "a"}),
         json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "a"}]}),
+        json!({"reasoning_details": [{"text": ""}, {"summary": "a"}]}),
+        json!({"reasoning_details": [{"signature": "a"}]}),
+        json!({"reasoning_details": "a"}),
         json!({"refusal": "no"}),
         json!({"tool_calls": [{"index": 0}]}),
     ] {
@@ -538,13 +544,16 @@ fn a_chunk_that_says_nothing_is_no_beginning() {
             "{reason}"
         );
     }
-    let whole = |content: &str| {
+    let whole = |content: &str, reason: Option<&str>| {
         let answer =
-            json!({"choices": [{"finish_reason": "stop", "message": {"content": content}}]});
+            json!({"choices": [{"finish_reason": reason, "message": {"content": content}}]});
         peek(answer.to_string().as_bytes())
     };
-    assert_eq!(whole("a"), Peek::Fine);
-    assert!(matches!(whole(""), Peek::Error(error) if error.api.status == 529));
+    for reason in [None, Some("stop")] {
+        assert_eq!(whole("a", reason), Peek::Fine);
+        let empty = whole("", reason);
+        assert!(matches!(empty, Peek::Error(error) if error.api.status == 529));
+    }
     for (body, is_suspect) in [
         (r#"{"message":{"content": ""}}"#, true),
         (r#"{"message":{"content":null}}"#, true),

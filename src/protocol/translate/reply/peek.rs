@@ -4,6 +4,7 @@
 //! chunks that say nothing yet: a role, an empty text.
 //! This file must not know what is done about it.
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
@@ -114,7 +115,7 @@ fn peek_json(bytes: &[u8]) -> Peek {
                 Peek::Error(Box::new(error))
             }
             // Nothing comes behind it.
-            Peek::More => Peek::Fine,
+            Peek::More => Peek::Error(Box::new(UpstreamError::empty())),
             judged => judged,
         },
         Err(cut) if cut.is_eof() => Peek::More,
@@ -169,20 +170,45 @@ pub fn judged(data: &[u8]) -> Peek {
 
 /// Whether a choice holds any of an answer: a role and an empty text do not.
 fn says_something(choice: &Choice<'_>) -> bool {
-    let holds = |value: Option<&RawValue>| {
-        value.is_some_and(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
-    };
     let says = |delta: &Delta<'_>| {
         !escaped_text(delta.content).is_empty()
             || holds(delta.reasoning)
             || holds(delta.reasoning_content)
-            || holds(delta.reasoning_details)
+            || delta.reasoning_details.is_some_and(details_say)
             || holds(delta.refusal)
             || holds(delta.tool_calls)
             || holds(delta.annotations)
             || holds(delta.images)
     };
     choice.delta.as_ref().is_some_and(says) || choice.message.as_ref().is_some_and(says)
+}
+
+/// Whether a value is there and not empty.
+fn holds(value: Option<&RawValue>) -> bool {
+    value.is_some_and(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
+}
+
+/// Whether any detail of a thought holds words, or what stands for them.
+fn details_say(details: &RawValue) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Detail<'a> {
+        #[serde(borrow)]
+        text: Option<&'a RawValue>,
+        #[serde(borrow)]
+        summary: Option<&'a RawValue>,
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+        #[serde(borrow)]
+        signature: Option<&'a RawValue>,
+    }
+    let Ok(details) = serde_json::from_str::<Vec<Detail<'_>>>(details.get()) else {
+        return holds(Some(details));
+    };
+    details.iter().any(|detail| {
+        let parts = [detail.text, detail.summary, detail.data, detail.signature];
+        parts.into_iter().any(holds)
+    })
 }
 
 /// Whether an answer that ends so has nothing to say for its emptiness.
