@@ -18,14 +18,23 @@ pub(super) struct Block {
     /// The number under which it goes on; `None` when it is left out.
     pub(super) number: Option<u64>,
     pub(super) is_open: bool,
-    /// The input that came with the beginning of a call, as long as no piece of it has followed.
-    pub(super) unsaid: Option<String>,
+    /// What came with the beginning, as long as no piece of it has followed.
+    pub(super) unsaid: Option<Unsaid>,
     pub(super) is_call: bool,
+}
+
+/// What some servers say with the beginning of a block, where Claude Code does not look for it.
+#[derive(Debug)]
+pub(super) enum Unsaid {
+    /// The input of a call, as JSON.
+    Input(String),
+    /// The signature of a thought.
+    Signature(String),
 }
 
 impl Blocks {
     /// A block begins; gives the number under which it goes on.
-    pub(super) fn begin(&mut self, theirs: u64, is_call: bool, unsaid: Option<String>) -> u64 {
+    pub(super) fn begin(&mut self, theirs: u64, is_call: bool, unsaid: Option<Unsaid>) -> u64 {
         let number = self.passed;
         self.passed += 1;
         self.begun.push(Block {
@@ -98,7 +107,8 @@ mod tests {
     #[test]
     fn a_call_whose_input_came_with_its_beginning_is_looked_at() {
         let mut blocks = Blocks::default();
-        blocks.begin(0, true, Some("{\"a\":1}".to_owned()));
+        let input = Unsaid::Input("{\"a\":1}".to_owned());
+        blocks.begin(0, true, Some(input));
         assert!(!blocks.is_plain(0));
         blocks.find(0).unwrap().unsaid = None;
         assert!(blocks.is_plain(0));

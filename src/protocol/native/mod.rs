@@ -15,7 +15,7 @@
 //! | no `message_start`, or a text or thought that never began | the event that is missing | SDKs throw, Claude Code asks again |
 //! | a second `message_start`, the end of a block that is not open | nothing | SDKs throw |
 //! | a block that is open at the end | `content_block_stop`, unless it may be half a call | Claude Code loses what is not closed, and runs what is |
-//! | an input or first words in `content_block_start` alone | the same in a delta | Claude Code loses them |
+//! | an input, first words or a signature in `content_block_start` alone | the same in a delta | Claude Code loses them |
 //! | no `usage`, `content`, `delta`, `signature` … where SDKs take them for granted | an empty or estimated one | SDKs throw |
 //! | several `message_delta` with different stop reasons | the first reason in all | the last one would win over `tool_use` |
 //!

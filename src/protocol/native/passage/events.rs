@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::block::Block;
+use super::super::blocks::Unsaid;
 use super::super::error::from_event;
 use super::super::figures::{Head, Words, present, text};
 use super::super::repeat::LEFT_OUT;
@@ -186,10 +187,7 @@ impl Passage {
         if block.kind == "thinking" {
             self.thoughts.begin(&block.signature());
         }
-        let input = block
-            .input
-            .filter(|input| block.is_call() && is_filled(input));
-        let unsaid = input.map(|input| input.get().to_owned());
+        let unsaid = unsaid(&block);
         let number = self.blocks.begin(index, block.is_call(), unsaid);
         if number != index {
             splice.replace(raw_index, number.to_string());
@@ -243,7 +241,7 @@ impl Passage {
             self.note("a block came without its beginning, which was added");
         }
         if let Some(block) = self.blocks.find(index)
-            && words.partial_json.is_some_and(is_filled)
+            && (words.partial_json.is_some_and(is_filled) || delta.signature.is_some_and(is_filled))
         {
             block.unsaid = None;
         }
@@ -271,18 +269,30 @@ impl Passage {
             return Next::LeaveOut;
         };
         block.is_open = false;
-        if let (Some(number), Some(input)) = (block.number, block.unsaid.take()) {
-            self.say_input(number, &input, out);
+        if let (Some(number), Some(unsaid)) = (block.number, block.unsaid.take()) {
+            self.say(number, &unsaid, out);
         }
         self.thoughts.end();
         self.renumber(event, splice)
     }
 
-    /// The input of a call that came with its beginning alone, where clients do not look for it.
-    fn say_input(&mut self, number: u64, input: &str, out: &mut Vec<u8>) {
-        self.note("the input of a call came with its beginning, and was sent on as pieces are");
-        self.figures.said(input.len());
-        event::input_json_delta(out, number, input);
+    /// What came with the beginning of a block alone.
+    fn say(&mut self, number: u64, unsaid: &Unsaid, out: &mut Vec<u8>) {
+        match unsaid {
+            Unsaid::Input(input) => {
+                self.note(
+                    "the input of a call came with its beginning, and was sent on as pieces are",
+                );
+                self.figures.said(input.len());
+                event::input_json_delta(out, number, input);
+            }
+            Unsaid::Signature(signature) => {
+                self.note(
+                    "the signature of a thought came with its beginning, and was sent on behind it",
+                );
+                event::signature_delta(out, number, signature);
+            }
+        }
     }
 
     fn message_delta(
@@ -367,8 +377,8 @@ impl Passage {
         block.is_open = false;
         if let Some(number) = block.number {
             let unsaid = block.unsaid.take();
-            if let Some(input) = unsaid {
-                self.say_input(number, &input, out);
+            if let Some(unsaid) = unsaid {
+                self.say(number, &unsaid, out);
             }
             self.note("a block was left open, and was closed");
             event::block_stop(out, number);
@@ -394,9 +404,9 @@ impl Passage {
                 unsaid.push((number, block.unsaid.take()));
             }
         }
-        for (number, input) in unsaid {
-            if let Some(input) = input {
-                self.say_input(number, &input, out);
+        for (number, unsaid) in unsaid {
+            if let Some(unsaid) = unsaid {
+                self.say(number, &unsaid, out);
             }
             self.note("a block was left open, and was closed");
             event::block_stop(out, number);
@@ -407,6 +417,17 @@ impl Passage {
         self.fail_with(message, out);
         Next::LeaveOut
     }
+}
+
+/// What a block says with its beginning that clients look for in pieces.
+fn unsaid(block: &Block<'_>) -> Option<Unsaid> {
+    if block.is_call() {
+        let input = block.input.filter(|input| is_filled(input))?;
+        return Some(Unsaid::Input(input.get().to_owned()));
+    }
+    let signature = block.signature();
+    let is_signed = block.kind == "thinking" && !signature.is_empty();
+    is_signed.then_some(Unsaid::Signature(signature))
 }
 
 impl Event<'_> {

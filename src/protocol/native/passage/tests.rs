@@ -560,6 +560,32 @@ fn words_that_came_with_the_beginning_of_a_block_follow_it() {
 }
 
 #[test]
+fn a_signature_that_came_with_the_beginning_of_a_thought_is_said_once() {
+    let signed = THINKING.replace(r#""signature":"""#, r#""signature":"at \"once\"""#);
+    let signatures = |events: &[&str]| -> Vec<String> {
+        let (told, _) = told(events);
+        let pieces = told.iter().map(|event| &event["delta"]["signature"]);
+        pieces
+            .filter_map(|piece| piece.as_str().map(str::to_owned))
+            .collect()
+    };
+    let thought = TEXT
+        .replace(r#""index":1"#, r#""index":0"#)
+        .replace("text", "thinking");
+    for events in [
+        &[START, &signed, STOP_0, DELTA, STOP][..],
+        &[START, &signed, &thought, STOP_0, DELTA, STOP],
+        &[START, &signed, DELTA, STOP],
+    ] {
+        assert_eq!(signatures(events), ["at \"once\""]);
+    }
+    let in_pieces = [START, &signed, SIGNED, STOP_0, DELTA, STOP];
+    assert_eq!(signatures(&in_pieces), ["sig"]);
+    let unsigned = [START, THINKING, STOP_0, DELTA, STOP];
+    assert_eq!(signatures(&unsigned), [""; 0]);
+}
+
+#[test]
 fn an_end_has_usage_and_keeps_to_its_first_reason() {
     let bare = r#"{"type":"message_delta"}"#;
     let later =
