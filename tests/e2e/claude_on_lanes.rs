@@ -6,7 +6,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use dagway::simulator::{Answer, Script, Seen};
+use dagway::simulator::{Answer, End, Script, Seen};
 use serde_json::{Value, json};
 
 use crate::support::{Claude, Lane, Page, Stage};
@@ -44,6 +44,63 @@ on_every_lane! {
     a_conversation_goes_on_after_the_command_to_compact_it,
     every_effort_is_asked_for_and_its_thinking_comes_back,
     the_model_can_change_in_mid_session,
+}
+
+/// Left alone, Claude Code sends the thought back without its words and its signature, and shows no text.
+#[tokio::test]
+async fn what_a_native_server_says_with_the_beginning_of_a_block_is_not_lost() {
+    let stage = Stage::on(Lane::Native).await;
+    let start = json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant",
+        "model": "m", "content": [], "usage": {"input_tokens": 3, "output_tokens": 1}}});
+    let block = |index: usize, block: &Value| {
+        let begun = json!({"type": "content_block_start", "index": index, "content_block": block});
+        [begun, json!({"type": "content_block_stop", "index": index})]
+    };
+    let answer = |blocks: &[Value], reason: &str| {
+        let mut events = vec![start.clone()];
+        events.extend(
+            blocks
+                .iter()
+                .enumerate()
+                .flat_map(|(index, said)| block(index, said)),
+        );
+        events.push(json!({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 9}}));
+        events.push(json!({"type": "message_stop"}));
+        let events: Vec<String> = events.iter().map(Value::to_string).collect();
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        Answer::data_lines(&events, End::Clean)
+    };
+    let thought = genuine_thought(&stage).await;
+    let input = json!({"command": "echo seen", "description": "Look"});
+    let call = json!({"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": input});
+    let first = answer(&[thought.clone(), call], "tool_use");
+    let then = answer(&[json!({"type": "text", "text": "At once."})], "end_turn");
+    let asks = |seen: &Seen| body(seen).contains("All at once");
+    let script = Script::new().when(asks, first).when(asks, then);
+    stage.simulator.script(script);
+    let claude = Claude::new(&stage);
+    let told = claude.ask(&json!([text("All at once")])).await;
+    assert_eq!(told.answer(), "At once.");
+    let seen = stage.asked();
+    let said = body(seen.last().expect("requests arrived"));
+    assert!(said.contains(&thought.to_string()), "{said}");
+    assert!(said.contains("seen"), "the command ran: {said}");
+    stage.kept_to_its_lane();
+    stage.close().await;
+}
+
+/// A thought with the signature that the simulator demands of it.
+async fn genuine_thought(stage: &Stage) -> Value {
+    let turns = json!({"turns": [{"think": "I look.", "text": "Seen."}]});
+    let ask = json!({"model": "claude-opus-5-5", "max_tokens": 4_000, "thinking": {"type": "adaptive"},
+        "messages": [{"role": "user", "content": format!("SIM[{turns}]")}]});
+    let asked = stage.http.post(format!("{}/v1/messages", stage.url));
+    let said = asked.body(ask.to_string()).send().await;
+    let said = said.expect("dagway answers").text().await;
+    let said: Value = serde_json::from_str(&said.expect("it ends")).expect("it is JSON");
+    let thought = said["content"][0].clone();
+    assert!(thought["signature"].is_string(), "{said}");
+    thought
 }
 
 /// A PDF of one page that says hello.
