@@ -422,6 +422,14 @@ fn a_start_that_is_missing_is_said_and_a_second_one_is_not() {
     );
     assert!(message["usage"]["input_tokens"].as_u64() > Some(0));
     assert_eq!(summary.notes.len(), 2, "{:?}", summary.notes);
+    for (first, is_missed) in [
+        (DELTA, true),
+        (STOP, true),
+        (r#"{"type":"brand_new"}"#, false),
+    ] {
+        let (out, _) = passed(&stream(&[first, START]), usize::MAX);
+        assert_eq!(out.starts_with("event: message_start"), is_missed, "{out}");
+    }
 }
 
 #[test]
