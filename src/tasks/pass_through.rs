@@ -38,6 +38,10 @@ impl Task for PassThrough {
             // Even an id of the catalogue is answered under its dated form, which clients have no window and price for.
             model: Some(model.asked.clone()),
             request_id: cx.start().request_id.to_string(),
+            only_stop: match valid.request.get().stop_sequences.as_slice() {
+                [only] => Some(only.clone().into_owned()),
+                _ => None,
+            },
             body: Some(Arc::clone(valid.request.backing_cart())),
         };
         let (reporter, tail) = tail();

@@ -49,6 +49,7 @@ fn settings(rng: &mut Rng) -> PassageSettings {
         message_id: "msg_f".to_owned(),
         model: rng.bool().then(|| "claude-opus-5-5".to_owned()),
         request_id: "req_f".to_owned(),
+        only_stop: rng.bool().then(|| "</x>".to_owned()),
         body: rng.bool().then(|| Arc::new("{\"messages\":[]}".to_owned())),
     }
 }

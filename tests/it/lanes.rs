@@ -330,6 +330,31 @@ fn an_error_at_the_beginning_of_a_stream_is_retried_and_one_in_its_midst_passes(
 }
 
 #[test]
+fn the_only_stop_sequence_is_named_though_openrouter_does_not() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        let answer = json!({"type": "message", "id": "gen-1", "role": "assistant", "content": [],
+            "stop_reason": "stop_sequence", "stop_sequence": null,
+            "usage": { "input_tokens": 5, "output_tokens": 1 }});
+        let mut body = ask_whole("hello");
+        for (asked, named) in [
+            (json!(["</x>"]), json!("</x>")),
+            (json!(["a", "b"]), Value::Null),
+        ] {
+            app.script(Script::new().then(Answer::Http {
+                status: 200,
+                headers: Vec::new(),
+                body: answer.to_string(),
+            }));
+            body["stop_sequences"] = asked;
+            let got = native_messages(&app, &body).await;
+            assert_eq!(got.json()["stop_sequence"], named, "{}", got.body);
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
 fn what_passes_unread_is_counted_all_the_same() {
     block_on(async {
         let app = TestApp::start_with(native).await;

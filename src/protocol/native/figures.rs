@@ -39,6 +39,8 @@ pub(super) struct Head<'a> {
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) content: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub(super) stop_sequence: Option<&'a RawValue>,
 }
 
 /// What there is to read in a block or a delta: one of these.

@@ -1,11 +1,12 @@
 //! An answer that was not streamed passes.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::block::Block;
 use super::error::from_event;
 use super::figures::{Figures, Head, Words};
-use super::passage::{PassageSettings, estimate, rename};
+use super::passage::{PassageSettings, estimate, rename, unnamed_stop};
 use super::repeat::{LEFT_OUT, Thoughts};
 use super::splice::Splice;
 use crate::protocol::anthropic::error::ApiError;
@@ -46,6 +47,12 @@ pub fn whole(settings: &PassageSettings, body: &[u8]) -> (Result<Vec<u8>, ApiErr
     }
     summary.chunks = 1;
     mend_usage(&head, &summary, &mut splice);
+    if let Some(stop) = unnamed_stop(settings, summary.stop_reason, head.stop_sequence) {
+        match head.stop_sequence {
+            Some(null) => splice.replace_string(null, stop),
+            None => splice.add_to_all(&format!("\"stop_sequence\":{}", Value::from(stop))),
+        }
+    }
     let message = splice.done().unwrap_or_else(|| body.to_vec());
     (Ok(message), summary)
 }
@@ -116,7 +123,7 @@ mod tests {
 
     use base64::Engine as _;
     use base64::prelude::BASE64_STANDARD;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -157,6 +164,29 @@ mod tests {
         let (message, summary) = whole(&PassageSettings::default(), body);
         assert_eq!(message.unwrap(), body);
         assert_eq!(summary.usage.input_tokens, 3);
+    }
+
+    #[test]
+    fn the_only_stop_sequence_is_named_when_it_was_met() {
+        let named = |only: Option<&str>, message: &str| {
+            let settings = PassageSettings {
+                only_stop: only.map(str::to_owned),
+                ..PassageSettings::default()
+            };
+            let (message, _) = whole(&settings, message.as_bytes());
+            let message: Value = serde_json::from_slice(&message.unwrap()).unwrap();
+            message["stop_sequence"].clone()
+        };
+        let usage = r#""content":[],"usage":{"input_tokens":1,"output_tokens":1}"#;
+        let met = format!(r#"{{"stop_reason":"stop_sequence","stop_sequence":null,{usage}}}"#);
+        assert_eq!(named(Some("</x>"), &met), "</x>");
+        assert_eq!(named(None, &met), Value::Null);
+        let unsaid = format!(r#"{{"stop_reason":"stop_sequence",{usage}}}"#);
+        assert_eq!(named(Some("\""), &unsaid), "\"");
+        let said = met.replace("null", r#""a""#);
+        assert_eq!(named(Some("</x>"), &said), "a");
+        let other = met.replacen("stop_sequence", "end_turn", 1);
+        assert_eq!(named(Some("</x>"), &other), Value::Null);
     }
 
     #[test]

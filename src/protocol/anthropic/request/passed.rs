@@ -145,7 +145,8 @@ fn line_of(text: RawStr<'_>) -> Option<(&str, bool)> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads of a body of `POST /v1/messages` what is needed to pass it on: model, limit, stream, and whose it is.
+    /// Reads of a body of `POST /v1/messages` what is needed to pass it on: model, limit, stream, stop sequences, and
+    /// whose it is.
     /// The rest stays empty here.
     ///
     /// # Errors
@@ -174,6 +175,10 @@ impl<'a> Request<'a> {
                     "thread" => {
                         let begins = check::begins_a_thread(cursor.raw()?);
                         request.lost_thread = begins.err().map(|lost| lost.within("thread"));
+                    }
+                    "stop_sequences" => {
+                        let given = serde_json::from_str(cursor.raw()?.as_str());
+                        request.stop_sequences = given.unwrap_or_default();
                     }
                     "metadata" => request.user_id = cursor.nullable(user_id)?.flatten(),
                     "safeguards" => {
@@ -229,6 +234,15 @@ mod tests {
         assert_eq!(request.max_tokens, 7);
         assert_eq!(request.session_id().as_deref(), Some("s"));
         assert_eq!(request.body_len, body.len());
+        for (written, read) in [
+            (r#"["\n","b"]"#, &["\n", "b"][..]),
+            ("[7]", &[]),
+            ("7", &[]),
+        ] {
+            let body = format!(r#"{{"model":"m","stop_sequences":{written}}}"#);
+            let request = Request::parse_to_pass(&body).unwrap();
+            assert_eq!(request.stop_sequences, read, "{written}");
+        }
     }
 
     #[test]

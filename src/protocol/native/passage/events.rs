@@ -9,7 +9,7 @@ use super::super::error::from_event;
 use super::super::figures::{Head, Words, present, text};
 use super::super::repeat::LEFT_OUT;
 use super::super::splice::Splice;
-use super::{Outcome, Passage, estimate, frame, rename};
+use super::{Outcome, Passage, estimate, frame, rename, unnamed_stop};
 use crate::protocol::anthropic::event::{self, MessageStart};
 use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::json_text;
@@ -39,6 +39,8 @@ struct Delta<'a> {
     signature: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
     stop_reason: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    stop_sequence: Option<&'a RawValue>,
 }
 
 /// What becomes of an event.
@@ -317,7 +319,16 @@ impl Passage {
                     None => missing.push(format!(r#""delta":{delta}"#)),
                 }
             }
-            (Some(_), None) => self.figures.stopped(said),
+            (Some((raw, delta)), None) => {
+                self.figures.stopped(said);
+                let reason = self.figures.summary.stop_reason;
+                if let Some(stop) = unnamed_stop(&self.settings, reason, delta.stop_sequence) {
+                    match delta.stop_sequence {
+                        Some(null) => splice.replace_string(null, stop),
+                        None => splice.add(raw, &format!(r#""stop_sequence":{}"#, quoted(stop))),
+                    }
+                }
+            }
             (Some((raw, _)), Some(first)) => match said {
                 None => splice.add(raw, &format!(r#""stop_reason":{}"#, quoted(&first))),
                 Some(said) if text(said).as_deref() == Some(&first) => {}
@@ -331,29 +342,27 @@ impl Passage {
             self.close(out);
         }
         self.figures.used_in_all(event.usage);
-        let output = self.figures.output_tokens();
-        match event
-            .usage
-            .map(|usage| (usage, object::<Totals<'_>>(usage)))
-        {
-            None => missing.push(format!(r#""usage":{{"output_tokens":{output}}}"#)),
-            Some((usage, None)) => {
-                splice.replace(usage, format!(r#"{{"output_tokens":{output}}}"#));
-            }
-            Some((
-                usage,
-                Some(Totals {
-                    output_tokens: None,
-                }),
-            )) => {
-                splice.add(usage, &format!(r#""output_tokens":{output}"#));
-            }
-            Some((_, Some(_))) => {}
-        }
+        missing.extend(self.mend_totals(event.usage, splice));
         if !missing.is_empty() {
             splice.add_to_all(&missing.join(","));
         }
         Next::Pass
+    }
+
+    /// Puts the count of output tokens into the usage of an end, where SDKs look for it; gives the usage if it is missing.
+    fn mend_totals(&self, usage: Option<&RawValue>, splice: &mut Splice<'_>) -> Option<String> {
+        let count = format!(r#""output_tokens":{}"#, self.figures.output_tokens());
+        let Some(usage) = usage else {
+            return Some(format!(r#""usage":{{{count}}}"#));
+        };
+        match object::<Totals<'_>>(usage) {
+            None => splice.replace(usage, format!("{{{count}}}")),
+            Some(Totals {
+                output_tokens: None,
+            }) => splice.add(usage, &count),
+            Some(_) => {}
+        }
+        None
     }
 
     /// Puts the number under which a block goes on in the place of its own.

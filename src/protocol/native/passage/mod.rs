@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use self::events::Event;
 use super::blocks::Blocks;
@@ -19,6 +20,7 @@ use super::repeat::Thoughts;
 use super::splice::Splice;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event;
+use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::anthropic::request::Request;
 use crate::protocol::sse::Reader;
 use crate::protocol::translate::reply::Summary;
@@ -36,6 +38,8 @@ pub struct PassageSettings {
     pub model: Option<String>,
     /// The request's id, for errors.
     pub request_id: String,
+    /// The only stop sequence that was asked for, which OpenRouter's endpoint does not name when it was met.
+    pub only_stop: Option<String>,
     /// The request's body, for an estimate of its tokens.
     pub body: Option<Arc<String>>,
 }
@@ -227,6 +231,18 @@ pub(super) fn rename(head: &Head<'_>, settings: &PassageSettings, splice: &mut S
     {
         splice.replace_string(id, &settings.message_id);
     }
+}
+
+/// The stop sequence that was met, where the upstream does not name it and it can only have been one.
+pub(super) fn unnamed_stop<'a>(
+    settings: &'a PassageSettings,
+    reason: Option<StopReason>,
+    named: Option<&RawValue>,
+) -> Option<&'a str> {
+    let is_named = named.is_some_and(|named| named.get() != "null");
+    let was_met = reason == Some(StopReason::StopSequence);
+    let only = settings.only_stop.as_deref();
+    only.filter(|_| was_met && !is_named)
 }
 
 /// Input tokens of a body, as the chat lane would estimate them.

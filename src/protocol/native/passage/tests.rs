@@ -64,6 +64,7 @@ fn passage() -> Passage {
         message_id: "msg_ours".to_owned(),
         model: Some("sonnet".to_owned()),
         request_id: "req_1".to_owned(),
+        only_stop: Some("</x>".to_owned()),
         body: Some(Arc::new(body.to_owned())),
     })
 }
@@ -420,7 +421,7 @@ fn a_start_that_is_missing_is_said_and_a_second_one_is_not() {
         (&message["id"], &message["model"]),
         (&"msg_ours".into(), &"sonnet".into())
     );
-    assert!(message["usage"]["input_tokens"].as_u64() > Some(0));
+    assert_eq!(message["usage"]["input_tokens"], 10);
     assert_eq!(summary.notes.len(), 2, "{:?}", summary.notes);
     for (first, is_missed) in [
         (DELTA, true),
@@ -633,6 +634,26 @@ fn an_end_has_usage_and_keeps_to_its_first_reason() {
     assert_eq!(summary.stop_reason, Some(StopReason::ToolUse));
     assert_eq!(summary.usage.output_tokens, 9);
     assert!(!summary.usage_is_estimate);
+}
+
+#[test]
+fn the_only_stop_sequence_is_named_when_it_was_met() {
+    let end = |delta: &str| format!(r#"{{"type":"message_delta","delta":{delta}}}"#);
+    for (delta, named) in [
+        (
+            r#"{"stop_reason":"stop_sequence","stop_sequence":null}"#,
+            Some("</x>"),
+        ),
+        (r#"{"stop_reason":"stop_sequence"}"#, Some("</x>")),
+        (
+            r#"{"stop_reason":"stop_sequence","stop_sequence":"a"}"#,
+            Some("a"),
+        ),
+        (r#"{"stop_reason":"end_turn","stop_sequence":null}"#, None),
+    ] {
+        let (told, _) = told(&[START, &end(delta), STOP]);
+        assert_eq!(told[1]["delta"]["stop_sequence"].as_str(), named, "{delta}");
+    }
 }
 
 #[test]
