@@ -72,11 +72,11 @@ impl Task for CallUpstream {
         let answer = ask(client, &call)
             .await
             .map_err(|failure| task_error(cx, &request, failure))?;
-        let becomes_event = request.stream && call.api == Api::Chat;
+        let becomes_event = request.stream;
         let content = match answer.body {
             Body::Stream(flow) if request.stream => UpstreamContent::Stream(flow),
             Body::Stream(_) if call.api == Api::Messages => {
-                let failure = Failure::from(wrong_form("a stream of events", "one document"));
+                let failure = Failure::from(events_for_a_whole());
                 return Err(task_error(cx, &request, failure));
             }
             // The client gets what it asked for, events or a whole, whatever the upstream prefers to write.
@@ -84,10 +84,6 @@ impl Task for CallUpstream {
                 let head = (answer.status, &answer.headers);
                 let body = whole(flow, head, (call.api, becomes_event)).await;
                 let body = body.map_err(|failure| task_error(cx, &request, failure))?;
-                if request.stream && call.api == Api::Messages {
-                    let failure = Failure::from(wrong_form("one document", "a stream of events"));
-                    return Err(task_error(cx, &request, failure));
-                }
                 if becomes_event {
                     UpstreamContent::Stream(ByteFlow::of_event(&body))
                 } else {
@@ -108,11 +104,12 @@ impl Task for CallUpstream {
     }
 }
 
-/// A message in the form that was not asked for, which passes as it is and would break the client.
-fn wrong_form(came: &str, asked: &str) -> UpstreamError {
-    UpstreamError::of_no_use_ever(&format!(
-        "it sent {came} where {asked} was asked for; give this model `lane = \"chat\"` in [[models.rules]], where both are understood"
-    ))
+/// Events for a client that wants a whole message, and that would break over them.
+fn events_for_a_whole() -> UpstreamError {
+    UpstreamError::of_no_use_ever(
+        "it sent a stream of events where one document was asked for; give this model `lane = \"chat\"` in \
+         [[models.rules]], where both are understood",
+    )
 }
 
 /// What this attempt sends.

@@ -37,7 +37,7 @@ pub(super) struct Head<'a> {
     stop_reason: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(super) usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     pub(super) content: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(super) stop_sequence: Option<&'a RawValue>,

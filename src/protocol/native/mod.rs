@@ -18,6 +18,7 @@
 //! | an input, first words or a signature in `content_block_start` alone | the same in a delta | Claude Code loses them |
 //! | no `usage`, `content`, `delta`, `signature` … where SDKs take them for granted | an empty or estimated one | SDKs throw |
 //! | no name for the stop sequence that was met, when one alone was asked for | its name | OpenRouter's endpoint loses it |
+//! | a whole message where events were asked for | its events | SDKs and Claude Code wait for events |
 //! | several `message_delta` with different stop reasons | the first reason in all | the last one would win over `tool_use` |
 //!
 //! What was mended is noted in the run, unless it was only a member that was missing.

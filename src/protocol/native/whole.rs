@@ -22,7 +22,10 @@ pub fn whole(settings: &PassageSettings, body: &[u8]) -> (Result<Vec<u8>, ApiErr
     let is_object = body.trim_ascii_start().starts_with(b"{");
     let head = serde_json::from_slice::<Head<'_>>(body).ok();
     let head = head.filter(|_| is_object);
-    let Some((head, raw)) = head.and_then(|head| head.content.map(|raw| (head, raw))) else {
+    let Some((head, raw)) = head.and_then(|head| {
+        let content = head.content.filter(|content| content.get() != "null")?;
+        Some((head, content))
+    }) else {
         let error = from_event(body).api;
         let mut summary = figures.summary(0);
         summary.error = Some(error.clone());

@@ -63,6 +63,9 @@ impl Passage {
         if needs_a_start && !self.has_begun {
             self.begin(out);
         }
+        if kind == "message" && !self.has_begun && self.tell_whole(data, out) {
+            return;
+        }
         let mut splice = Splice::new(data);
         let next = match kind {
             "error" => {
@@ -156,8 +159,10 @@ impl Passage {
                 }
             },
         }
-        if head.content.is_none() {
-            missing.push(r#""content":[]"#.to_owned());
+        match head.content {
+            None => missing.push(r#""content":[]"#.to_owned()),
+            Some(odd) if !odd.get().starts_with('[') => splice.replace(odd, "[]"),
+            Some(_) => {}
         }
         if !missing.is_empty() {
             splice.add(message, &missing.join(","));
@@ -351,7 +356,8 @@ impl Passage {
 
     /// Puts the count of output tokens into the usage of an end, where SDKs look for it; gives the usage if it is missing.
     fn mend_totals(&self, usage: Option<&RawValue>, splice: &mut Splice<'_>) -> Option<String> {
-        let count = format!(r#""output_tokens":{}"#, self.figures.output_tokens());
+        let output = self.figures.output_tokens();
+        let count = format!(r#""output_tokens":{output}"#);
         let Some(usage) = usage else {
             return Some(format!(r#""usage":{{{count}}}"#));
         };
@@ -360,6 +366,9 @@ impl Passage {
             Some(Totals {
                 output_tokens: None,
             }) => splice.add(usage, &count),
+            Some(Totals {
+                output_tokens: Some(said),
+            }) if said.get() == "null" => splice.replace(said, output.to_string()),
             Some(_) => {}
         }
         None

@@ -4,6 +4,7 @@
 //! may end within one.
 
 mod events;
+mod message;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +55,8 @@ pub struct Passage {
     blocks: Blocks,
     /// Whether `message_start` is out.
     has_begun: bool,
+    /// Whether the answer came whole, and the events are this program's own.
+    came_whole: bool,
     estimate: u64,
     events: u64,
     outcome: Option<Outcome>,
@@ -87,6 +90,7 @@ impl Passage {
             thoughts: Thoughts::default(),
             blocks: Blocks::default(),
             has_begun: false,
+            came_whole: false,
             estimate: 0,
             events: 0,
             outcome: None,
@@ -173,6 +177,10 @@ impl Passage {
     }
 
     fn note(&mut self, note: &str) {
+        // Nothing was out of order but what the note on that says.
+        if self.came_whole && note != message::CAME_WHOLE {
+            return;
+        }
         let notes = &mut self.figures.summary.notes;
         if !notes.iter().any(|known| known == note) {
             notes.push(note.to_owned());

@@ -439,6 +439,7 @@ fn a_start_gets_the_usage_and_the_content_that_sdks_take_for_granted() {
         (r#"{"id":"msg_1","model":"m"}"#, true),
         (r#"{"id":"msg_1","content":[],"usage":null}"#, true),
         (r#"{"id":"msg_1","content":[],"usage":{}}"#, true),
+        (r#"{"id":"msg_1","content":null,"usage":[]}"#, true),
         (
             r#"{"id":"msg_1","content":[],"usage":{"input_tokens":3}}"#,
             false,
@@ -597,6 +598,8 @@ fn a_signature_that_came_with_the_beginning_of_a_thought_is_said_once() {
 #[test]
 fn an_end_has_usage_and_keeps_to_its_first_reason() {
     let bare = r#"{"type":"message_delta"}"#;
+    let null = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":null}}"#;
+    assert_eq!(told(&[START, null]).0[1]["usage"]["output_tokens"], 0);
     let later =
         r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"input_tokens":9}}"#;
     let other = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}"#;
@@ -654,6 +657,92 @@ fn the_only_stop_sequence_is_named_when_it_was_met() {
         let (told, _) = told(&[START, &end(delta), STOP]);
         assert_eq!(told[1]["delta"]["stop_sequence"].as_str(), named, "{delta}");
     }
+}
+
+#[test]
+fn a_message_that_came_whole_is_told_as_events() {
+    let message = r#"{"type":"message","id":"gen-1","model":"anthropic/claude-x","role":"assistant","content":[
+        {"type":"thinking","thinking":"so","signature":"sig"},{"type":"text","text":"hi","citations":[1]},
+        {"type":"tool_use","id":"toolu_1","name":"Bash","input":{"command":"ls"}},{"type":"brand_new","x":1}],
+        "stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":9},"x":[2]}"#;
+    let (told, summary) = told(&[&message.replace('\n', " ")]);
+    let start = &told[0]["message"];
+    assert_eq!(
+        (&start["content"], &start["stop_reason"], &start["x"]),
+        (
+            &serde_json::json!([]),
+            &serde_json::Value::Null,
+            &serde_json::json!([2])
+        )
+    );
+    assert_eq!(
+        (&start["id"], &start["model"]),
+        (&"msg_ours".into(), &"sonnet".into())
+    );
+    let block = [
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+    ];
+    let signed = [&block[..2], &block[1..]].concat();
+    let mut expected = vec!["message_start"];
+    expected.extend(signed);
+    expected.extend(block);
+    expected.extend(block);
+    expected.extend([
+        "content_block_start",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]);
+    assert_eq!(kinds(&told), expected);
+    let deltas: Vec<String> = told
+        .iter()
+        .map(|event| event["delta"].to_string())
+        .collect();
+    for said in [
+        r#""so""#,
+        r#""sig""#,
+        r#""hi""#,
+        r#""{\"command\":\"ls\"}""#,
+        r#""tool_use""#,
+    ] {
+        assert!(
+            deltas.iter().any(|delta| delta.contains(said)),
+            "{said}: {deltas:?}"
+        );
+    }
+    assert_eq!(
+        told[5]["content_block"]["citations"],
+        serde_json::json!([1])
+    );
+    assert_eq!(summary.notes, [message::CAME_WHOLE]);
+    assert_eq!(
+        (summary.usage.output_tokens, summary.stop_reason),
+        (9, Some(StopReason::ToolUse))
+    );
+}
+
+#[test]
+fn what_is_called_a_message_and_is_none_passes() {
+    let odd = r#"{"type":"message","content":"no list"}"#;
+    let (told, _) = told(&[
+        odd,
+        START,
+        r#"{"type":"message","content":[]}"#,
+        DELTA,
+        STOP,
+    ]);
+    assert_eq!(
+        kinds(&told),
+        [
+            "message",
+            "message_start",
+            "message",
+            "message_delta",
+            "message_stop"
+        ]
+    );
 }
 
 #[test]
