@@ -68,6 +68,8 @@ impl Passage {
         let usage = usage.unwrap_or_default();
         self.tell(&format!(r#"{{"type":"message_delta","delta":{{"stop_reason":{reason},"stop_sequence":{sequence}}}{usage}}}"#), out);
         self.tell(r#"{"type":"message_stop"}"#, out);
+        // The upstream sent one.
+        self.events = 1;
         true
     }
 

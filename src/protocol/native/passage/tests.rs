@@ -717,6 +717,7 @@ fn a_message_that_came_whole_is_told_as_events() {
         serde_json::json!([1])
     );
     assert_eq!(summary.notes, [message::CAME_WHOLE]);
+    assert_eq!(summary.chunks, 1);
     assert_eq!(
         (summary.usage.output_tokens, summary.stop_reason),
         (9, Some(StopReason::ToolUse))
