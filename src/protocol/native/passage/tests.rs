@@ -659,26 +659,16 @@ fn the_only_stop_sequence_is_named_when_it_was_met() {
     }
 }
 
+const WHOLE: &str = concat!(
+    r#"{"type":"message","id":"gen-1","model":"anthropic/claude-x","role":"assistant","content":["#,
+    r#"{"type":"thinking","thinking":"so","signature":"sig"},{"type":"text","text":"hi","citations":[1]},"#,
+    r#"{"type":"tool_use","id":"toolu_1","name":"Bash","input":{"command":"ls"}},{"type":"brand_new","x":1}],"#,
+    r#""stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":9},"x":[2]}"#,
+);
+
 #[test]
 fn a_message_that_came_whole_is_told_as_events() {
-    let message = r#"{"type":"message","id":"gen-1","model":"anthropic/claude-x","role":"assistant","content":[
-        {"type":"thinking","thinking":"so","signature":"sig"},{"type":"text","text":"hi","citations":[1]},
-        {"type":"tool_use","id":"toolu_1","name":"Bash","input":{"command":"ls"}},{"type":"brand_new","x":1}],
-        "stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":9},"x":[2]}"#;
-    let (told, summary) = told(&[&message.replace('\n', " ")]);
-    let start = &told[0]["message"];
-    assert_eq!(
-        (&start["content"], &start["stop_reason"], &start["x"]),
-        (
-            &serde_json::json!([]),
-            &serde_json::Value::Null,
-            &serde_json::json!([2])
-        )
-    );
-    assert_eq!(
-        (&start["id"], &start["model"]),
-        (&"msg_ours".into(), &"sonnet".into())
-    );
+    let (told, summary) = told(&[WHOLE]);
     let block = [
         "content_block_start",
         "content_block_delta",
@@ -696,6 +686,25 @@ fn a_message_that_came_whole_is_told_as_events() {
         "message_stop",
     ]);
     assert_eq!(kinds(&told), expected);
+    assert_eq!(summary.notes, [message::CAME_WHOLE]);
+    assert_eq!(summary.chunks, 1);
+    assert_eq!(
+        (summary.usage.output_tokens, summary.stop_reason),
+        (9, Some(StopReason::ToolUse))
+    );
+}
+
+#[test]
+fn nothing_of_a_message_that_came_whole_is_lost() {
+    let (told, _) = told(&[WHOLE]);
+    let start = &told[0]["message"];
+    assert_eq!(start["content"], serde_json::json!([]));
+    assert_eq!(start["stop_reason"], serde_json::Value::Null);
+    assert_eq!(start["x"], serde_json::json!([2]));
+    assert_eq!(
+        (&start["id"], &start["model"]),
+        (&"msg_ours".into(), &"sonnet".into())
+    );
     let deltas: Vec<String> = told
         .iter()
         .map(|event| event["delta"].to_string())
@@ -715,12 +724,6 @@ fn a_message_that_came_whole_is_told_as_events() {
     assert_eq!(
         told[5]["content_block"]["citations"],
         serde_json::json!([1])
-    );
-    assert_eq!(summary.notes, [message::CAME_WHOLE]);
-    assert_eq!(summary.chunks, 1);
-    assert_eq!(
-        (summary.usage.output_tokens, summary.stop_reason),
-        (9, Some(StopReason::ToolUse))
     );
 }
 
