@@ -15,7 +15,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::filter::Query;
+use super::filter::{Query, encode_pairs};
 use super::page::{Failure, failed, query_pairs};
 use super::run::{View, parse_id};
 use super::{Dashboard, run as run_page, runs as runs_page, totals};
@@ -46,16 +46,54 @@ const PACE: Pace = Pace {
 /// Changed runs that are gathered for one message; when there are more, the page is read anew.
 const MOST: usize = 200;
 
+/// The parameter of a list's stream that names the rows which are shown and not over yet.
+const OPEN: &str = "open";
+
+/// The address of the live rows of a list that shows these runs.
+pub(super) fn list_address(query: &str, shown: &[RunSummary]) -> String {
+    let open = running(shown);
+    if open.is_empty() {
+        return format!("/live/runs?{query}");
+    }
+    let open = encode_pairs(&[(OPEN, joined(&open))]);
+    format!("/live/runs?{query}&{open}")
+}
+
 /// `GET /live/runs`: rows of the list with the same query string.
 pub(super) async fn runs(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
-    let query = query_pairs(&request)
-        .and_then(|pairs| Query::parse(&pairs, Timestamp::now()).map_err(Failure::Bad));
-    match query {
+    match asked_of_list(&request) {
         Err(failure) => failed(&dashboard, &failure),
-        Ok(query) => events(&dashboard.clone(), || {
-            (ListWatch::new(dashboard, query, PACE), ListWatch::next)
+        Ok((query, open)) => events(&dashboard.clone(), || {
+            (
+                ListWatch::new(dashboard, query, open, PACE),
+                ListWatch::next,
+            )
         }),
     }
+}
+
+fn asked_of_list(request: &HttpRequest) -> Result<(Query, Vec<RunId>), Failure> {
+    let (open, pairs): (Vec<_>, Vec<_>) = query_pairs(request)?
+        .into_iter()
+        .partition(|(name, _)| name == OPEN);
+    let query = Query::parse(&pairs, Timestamp::now()).map_err(Failure::Bad)?;
+    let told = request.headers().get("last-event-id");
+    let open = match told.and_then(|told| told.to_str().ok()) {
+        Some(told) => ids(told),
+        None => open.iter().flat_map(|(_, open)| ids(open)).collect(),
+    };
+    Ok((query, open))
+}
+
+fn joined(ids: &[RunId]) -> String {
+    let ids: Vec<String> = ids.iter().map(RunId::to_string).collect();
+    ids.join(",")
+}
+
+/// What [`joined`] wrote; anything else in it is passed over.
+fn ids(text: &str) -> Vec<RunId> {
+    let ids = text.split(',').filter_map(|id| id.parse().ok());
+    ids.take(MOST).collect()
 }
 
 /// `GET /live/runs/{id}`: parts of the run's page with the same query string.
@@ -151,8 +189,10 @@ struct ListWatch {
     query: Query,
     changes: Receiver<Changed>,
     pace: Pace,
-    /// Rows that were sent as running.
+    /// Rows that are shown as running.
     running: Vec<RunId>,
+    /// Those of them that the browser knows of, to tell them after a break.
+    told: Vec<RunId>,
     started: bool,
     sent: Instant,
     totals_sent: Option<Instant>,
@@ -160,14 +200,15 @@ struct ListWatch {
 }
 
 impl ListWatch {
-    fn new(dashboard: web::Data<Dashboard>, query: Query, pace: Pace) -> Self {
+    fn new(dashboard: web::Data<Dashboard>, query: Query, open: Vec<RunId>, pace: Pace) -> Self {
         let changes = (dashboard.changes)();
         Self {
             dashboard,
             query,
             changes,
             pace,
-            running: Vec::new(),
+            told: open.clone(),
+            running: open,
             started: false,
             sent: Instant::now(),
             totals_sent: None,
@@ -216,10 +257,18 @@ impl ListWatch {
         Some((message, self))
     }
 
+    /// The page as it is now, and what has left it while it was shown as running: because the filter asks for what runs,
+    /// or because newer runs came.
     async fn whole_page(&mut self) -> Option<Vec<RunSummary>> {
         self.totals_due = true;
-        let page = self.dashboard.list(&self.query).await;
-        page.ok().map(|page| page.runs)
+        let mut runs = self.dashboard.list(&self.query).await.ok()?.runs;
+        let is_there = |id: &RunId| runs.iter().any(|run| run.id == *id);
+        let left = self.running.iter().copied().filter(|id| !is_there(id));
+        let left: Vec<RunId> = left.collect();
+        if !left.is_empty() {
+            runs.extend(self.dashboard.store.runs_by_id(&left).await.ok()?);
+        }
+        Some(runs)
     }
 
     async fn message(&mut self, found: &[RunSummary]) -> Bytes {
@@ -242,7 +291,14 @@ impl ListWatch {
             self.totals_sent = Some(Instant::now());
             self.totals_due = false;
         }
-        message(&html)
+        let message = message(&html);
+        if self.told == self.running {
+            return message;
+        }
+        self.told.clone_from(&self.running);
+        let mut text = format!("id: {}\n", joined(&self.told)).into_bytes();
+        text.extend_from_slice(&message);
+        text.into()
     }
 }
 
@@ -373,6 +429,7 @@ mod tests {
     use super::*;
     use crate::dashboard::fixture::{self, FakeStore};
     use crate::events::State;
+    use crate::store::RunFilter;
 
     const QUICK: Pace = Pace {
         least: Duration::from_millis(20),
@@ -426,7 +483,12 @@ mod tests {
             fixture::failed_run(),
         ]));
         let (dashboard, changes) = fixture::dashboard(store);
-        let watch = ListWatch::new(web::Data::new(dashboard), Query::default(), QUICK);
+        let watch = ListWatch::new(
+            web::Data::new(dashboard),
+            Query::default(),
+            Vec::new(),
+            QUICK,
+        );
         let (first, watch) = watch.next().await.unwrap();
         assert_eq!(text(&first).matches("<tr").count(), 2);
 
@@ -451,6 +513,88 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_row_that_is_shown_as_running_hears_of_its_end_though_it_left_the_list() {
+        let store = Arc::new(FakeStore::new(vec![fixture::completed_run()]));
+        let (dashboard, _changes) = fixture::dashboard(store);
+        let dashboard = web::Data::new(dashboard);
+        let query = Query {
+            filter: RunFilter {
+                states: vec![State::Running],
+                ..RunFilter::default()
+            },
+            ..Query::default()
+        };
+        let ended = fixture::completed_run().summary.id;
+        let watch = |open| ListWatch::new(dashboard.clone(), query.clone(), open, QUICK);
+
+        let (first, _) = watch(Vec::new()).next().await.unwrap();
+        assert!(!text(&first).contains("<tr"), "{}", text(&first));
+        let (first, next) = watch(vec![ended]).next().await.unwrap();
+        let first = text(&first);
+        assert!(
+            first.contains(&format!("<tr id=\"run-{ended}\"")),
+            "{first}"
+        );
+        assert!(first.contains("data-stray") && first.contains("Completed"));
+        // The browser is told to forget it.
+        assert!(first.starts_with("id: \n"), "{first}");
+        assert!(next.running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_row_that_a_flood_pushed_off_the_page_is_followed_to_its_end() {
+        let store = Arc::new(FakeStore::new(vec![fixture::streaming_run()]));
+        let open = fixture::streaming_run().summary.id;
+        let (dashboard, changes) = fixture::dashboard(store.clone());
+        let query = Query {
+            limit: 1,
+            ..Query::default()
+        };
+        let watch = ListWatch::new(web::Data::new(dashboard), query, Vec::new(), QUICK);
+        let (first, watch) = watch.next().await.unwrap();
+        assert!(text(&first).starts_with(&format!("id: {open}\n")));
+        {
+            let mut runs = store.runs.lock().unwrap();
+            runs[0].summary.state = State::Completed;
+            let mut newer = fixture::completed_run();
+            newer.summary.id = RunId::now();
+            runs.insert(0, newer);
+        }
+        let missed = Changed { runs: [].into() };
+        changes.send(missed).unwrap();
+        let (message, watch) = watch.next().await.unwrap();
+        let row = format!("<tr id=\"run-{open}\"");
+        assert!(text(&message).contains(&row), "{}", text(&message));
+        assert!(watch.running.is_empty());
+    }
+
+    #[test]
+    fn what_a_page_shows_as_running_stands_in_the_address_of_its_stream() {
+        let run = fixture::streaming_run().summary;
+        let id = run.id;
+        let shown = [run, fixture::completed_run().summary];
+        assert_eq!(list_address("", &shown), format!("/live/runs?&open={id}"));
+        assert_eq!(
+            list_address("q=a", &shown),
+            format!("/live/runs?q=a&open={id}")
+        );
+        assert_eq!(list_address("q=a", &shown[1..]), "/live/runs?q=a");
+        assert_eq!(list_address("", &shown[1..]), "/live/runs?");
+        let asked = |request: actix_web::test::TestRequest| {
+            asked_of_list(&request.to_http_request()).map_or_else(|_| Vec::new(), |(_, open)| open)
+        };
+        let request = || {
+            let address = list_address("q=a", &shown);
+            actix_web::test::TestRequest::default().uri(&address)
+        };
+        assert_eq!(asked(request()), [id]);
+        let other = RunId::now();
+        let told = ("last-event-id", format!("x,{other}"));
+        assert_eq!(asked(request().insert_header(told)), [other]);
+        assert_eq!(asked(request().insert_header(("last-event-id", ""))), []);
+    }
+
+    #[tokio::test]
     async fn a_silent_stream_says_that_it_is_alive_and_ends_with_the_process() {
         let store = Arc::new(FakeStore::new(Vec::new()));
         let (mut dashboard, changes) = fixture::dashboard(store);
@@ -458,7 +602,12 @@ mod tests {
         let receiver = std::sync::Mutex::new(Some(receiver));
         dashboard.changes = Arc::new(move || receiver.lock().unwrap().take().unwrap());
         drop(changes);
-        let mut watch = ListWatch::new(web::Data::new(dashboard), Query::default(), QUICK);
+        let mut watch = ListWatch::new(
+            web::Data::new(dashboard),
+            Query::default(),
+            Vec::new(),
+            QUICK,
+        );
         for _ in 0..3 {
             let (message, next) = watch.next().await.unwrap();
             watch = next;
@@ -472,7 +621,12 @@ mod tests {
     async fn a_flood_reads_the_page_anew() {
         let store = Arc::new(FakeStore::new(vec![fixture::completed_run()]));
         let (dashboard, changes) = fixture::dashboard(store);
-        let watch = ListWatch::new(web::Data::new(dashboard), Query::default(), QUICK);
+        let watch = ListWatch::new(
+            web::Data::new(dashboard),
+            Query::default(),
+            Vec::new(),
+            QUICK,
+        );
         let (_, watch) = watch.next().await.unwrap();
         for _ in 0..40 {
             let runs = [RunId::now()].into();
@@ -486,7 +640,12 @@ mod tests {
     async fn when_news_were_missed_the_page_is_read_anew() {
         let store = Arc::new(FakeStore::new(vec![fixture::completed_run()]));
         let (dashboard, changes) = fixture::dashboard(store);
-        let watch = ListWatch::new(web::Data::new(dashboard), Query::default(), QUICK);
+        let watch = ListWatch::new(
+            web::Data::new(dashboard),
+            Query::default(),
+            Vec::new(),
+            QUICK,
+        );
         let (_, watch) = watch.next().await.unwrap();
         let missed = Changed { runs: [].into() };
         changes.send(missed).unwrap();

@@ -10,7 +10,7 @@ use askama::Template;
 use super::filter::{Query, RANGES, Range, SORTS, Sort, encode_pairs, written_length};
 use super::page::{Failure, Shell, answer, part, query_pairs};
 use super::state::StateView;
-use super::{Dashboard, format, totals};
+use super::{Dashboard, format, live, totals};
 use crate::events::{RunId, State, Timestamp};
 use crate::facts;
 use crate::store::{RunPage, RunSummary};
@@ -137,7 +137,7 @@ fn view(
             .next
             .map(|next| format!("/runs?{}", query.encode_after(next))),
         first: href(query),
-        live: format!("/live/runs?{live_query}"),
+        live: live::list_address(&live_query, &found.runs),
     }
 }
 
