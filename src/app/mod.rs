@@ -40,7 +40,7 @@ pub(crate) use observers::collector;
 use reload::{Outcomes, Reload};
 pub use signals::Signals;
 
-/// How many batches of events may wait to be observed. A batch is some hundred bytes; its payloads are shared.
+/// How many batches of events may wait to be observed. A batch is some hundred bytes, besides its payloads.
 const EVENT_QUEUE: usize = 16_384;
 /// How long observers may take to write what is left when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(10);

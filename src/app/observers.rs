@@ -35,9 +35,9 @@ impl Observers {
         mut probes: Vec<Probe>,
     ) -> Result<(Self, MetricsText), StartError> {
         probes.extend(recorder_probes(recorder.stats()));
-        probes.push(Probe::event_queue(events.clone()));
+        probes.extend(Probe::event_queue(events));
         let depth = events.clone();
-        let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.depth());
+        let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.load());
         let traces = export.clone().map(RunTraces::new);
         probes.extend(traces.iter().map(RunTraces::probe));
         probes.extend(export.iter().flat_map(SpanExport::probes));

@@ -243,6 +243,18 @@ pub struct EventBatch {
     pub events: Vec<Event>,
 }
 
+impl EventBatch {
+    /// Bytes of payload in it.
+    #[must_use]
+    pub fn payload(&self) -> usize {
+        let pieces = self.events.iter().map(|event| match &event.kind {
+            EventKind::Payload { piece, .. } => piece.len(),
+            _ => 0,
+        });
+        pieces.sum()
+    }
+}
+
 /// Sees all events of all runs, in order per run, on a thread of its own. It may block; it is never on the hot path.
 pub trait Observer: Send {
     /// Takes notice of what happened.

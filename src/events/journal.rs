@@ -102,7 +102,7 @@ impl Journal {
         self.offer_pages(&mut self.pages());
     }
 
-    /// Notes the run's last event and hands everything over, waiting for room if need be.
+    /// Notes the run's last event and hands everything over.
     pub(crate) fn close(&self, at: Timestamp, last: EventKind) {
         let events = {
             let mut pages = self.pages();

@@ -1,4 +1,5 @@
-//! Who may come in: the Host header on loopback, client keys, the dashboard's password. And request ids on every answer.
+//! Who may come in: the Host header on loopback, strangers' pages, client keys, the dashboard's password. And request ids
+//! on every answer.
 
 use std::time::Instant;
 
@@ -6,7 +7,7 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
-    HeaderValue, WWW_AUTHENTICATE,
+    HeaderValue, ORIGIN, WWW_AUTHENTICATE,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
@@ -89,6 +90,14 @@ impl Guard {
             });
         }
         match door(request) {
+            Door::Clients if self.client_keys.is_empty() && is_of_a_strangers_page(request) => {
+                let message = "this request was made by a web page of another origin, and nothing shows that you want it; \
+                               set DAGWAY_CLIENT_KEYS, and let the page send one of them";
+                Some(errors::answer(
+                    &ApiError::permission(message),
+                    &request_id(),
+                ))
+            }
             Door::Clients if !self.client_may(request) => {
                 let message = "this is not one of Dagway's client keys; send one from DAGWAY_CLIENT_KEYS \
                                as x-api-key or as a bearer token (ANTHROPIC_AUTH_TOKEN)";
@@ -177,6 +186,25 @@ impl Guard {
     }
 }
 
+/// Whether a browser sent this for a page that is not ours, and it may cost something.
+///
+/// A page may send a plain POST anywhere without asking first, and the address of a gateway on loopback is well known.
+/// Browsers say where a request comes from (Fetch Metadata, W3C, 2.1); older ones name the page's origin at least.
+fn is_of_a_strangers_page(request: &ServiceRequest) -> bool {
+    if request.method().is_safe() {
+        return false;
+    }
+    let text = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
+    match (text("sec-fetch-site"), text(ORIGIN.as_str())) {
+        (Some(site), _) => !matches!(site, b"same-origin" | b"none"),
+        (None, Some(origin)) => {
+            let named = memchr::memmem::find(origin, b"://").map(|at| &origin[at + 3..]);
+            named.is_none() || named != text(HOST.as_str())
+        }
+        (None, None) => false,
+    }
+}
+
 /// Whether a person reads the answer.
 fn is_browser(request: &ServiceRequest) -> bool {
     let accepted = request.headers().get(ACCEPT);
@@ -207,8 +235,9 @@ or add the name to <code>server.allowed_hosts</code> in its settings.</p>
 </html>
 ";
 
+/// Judges the path as the routes do: with its escapes resolved.
 fn door(request: &ServiceRequest) -> Door {
-    let path = request.path();
+    let path = request.match_info().as_str();
     let is_api = matches!(path.trim_start_matches('/').split('/').next(), Some("v1"))
         || path.starts_with("/api/v1/");
     let is_clients_own = path.starts_with("/api/event_logging/") || path.starts_with("/api/oauth/");
@@ -347,6 +376,78 @@ mod tests {
         }
         assert_eq!(status(with("authorization", "Basic key-2")), Some(401));
         assert_eq!(status(with("authorization", "key-2")), Some(401));
+    }
+
+    #[test]
+    fn an_escaped_path_leads_to_the_same_door() {
+        for path in [
+            "/%761/messages",
+            "/v%31/messages",
+            "/%76%31/messages",
+            "/api/%761/messages",
+            "/%61pi/v1/messages",
+        ] {
+            let by_password = format!("Basic {}", BASE64_STANDARD.encode("me:open sesame"));
+            let request = TestRequest::post()
+                .uri(path)
+                .insert_header((AUTHORIZATION, by_password));
+            let refusal = guard().refuse(&request.to_srv_request());
+            let kind = refusal.map(|response| {
+                let kind = response.headers().get("content-type").cloned();
+                (response.status().as_u16(), kind)
+            });
+            let expected = HeaderValue::from_static("application/json");
+            assert_eq!(kind, Some((401, Some(expected))), "{path}");
+        }
+        assert_eq!(status(TestRequest::get().uri("/%72uns")), Some(401));
+        assert_eq!(status(TestRequest::get().uri("/%68ealth")), None);
+    }
+
+    #[test]
+    fn a_page_of_a_stranger_spends_nothing() {
+        let open = Guard::default();
+        let status = |path: &str, headers: &[(&'static str, &'static str)]| {
+            let request = headers
+                .iter()
+                .fold(TestRequest::post().uri(path), |request, header| {
+                    request.insert_header(*header)
+                });
+            let request = request.insert_header((HOST, "127.0.0.1:4000"));
+            let refusal = open.refuse(&request.to_srv_request());
+            refusal.map(|response| response.status().as_u16())
+        };
+        let strangers: [&[_]; 6] = [
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+            &[("origin", "https://evil.test")],
+            &[("origin", "null")],
+            &[("origin", "http://127.0.0.1:3000")],
+            &[
+                ("origin", "http://127.0.0.1:4000"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+        ];
+        for headers in strangers {
+            assert_eq!(status("/v1/messages", headers), Some(403), "{headers:?}");
+            assert_eq!(status("/%761/messages", headers), Some(403), "{headers:?}");
+        }
+        let friends: [&[_]; 4] = [
+            &[],
+            // Node's own fetch.
+            &[("sec-fetch-mode", "cors")],
+            &[("sec-fetch-site", "none")],
+            &[("origin", "http://127.0.0.1:4000")],
+        ];
+        for headers in friends {
+            assert_eq!(status("/v1/messages", headers), None, "{headers:?}");
+        }
+        // A key is proof enough: a page has to be given it.
+        let request = TestRequest::post()
+            .uri("/v1/messages")
+            .insert_header(("origin", "https://app.test"))
+            .insert_header((HOST, "gateway.test"))
+            .insert_header(("x-api-key", "key-1"));
+        assert!(guard().refuse(&request.to_srv_request()).is_none());
     }
 
     #[test]

@@ -24,8 +24,10 @@ const ENOUGH_ROWS: usize = 512;
 const ENOUGH_BYTES: usize = 4 << 20;
 /// The progress of a flow is written at most this often.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
-/// After the database refused a write it is left alone for a moment.
+/// After the database refused a write it is left alone for a moment, and for twice as long as it took to refuse: the
+/// events that come meanwhile are taken in, for one that hangs must not hold the runs up.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(15);
 /// So many runs wait for a database that refuses them; the oldest finished ones beyond are given up.
 const MOST_UNWRITTEN: usize = 20_000;
 /// How often the process is noted to live while runs are under way. It is one row for all of them.
@@ -231,6 +233,7 @@ impl Recorder {
             touched: &self.intake.touched,
         };
         let rows = batch.rows();
+        let begun = Instant::now();
         match self.sink.write(&batch) {
             Ok(given_up) => {
                 add(&self.stats.lost_runs, given_up);
@@ -240,7 +243,7 @@ impl Recorder {
                 self.stats.committed(rows, now.elapsed());
                 self.written(now);
             }
-            Err(error) => self.refused(&error, now),
+            Err(error) => self.refused(&error, begun.elapsed()),
         }
     }
 
@@ -262,13 +265,14 @@ impl Recorder {
         self.intake.committed();
     }
 
-    fn refused(&mut self, error: &super::Error, now: Instant) {
+    fn refused(&mut self, error: &super::Error, took: Duration) {
         if self.retry_at.is_none() {
             tracing::error!(%error, "the run store refused a write; it is tried again, texts are left out until then");
             // Others may delete blocks meanwhile, and nobody listens.
             self.intake.forget();
         }
-        self.retry_at = Some(now + RETRY_PAUSE);
+        let pause = RETRY_PAUSE.max(took * 2).min(LONGEST_RETRY_PAUSE);
+        self.retry_at = Some(Instant::now() + pause);
         self.stats.failed();
         let excess = self.dirty.len().saturating_sub(MOST_UNWRITTEN);
         let mut given_up = 0;

@@ -75,10 +75,8 @@ fn state_tokens(summary: &Summary, cx: &Cx) {
     let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
     let read = usage.cache_read_input_tokens;
     let written = usage.cache_creation_input_tokens;
-    cx.fact(
-        facts::INPUT_TOKENS,
-        count(usage.input_tokens + read + written),
-    );
+    let input = usage.input_tokens.saturating_add(read);
+    cx.fact(facts::INPUT_TOKENS, count(input.saturating_add(written)));
     cx.fact(facts::CACHE_READ_TOKENS, count(read));
     cx.fact(facts::CACHE_WRITE_TOKENS, count(written));
     cx.fact(facts::OUTPUT_TOKENS, count(usage.output_tokens));

@@ -286,7 +286,13 @@ fn hostile_figures_count_nothing() {
 fn probes_are_read_when_the_text_is_made() {
     let (sink, _source) = event_queue(8);
     let recorded = Probe::new("recorder_rows_total", "Rows written.", || 42);
-    let metrics = Metrics::new(vec![Probe::event_queue(sink.clone()), recorded]).unwrap();
+    let metrics = Metrics::new(
+        Probe::event_queue(&sink)
+            .into_iter()
+            .chain([recorded])
+            .collect(),
+    )
+    .unwrap();
     has(
         &metrics.render(),
         &[

@@ -50,15 +50,31 @@ impl Probe {
         }
     }
 
-    /// How many batches of events wait for the observers.
+    /// What waits for the observers, and how they fare.
     #[must_use]
-    pub fn event_queue(sink: EventSink) -> Self {
-        Self::new(
-            "dagway_event_queue_batches",
-            "Batches of events waiting for the recorder, the spans and the metrics. When half of the queue is full, new \
-             runs wait.",
-            move || u64::try_from(sink.depth()).unwrap_or(u64::MAX),
-        )
+    pub fn event_queue(sink: &EventSink) -> [Self; 3] {
+        let probe = |name, help, read: fn(&EventSink) -> u64| {
+            let sink = sink.clone();
+            Self::new(name, help, move || read(&sink))
+        };
+        [
+            probe(
+                "dagway_event_queue_batches",
+                "Batches of events waiting for the recorder, the spans and the metrics. When half of the queue is full, \
+                 new runs wait.",
+                |sink| u64::try_from(sink.depth()).unwrap_or(u64::MAX),
+            ),
+            probe(
+                "dagway_event_queue_bytes",
+                "Bytes of requests and answers in them, which fill the queue too.",
+                |sink| u64::try_from(sink.bytes()).unwrap_or(u64::MAX),
+            ),
+            probe(
+                "dagway_observer_panics_total",
+                "Panics of the recorder, the spans or the metrics. What they were told then is missing there.",
+                EventSink::panics,
+            ),
+        ]
     }
 
     /// Checks name and help, so that the text format can be trusted.

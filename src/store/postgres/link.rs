@@ -87,6 +87,14 @@ impl Link {
         result
     }
 
+    /// Whether there is a session to work with.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn reach(&mut self) -> Result<(), Error> {
+        self.mend(FIRST_WAIT)
+    }
+
     /// Has a session that was lost unnoticed replaced, without waiting for it.
     pub(super) fn look(&mut self) {
         // Whoever writes next is told why there is none.

@@ -34,6 +34,8 @@ impl PostgresSink {
     /// Writes a batch. Processes that get in each other's way try again: the server has chosen one to give way.
     fn write_at_once(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
         const TRIES: usize = 3;
+        // Packing is work, and in vain while there is nobody to send it to.
+        self.link.reach()?;
         let columns = Columns::of(batch, &mut self.packer);
         let mut tries = 0;
         loop {

@@ -20,6 +20,8 @@ struct Ledger {
     writes: Vec<Vec<(RunId, Change)>>,
     last: HashMap<RunId, (State, u64)>,
     refuse: usize,
+    /// How long it takes to refuse.
+    hangs: Duration,
     pulses: usize,
 }
 
@@ -41,6 +43,7 @@ impl Sink for Counting {
         self.with(|ledger| {
             if ledger.refuse > 0 {
                 ledger.refuse -= 1;
+                std::thread::sleep(ledger.hangs);
                 return Err(Error::Corrupt("refused on purpose".to_owned()));
             }
             let runs = batch.runs.iter();
@@ -86,6 +89,34 @@ async fn until_written(sink: &Counting, recorder: &mut Recorder, writes: usize) 
         std::future::ready((sink.writes() >= writes).then_some(()))
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_holds_the_recorder_up_for_a_third_of_the_time_at_most() {
+    let (sink, mut recorder) = counting();
+    sink.with(|ledger| {
+        ledger.refuse = usize::MAX;
+        ledger.hangs = Duration::from_millis(250);
+    });
+    let tried = || sink.with(|ledger| usize::MAX - ledger.refuse);
+    let full = |recorder: &mut Recorder| {
+        for number in 0..512 {
+            recorder.observe(&Script::new(T0 + number, &plan()).batch());
+        }
+    };
+    full(&mut recorder);
+    assert_eq!(tried(), 1);
+    // Enough for ten more writes is taken in at once.
+    let refused = Instant::now();
+    for _ in 0..10 {
+        full(&mut recorder);
+    }
+    assert!(refused.elapsed() > Duration::from_millis(500) || tried() == 1);
+    sink.with(|ledger| ledger.refuse = 0);
+    until_written(&sink, &mut recorder, 1).await;
+    assert!(refused.elapsed() >= Duration::from_millis(500));
+    let runs = sink.with(|ledger| ledger.last.len());
+    assert_eq!(runs, 11 * 512);
 }
 
 #[tokio::test]
