@@ -47,6 +47,10 @@ pub const USAGE_IS_ESTIMATE: &str = "dagway.usage.is_estimate";
 pub const COST_USD: &str = "dagway.cost_usd";
 /// Time spent by Dagway itself before the reply, in microseconds.
 pub const OVERHEAD_US: &str = "dagway.overhead_us";
+/// Microseconds until the client's request was there and had its place, from its acceptance on. Stated from a millisecond on.
+pub const ARRIVAL_US: &str = "dagway.arrival_us";
+/// How many of them it waited for room, because others took it. Stated from a millisecond on.
+pub const ARRIVAL_WAIT_US: &str = "dagway.arrival.wait_us";
 /// The status of the answer to the client.
 pub const STATUS: &str = "http.response.status_code";
 /// The status of the upstream's last answer.

@@ -129,6 +129,15 @@ pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// What a request did before its run's steps began, when that took long: it came slowly, or waited for room.
+pub(crate) fn arrival(took: Option<Duration>, waited: Option<Duration>) -> Option<String> {
+    let came = took?.saturating_sub(waited.unwrap_or_default());
+    let came = (came >= Duration::from_millis(1)).then(|| format!("{} to arrive", duration(came)));
+    let waited = waited.map(|waited| format!("{} for room", duration(waited)));
+    let parts: Vec<String> = [came, waited].into_iter().flatten().collect();
+    Some(format!("with {}", parts.join(", ")))
+}
+
 /// A moment to the millisecond, for titles: `2026-11-22 08:54:12.123 UTC`.
 pub(crate) fn exact(at: Timestamp) -> String {
     moment(at, "%Y-%m-%d %H:%M:%S%.3f UTC")
@@ -291,6 +300,19 @@ mod tests {
         assert_eq!(share(1_000, 1_000).as_deref(), Some("100 %"));
         assert_eq!(share(0, 10).as_deref(), Some("0 %"));
         assert_eq!(share(1, 0), None);
+    }
+
+    #[test]
+    fn an_arrival_says_who_was_slow() {
+        let millis = |millis| Some(Duration::from_millis(millis));
+        let said = |took, waited| arrival(took, waited).unwrap_or_default();
+        assert_eq!(said(None, None), "");
+        assert_eq!(said(millis(4_010), None), "with 4.01 s to arrive");
+        assert_eq!(said(millis(50), millis(50)), "with 50.0 ms for room");
+        assert_eq!(
+            said(millis(60), millis(50)),
+            "with 10.0 ms to arrive, 50.0 ms for room"
+        );
     }
 
     #[test]

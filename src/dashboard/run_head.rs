@@ -135,22 +135,27 @@ fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
     let first = run
         .float(facts::FIRST_TOKEN)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let overhead = run
-        .int(facts::OVERHEAD_US)
-        .and_then(|micros| u64::try_from(micros).ok())
-        .map(Duration::from_micros);
+    let overhead = run.micros(facts::OVERHEAD_US);
     let thinking = run
         .int(facts::REASONING_TOKENS)
         .filter(|tokens| *tokens > 0);
     // The process died under it, and was last known to live this long after the run's start.
     let at_least = (run.state == State::Crashed).then(|| "at least".to_owned());
+    let arrival = format::arrival(
+        run.micros(facts::ARRIVAL_US),
+        run.micros(facts::ARRIVAL_WAIT_US),
+    );
     vec![
         figure(
             "Duration",
             Some(format::duration(run.duration(now))),
-            at_least,
+            at_least.or(arrival),
         ),
-        figure("First token", first.map(format::duration), None),
+        figure(
+            "First token",
+            first.map(format::duration),
+            first.and_then(|first| since_the_request(run, first)),
+        ),
         figure("Dagway's own time", overhead.map(format::duration), None),
         usage(
             "Tokens in",
@@ -164,6 +169,14 @@ fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
         ),
         usage("Cost", run.float(facts::COST_USD).map(format::money), None),
     ]
+}
+
+/// How long the client waited for what the upstream's last attempt began so soon, where that is something else: a run that
+/// was tried again has the time before as well.
+fn since_the_request(run: &RunSummary, first: Duration) -> Option<String> {
+    let waited = run.replied?.since(run.started);
+    let is_more = run.int(facts::RETRIES).is_some() && waited > first;
+    is_more.then(|| format!("{} after the request", format::duration(waited)))
 }
 
 fn labels(run: &RunSummary) -> Vec<Label> {

@@ -11,12 +11,16 @@ use actix_web::web;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::request::InvalidRequest;
 
-/// The longest pause in the middle of a body.
+/// The longest that nothing may come of a body, and how much later than at [`SLOWEST`] it may be there: what holds room
+/// for ever keeps it from others.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The slowest client that is waited for, in bytes a second.
+const SLOWEST: usize = 16 << 10;
 /// The longest that a body waits for others to make room.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What room is counted in.
@@ -41,6 +45,7 @@ pub struct Bodies {
 pub struct Room<'a> {
     bodies: &'a Bodies,
     taken: Option<OwnedSemaphorePermit>,
+    waited: Duration,
 }
 
 impl Bodies {
@@ -67,11 +72,18 @@ impl Bodies {
         Room {
             bodies: self,
             taken: None,
+            waited: Duration::ZERO,
         }
     }
 }
 
 impl Room<'_> {
+    /// How long it has waited for others to make room.
+    #[must_use]
+    pub const fn waited(&self) -> Duration {
+        self.waited
+    }
+
     /// Makes sure that `bytes` fit, waiting for a while if others are in the way. Who waits longest is served first.
     async fn fit(&mut self, bytes: usize) -> Result<(), ApiError> {
         let has = self
@@ -91,7 +103,9 @@ impl Room<'_> {
         };
         let lacks = u32::try_from(lacks).map_err(|_| no_room())?;
         let more = Arc::clone(&self.bodies.free).acquire_many_owned(lacks);
+        let since = Instant::now();
         let more = tokio::time::timeout(LONGEST_WAIT, more).await;
+        self.waited += since.elapsed();
         let more = more.ok().and_then(Result::ok).ok_or_else(no_room)?;
         match &mut self.taken {
             Some(taken) => taken.merge(more),
@@ -155,7 +169,8 @@ async fn read_whole(
     let announced = announced.unwrap_or(FIRST);
     room.fit(announced).await?;
     let mut whole = Vec::with_capacity(announced.min(STEP));
-    while let Some(piece) = next_piece(&mut body).await? {
+    let begun = Instant::now();
+    while let Some(piece) = next_piece(&mut body, begun, whole.len()).await? {
         let piece = piece.map_err(|_| {
             ApiError::invalid_request(
                 "body: it broke off before its end, or its chunks are malformed; send it again",
@@ -176,16 +191,32 @@ async fn read_whole(
     Ok(whole)
 }
 
+/// The next piece of a body that was begun then, and of which so many bytes have come.
 async fn next_piece(
     body: &mut web::Payload,
+    begun: Instant,
+    bytes: usize,
 ) -> Result<Option<Result<Bytes, PayloadError>>, ApiError> {
-    let piece = tokio::time::timeout(LONGEST_PAUSE, body.next()).await;
-    piece
-        .map_err(|_| ApiError::invalid_request("body: nothing more of it came for 30 s".to_owned()))
+    let due = begun + LONGEST_PAUSE + Duration::from_secs((bytes / SLOWEST) as u64);
+    let until = due.min(Instant::now() + LONGEST_PAUSE);
+    let piece = tokio::time::timeout_at(until, body.next()).await;
+    piece.map_err(|_| {
+        let message = if until == due && bytes > 0 {
+            "body: it comes more slowly than 16 KB a second; send it again over a better connection"
+        } else {
+            "body: nothing more of it came for 30 s"
+        };
+        ApiError::invalid_request(message)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::FromRequest;
+    use actix_web::dev::Payload;
+    use actix_web::test::TestRequest;
+    use futures_util::stream;
+
     use super::*;
 
     #[tokio::test]
@@ -203,6 +234,38 @@ mod tests {
         assert_eq!(bodies.held(), 0);
     }
 
+    /// What comes of a body whose pieces, of so many bytes, come after a pause each.
+    async fn in_pieces(pieces: usize, bytes: usize, pause: Duration) -> Result<usize, String> {
+        let pieces = stream::iter(0..pieces).then(move |_| async move {
+            tokio::time::sleep(pause).await;
+            Ok::<_, PayloadError>(Bytes::from(vec![b' '; bytes]))
+        });
+        let mut payload: Payload = Payload::Stream {
+            payload: pieces.boxed_local(),
+        };
+        let request = TestRequest::default().to_http_request();
+        let body = web::Payload::from_request(&request, &mut payload).await;
+        let bodies = Bodies::new(8 << 20, 8 << 20);
+        let mut room = bodies.enter();
+        let read = read_whole(&HeaderMap::new(), body.unwrap(), &mut room).await;
+        read.map(|whole| whole.len())
+            .map_err(|error| error.message)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_be_slow_but_not_for_ever() {
+        let second = Duration::from_secs(1);
+        // A bad connection: 4 MB in four minutes.
+        assert_eq!(in_pieces(240, 17 << 10, second).await, Ok(240 * (17 << 10)));
+        assert_eq!(in_pieces(1, 10, 29 * second).await, Ok(10));
+        let begun = Instant::now();
+        let refused = in_pieces(1_000, 1, 29 * second).await.unwrap_err();
+        assert!(refused.contains("16 KB a second"), "{refused}");
+        assert_eq!(begun.elapsed(), LONGEST_PAUSE);
+        let refused = in_pieces(2, 8 << 20, 31 * second).await.unwrap_err();
+        assert!(refused.contains("nothing more of it came"), "{refused}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_finds_no_room_waits_and_is_then_refused() {
         let bodies = Bodies::new(1 << 20, 4096);
@@ -218,5 +281,6 @@ mod tests {
         let (fitted, ()) = tokio::join!(second.fit(2 << 10), async { drop(first) });
         fitted.unwrap();
         assert_eq!(bodies.held(), 2048);
+        assert!(second.waited() >= LONGEST_WAIT, "{:?}", second.waited());
     }
 }

@@ -1,7 +1,7 @@
 //! A request becomes a run, and the run an answer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
@@ -50,13 +50,26 @@ async fn serve(
     door: Door,
 ) -> HttpResponse {
     let id = RunId::now();
+    let (at, since) = (Timestamp::now(), Instant::now());
     let request_id: Arc<str> = id.request_id().into();
-    // The room is given back when the answer begins: what a run keeps of its request from then on is little.
+    // The room is given back when the answer begins: what a run keeps of its request from then on is the observers'.
     let mut room = gateway.bodies.enter();
-    let text = body::read(request.headers(), body, &mut room).await;
+    let text = tokio::select! {
+        biased;
+        text = body::read(request.headers(), body, &mut room) => text,
+        () = gateway.last_call.cancelled() => {
+            return errors::answer(&ApiError::overloaded(STOPPING), &request_id);
+        }
+    };
+    let read = since.elapsed();
     if let Err(error) = gateway.admit().await {
         return errors::answer(&error, &request_id);
     }
+    let took = since.elapsed();
+    let arrival = Arrival {
+        took,
+        waited: room.waited() + took.saturating_sub(read),
+    };
     let mut input = client_request(request.headers(), text);
     let lane = match &input.text {
         Ok(body) => gateway.lane(body),
@@ -77,15 +90,38 @@ async fn serve(
     let trace = trace.unwrap_or_else(|| TraceContext::of_run(id));
     let start = RunStart {
         id,
-        at: Timestamp::now(),
+        at,
         request_id,
         trace,
         tracestate,
     };
     let span = tracing::error_span!("run", run.id = %id, request.id = %start.request_id);
-    run(gateway, &plan, (request.headers(), input), start)
+    run(gateway, &plan, (request.headers(), input, arrival), start)
         .instrument(span)
         .await
+}
+
+/// How long it took until a request was there and had its place.
+struct Arrival {
+    took: Duration,
+    /// How much of it is Dagway's: it waited for room, not for the client.
+    waited: Duration,
+}
+
+impl Arrival {
+    /// States what can be felt.
+    fn state(&self, reporter: &Reporter) {
+        const LEAST: Duration = Duration::from_millis(1);
+        for (fact, time) in [
+            (facts::ARRIVAL_US, self.took),
+            (facts::ARRIVAL_WAIT_US, self.waited),
+        ] {
+            if time >= LEAST {
+                let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+                reporter.fact(fact, micros);
+            }
+        }
+    }
 }
 
 /// The plan for a request. The run keeps it, whatever comes into use meanwhile.
@@ -101,13 +137,14 @@ fn plan_for(gateway: &Gateway, door: Door, lane: Lane) -> Arc<MessagesPlan> {
 async fn run(
     gateway: &Gateway,
     plan: &Arc<MessagesPlan>,
-    (headers, input): (&HeaderMap, ClientRequest),
+    (headers, input, arrival): (&HeaderMap, ClientRequest, Arrival),
     start: RunStart,
 ) -> HttpResponse {
     let received = input.received;
     let asked = input.body();
     let mut run = plan.start(Arc::new(input), start, &gateway.events);
     let reporter = run.reporter().clone();
+    arrival.state(&reporter);
     reporter.payload(payload::CLIENT_REQUEST_HEADERS, shown(headers));
     if let Some(asked) = asked {
         reporter.payload(payload::CLIENT_REQUEST, asked);

@@ -65,6 +65,13 @@ impl RunSummary {
         }
     }
 
+    /// A length of time by its name in [`crate::facts`], where it stands in microseconds.
+    #[must_use]
+    pub fn micros(&self, fact: &str) -> Option<Duration> {
+        let micros = u64::try_from(self.int(fact)?).ok()?;
+        Some(Duration::from_micros(micros))
+    }
+
     /// A measure by its name in [`crate::facts`].
     #[must_use]
     pub fn float(&self, fact: &str) -> Option<f64> {

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dagway::simulator::{self, Answer, Script, Simulator};
 use futures_util::future::join_all;
@@ -37,7 +37,51 @@ fn a_body_that_finds_no_room_waits_until_another_is_answered() {
             holds.abort();
         });
         assert_eq!(waits.status, 200, "{}", waits.body);
+        let waited = app.ended_run(waits.header("x-dagway-run")).await;
+        let fact = |name: &str| waited["facts"][name].as_i64();
+        assert!(fact("dagway.arrival.wait_us").is_some(), "{waited}");
+        assert!(fact("dagway.arrival_us") >= fact("dagway.arrival.wait_us"));
         until_held(&app, |bytes| bytes == 0).await;
+        app.stop().await;
+    });
+}
+
+/// The clock of a run begins when its client begins to speak, and the run tells apart for whom it waited.
+#[test]
+fn a_request_that_is_slow_to_arrive_is_slow_on_its_run_too() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let body = ask("slow").to_string();
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut client = connected(&app.app.url());
+        let (begin, rest) = body.split_at(10);
+        client.write_all((head + begin).as_bytes()).unwrap();
+        until_held(&app, |bytes| bytes > 0).await;
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_millis(50) {
+            app.get("/health").await;
+        }
+        client.write_all(rest.as_bytes()).unwrap();
+        let answer = actix_web::rt::task::spawn_blocking(move || {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let answer = answer.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let run = app.ended_run(&app.only_run().await).await;
+        let facts = &run["facts"];
+        let took = facts["dagway.arrival_us"].as_f64().unwrap();
+        assert!(took >= 50_000.0, "{run}");
+        assert!(facts.get("dagway.arrival.wait_us").is_none(), "{run}");
+        assert!(run["duration_ms"].as_f64().unwrap() >= took / 1e3, "{run}");
+        assert!(
+            facts["dagway.overhead_us"].as_f64().unwrap() < took,
+            "{run}"
+        );
         app.stop().await;
     });
 }

@@ -65,12 +65,17 @@ fn took(run: &Run) -> String {
         _ if !run.has_ended() => format!("{duration} so far"),
         _ => duration,
     }];
+    let micros = |fact| {
+        let micros = run.int(fact).and_then(|micros| u64::try_from(micros).ok());
+        micros.map(Duration::from_micros)
+    };
+    said.extend(format::arrival(
+        micros(facts::ARRIVAL_US),
+        micros(facts::ARRIVAL_WAIT_US),
+    ));
     let first = run.seconds(facts::FIRST_TOKEN).map(format::duration);
     said.extend(first.map(|first| format!("first token after {first}")));
-    let own = run
-        .int(facts::OVERHEAD_US)
-        .and_then(|micros| u64::try_from(micros).ok());
-    let own = own.map(|micros| format::duration(Duration::from_micros(micros)));
+    let own = micros(facts::OVERHEAD_US).map(format::duration);
     said.extend(own.map(|own| format!("Dagway itself {own}")));
     said.extend(run.int(facts::RETRIES).map(format::retries));
     said.join(", ")

@@ -43,7 +43,7 @@ impl Sink for Counting {
         self.with(|ledger| {
             if ledger.refuse > 0 {
                 ledger.refuse -= 1;
-                std::thread::sleep(ledger.hangs);
+                std::thread::park_timeout(ledger.hangs);
                 return Err(Error::Corrupt("refused on purpose".to_owned()));
             }
             let runs = batch.runs.iter();
