@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use crate::events::{FactValue, RunId, State, Timestamp};
+use crate::events::{RunId, State, Timestamp};
 use crate::facts;
+use crate::store::words::Words;
 use crate::store::{Figure, RunFilter, RunSummary};
 
 /// Rows of a page when nobody asks for another number.
@@ -240,7 +241,7 @@ impl Query {
             && filter
                 .search
                 .as_ref()
-                .is_none_or(|needle| mentions(run, needle))
+                .is_none_or(|needle| Words::of(needle).are_in(run))
             && filter.since.is_none_or(|since| run.started >= since)
             && filter.until.is_none_or(|until| run.started < until)
             && filter
@@ -253,19 +254,6 @@ impl Query {
                 .min_retries
                 .is_none_or(|least| run.int(facts::RETRIES).unwrap_or(0) >= i64::from(least))
     }
-}
-
-fn mentions(run: &RunSummary, needle: &str) -> bool {
-    contains(&run.request_id, needle)
-        || contains(&run.id.to_string(), needle)
-        || run
-            .error
-            .as_ref()
-            .is_some_and(|error| contains(error, needle))
-        || run
-            .facts
-            .values()
-            .any(|value| matches!(value, FactValue::Text(text) if contains(text, needle)))
 }
 
 fn contains(text: &str, needle: &str) -> bool {

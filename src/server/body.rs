@@ -248,8 +248,7 @@ mod tests {
         let bodies = Bodies::new(8 << 20, 8 << 20);
         let mut room = bodies.enter();
         let read = read_whole(&HeaderMap::new(), body.unwrap(), &mut room).await;
-        read.map(|whole| whole.len())
-            .map_err(|error| error.message)
+        read.map(|whole| whole.len()).map_err(|error| error.message)
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::events::{RunId, State, Timestamp};
 use crate::store::model::{Figure, RunFilter};
+use crate::store::words::{Digits, SEARCHED, STATUSES, Words};
 
 /// What one database writes differently from another.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Dialect {
     pub(crate) runs: &'static str,
     /// A run's id as hexadecimal digits.
     pub(crate) id_digits: &'static str,
+    /// The text of a fact, from the JSON object in the column of facts.
+    pub(crate) text_of_facts: fn(&str) -> String,
     /// Put before a column, keeps its index from being used; empty where the planner has statistics and knows better.
     pub(crate) without_index: &'static str,
     /// Whether a list for each state, merged, is read faster than one list for all.
@@ -142,7 +145,7 @@ impl Conditions {
             all.add(&format!("models {like} ? ESCAPE '\\'"), [containing(model)]);
         }
         if let Some(words) = &filter.search {
-            all.search(words.trim());
+            all.search(&Words::of(words));
         }
         if let Some(since) = filter.since {
             all.since(since);
@@ -181,20 +184,33 @@ impl Conditions {
         }
     }
 
-    fn search(&mut self, words: &str) {
-        let mut columns = vec!["error", "models", "session", "request_id"];
-        let mut values = vec![containing(words); columns.len()];
-        // A run's id is shown with hyphens and stored without. Few digits occur in many ids by chance.
-        let digits = words.replace('-', "");
-        if digits.len() >= MEANT_AS_ID && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            columns.push(self.dialect.id_digits);
-            values.push(containing(&digits));
-        }
+    fn search(&mut self, words: &Words<'_>) {
         let like = self.dialect.like;
-        let tests: Vec<String> = columns
-            .iter()
-            .map(|column| format!("{column} {like} ? ESCAPE '\\'"))
-            .collect();
+        let mut tests = Vec::new();
+        let mut values = Vec::new();
+        let mut test = |column: &str, pattern: Value| {
+            tests.push(format!("{column} {like} ? ESCAPE '\\'"));
+            values.push(pattern);
+        };
+        for column in ["error", "models", "session"] {
+            test(column, containing(words.text));
+        }
+        for fact in SEARCHED {
+            test(&(self.dialect.text_of_facts)(fact), containing(words.text));
+        }
+        // A run's id is shown with hyphens and stored without.
+        match &words.id {
+            Some(Digits::Begin(digits)) => {
+                test(self.dialect.id_digits, Value::Text(format!("{digits}%")));
+            }
+            Some(Digits::Anywhere(digits)) => test(self.dialect.id_digits, containing(digits)),
+            None => {}
+        }
+        if let Some(status) = words.status {
+            for fact in STATUSES {
+                test("facts", containing(&format!("\"{fact}\":{status}")));
+            }
+        }
         self.add(&format!("({})", tests.join(" OR ")), values);
     }
 
@@ -216,9 +232,6 @@ impl Conditions {
         self.values
     }
 }
-
-/// A search for fewer hexadecimal digits, such as `529`, does not mean a run's id.
-const MEANT_AS_ID: usize = 6;
 
 /// How far the clock may be set while a request is accepted: an hour, in microseconds.
 const CLOCK_SLACK: i64 = 3_600_000_000;

@@ -18,6 +18,7 @@
 //! | [`batch`] | what is written in one transaction, and the [`Sink`](batch::Sink) that writes it |
 //! | [`live`] | who changed, after each commit |
 //! | [`stats`] | how the recorder fares |
+//! | [`words`] | what a search looks for |
 //! | [`conditions`] | a filter as SQL |
 //! | [`stored`] | values of the database, read back |
 //! | [`sqlite`] | the SQLite engine: the only place with its SQL |
@@ -43,6 +44,7 @@ pub mod stats;
 pub(crate) mod stored;
 #[cfg(test)]
 mod tests;
+pub(crate) mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -191,7 +191,7 @@ pub struct RunFilter {
     pub session: Option<String>,
     /// Whose answer had this `request-id`.
     pub request_id: Option<String>,
-    /// Whose error, model, session, request id or run id contains this text.
+    /// Whose error, kind of error, model, provider, session or id contains this text, or whose status it is.
     pub search: Option<String>,
     /// Accepted at or after this moment.
     pub since: Option<Timestamp>,

@@ -59,7 +59,7 @@ pub struct Filter {
     /// Of this workflow, such as messages or native
     #[arg(long, global = true, value_name = "NAME")]
     pub workflow: Option<String>,
-    /// With this text in error, model, session or id
+    /// With this text in error, model, provider, session or id, or with this status
     #[arg(long, global = true, value_name = "TEXT")]
     pub search: Option<String>,
     /// Begun within such a time (15m, 1h, 7d), or since a moment (2026-11-22T08:00:00Z)

@@ -17,6 +17,8 @@ pub(super) static POSTGRES: Dialect = Dialect {
     like: "ILIKE",
     runs: "dagway.runs",
     id_digits: "encode(uuid_send(id), 'hex')",
+    // Without a question mark, which stands for a value; and not as JSON, which is refused whole when anything in it cannot be a text of the database.
+    text_of_facts: |fact| format!(r#"substring(facts from '"{fact}":"(([^"\\]|\\.)*)"')"#),
     without_index: "",
     list_for_each_state: false,
 };

@@ -14,6 +14,7 @@ pub(super) static SQLITE: Dialect = Dialect {
     like: "LIKE",
     runs: "runs",
     id_digits: "hex(id)",
+    text_of_facts: |fact| format!("json_extract(facts, '$.\"{fact}\"')"),
     without_index: "+",
     list_for_each_state: true,
 };

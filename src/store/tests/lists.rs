@@ -4,6 +4,7 @@ use super::stage::Stage;
 use super::{Script, eventually, plan, plan_of};
 use crate::events::{Observer, RunId, State, Timestamp};
 use crate::facts;
+use crate::store::words::Words;
 use crate::store::{Figure, Opened, RunFilter};
 
 const T0: i64 = 1_790_000_000_000_000;
@@ -23,8 +24,14 @@ async fn twelve(stage: &Stage) -> (Opened, Vec<RunId>) {
                 facts::MODEL_USED,
                 ["vendor/big-1", "vendor/100%_small"][usize::from(number % 3 == 0)],
             );
+        if number % 3 == 0 {
+            script = script.fact(facts::PROVIDER_BEHIND, "The \"Provider\"");
+        }
         script = match number % 4 {
-            0 => script.failed("the upstream said 529: overloaded"),
+            0 => script
+                .fact(facts::ERROR_TYPE, "overloaded_error")
+                .fact(facts::STATUS, 529)
+                .failed("the upstream gave up"),
             1 => script,
             _ => script.ended(State::Completed),
         };
@@ -206,8 +213,19 @@ async fn a_search_finds_errors_models_sessions_and_ids_and_takes_every_sign_lite
         let seventh = opened.store.runs_by_id(&ids[7..8]).await.unwrap();
         let request_id = &seventh[0].request_id;
         let id = ids[3].to_string();
-        let cases: [(RunFilter, &[usize]); 9] = [
-            (search("Overloaded"), &FAILED),
+        let digits = ids[3].simple().to_string();
+        let begin: String = "req_".chars().chain(digits.chars().take(13)).collect();
+        let few: String = digits.chars().skip(20).take(5).collect();
+        let cases: [(RunFilter, &[usize]); 16] = [
+            (search("Gave up"), &FAILED),
+            (search("overloaded_ERROR"), &FAILED),
+            // A status, and never three digits of an id.
+            (search("529"), &FAILED),
+            (search("52"), &[]),
+            (search("200"), &[]),
+            (search(&few), &[]),
+            (search(&begin), &[3]),
+            (search("provider"), &SMALL),
             (search("session-2"), &[11, 10, 9, 8]),
             (search("vendor/100"), &SMALL),
             (search(request_id), &[7]),
@@ -218,6 +236,16 @@ async fn a_search_finds_errors_models_sessions_and_ids_and_takes_every_sign_lite
             (search(""), &ALL),
         ];
         check(&opened, &ids, &cases).await;
+        for (filter, expected) in cases {
+            let words = filter.search.unwrap();
+            let mut judged = Vec::new();
+            for run in opened.store.runs_by_id(&ids).await.unwrap() {
+                let number = ids.iter().position(|id| *id == run.id).unwrap();
+                judged.extend(Words::of(&words).are_in(&run).then_some(number));
+            }
+            judged.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+            assert_eq!(judged, expected, "{words}");
+        }
     }
 }
 
