@@ -68,6 +68,18 @@ pub const SERVER_PORT: &str = "server.port";
 
 /// The large texts of a run, each kept as pieces in order.
 pub mod payload {
+    /// Headers whose values are secrets, in either direction, in lower case. They are kept and shown without them.
+    pub const SECRET_HEADERS: [&str; 8] = [
+        "api-key",
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "set-cookie",
+        "x-api-key",
+        "x-goog-api-key",
+        "x-auth-token",
+    ];
+
     /// What the client asked, byte for byte.
     pub const CLIENT_REQUEST: &str = "client.request";
     /// The client's headers as a JSON object, secrets redacted.

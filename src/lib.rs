@@ -44,7 +44,7 @@
 //! | [`facts`] | the names of a run's figures | nothing | how they are found |
 //! | [`protocol`] | the two dialects and the translation | nothing | async, I/O, clocks |
 //! | [`settings`] | all settings, read once | nothing | what they are used for |
-//! | [`upstream`] | the other side over HTTP | `protocol` | runs, clients |
+//! | [`upstream`] | the other side over HTTP | `facts`, `protocol` | runs, clients |
 //! | [`store`] | recorder and run store | `events`, `facts` | HTTP, pages |
 //! | [`telemetry`] | logs, spans, metrics | `events`, `facts` | where events come from |
 //! | [`tasks`] | where engine and protocol meet | `engine`, `events`, `facts`, `protocol`, `upstream`, `store` | actix |

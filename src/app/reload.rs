@@ -20,6 +20,7 @@ use crate::server::Gateway;
 use crate::server::gateway::Plans;
 use crate::settings;
 use crate::telemetry::Probe;
+use crate::telemetry::logging::BACKGROUND;
 
 /// How often the folder is looked at; a change is in use two looks after it was made.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
@@ -130,6 +131,7 @@ impl Reload {
         if found == self.judged {
             return;
         }
+        let _traced = tracing::info_span!(target: BACKGROUND, "reload_workflows").entered();
         match &found {
             Err(sentence) => self.refuse(vec![sentence.clone()]),
             Ok(files) => match plans::prove(files, &self.resources) {

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::process::{Pid, kill_process};
 use serde::Deserialize;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -97,7 +98,7 @@ async fn outcome(mut child: Child, mut terminate: Signal) -> std::io::Result<Exi
         }
     }
     if let Some(id) = child.id()
-        && pass_on_sigterm(id).await
+        && pass_on_sigterm(id)
         && let Ok(status) = tokio::time::timeout(LAST_WORDS, child.wait()).await
     {
         return status;
@@ -106,18 +107,10 @@ async fn outcome(mut child: Child, mut terminate: Signal) -> std::io::Result<Exi
     child.wait().await
 }
 
-/// Sends SIGTERM, by the program that every system has: only unsafe code could do without it. Whether it was sent.
-async fn pass_on_sigterm(process: u32) -> bool {
-    let sent = Command::new("kill")
-        .arg("-TERM")
-        .arg(process.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .status();
-    let sent = tokio::time::timeout(LAST_WORDS, sent).await;
-    matches!(sent, Ok(Ok(status)) if status.success())
+/// Whether SIGTERM was sent.
+fn pass_on_sigterm(process: u32) -> bool {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    process.is_some_and(|process| kill_process(process, rustix::process::Signal::TERM).is_ok())
 }
 
 /// What a Dagway says of itself.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::events::{RunId, State, Timestamp};
 use crate::facts;
 use crate::store::words::Words;
@@ -269,33 +271,22 @@ pub(crate) fn encode_pairs(pairs: &[(&str, String)]) -> String {
         }
         text.push_str(name);
         text.push('=');
-        encode_into(&mut text, value);
+        text.extend(utf8_percent_encode(value, ESCAPED));
     }
     text
 }
 
 /// The text as a part of a path.
 pub(crate) fn encode(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    encode_into(&mut text, value);
-    text
+    utf8_percent_encode(value, ESCAPED).to_string()
 }
 
-fn encode_into(text: &mut String, value: &str) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                text.push(char::from(byte));
-            }
-            _ => {
-                text.push('%');
-                text.push(char::from(HEX[usize::from(byte >> 4)]));
-                text.push(char::from(HEX[usize::from(byte & 15)]));
-            }
-        }
-    }
-}
+/// Everything but what RFC 3986 (2.3) leaves unreserved.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 fn state(name: &str) -> Result<State, String> {
     State::ALL

@@ -13,23 +13,13 @@ use super::page::{Failure, failed, guard, part};
 use super::pretty::{self, Pretty, Token};
 use super::run::{View, parse_id};
 use super::{Dashboard, format};
-use crate::facts::payload;
+use crate::facts::payload::{self, SECRET_HEADERS};
 use crate::store::{PayloadInfo, RunDetail, Store};
 
 /// Bytes of a body that are shown; the rest is behind the raw link.
 const BODY: usize = 48_000;
 /// Events of a stream that are shown.
 const EVENTS: usize = 300;
-
-/// Headers whose values are never shown.
-const SECRET: [&str; 6] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "set-cookie",
-    "x-api-key",
-    "x-dagway-key",
-];
 
 /// One of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -375,7 +365,7 @@ fn redacted(bytes: &[u8]) -> Option<serde_json::Map<String, serde_json::Value>> 
     let mut headers: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(bytes).ok()?;
     for (name, value) in &mut headers {
-        if SECRET.contains(&name.to_ascii_lowercase().as_str()) {
+        if SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
             *value = "[redacted]".into();
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::export::Error;
@@ -69,31 +70,13 @@ pub fn pairs(variable: &'static str, text: &str) -> Result<Vec<(String, String)>
         }
         match pair.split_once('=') {
             Some((name, value)) if !name.trim().is_empty() => {
-                pairs.push((name.trim().to_owned(), percent_decoded(value.trim())));
+                let value = percent_decode_str(value.trim()).decode_utf8_lossy();
+                pairs.push((name.trim().to_owned(), value.into_owned()));
             }
             _ => return Err(Error::Pair { variable, place }),
         }
     }
     Ok(pairs)
-}
-
-/// Decodes `%20` and its like; what is no such code stays as it is.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = after.get(..2).filter(|_| first == b'%');
-        let code = code.and_then(|code| Some((digit(code[0])?, digit(code[1])?)));
-        let (byte, taken) = code.map_or((first, 0), |(high, low)| (high << 4 | low, 2));
-        bytes.push(byte);
-        rest = &after[taken..];
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn digit(character: u8) -> Option<u8> {
-    let value = char::from(character).to_digit(16)?;
-    u8::try_from(value).ok()
 }
 
 pub(super) fn traces_url(endpoint: &str) -> Result<String, Error> {

@@ -1,14 +1,13 @@
 //! The process's log: lines for people on a terminal, JSON for machines otherwise, always on stderr.
 //!
-//! What is logged inside a run carries the run's id and the request's: the server enters [`run_span`] around the run.
+//! What is logged inside a run carries the run's id and the request's: the server enters a span around the run.
 //! Spans of background work ([`BACKGROUND`]) go to the span export; runs get theirs from events and are left out here,
 //! as are the spans that HTTP libraries open.
 
-use std::fmt::Display;
 use std::io::IsTerminal;
 
 use opentelemetry::trace::TracerProvider;
-use tracing::{Level, Metadata, Span, Subscriber, error_span};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{Directive, EnvFilter, FilterFn, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -19,8 +18,8 @@ use super::export::SpanExport;
 use super::json_lines::JsonLines;
 use super::people_lines::PeopleFields;
 
-/// The target of spans that stand for background work and are exported: retention, the refresh of a catalogue.
-/// Write `info_span!(target: telemetry::logging::BACKGROUND, "refresh_catalogue")`.
+/// The target of spans that stand for background work and are exported: the fetch of a catalogue, the reload of
+/// workflows. Modules that must not know telemetry write it out.
 pub const BACKGROUND: &str = "dagway::background";
 
 /// How log lines look.
@@ -68,12 +67,6 @@ pub fn init(format: Format, filter: &str, export: Option<&SpanExport>) -> Result
     };
     let log = subscriber(format, filter, export, std::io::stderr, is_terminal)?;
     tracing::subscriber::set_global_default(log).map_err(|_| Error::Taken)
-}
-
-/// The span to enter around a run, so that whatever is logged inside names it. It passes every filter but `off`.
-#[must_use]
-pub fn run_span(run_id: impl Display, request_id: &str) -> Span {
-    error_span!("run", run.id = %run_id, request.id = request_id)
 }
 
 /// Looks whether [`init`] would take this filter.
@@ -160,7 +153,7 @@ pub(super) mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use tracing::{info, info_span, warn};
+    use tracing::{Span, error_span, info, info_span, warn};
 
     use super::*;
     use crate::telemetry::export::Settings;
@@ -199,10 +192,15 @@ pub(super) mod tests {
         paper.text()
     }
 
+    /// As the server opens it around a run.
+    fn run_span() -> Span {
+        error_span!("run", run.id = %"0199a1b2", request.id = "req_1")
+    }
+
     #[test]
     fn a_line_logged_in_a_run_names_it() {
         let text = written(Format::Json, "info", || {
-            let _run = run_span("0199a1b2", "req_1").entered();
+            let _run = run_span().entered();
             info!(
                 attempt = 2,
                 model = "a \"b\"\n",
@@ -228,7 +226,7 @@ pub(super) mod tests {
     #[test]
     fn a_line_for_people_is_one_line() {
         let text = written(Format::Pretty, "info", || {
-            let _run = run_span("0199a1b2", "req_1").entered();
+            let _run = run_span().entered();
             info!(
                 attempt = 2,
                 model = "m",
@@ -263,7 +261,7 @@ pub(super) mod tests {
     #[test]
     fn a_strict_filter_keeps_the_runs_name() {
         let text = written(Format::Json, "warn", || {
-            let _run = run_span("0199a1b2", "req_1").entered();
+            let _run = run_span().entered();
             info!("not written");
             warn!("written");
         });
@@ -307,9 +305,9 @@ pub(super) mod tests {
         let export = SpanExport::start(&settings, reqwest::Client::new(), runtime).unwrap();
         let log = subscriber(Format::Json, "warn", Some(&export), io::sink, false).unwrap();
         tracing::subscriber::with_default(log, || {
-            run_span("0199a1b2", "req_1").in_scope(|| info!("in a run"));
+            run_span().in_scope(|| info!("in a run"));
             info_span!(target: "hyper::client", "connect").in_scope(|| {});
-            info_span!(target: BACKGROUND, "refresh_catalogue", models = 3).in_scope(|| {
+            info_span!(target: BACKGROUND, "fetch_catalogue", models = 3).in_scope(|| {
                 warn!(target: "dagway::upstream", "fetched late");
                 warn!(target: "hyper::client", "left out");
             });
@@ -321,7 +319,7 @@ pub(super) mod tests {
         let [span] = &received.spans[..] else {
             panic!("there is one, not {:?}", received.spans)
         };
-        assert_eq!(span.name, "refresh_catalogue");
+        assert_eq!(span.name, "fetch_catalogue");
         let events: Vec<_> = span.events.iter().map(|event| &event.name).collect();
         assert_eq!(events, ["fetched late"]);
     }

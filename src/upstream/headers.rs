@@ -2,14 +2,7 @@
 
 use bytes::Bytes;
 
-/// Headers whose values are secrets, in either direction.
-const SECRET: [&str; 5] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "set-cookie",
-    "x-api-key",
-];
+use crate::facts::payload::SECRET_HEADERS;
 
 /// Writes headers, names in lower case, as one JSON object.
 pub fn to_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Bytes {
@@ -17,7 +10,7 @@ pub fn to_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> By
     for (name, value) in headers {
         text.push(if text.is_empty() { b'{' } else { b',' });
         let value = std::str::from_utf8(value).unwrap_or("[binary]");
-        let is_secret = SECRET.contains(&name);
+        let is_secret = SECRET_HEADERS.contains(&name);
         // A name is a token, which holds nothing to escape.
         text.push(b'"');
         text.extend_from_slice(name.as_bytes());

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::client::{Client, Kind};
 use crate::protocol::native;
@@ -76,11 +78,28 @@ impl Models {
         Ok(count)
     }
 
+    /// Fetches the catalogue as background work, which is traced.
+    async fn fetch_in_span(&self, client: &Client) -> Result<usize, UpstreamError> {
+        let span = tracing::info_span!(
+            target: "dagway::background",
+            "fetch_catalogue",
+            dagway.upstream = client.name(),
+            dagway.models = Empty,
+            otel.status_description = Empty,
+        );
+        let fetched = self.fetch(client).instrument(span.clone()).await;
+        match &fetched {
+            Ok(count) => span.record("dagway.models", count),
+            Err(error) => span.record("otel.status_description", error.to_string()),
+        };
+        fetched
+    }
+
     /// Keeps the catalogue fresh, for ever. Logs a failure once, and its end.
     pub async fn keep_fresh(&self, client: &Client, every: Duration) {
         let mut was_well = true;
         loop {
-            let fetched = self.fetch(client).await;
+            let fetched = self.fetch_in_span(client).await;
             self.tried.store(true, Ordering::Relaxed);
             self.arrived.notify_waiters();
             let pause = match fetched {

@@ -11,7 +11,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("facts", &[]),
     ("protocol", &[]),
     ("settings", &[]),
-    ("upstream", &["protocol"]),
+    ("upstream", &["facts", "protocol"]),
     ("store", &["events", "facts"]),
     ("telemetry", &["events", "facts"]),
     (

@@ -3,7 +3,9 @@
 use dagway::simulator::{Script, Turn};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
+use crate::program::Server;
 use crate::support::otlp::{Answer, Collector};
 use crate::support::{STEPS, TestApp, ask, block_on, read};
 
@@ -42,6 +44,29 @@ fn attribute(span: &Span, name: &str) -> String {
             .and_then(|value| value.value.as_ref())
             .unwrap()
     )
+}
+
+/// Of the program, not of a server in the test's process: one log is for one process.
+#[test]
+fn the_fetch_of_a_catalogue_is_traced_as_background_work() {
+    block_on(async {
+        let collector = Collector::start();
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())];
+        let server = Server::start_with(folder.path(), "http://127.0.0.1:9/api/v1", &endpoint);
+        let received = collector
+            .wait_until(|received| !received.spans.is_empty())
+            .await;
+        let [span] = &received.spans[..] else {
+            panic!("there is one, not {:?}", received.spans)
+        };
+        assert_eq!(span.name, "fetch_catalogue");
+        assert!(attribute(span, "dagway.upstream").contains("openrouter"));
+        let status = span.status.as_ref().unwrap();
+        assert_eq!(status.code(), StatusCode::Error);
+        assert!(status.message.contains("cannot reach"), "{status:?}");
+        drop(server);
+    });
 }
 
 #[test]
