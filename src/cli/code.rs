@@ -119,11 +119,19 @@ struct Hello {
     /// Such as that no real model answers.
     #[serde(default)]
     notice: Option<String>,
+    /// Such as that its store cannot be written.
+    #[serde(default)]
+    warning: Option<String>,
 }
 
 /// Whether a Dagway answers there already.
 pub(super) async fn dagway_answers(address: SocketAddr) -> bool {
     hello(address).await.is_some()
+}
+
+/// What is wrong with the Dagway that answers there.
+pub(super) async fn trouble(address: SocketAddr) -> Option<String> {
+    hello(address).await?.warning
 }
 
 /// What the Dagway says that answers there; its every answer, also a refusal, tells what it took of its own time.

@@ -9,7 +9,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use futures_util::future::join_all;
 
 use super::claude;
-use super::code::dagway_answers;
+use super::code::{dagway_answers, trouble};
 use super::{Failure, say};
 use crate::app::{self, StartError};
 use crate::settings::{Settings, Upstream};
@@ -23,15 +23,31 @@ const UPSTREAM_WAIT: Duration = Duration::from_secs(5);
 /// What one look found.
 struct Finding {
     what: &'static str,
-    is_well: bool,
+    verdict: Verdict,
     detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Well,
+    /// Something is missing that not everybody needs.
+    Note,
+    Ill,
 }
 
 impl Finding {
     fn well(what: &'static str, detail: impl Into<String>) -> Self {
         Self {
             what,
-            is_well: true,
+            verdict: Verdict::Well,
+            detail: detail.into(),
+        }
+    }
+
+    fn note(what: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            what,
+            verdict: Verdict::Note,
             detail: detail.into(),
         }
     }
@@ -39,7 +55,7 @@ impl Finding {
     fn ill(what: &'static str, detail: impl Into<String>) -> Self {
         Self {
             what,
-            is_well: false,
+            verdict: Verdict::Ill,
             detail: detail.into(),
         }
     }
@@ -67,7 +83,10 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
     for finding in &findings {
         say(line(finding, is_coloured));
     }
-    if findings.iter().all(|finding| finding.is_well) {
+    if findings
+        .iter()
+        .all(|finding| finding.verdict != Verdict::Ill)
+    {
         Ok(())
     } else {
         Err(Failure::Exit(1))
@@ -75,10 +94,10 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
 }
 
 fn line(finding: &Finding, is_coloured: bool) -> String {
-    let (mark, colour) = if finding.is_well {
-        ("ok  ", AnsiColor::Green)
-    } else {
-        ("FAIL", AnsiColor::Red)
+    let (mark, colour) = match finding.verdict {
+        Verdict::Well => ("ok  ", AnsiColor::Green),
+        Verdict::Note => ("note", AnsiColor::Yellow),
+        Verdict::Ill => ("FAIL", AnsiColor::Red),
     };
     let style = if is_coloured {
         colour.on_default().bold()
@@ -218,10 +237,11 @@ async fn folder(settings: &Settings) -> Finding {
         Ok(Examined::Whole) => {}
         Ok(Examined::InPart) => note = "; it is too large to be searched for damage to the end",
         Err(OpenError::Locked { .. }) if dagway_answers(listen).await => {
-            return Finding::well(
-                "store",
-                format!("{shown} is in use by the Dagway that runs at {listen}"),
-            );
+            let by = format!("{shown} is in use by the Dagway that runs at {listen}");
+            return match trouble(listen).await {
+                Some(trouble) => Finding::ill("store", format!("{by}, which says: {trouble}")),
+                None => Finding::well("store", by),
+            };
         }
         Err(error) => return Finding::ill("store", error.to_string()),
     }
@@ -266,9 +286,12 @@ async fn claude_code(environment: &[(String, String)]) -> Finding {
         .find(|(name, _)| name == "PATH")
         .map(|(_, value)| OsString::from(value));
     let Some(program) = claude::find(path.as_deref()) else {
-        return Finding::ill(
+        return Finding::note(
             "claude",
-            format!("`claude` is not in your PATH; {}", claude::CURE),
+            format!(
+                "`claude` is not in your PATH; to use it here, {}",
+                claude::CURE
+            ),
         );
     };
     let asked = tokio::process::Command::new(&program)

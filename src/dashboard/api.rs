@@ -59,7 +59,11 @@ async fn find(dashboard: &Dashboard, request: &HttpRequest) -> Result<Value, Fai
     let query = Query::parse(&query_pairs(request)?, now).map_err(Failure::Bad)?;
     let page = dashboard.page(&query).await?;
     let runs: Vec<Summary<'_>> = page.runs.iter().map(|run| Summary::new(run, now)).collect();
-    Ok(json!({ "runs": runs, "next": page.next.map(|next| next.to_string()) }))
+    let mut page = json!({ "runs": runs, "next": page.next.map(|next| next.to_string()) });
+    if let Some(trouble) = dashboard.trouble() {
+        page["warning"] = trouble.into();
+    }
+    Ok(page)
 }
 
 async fn detail(dashboard: web::Data<Dashboard>, id: web::Path<String>) -> HttpResponse {

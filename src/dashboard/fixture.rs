@@ -838,6 +838,10 @@ impl Store for FakeStore {
         )]))
     }
 
+    fn refuses_since(&self) -> Option<Timestamp> {
+        (!self.takes_writes).then(now)
+    }
+
     async fn ready(&self) -> Result<(), Error> {
         match self.takes_writes {
             true => Ok(()),

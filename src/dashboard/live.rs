@@ -16,7 +16,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::filter::{Query, encode_pairs};
-use super::page::{Failure, failed, query_pairs};
+use super::page::{Failure, failed, query_pairs, trouble};
 use super::run::{View, parse_id};
 use super::{Dashboard, run as run_page, runs as runs_page, totals};
 use crate::events::{RunId, Timestamp};
@@ -197,12 +197,16 @@ struct ListWatch {
     sent: Instant,
     totals_sent: Option<Instant>,
     totals_due: bool,
+    /// The banner about the store, as it was sent or came with the page.
+    trouble: String,
 }
 
 impl ListWatch {
     fn new(dashboard: web::Data<Dashboard>, query: Query, open: Vec<RunId>, pace: Pace) -> Self {
         let changes = (dashboard.changes)();
         Self {
+            // The page may have been made before: the first message brings it.
+            trouble: String::new(),
             dashboard,
             query,
             changes,
@@ -290,6 +294,11 @@ impl ListWatch {
             }
             self.totals_sent = Some(Instant::now());
             self.totals_due = false;
+        }
+        let trouble = trouble(&self.dashboard);
+        if trouble != self.trouble {
+            partial(&mut html, "trouble", "outerMorph", &trouble);
+            self.trouble = trouble;
         }
         let message = message(&html);
         if self.told == self.running {

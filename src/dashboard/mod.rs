@@ -93,6 +93,16 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
+    /// Why what is shown may not be true, in a sentence: the store cannot be written.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let since = format::date_and_clock(self.store.refuses_since()?);
+        Some(format!(
+            "The run store has refused to be written since {since}: later runs are missing here, and runs that ended \
+             later look as if they went on. The server's log says why."
+        ))
+    }
+
     /// The page of runs that a URL asks for, unless its place in an order is lost.
     async fn page(&self, query: &Query) -> Result<RunPage, Failure> {
         let page = self.list(query).await?;

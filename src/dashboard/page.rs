@@ -17,6 +17,7 @@ pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
 /// What stands around a page.
 pub(crate) struct Shell {
     pub(crate) notice: Option<String>,
+    pub(crate) trouble: String,
     pub(crate) version: &'static str,
     /// The entry of the navigation that the page belongs to.
     pub(crate) section: &'static str,
@@ -26,6 +27,7 @@ impl Shell {
     pub(crate) fn new(dashboard: &Dashboard, section: &'static str) -> Self {
         Self {
             notice: dashboard.notice.clone(),
+            trouble: trouble(dashboard),
             version: dashboard.version,
             section,
         }
@@ -39,6 +41,19 @@ impl Shell {
     pub(crate) fn asset(&self, name: &str) -> String {
         assets::url(name)
     }
+}
+
+#[derive(Template)]
+#[template(path = "parts/trouble.html")]
+struct Trouble {
+    sentence: Option<String>,
+}
+
+/// The banner that says why a page may not be true, hidden while it is.
+pub(crate) fn trouble(dashboard: &Dashboard) -> String {
+    part(&Trouble {
+        sentence: dashboard.trouble(),
+    })
 }
 
 /// Why a page cannot be shown.

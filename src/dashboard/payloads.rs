@@ -223,7 +223,7 @@ async fn body(store: &dyn Store, run: &RunDetail, side: Side) -> Result<Body, Fa
         }
         (Some(bytes), _) => Body::read(&String::from_utf8_lossy(&bytes)),
         (None, Some(_)) => Body::Absent(
-            "The text is no longer kept: retention removed it, or it was shed under load.",
+            "The text is not kept: retention removed it, or it was left out while the recorder was behind or the store refused to be written.",
         ),
         (None, None) if info(payload::UPSTREAM_REFUSALS).is_some() => Body::Absent(
             "There was none that could be used: what came instead is under “Provider refused”.",

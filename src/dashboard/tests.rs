@@ -329,6 +329,34 @@ async fn a_list_can_be_put_in_the_order_of_its_costs() {
 }
 
 #[actix_web::test]
+async fn a_store_that_refuses_writes_is_said_wherever_runs_are_read() {
+    for takes_writes in [false, true] {
+        let mut store = FakeStore::new(vec![fixture::streaming_run()]);
+        store.takes_writes = takes_writes;
+        let (dashboard, _changes) = fixture::dashboard(Arc::new(store));
+        let app = App::new()
+            .app_data(web::Data::new(dashboard))
+            .configure(super::api::routes)
+            .configure(super::routes);
+        let app = test::init_service(app).await;
+        let id = fixture::streaming_run().summary.id;
+        for path in ["/", "/workflows", &format!("/runs/{id}"), "/api/runs"] {
+            let request = test::TestRequest::get().uri(path).to_request();
+            let body = test::call_and_read_body(&app, request).await;
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            let is_said = body.contains("The run store has refused to be written since 20");
+            assert_eq!(is_said, !takes_writes, "{path}");
+            let is_hidden = body.contains("id=\"trouble\" role=\"alert\" hidden");
+            assert_eq!(
+                is_hidden,
+                takes_writes && !path.starts_with("/api"),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[actix_web::test]
 async fn a_banner_stands_on_every_page() {
     let (mut dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(Vec::new())));
     dashboard.notice = Some("Simulated upstream: no real model answers".to_owned());

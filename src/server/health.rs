@@ -23,11 +23,15 @@ pub struct Probe(Mutex<Option<(Instant, Answers)>>);
 /// Whether each upstream answered.
 type Answers = Vec<Result<(), String>>;
 
-/// `GET /health`: the process answers, and says what stands on its pages as a notice, such as that no real model answers.
+/// `GET /health`: the process answers, and says what stands on its pages as a notice, such as that no real
+/// model answers, or that the store is in trouble.
 pub async fn live(dashboard: web::Data<Dashboard>) -> HttpResponse {
     let mut body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
     if let Some(notice) = &dashboard.notice {
         body["notice"] = notice.as_str().into();
+    }
+    if let Some(trouble) = dashboard.trouble() {
+        body["warning"] = trouble.into();
     }
     HttpResponse::Ok().json(body)
 }

@@ -129,4 +129,6 @@ pub trait Store: Send + Sync + 'static {
     async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error>;
     /// Whether the store answers and can be written.
     async fn ready(&self) -> Result<(), Error>;
+    /// Since when it has refused to be written, if it does: what is read is as old.
+    fn refuses_since(&self) -> Option<Timestamp>;
 }

@@ -370,7 +370,7 @@ impl OpenRun {
             at,
             step: None,
             level: Level::Warn,
-            message: "the recorder was behind: some inputs, outputs or payloads of this run were not kept",
+            message: "the recorder was behind, or the store refused to be written: some inputs, outputs or payloads of this run were not kept",
         };
         journal::write(&mut self.journal, self.row.start.at, &entry);
     }

@@ -1,7 +1,9 @@
 //! How the recorder fares, for metrics and the health page.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
+
+use crate::events::Timestamp;
 
 /// Counters since the start of the process, shared by the recorder and its observers.
 #[derive(Debug, Default)]
@@ -22,14 +24,24 @@ pub struct RecorderStats {
     pub expired_runs: AtomicU64,
     /// How long the last commit took, in microseconds.
     pub last_commit_us: AtomicU64,
-    failing: AtomicBool,
+    /// When the first of the writes was refused that were refused without a break; 0 when the last one was not.
+    failing_since: AtomicI64,
 }
 
 impl RecorderStats {
     /// Whether the last write was refused.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
+        self.failing_since().is_some()
+    }
+
+    /// Since when every write has been refused.
+    #[must_use]
+    pub fn failing_since(&self) -> Option<Timestamp> {
+        match self.failing_since.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(Timestamp(since)),
+        }
     }
 
     pub(crate) fn committed(&self, rows: usize, took: Duration) {
@@ -37,12 +49,15 @@ impl RecorderStats {
         add(&self.rows, rows);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.last_commit_us.store(micros, Ordering::Relaxed);
-        self.failing.store(false, Ordering::Relaxed);
+        self.failing_since.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn failed(&self) {
         add(&self.errors, 1);
-        self.failing.store(true, Ordering::Relaxed);
+        if !self.is_failing() {
+            let now = Timestamp::now().0;
+            self.failing_since.store(now, Ordering::Relaxed);
+        }
     }
 }
 

@@ -179,7 +179,7 @@ fn the_doctor_names_what_is_wrong_and_leaves_a_private_folder() {
         "FAIL  upstream",
         "ok    port",
         "ok    store",
-        "FAIL  claude",
+        "note  claude",
     ] {
         assert!(said.contains(line), "no {line} in: {said}");
     }

@@ -19,6 +19,9 @@ pub(super) struct Page {
     pub(super) runs: Vec<Box<RawValue>>,
     /// What begins the next page.
     pub(super) next: Option<String>,
+    /// Why they may not be as they are told.
+    #[serde(default)]
+    pub(super) warning: Option<String>,
 }
 
 impl Page {

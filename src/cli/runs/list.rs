@@ -56,6 +56,9 @@ pub(super) async fn run(client: &Client, args: &Runs, paper: Paper) -> Result<()
         return terminal::write_json(&json);
     }
     let page: Page = client.read(&json)?;
+    if let Some(warning) = &page.warning {
+        say_error(warning);
+    }
     let runs = page.read().map_err(|error| client.unreadable(&error))?;
     if runs.is_empty() {
         say_error(if pairs.is_empty() {

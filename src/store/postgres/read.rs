@@ -184,6 +184,10 @@ impl Store for PostgresStore {
             .await
     }
 
+    fn refuses_since(&self) -> Option<Timestamp> {
+        self.stats.failing_since()
+    }
+
     async fn ready(&self) -> Result<(), Error> {
         if self.stats.is_failing() {
             return Err(Error::Database(Box::new(Refused)));

@@ -113,6 +113,10 @@ impl Store for SqliteStore {
         self.readers.read(read).await
     }
 
+    fn refuses_since(&self) -> Option<Timestamp> {
+        self.stats.failing_since()
+    }
+
     async fn ready(&self) -> Result<(), Error> {
         if self.stats.is_failing() {
             return Err(Error::Database(Box::new(Refused)));
