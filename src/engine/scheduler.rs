@@ -364,8 +364,9 @@ impl Scheduler {
     fn end(&mut self) -> State {
         let failure = self.failure.as_ref().or(self.reply_failure.as_ref());
         let state = match failure {
-            Some(failure) if failure.state == State::Cancelled => State::Cancelled,
-            Some(_) => State::Failed,
+            // A panic is a failure like another: what crashes is a process.
+            Some(failure) if failure.state == State::Crashed => State::Failed,
+            Some(failure) => failure.state,
             None if self.was_cancelled => State::Cancelled,
             None => State::Completed,
         };

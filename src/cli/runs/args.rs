@@ -7,13 +7,13 @@ use clap::Subcommand;
 /// Which runs, and how they are shown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-        dagway runs --state failed --since 1h         what failed in the last hour\n  \
-        dagway runs --sort cost --since 24h -n 5      the five costliest turns of a day\n  \
-        dagway runs --follow                          runs as they come and end\n  \
-        dagway runs show latest --state failed        the newest failure, step by step\n  \
-        dagway runs changes latest                    why a cache helped the newest turn, or did not\n  \
-        dagway runs payload 5a5a5a5a0003 sent | jq    what Dagway sent upstream\n  \
-        dagway runs --json | jq -r '.runs[].id'       for scripts\n\n\
+        dagway runs --state failed,timedout --since 1h    what failed in the last hour\n  \
+        dagway runs --sort cost --since 24h -n 5          the five costliest turns of a day\n  \
+        dagway runs --follow                              runs as they come and end\n  \
+        dagway runs show latest --state failed            the newest failure, step by step\n  \
+        dagway runs changes latest                        why a cache helped the newest turn, or did not\n  \
+        dagway runs payload 5a5a5a5a0003 sent | jq        what Dagway sent upstream\n  \
+        dagway runs --json | jq -r '.runs[].id'           for scripts\n\n\
         It asks the Dagway that runs at the address of your settings (127.0.0.1:4000), or the one at --server, and presents \
         the dashboard's password of your settings (DAGWAY_DASHBOARD_PASSWORD) where one is demanded.")]
 pub struct Runs {

@@ -142,7 +142,7 @@ async fn a_time_limit_holds_for_each_attempt() {
     assert_eq!(failure.state, State::TimedOut);
     assert_eq!(begin.elapsed().as_millis(), 3_300);
     assert_eq!(rig.probe.live(), 0);
-    assert_eq!(run.finish().await, State::Failed);
+    assert_eq!(run.finish().await, State::TimedOut);
     assert_snapshot!(rig.events().told(), @r"
     started test
     request produced Request
