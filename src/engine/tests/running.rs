@@ -152,7 +152,7 @@ async fn a_time_limit_holds_for_each_attempt() {
     answer Retrying 2 in 200ms: it was not done within 1s
     answer Running 3
     answer TimedOut 3: it was not done within 1s
-    ended Failed: answer: it was not done within 1s
+    ended TimedOut: answer: it was not done within 1s
     ");
 }
 
