@@ -20,6 +20,7 @@
 //! | `filter` | the parameters of lists |
 //! | `graph`, `timeline` | geometry of pictures |
 //! | `format`, `pretty`, `state` | how figures, JSON and states are written |
+//! | `disarm` | characters that would change how the text around them looks |
 //! | `assets` | styles and scripts |
 
 pub mod api;
@@ -27,6 +28,7 @@ mod assets;
 mod bars;
 mod changes;
 mod conversation;
+mod disarm;
 pub(crate) mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;

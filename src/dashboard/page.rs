@@ -7,6 +7,7 @@ use actix_web::http::header::{ALLOW, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use askama::Template;
 
+use super::disarm::disarmed;
 use super::{Dashboard, MOST_VIEWERS, assets};
 use crate::store;
 
@@ -163,7 +164,7 @@ fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpRespon
         Ok(html) => response
             .content_type("text/html; charset=utf-8")
             .insert_header(("cache-control", "no-store"))
-            .body(html),
+            .body(disarmed(html)),
         Err(error) => {
             tracing::error!(error = %error, "a template failed");
             HttpResponse::InternalServerError().finish()
@@ -207,7 +208,7 @@ pub(crate) async fn another_method(
 
 /// The text of a part of a page. A template over strings fails only when memory does; the part is then empty.
 pub(crate) fn part(template: &impl Template) -> String {
-    template.render().unwrap_or_else(|error| {
+    template.render().map(disarmed).unwrap_or_else(|error| {
         tracing::error!(error = %error, "a template failed");
         String::new()
     })

@@ -307,7 +307,7 @@ impl Row {
             exact: format::exact(run.started),
             ago: format::ago(run.started, now),
             clock: format::clock(run.started),
-            asked: asked.unwrap_or_else(|| run.workflow.clone()),
+            asked: asked.unwrap_or_else(unknown),
             used,
             provider: text(facts::PROVIDER_BEHIND),
             error: run.error.clone(),

@@ -93,13 +93,17 @@
 
   // --- live rows -------------------------------------------------------------------------------------------------
   // Rows that are shown are merged in place. New ones go on top, unless the reader has scrolled, paged or sorted:
-  // then they wait, and a button says how many there are.
+  // then they wait, and a button says how many there are. So they do for a moment while someone points at a row.
   const LONGEST = 200;
   const list = byId("list");
   const pill = byId("new-runs");
   const waiting = new Set();
   const paged = list?.hasAttribute("data-paged");
-  const isReading = () => paged || scrollY > 160;
+  const POINTING = 2000;
+  let pointed = -POINTING;
+  list?.addEventListener("pointermove", () => { pointed = performance.now(); });
+  const isPointing = () => performance.now() - pointed < POINTING || byId("rows").contains(document.activeElement);
+  const isReading = () => paged || scrollY > 160 || isPointing();
   const showPill = () => {
     pill.hidden = waiting.size === 0;
     byId("new-runs-text").textContent = waiting.size === 1 ? "1 new run" : `${waiting.size} new runs`;
@@ -115,7 +119,9 @@
     reveal();
     scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   });
-  addEventListener("scrollend", () => { if (list && !isReading()) reveal(); });
+  const revealWhenDone = () => { if (list && waiting.size > 0 && !isReading()) reveal(); };
+  addEventListener("scrollend", revealWhenDone);
+  if (list) setInterval(revealWhenDone, 500);
 
   const insert = (body, row) => {
     const oldest = body.lastElementChild;
