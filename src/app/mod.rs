@@ -1,8 +1,9 @@
 //! The composition root: the only place that knows every module.
 //!
-//! Start: store → upstream → plans → observers → server. Stop: the same backwards, so that nothing is lost.
+//! Start: upstreams → plans → address → store → observers → server. Stop: the other way round, so that nothing is lost.
 
 mod connection;
+mod doors;
 mod folder;
 mod observers;
 pub mod plans;
@@ -18,14 +19,12 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use arc_swap::ArcSwap;
-use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::dashboard::{self, Dashboard};
 use crate::events::event_queue;
-use crate::server::body::Bodies;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
 use crate::server::{Gateway, head, http10, routes};
@@ -35,6 +34,7 @@ use crate::store::{self, Opened};
 use crate::telemetry::logging::Format;
 use crate::telemetry::{self, SpanExport};
 use crate::upstream;
+use doors::Doors;
 use observers::Observers;
 pub(crate) use observers::collector;
 use reload::{Outcomes, Reload};
@@ -128,8 +128,9 @@ impl App {
         let (events, source) = event_queue(EVENT_QUEUE);
         let outcomes = Arc::new(Outcomes::default());
         let queue = (&events, source);
-        let (bodies, held) = bodies(&settings.server);
-        let probes = outcomes.probes().into_iter().chain([held]).collect();
+        let doors = Doors::new(settings);
+        let probes = outcomes.probes().into_iter().chain(doors.probes());
+        let probes = probes.collect();
         let (observers, metrics) = Observers::start(export, opened.recorder, queue, probes)?;
         let (present, workflows) = watch::channel(reload::shown(&plans, &settings.workflows));
         let gateway = web::Data::new(Gateway {
@@ -140,7 +141,7 @@ impl App {
             upstreams,
             store: Arc::clone(&opened.store),
             metrics,
-            bodies,
+            bodies: doors.bodies.clone(),
         });
         let changes = Arc::new(move || opened.live.subscribe());
         let background = CancellationToken::new();
@@ -153,16 +154,14 @@ impl App {
             notice: manner.notice,
             version: env!("CARGO_PKG_VERSION"),
         };
-        let every = settings.upstream.catalogue_refresh;
-        let models = Arc::clone(&gateway.upstreams);
-        let keep_fresh = async move { models.keep_fresh(every).await };
-        keep(&gateway.tracker, &background, keep_fresh);
+        keep_fresh(settings, &gateway, &background);
         if let Some(folder) = reload::watched(&settings.workflows) {
             let begun = (files, resources);
             let reload = Reload::new(folder, begun, gateway.clone(), present, outcomes);
             keep(&gateway.tracker, &background, reload.keep());
         }
-        let (address, server, served) = serve(server, settings, &gateway, dashboard)?;
+        let served = serve(server, settings, &gateway, (dashboard, doors.guard));
+        let (address, server, served) = served.inspect_err(|_| background.cancel())?;
         tracing::info!(server.address = %address, upstreams = gateway.upstreams.hosts(), "Dagway serves");
         Ok(Self {
             address,
@@ -299,11 +298,19 @@ type Serving = (
     tokio::task::JoinHandle<std::io::Result<()>>,
 );
 
+/// Keeps the catalogues of models fresh.
+fn keep_fresh(settings: &Settings, gateway: &Gateway, background: &CancellationToken) {
+    let every = settings.upstream.catalogue_refresh;
+    let models = Arc::clone(&gateway.upstreams);
+    let fresh = async move { models.keep_fresh(every).await };
+    keep(&gateway.tracker, background, fresh);
+}
+
 fn serve(
     listener: std::net::TcpListener,
     settings: &Settings,
     gateway: &web::Data<Gateway>,
-    dashboard: Dashboard,
+    (dashboard, guard): (Dashboard, Guard),
 ) -> Result<Serving, StartError> {
     let fails = |source| StartError::Listen {
         address: settings.server.listen,
@@ -313,7 +320,7 @@ fn serve(
     let gateway = gateway.clone();
     let tracker = gateway.tracker.clone();
     let dashboard = web::Data::new(dashboard);
-    let guard = web::Data::new(guard_of(settings));
+    let guard = web::Data::new(guard);
     let probe = web::Data::new(Probe::default());
     let workers = match settings.server.workers {
         0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
@@ -361,31 +368,6 @@ pub fn url_here(mut address: SocketAddr) -> String {
         });
     }
     format!("http://{address}")
-}
-
-/// The room for request bodies, and what shows how much of it is taken.
-fn bodies(server: &settings::Server) -> (Bodies, telemetry::Probe) {
-    let bytes = |megabytes: u32| megabytes as usize * (1 << 20);
-    let bodies = Bodies::new(bytes(server.body_limit_mb), bytes(server.body_memory_mb));
-    let shown = bodies.clone();
-    let held = telemetry::Probe::new(
-        "dagway_request_body_bytes",
-        "Bytes set aside for the bodies of requests that wait for their answer to begin.",
-        move || shown.held() as u64,
-    );
-    (bodies, held)
-}
-
-fn guard_of(settings: &Settings) -> Guard {
-    let server = &settings.server;
-    let secret = |secret: &settings::Secret| SecretString::from(secret.expose());
-    Guard {
-        client_keys: server.client_keys.iter().map(secret).collect(),
-        password: (!server.dashboard_password.is_empty())
-            .then(|| secret(&server.dashboard_password)),
-        allowed_hosts: (server.is_loopback() || !server.allowed_hosts.is_empty())
-            .then(|| server.allowed_hosts.clone()),
-    }
 }
 
 #[cfg(test)]

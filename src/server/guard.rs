@@ -1,6 +1,7 @@
 //! Who may come in: the Host header on loopback, strangers' pages, client keys, the dashboard's password. And request ids
 //! on every answer.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{EitherBody, MessageBody};
@@ -17,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::errors;
+use super::refusals::{Reason, Refusals};
 use crate::events::RunId;
 use crate::protocol::anthropic::error::ApiError;
 
@@ -29,6 +31,8 @@ pub struct Guard {
     pub password: Option<SecretString>,
     /// Host names under which the server may be addressed, besides the loopback ones; `None`: do not look.
     pub allowed_hosts: Option<Vec<String>>,
+    /// Those who were not let in.
+    pub refusals: Arc<Refusals>,
 }
 
 /// Which door a path leads to.
@@ -53,7 +57,7 @@ pub async fn check<B: MessageBody + 'static>(
     let since = Instant::now();
     let refusal = request
         .app_data::<web::Data<Guard>>()
-        .and_then(|guard| guard.refuse(&request));
+        .and_then(|guard| guard.turn_away(&request));
     let mut response = match refusal {
         Some(refusal) => request.into_response(refusal).map_into_right_body(),
         None => next.call(request).await?.map_into_left_body(),
@@ -79,47 +83,53 @@ fn complete(headers: &mut HeaderMap, since: Instant) {
 }
 
 impl Guard {
-    fn refuse(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+    /// What is answered to one who may not come in, who is counted.
+    fn turn_away(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        let (reason, response) = self.refuse(request)?;
+        // A browser asks without a password before it asks its user for one.
+        let is_first_try =
+            reason == Reason::Password && !request.headers().contains_key(AUTHORIZATION);
+        self.refusals.note(reason, request, !is_first_try);
+        Some(response)
+    }
+
+    fn refuse(&self, request: &ServiceRequest) -> Option<(Reason, HttpResponse)> {
         if !self.host_is_ours(request) {
             let message = "this host name is not one of Dagway's; address it as localhost or 127.0.0.1, \
                            or add the name to server.allowed_hosts";
-            return Some(if is_browser(request) {
+            let response = if is_browser(request) {
                 stranger_page()
             } else {
                 errors::answer(&ApiError::permission(message), &request_id())
-            });
+            };
+            return Some((Reason::Host, response));
         }
         match door(request) {
             Door::Clients if self.client_keys.is_empty() && is_of_a_strangers_page(request) => {
                 let message = "this request was made by a web page of another origin, and nothing shows that you want it; \
                                set DAGWAY_CLIENT_KEYS, and let the page send one of them";
-                Some(errors::answer(
-                    &ApiError::permission(message),
-                    &request_id(),
-                ))
+                let error = ApiError::permission(message);
+                Some((Reason::Origin, errors::answer(&error, &request_id())))
             }
             Door::Clients if !self.client_may(request) => {
                 let message = "this is not one of Dagway's client keys; send one from DAGWAY_CLIENT_KEYS \
                                as x-api-key or as a bearer token (ANTHROPIC_AUTH_TOKEN)";
-                Some(errors::answer(
-                    &ApiError::authentication(message),
-                    &request_id(),
-                ))
+                let error = ApiError::authentication(message);
+                Some((Reason::ClientKey, errors::answer(&error, &request_id())))
             }
             Door::Operators if !self.operator_may(request) => {
                 let challenge = (
                     WWW_AUTHENTICATE,
                     "Basic realm=\"Dagway\", charset=\"UTF-8\"",
                 );
-                Some(
-                    HttpResponse::Unauthorized()
-                        .insert_header(challenge)
-                        .content_type("text/plain; charset=utf-8")
-                        .body(
-                            "the dashboard needs its password, which is that of DAGWAY_DASHBOARD_PASSWORD; any user \
-                             name will do",
-                        ),
-                )
+                let response = HttpResponse::Unauthorized()
+                    .insert_header(challenge)
+                    .content_type("text/plain; charset=utf-8")
+                    .body(
+                        "the dashboard needs its password, which is that of DAGWAY_DASHBOARD_PASSWORD; any user \
+                         name will do",
+                    );
+                Some((Reason::Password, response))
             }
             _ => None,
         }
@@ -297,12 +307,13 @@ mod tests {
             client_keys: vec![SecretString::from("key-1"), SecretString::from("key-2")],
             password: Some(SecretString::from("open sesame")),
             allowed_hosts: Some(vec!["gateway.test".to_owned()]),
+            refusals: Arc::default(),
         }
     }
 
     fn status(request: TestRequest) -> Option<u16> {
         guard()
-            .refuse(&request.to_srv_request())
+            .turn_away(&request.to_srv_request())
             .map(|response| response.status().as_u16())
     }
 
@@ -341,7 +352,7 @@ mod tests {
             let request = TestRequest::get()
                 .insert_header((HOST, "evil.test"))
                 .insert_header((ACCEPT, accept));
-            let response = guard().refuse(&request.to_srv_request()).unwrap();
+            let response = guard().turn_away(&request.to_srv_request()).unwrap();
             assert_eq!(response.status(), 403);
             let kind = response.headers().get("content-type").unwrap();
             kind.to_str().unwrap().to_owned()
@@ -391,7 +402,7 @@ mod tests {
             let request = TestRequest::post()
                 .uri(path)
                 .insert_header((AUTHORIZATION, by_password));
-            let refusal = guard().refuse(&request.to_srv_request());
+            let refusal = guard().turn_away(&request.to_srv_request());
             let kind = refusal.map(|response| {
                 let kind = response.headers().get("content-type").cloned();
                 (response.status().as_u16(), kind)
@@ -413,7 +424,7 @@ mod tests {
                     request.insert_header(*header)
                 });
             let request = request.insert_header((HOST, "127.0.0.1:4000"));
-            let refusal = open.refuse(&request.to_srv_request());
+            let refusal = open.turn_away(&request.to_srv_request());
             refusal.map(|response| response.status().as_u16())
         };
         let strangers: [&[_]; 6] = [
@@ -447,7 +458,22 @@ mod tests {
             .insert_header(("origin", "https://app.test"))
             .insert_header((HOST, "gateway.test"))
             .insert_header(("x-api-key", "key-1"));
-        assert!(guard().refuse(&request.to_srv_request()).is_none());
+        assert!(guard().turn_away(&request.to_srv_request()).is_none());
+    }
+
+    #[test]
+    fn who_is_turned_away_is_counted_by_the_reason() {
+        let guard = guard();
+        let come = |request: TestRequest| guard.turn_away(&request.to_srv_request()).is_some();
+        let strange = TestRequest::get().insert_header((HOST, "evil.test"));
+        assert!(come(strange));
+        for _ in 0..2 {
+            assert!(come(TestRequest::post().uri("/v1/messages")));
+        }
+        assert!(come(TestRequest::get().uri("/runs")));
+        assert!(!come(TestRequest::get().uri("/health")));
+        let counts = Reason::ALL.map(|reason| guard.refusals.count(reason));
+        assert_eq!(counts, [1, 0, 2, 1]);
     }
 
     #[test]

@@ -11,10 +11,11 @@
 //! | [`head`] | HEAD wherever GET is |
 //! | [`http10`] | streams for clients of HTTP/1.0 |
 //! | [`guard`] | keys, password, Host header, request ids |
+//! | [`refusals`] | who was not let in |
 //! | [`models`] | `/v1/models` |
 //! | [`health`] | liveness, readiness, metrics, greetings |
 //!
-//! It knows nothing of SQL and makes no pages.
+//! It knows nothing of SQL and makes no pages of the dashboard.
 
 pub mod body;
 pub mod elsewhere;
@@ -25,6 +26,7 @@ pub mod head;
 pub mod health;
 pub mod http10;
 pub mod models;
+pub mod refusals;
 pub mod routes;
 pub mod runs;
 

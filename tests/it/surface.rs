@@ -345,11 +345,32 @@ fn keys_password_and_host_are_checked() {
             .get(app.url("/api/runs"))
             .header("authorization", "Basic bWU6b3BlbiBzZXNhbWU=");
         assert_eq!(read(with_password.send().await.unwrap()).await.status, 200);
+        // An escaped path leads to the same place and through the same door.
+        let escaped = app
+            .http
+            .post(app.url("/%761/messages"))
+            .header("authorization", "Basic bWU6b3BlbiBzZXNhbWU=")
+            .body(ask("hello").to_string());
+        assert_eq!(read(escaped.send().await.unwrap()).await.status, 401);
         let rebound = app
             .http
             .get(app.url("/health"))
             .header("host", "evil.example");
         assert_eq!(read(rebound.send().await.unwrap()).await.status, 403);
+        let metrics = app
+            .http
+            .get(app.url("/metrics"))
+            .header("authorization", "Basic bWU6b3BlbiBzZXNhbWU=");
+        let metrics = read(metrics.send().await.unwrap()).await.body;
+        for (reason, count) in [
+            ("client_key", 2),
+            ("password", 1),
+            ("host", 1),
+            ("origin", 0),
+        ] {
+            let line = format!("dagway_refused_requests_total{{reason=\"{reason}\"}} {count}\n");
+            assert!(metrics.contains(&line), "no {line} in {metrics}");
+        }
         app.stop().await;
     });
 }
