@@ -31,6 +31,8 @@ struct Head {
     error: Option<String>,
     error_type: Option<String>,
     status: Option<i64>,
+    /// Whose error it is, when the upstream answered with one: its name and the status.
+    upstream: Option<(String, i64)>,
     figures: Vec<Figure>,
     labels: Vec<Label>,
     tokens: Option<TokenBar>,
@@ -94,6 +96,15 @@ pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
         error: summary.error.clone().or_else(|| hung_up(summary, now)),
         error_type: text(facts::ERROR_TYPE),
         status: summary.int(facts::STATUS),
+        upstream: summary
+            .int(facts::UPSTREAM_STATUS)
+            .filter(|status| *status >= 400)
+            .map(|status| {
+                (
+                    text(facts::PROVIDER).unwrap_or_else(|| "the upstream".to_owned()),
+                    status,
+                )
+            }),
         figures: figures(summary, now),
         labels: labels(summary),
         tokens: TokenBar::new(summary),

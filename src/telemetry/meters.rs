@@ -38,7 +38,8 @@ pub(super) struct RunMeters {
     metrics: Arc<Metrics>,
     plans: HashMap<String, PlanMeters>,
     models: HashMap<String, ModelMeters>,
-    errors: HashMap<String, IntCounter>,
+    /// Of each upstream, by kind.
+    errors: HashMap<String, HashMap<String, IntCounter>>,
 }
 
 /// A counter for each state, made when it is first needed: a state that never occurs has no line.
@@ -179,9 +180,13 @@ impl RunMeters {
         let Some(failed) = failed else { return };
         let stated = record.text(facts::ERROR_TYPE).map(|stated| &**stated);
         let kind = stated.unwrap_or_else(|| error_type(failed.state));
+        // The settings name the upstreams: they are few.
+        let upstream = record.text(facts::PROVIDER).map_or("", |name| &**name);
         let families = &self.metrics.families;
-        bounded(&mut self.errors, kind, MOST_ERROR_TYPES, |kind| {
-            families.models.upstream_errors.with_label_values(&[kind])
+        let of_upstream = self.errors.entry(upstream.to_owned()).or_default();
+        bounded(of_upstream, kind, MOST_ERROR_TYPES, |kind| {
+            let labels = [kind, upstream];
+            families.models.upstream_errors.with_label_values(&labels)
         })
         .inc();
     }

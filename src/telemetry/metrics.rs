@@ -214,9 +214,9 @@ impl ModelFamilies {
             upstream_errors: counters(
                 registry,
                 "dagway_upstream_errors_total",
-                "Runs whose call of the model failed for good, at once or in mid-stream, by the kind of the error. What a \
-                 retry has cured is in dagway_step_retries_total.",
-                &["type"],
+                "Runs whose call of the model failed for good, at once or in mid-stream, by the kind of the error \
+                 and the upstream. What a retry has cured is in dagway_step_retries_total.",
+                &["type", "upstream"],
             ),
         }
     }

@@ -33,6 +33,7 @@ fn failed(error_type: &str) -> Story {
     let mut story = Story::new(&fixture::plan());
     story.prepare();
     story.fact(facts::MODEL_SENT, "made/up-by-a-client");
+    story.fact(facts::PROVIDER, "openrouter");
     story.fact(facts::ERROR_TYPE, error_type);
     story.step(400, CALL, State::Running, 1);
     story.fault(9_000, CALL, State::Failed, "no");
@@ -168,7 +169,7 @@ fn the_process_describes_itself() {
 }
 
 #[test]
-fn a_failed_call_is_counted_by_kind() {
+fn a_failed_call_is_counted_by_kind_and_upstream() {
     let text = text_after(failed("overloaded_error"));
     has(
         &text,
@@ -176,7 +177,7 @@ fn a_failed_call_is_counted_by_kind() {
             r#"dagway_runs_total{state="Failed",workflow="messages"} 1"#,
             r#"dagway_steps_total{state="Skipped",step="convert_response",workflow="messages"} 1"#,
             r#"dagway_step_duration_seconds_count{step="convert_response",workflow="messages"} 0"#,
-            r#"dagway_upstream_errors_total{type="overloaded_error"} 1"#,
+            r#"dagway_upstream_errors_total{type="overloaded_error",upstream="openrouter"} 1"#,
         ],
     );
     assert!(
@@ -236,8 +237,8 @@ fn models_and_errors_beyond_the_limit_share_a_line() {
         &[
             r#"dagway_tokens_total{kind="output",model="vendor/model-99"} 2"#,
             r#"dagway_tokens_total{kind="output",model="other"} 100"#,
-            r#"dagway_upstream_errors_total{type="error \"31\"\n"} 1"#,
-            r#"dagway_upstream_errors_total{type="other"} 118"#,
+            r#"dagway_upstream_errors_total{type="error \"31\"\n",upstream="openrouter"} 1"#,
+            r#"dagway_upstream_errors_total{type="other",upstream="openrouter"} 118"#,
         ],
     );
     assert!(!text.contains("vendor/model-100"));
