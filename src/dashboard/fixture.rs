@@ -817,17 +817,16 @@ impl Store for FakeStore {
             totals.cost_usd += run.float(facts::COST_USD).unwrap_or(0.0);
             totals.estimated += u64::from(run.is(facts::USAGE_IS_ESTIMATE));
         }
-        let mut durations: Vec<Duration> = runs
-            .iter()
-            .filter_map(|run| Some(run.ended?.since(run.started)))
-            .collect();
+        let duration = |run: &&RunSummary| Some(run.ended?.since(run.started));
+        totals.duration = runs.iter().filter_map(|run| duration(&run)).sum();
+        let completed = runs.iter().filter(|run| run.state == State::Completed);
+        let mut durations: Vec<Duration> = completed.filter_map(|run| duration(&run)).collect();
         durations.sort_unstable();
         let last = durations.len().saturating_sub(1);
         totals.duration_p50_p95 = durations
             .get(last / 2)
             .copied()
             .zip(durations.get(last * 95 / 100).copied());
-        totals.duration = durations.iter().sum();
         Ok(Some(totals))
     }
 

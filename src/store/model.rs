@@ -243,6 +243,6 @@ pub struct Totals {
     pub estimated: u64,
     /// How long the runs took that are over, all together.
     pub duration: Duration,
-    /// Median and 95th percentile of the runs' durations.
+    /// Median and 95th percentile of the durations of the completed runs: one that is refused at once is not quick.
     pub duration_p50_p95: Option<(Duration, Duration)>,
 }

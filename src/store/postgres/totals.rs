@@ -37,7 +37,7 @@ const FIGURES: &str = "name, state, count(*),
     coalesce(sum(cost_usd), 0)::double precision,
     least(coalesce(sum(greatest(ended - started, 0)), 0), 9223372036854775807)::bigint,
     percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY greatest(ended - started, 0))
-        FILTER (WHERE ended IS NOT NULL),
+        FILTER (WHERE state = 'Completed'),
     count(*) FILTER (WHERE estimated)";
 const GROUPS: &str = "GROUP BY GROUPING SETS ((name), (name, state))";
 

@@ -85,7 +85,9 @@ const COLUMNS: &str = "workflow, state, started, ended, input_tokens, cache_read
 struct Gathered {
     totals: Totals,
     runs: [u64; State::ALL.len()],
-    durations: Vec<u64>,
+    duration: u64,
+    /// Those of the runs that came to their end: one that is refused at once is not quick.
+    completed: Vec<u64>,
 }
 
 impl Gathered {
@@ -95,7 +97,11 @@ impl Gathered {
             self.runs[index] += 1;
         }
         if let Some(ended) = row.get::<_, Option<i64>>(3)? {
-            self.durations.push(count(ended - row.get::<_, i64>(2)?));
+            let duration = count(ended - row.get::<_, i64>(2)?);
+            self.duration = self.duration.saturating_add(duration);
+            if state == State::Completed {
+                self.completed.push(duration);
+            }
         }
         let int = |index| {
             row.get::<_, Option<i64>>(index)
@@ -114,10 +120,10 @@ impl Gathered {
 
     fn totals(mut self) -> Totals {
         let states = State::ALL.into_iter().zip(self.runs);
-        self.totals.duration = Duration::from_micros(self.durations.iter().sum());
+        self.totals.duration = Duration::from_micros(self.duration);
         self.totals.by_state = states.filter(|(_, runs)| *runs > 0).collect();
         self.totals.duration_p50_p95 =
-            percentile(&mut self.durations, 50).zip(percentile(&mut self.durations, 95));
+            percentile(&mut self.completed, 50).zip(percentile(&mut self.completed, 95));
         self.totals
     }
 }

@@ -202,9 +202,11 @@ async fn totals_count_both(store: &dyn Store) {
     assert_eq!((totals.input_tokens, totals.output_tokens), (1200, 80));
     assert!((totals.cost_usd - 0.25).abs() < 1e-9);
     let (p50, p95) = totals.duration_p50_p95.unwrap();
-    assert!(p50 < p95);
+    assert_eq!(p50, p95, "one is completed");
+    assert!(p50 < totals.duration);
     let later = store.totals(Timestamp(T0 + 1)).await.unwrap();
     assert_eq!(later.by_state, [(State::Failed, 1)]);
+    assert!(later.duration_p50_p95.is_none() && later.duration > Duration::ZERO);
     let by_workflow = store.totals_by_workflow(Timestamp(T0)).await.unwrap();
     assert_eq!(by_workflow.len(), 2);
     assert_eq!(by_workflow["batch"].by_state, [(State::Failed, 1)]);
