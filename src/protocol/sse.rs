@@ -139,7 +139,7 @@ fn whole_event<'i>(input: &mut &'i [u8]) -> Option<&'i [u8]> {
 }
 
 /// The value of a `data` line. A line that opens a JSON object counts as one, because some servers forget the
-/// field's name when they answer an error.
+/// field's name when they answer an error, and so does one of llama.cpp's field `error`.
 fn data_of(line: &[u8]) -> Option<&[u8]> {
     if line == b"data" {
         return Some(b"");
@@ -147,7 +147,9 @@ fn data_of(line: &[u8]) -> Option<&[u8]> {
     if line.first() == Some(&b'{') {
         return Some(line);
     }
-    let value = line.strip_prefix(b"data:")?;
+    let value = line
+        .strip_prefix(b"data:")
+        .or_else(|| line.strip_prefix(b"error:"))?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 

@@ -181,6 +181,11 @@ impl ReplyFlow {
                     self.out.reserve(bytes.len());
                     self.translator.push(&bytes, &mut self.out);
                 }
+                // Only figures were missing: what the client has is whole.
+                Poll::Ready(Some(Err(_))) if self.translator.is_finishing() => {
+                    self.translator.end(&mut self.out);
+                    self.upstream = None;
+                }
                 Poll::Ready(Some(Err(error))) => {
                     self.translator.fail(broken(&error).api, &mut self.out);
                     self.upstream = None;

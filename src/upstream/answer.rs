@@ -148,6 +148,48 @@ pub struct ByteFlow {
     rest: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
 }
 
+/// What the body of an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Events,
+    Document,
+}
+
+/// What a media type says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    This(Form),
+    /// Servers that set no type, and proxies that set their own.
+    Nothing,
+    /// Such as a page for people.
+    AnotherThing,
+}
+
+impl Form {
+    /// What a media type says, which may be written in any case (RFC 9110, 8.3.1).
+    fn of(content_type: &str) -> Said {
+        let essence = content_type.split(';').next().unwrap_or_default();
+        match essence.trim().to_ascii_lowercase().as_str() {
+            "text/event-stream" => Said::This(Self::Events),
+            "application/json" | "text/json" => Said::This(Self::Document),
+            other if other.ends_with("+json") => Said::This(Self::Document),
+            "" | "text/plain" | "application/octet-stream" => Said::Nothing,
+            _ => Said::AnotherThing,
+        }
+    }
+
+    /// What the beginning of a body says; nothing when it is neither, or blank.
+    fn of_body(body: &[u8]) -> Option<Self> {
+        let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+        let body = body.trim_ascii_start();
+        let fields: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+        if fields.iter().any(|field| body.starts_with(field)) {
+            return Some(Self::Events);
+        }
+        (body.first() == Some(&b'{')).then_some(Self::Document)
+    }
+}
+
 impl Answer {
     /// Sorts an answer out by status and content type; an error's body is read here.
     pub(super) async fn read(response: Response, api: Api) -> Result<Self, Failure> {
@@ -166,11 +208,17 @@ impl Answer {
             began: None,
             rest: Box::pin(response.bytes_stream()),
         };
-        let is_success = status.is_success();
-        let body = if is_success && content_type.starts_with("text/event-stream") {
-            Body::Stream(flow)
-        } else if is_success && content_type.starts_with("application/json") {
-            Body::Whole(flow)
+        let form = match Form::of(&content_type) {
+            _ if !status.is_success() => None,
+            Said::This(form) => Some(form),
+            Said::Nothing => flow.form().await,
+            Said::AnotherThing => None,
+        };
+        let body = if let Some(form) = form {
+            match form {
+                Form::Events => Body::Stream(flow),
+                Form::Document => Body::Whole(flow),
+            }
         } else {
             let body = flow.read_up_to(LONGEST_ERROR, ERROR_BODY_WAIT).await;
             let error = head.error(&body);
@@ -243,6 +291,21 @@ impl ByteFlow {
             began: None,
             rest: Box::pin(futures_util::stream::empty()),
         }
+    }
+
+    /// What it looks like, once it has begun.
+    async fn form(&mut self) -> Option<Form> {
+        let mut seen = BytesMut::new();
+        while seen.trim_ascii().is_empty() {
+            let Some(Ok(piece)) = self.next().await else {
+                break;
+            };
+            seen.extend_from_slice(&piece);
+        }
+        let seen = seen.freeze();
+        let form = Form::of_body(&seen);
+        self.held = (!seen.is_empty()).then_some(seen);
+        form
     }
 
     /// What was held back of its beginning.
@@ -420,6 +483,37 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_form_of_an_answer_is_read_in_any_case_and_from_the_body_where_nothing_says_it() {
+        let said = |kind: &str| Form::of(kind);
+        for kind in [
+            "text/event-stream",
+            "Text/Event-Stream; charset=UTF-8",
+            " text/event-stream ;x",
+        ] {
+            assert_eq!(said(kind), Said::This(Form::Events), "{kind}");
+        }
+        for kind in [
+            "Application/JSON",
+            "text/json",
+            "application/problem+json;x",
+        ] {
+            assert_eq!(said(kind), Said::This(Form::Document), "{kind}");
+        }
+        for kind in ["", "text/plain; charset=utf-8", "application/octet-stream"] {
+            assert_eq!(said(kind), Said::Nothing, "{kind}");
+        }
+        for kind in ["text/html", "image/png", "json"] {
+            assert_eq!(said(kind), Said::AnotherThing, "{kind}");
+        }
+        let body = |body: &str| Form::of_body(body.as_bytes());
+        assert_eq!(body("\u{feff}data: {}"), Some(Form::Events));
+        assert_eq!(body("\n: hello\n"), Some(Form::Events));
+        assert_eq!(body(" {\"id\""), Some(Form::Document));
+        assert_eq!(body("<html>"), None);
+        assert_eq!(body(" "), None);
+    }
 
     #[test]
     fn a_refusal_is_one_line_whatever_its_body() {

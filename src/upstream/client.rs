@@ -6,7 +6,9 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use reqwest::{Method, Request, Url};
 use rustix::io::Errno;
 use secrecy::{ExposeSecret, SecretString};
@@ -373,6 +375,8 @@ fn headers(config: &Config) -> Result<HeaderMap, ConfigError> {
     };
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Without a word on it any coding would do (RFC 9110, 12.5.3), and none is read here.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(
         "user-agent",
         HeaderValue::from_static(concat!("dagway/", env!("CARGO_PKG_VERSION"))),

@@ -33,6 +33,7 @@ impl Catalogue {
         let entries = page
             .data
             .into_iter()
+            .map(with_limits)
             .filter_map(|entry| serde_json::from_value::<Entry>(entry).ok())
             .filter(|entry| !entry.id.is_empty());
         Ok(Self::new(entries.collect()))
@@ -83,6 +84,35 @@ impl Catalogue {
             .and_then(|&index| self.entries.get(index))
             .unwrap_or(entry)
     }
+}
+
+/// Puts the limits of plain servers where OpenRouter has them: `max_model_len` is vLLM's, `context_window` Groq's,
+/// `max_context_length` Mistral's, `meta.n_ctx` llama.cpp's.
+fn with_limits(mut entry: Value) -> Value {
+    let is_count = |value: &Value| value.as_u64().is_some_and(|count| count > 0);
+    let context = [
+        &entry["context_length"],
+        &entry["max_model_len"],
+        &entry["context_window"],
+        &entry["max_context_length"],
+        &entry["meta"]["n_ctx"],
+    ];
+    let context = context.into_iter().find(|value| is_count(value)).cloned();
+    let output = Some(&entry["max_completion_tokens"]);
+    let output = output.filter(|value| is_count(value)).cloned();
+    let Some(entry) = entry.as_object_mut() else {
+        return entry;
+    };
+    if let Some(context) = context {
+        entry.insert("context_length".to_owned(), context);
+    }
+    if let Some(output) = output
+        && !entry.contains_key("top_provider")
+    {
+        let told = serde_json::json!({ "max_completion_tokens": output });
+        entry.insert("top_provider".to_owned(), told);
+    }
+    Value::Object(std::mem::take(entry))
 }
 
 /// A model.
@@ -366,6 +396,30 @@ mod tests {
 
     fn catalogue() -> Catalogue {
         Catalogue::parse(ANSWER.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_limits_of_plain_servers_are_read_where_they_say_them() {
+        let answer = serde_json::json!({ "data": [
+            { "id": "vllm", "max_model_len": 32_768 },
+            { "id": "groq", "context_window": 131_072, "max_completion_tokens": 32_768 },
+            { "id": "mistral", "max_context_length": 262_144 },
+            { "id": "llama", "meta": { "n_ctx": 4_096 } },
+            { "id": "openrouter", "context_length": 10, "max_model_len": 20, "max_completion_tokens": 5,
+              "top_provider": { "max_completion_tokens": 7 } },
+            { "id": "odd", "max_model_len": "many", "context_window": 0, "meta": [] },
+        ]});
+        let catalogue = Catalogue::parse(answer.to_string().as_bytes()).unwrap();
+        let limits = |id: &str| {
+            let entry = catalogue.get(id).unwrap();
+            (entry.context_length, entry.max_output())
+        };
+        assert_eq!(limits("vllm"), (Some(32_768), None));
+        assert_eq!(limits("groq"), (Some(131_072), Some(32_768)));
+        assert_eq!(limits("mistral"), (Some(262_144), None));
+        assert_eq!(limits("llama"), (Some(4_096), None));
+        assert_eq!(limits("openrouter"), (Some(10), Some(7)));
+        assert_eq!(limits("odd"), (None, None));
     }
 
     #[test]

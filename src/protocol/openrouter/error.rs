@@ -157,6 +157,15 @@ pub fn from_stream(error: &str, provider: &str) -> UpstreamError {
     error
 }
 
+/// Reads an event without choices that says an error in the way of a server's plain answers: `{"object": "error",
+/// "message": …}`, or what stands in llama.cpp's `error:` lines.
+#[must_use]
+pub fn of_event(data: &[u8]) -> Option<UpstreamError> {
+    let body: Value = serde_json::from_slice(data).ok()?;
+    let error = error_of_body(&body)?;
+    Some(from_value(200, Headers::default(), error))
+}
+
 /// A choice that ended with `finish_reason: "error"` and nothing else.
 #[must_use]
 pub fn from_finish(native: &str) -> UpstreamError {
@@ -239,7 +248,8 @@ fn judged(facts: &Facts<'_>) -> UpstreamError {
         Some(provider) => format!("[{provider}] {}", facts.message),
         None => facts.message.clone(),
     };
-    let overflow = matches!(facts.status, 400 | 404 | 413 | 422)
+    // llama.cpp says it with a 500 when it notices only while it answers.
+    let overflow = matches!(facts.status, 400 | 404 | 413 | 422 | 500)
         .then(|| overflow::reworded(&facts.code, &facts.message, &said))
         .flatten();
     let wait = Wait::read(facts.headers, facts.error, &facts.message);
@@ -272,6 +282,8 @@ fn by_status(facts: &Facts<'_>, said: String, wait: &Wait) -> (ApiError, bool) {
             (ApiError::authentication(message), false)
         }
         402 if is_in_flight(error) => (wait.onto(ApiError::rate_limit(said, None)), true),
+        // OpenAI's, and of those who speak like it.
+        402 if facts.code == "insufficient_quota" => (ApiError::billing(said), false),
         402 => (ApiError::billing(said + &hints::billing(error)), false),
         403 => (
             ApiError::permission(said + &hints::permission(error)),

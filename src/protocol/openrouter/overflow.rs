@@ -6,7 +6,11 @@
 //! This file must not know anything else about errors.
 
 /// Phrases that say that a prompt does not fit.
-const PHRASES: [&str; 10] = [
+const PHRASES: [&str; 14] = [
+    "context size",
+    "exceeded model token limit",
+    "exceeds max length",
+    "`max_new_tokens` must be",
     "context length",
     "maximum context",
     "context window",
@@ -18,14 +22,19 @@ const PHRASES: [&str; 10] = [
     "maximum prompt length",
     "input token count",
 ];
+/// Codes that say it: OpenAI's, llama.cpp's, Z.ai's.
+const CODES: [&str; 3] = [
+    "context_length_exceeded",
+    "exceed_context_size_error",
+    "1261",
+];
 /// The room for output below which asking again with fewer `max_tokens` is not worth it.
 const LEAST_ROOM: u64 = 4096;
 
 /// Rewords the message of an error if it is about the context window. `said` is the message with its provider.
 pub(super) fn reworded(code: &str, message: &str, said: &str) -> Option<String> {
     let lower = message.to_ascii_lowercase();
-    let is_overflow =
-        code == "context_length_exceeded" || PHRASES.iter().any(|phrase| lower.contains(phrase));
+    let is_overflow = CODES.contains(&code) || PHRASES.iter().any(|phrase| lower.contains(phrase));
     if !is_overflow {
         return None;
     }
@@ -45,15 +54,15 @@ pub(super) fn reworded(code: &str, message: &str, said: &str) -> Option<String> 
 #[derive(Debug, PartialEq, Eq)]
 struct Sizes {
     limit: u64,
-    /// All that was asked for, output included.
-    requested: u64,
-    /// The part of it that is output, when it is told.
+    /// What was sent.
+    input: u64,
+    /// The room for output that was asked for, when it is told.
     output: u64,
 }
 
 impl Sizes {
     fn read(lower: &str) -> Option<Self> {
-        let limit_phrases = [
+        const LIMIT: [&str; 11] = [
             "maximum context length is ",
             "maximum prompt length is ",
             "maximum number of tokens allowed (",
@@ -62,48 +71,65 @@ impl Sizes {
             "context limit of ",
             "context length is ",
             "context length is only ",
+            "available context size (",
+            "model token limit: ",
+            "must be <= ",
         ];
-        let limit = limit_phrases
-            .iter()
-            .find_map(|phrase| number_after(lower, phrase))?;
-        let requested_phrases = [
-            "you requested about ",
-            "you requested ",
+        const INPUT: [&str; 12] = [
             "your messages resulted in ",
+            "your prompt contains at least ",
             "your prompt contains ",
+            "your request has ",
             "request contains ",
             "input token count (",
             "input token count is ",
             "prompt contains at least ",
             "resulted in ",
+            "request (",
+            "given: ",
             "has ",
         ];
-        let requested = requested_phrases
-            .iter()
-            .find_map(|phrase| number_after(lower, phrase))?;
-        let output = [
+        const BEFORE_OUTPUT: [&str; 4] = [
             "in the output",
             "in the completion",
             "for the completion",
             "output tokens",
-        ]
-        .iter()
-        .find_map(|phrase| number_before(lower, phrase))
-        .unwrap_or(0);
+        ];
+        const AFTER_OUTPUT: [&str; 2] = ["is too large: ", "`inputs` tokens and "];
+        const TOTAL: [&str; 4] = [
+            "you requested a total of ",
+            "you requested about ",
+            "you requested ",
+            "requested: ",
+        ];
+        let after = |phrases: &[&str]| {
+            let mut phrases = phrases.iter();
+            phrases.find_map(|phrase| number_after(lower, phrase))
+        };
+        let limit = after(&LIMIT)?;
+        let output = BEFORE_OUTPUT
+            .iter()
+            .find_map(|phrase| number_before(lower, phrase))
+            .or_else(|| after(&AFTER_OUTPUT))
+            .unwrap_or(0);
+        let input = match (after(&INPUT), after(&TOTAL)) {
+            (Some(input), _) => input,
+            (None, Some(total)) => total.saturating_sub(output),
+            (None, None) => return None,
+        };
         Some(Self {
             limit,
-            requested,
-            output: output.min(requested),
+            input,
+            output,
         })
     }
 
     fn reworded(&self) -> String {
         let Self {
             limit,
-            requested,
+            input,
             output,
         } = *self;
-        let input = requested - output;
         if output > 0 && input.saturating_add(LEAST_ROOM) <= limit {
             return format!(
                 "input length and `max_tokens` exceed context limit: {input} + {output} > {limit}, \
@@ -171,6 +197,34 @@ mod tests {
             (
                 "Input is too long for requested model.",
                 "prompt is too long",
+            ),
+            // vLLM, from 0.18 on and before; SGLang.
+            (
+                "This model's maximum context length is 32768 tokens. However, you requested 32000 output tokens and your prompt contains at least 12000 input tokens, for a total of at least 44000 tokens.",
+                "input length and `max_tokens` exceed context limit: 12000 + 32000 > 32768, decrease input length or `max_tokens` and try again",
+            ),
+            (
+                "'max_tokens' or 'max_completion_tokens' is too large: 32000. This model's maximum context length is 32768 tokens and your request has 12000 input tokens (32000 > 32768 - 12000).",
+                "input length and `max_tokens` exceed context limit: 12000 + 32000 > 32768, decrease input length or `max_tokens` and try again",
+            ),
+            (
+                "Requested token count exceeds the model's maximum context length of 32768 tokens. You requested a total of 44000 tokens: 12000 tokens from the input messages and 32000 tokens for the completion.",
+                "input length and `max_tokens` exceed context limit: 12000 + 32000 > 32768, decrease input length or `max_tokens` and try again",
+            ),
+            // llama.cpp, Moonshot, Z.ai, Text Generation Inference.
+            (
+                "request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it",
+                "prompt is too long: 9000 tokens > 4096 maximum",
+            ),
+            ("Context size has been exceeded.", "prompt is too long"),
+            (
+                "Invalid request: Your request exceeded model token limit: 262144 (requested: 270000)",
+                "prompt is too long: 270000 tokens > 262144 maximum",
+            ),
+            ("Prompt exceeds max length", "prompt is too long"),
+            (
+                "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 32769. Given: 12000 `inputs` tokens and 32000 `max_new_tokens`",
+                "input length and `max_tokens` exceed context limit: 12000 + 32000 > 32769, decrease input length or `max_tokens` and try again",
             ),
         ];
         for (said, expected) in rows {

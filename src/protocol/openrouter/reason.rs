@@ -45,8 +45,11 @@ pub(super) fn code_of(error: &Value) -> String {
 
 /// The status that an error means. Inside a 200 its own code counts, or its word.
 pub(super) fn status_of(http_status: u16, error: &Value, word: &str) -> u16 {
-    if word == "provider_overloaded" || word == "overloaded_error" {
-        return 529;
+    match word {
+        "provider_overloaded" | "overloaded_error" => return 529,
+        // OpenAI says it with a 429, which no wait ends.
+        "insufficient_quota" => return 402,
+        _ => {}
     }
     if (400..600).contains(&http_status) {
         return http_status;

@@ -154,7 +154,8 @@ pub fn judged(data: &[u8]) -> Peek {
         return Peek::Error(Box::new(error::from_stream(said.get(), provider)));
     }
     let Some(choice) = choice else {
-        return Peek::More;
+        let error = error::of_event(data);
+        return error.map_or(Peek::More, |error| Peek::Error(Box::new(error)));
     };
     if says_something(choice) {
         return Peek::Fine;

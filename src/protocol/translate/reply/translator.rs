@@ -270,7 +270,13 @@ impl Translator {
             return;
         }
         match Chunk::read(data) {
-            Ok(chunk) => self.chunk(&chunk, out),
+            Ok(chunk) => {
+                let may_be_error = chunk.choices.answer.is_none() && chunk.error.is_none();
+                match may_be_error.then(|| error::of_event(data)).flatten() {
+                    Some(error) if !self.is_finishing() => self.fail(error.api, out),
+                    _ => self.chunk(&chunk, out),
+                }
+            }
             Err(NotAChunk::NotAnObject) => {}
             Err(NotAChunk::Malformed) if self.is_finishing() => {
                 self.note("something that is no chunk followed the end of the answer");

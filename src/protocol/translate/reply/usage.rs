@@ -39,6 +39,12 @@ struct Told<'a> {
     server_tool_use: Option<&'a RawValue>,
     #[serde(borrow)]
     cost: Option<&'a RawValue>,
+    /// Where DeepSeek has its cache reads.
+    #[serde(borrow)]
+    prompt_cache_hit_tokens: Option<&'a RawValue>,
+    /// And Moonshot.
+    #[serde(borrow)]
+    cached_tokens: Option<&'a RawValue>,
 }
 
 /// The details of all kinds of tokens; each kind has some of them.
@@ -55,15 +61,24 @@ struct Details<'a> {
     web_search_requests: Option<&'a RawValue>,
 }
 
-/// Reads the upstream's `usage`; `None` when it is no object. A field of another type than expected counts as absent.
+/// Reads the upstream's `usage`; `None` when it is no object, or tells nothing: no prompt has no tokens. A field of another
+/// type than expected counts as absent.
 #[must_use]
 pub(super) fn read(usage: &RawValue) -> Option<Figures> {
     let told: Told<'_> = object(usage)?;
     let details = |field: Option<_>| field.and_then(object::<Details<'_>>).unwrap_or_default();
     let prompt = details(told.prompt_tokens_details);
-    let cache_read = count(prompt.cached_tokens).unwrap_or(0);
+    let cache_read = [
+        prompt.cached_tokens,
+        told.prompt_cache_hit_tokens,
+        told.cached_tokens,
+    ];
+    let cache_read = cache_read.into_iter().find_map(count).unwrap_or(0);
     let cache_write = count(prompt.cache_write_tokens).unwrap_or(0);
     let input = count(told.prompt_tokens).unwrap_or(0);
+    if input == 0 && told.cost.is_none() {
+        return None;
+    }
     let searches = [told.server_tool_use_details, told.server_tool_use]
         .into_iter()
         .find_map(|field| count(details(field).web_search_requests));
@@ -153,7 +168,10 @@ mod tests {
             ("\"7\"", 0),
             ("[7]", 0),
         ] {
-            let figures = figures(&format!("{{\"completion_tokens\":{number}}}")).unwrap();
+            let figures = figures(&format!(
+                "{{\"prompt_tokens\":1,\"completion_tokens\":{number}}}"
+            ))
+            .unwrap();
             assert_eq!(figures.usage.output_tokens, count, "{number}");
         }
     }
@@ -174,23 +192,46 @@ mod tests {
     #[test]
     fn searches_are_counted_in_either_of_two_fields() {
         for (told, expected) in [
-            (r#"{"server_tool_use":{"web_search_requests":3}}"#, Some(3)),
+            (r#""server_tool_use":{"web_search_requests":3}"#, Some(3)),
             (
-                r#"{"server_tool_use_details":{},"server_tool_use":{"web_search_requests":3}}"#,
+                r#""server_tool_use_details":{},"server_tool_use":{"web_search_requests":3}"#,
                 Some(3),
             ),
             (
-                r#"{"server_tool_use_details":{"web_search_requests":2},"server_tool_use":{"web_search_requests":3}}"#,
+                r#""server_tool_use_details":{"web_search_requests":2},"server_tool_use":{"web_search_requests":3}"#,
                 Some(2),
             ),
-            (r#"{"server_tool_use":[3]}"#, None),
-            ("{}", None),
+            (r#""server_tool_use":[3]"#, None),
+            (r#""x":1"#, None),
         ] {
-            assert_eq!(
-                figures(told).unwrap().usage.web_search_requests,
-                expected,
-                "{told}"
-            );
+            let figures = figures(&format!("{{\"prompt_tokens\":1,{told}}}")).unwrap();
+            assert_eq!(figures.usage.web_search_requests, expected, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_usage_without_a_prompt_tells_nothing() {
+        for told in [
+            "{}",
+            r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
+            r#"{"input_tokens":7,"output_tokens":3}"#,
+        ] {
+            assert_eq!(figures(told), None, "{told}");
+        }
+    }
+
+    #[test]
+    fn cache_reads_are_read_where_each_server_tells_them() {
+        for told in [
+            r#""prompt_tokens_details":{"cached_tokens":4}"#,
+            r#""prompt_cache_hit_tokens":4,"prompt_cache_miss_tokens":6"#,
+            r#""cached_tokens":4"#,
+        ] {
+            let usage = figures(&format!("{{\"prompt_tokens\":10,{told}}}"))
+                .unwrap()
+                .usage;
+            let read = (usage.cache_read_input_tokens, usage.input_tokens);
+            assert_eq!(read, (4, 6), "{told}");
         }
     }
 

@@ -63,6 +63,17 @@ struct Slot {
     arguments: String,
     progress: Progress,
     mender: Mender,
+    /// The slot whose object was whole when this one's began, unless an id or a name told them apart.
+    after: Option<After>,
+}
+
+/// What may be the same call once more: vLLM and others send the whole arguments again with the finish reason, in their
+/// own spelling.
+#[derive(Clone, Copy, Debug)]
+struct After {
+    slot: usize,
+    /// Nothing but its place says that it is another call.
+    has_no_sign: bool,
 }
 
 impl Calls {
@@ -98,7 +109,7 @@ impl Calls {
                 "the arguments of the tool calls exceed 16 MB",
             ));
         }
-        self.append(at, name, &arguments);
+        self.append(at, piece.id.as_str(), name, &arguments);
         if self.slots.len() > MOST {
             return Err(ApiError::bad_gateway(
                 "the model called more than 512 tools at once",
@@ -108,7 +119,8 @@ impl Calls {
     }
 
     /// The answer has ended: gives the calls.
-    pub(super) fn finish(self, ended: Ended) -> Result<Finished, ApiError> {
+    pub(super) fn finish(mut self, ended: Ended) -> Result<Finished, ApiError> {
+        self.drop_repeats();
         let mut finished = Finished::default();
         let last = self.slots.len().saturating_sub(1);
         for (at, slot) in self.slots.into_iter().enumerate() {
@@ -132,6 +144,37 @@ impl Calls {
             }
         }
         Ok(finished)
+    }
+
+    /// Takes out what says a call again. An empty object that something follows was a beginning.
+    fn drop_repeats(&mut self) {
+        let mut kept: Vec<Slot> = Vec::with_capacity(self.slots.len());
+        // Where each slot went.
+        let mut places: Vec<usize> = Vec::with_capacity(self.slots.len());
+        for slot in std::mem::take(&mut self.slots) {
+            let after = slot.after.and_then(|after| {
+                let place = *places.get(after.slot)?;
+                Some((place, kept.get_mut(place)?, after.has_no_sign))
+            });
+            if let Some((place, first, has_no_sign)) = after {
+                let said = object(&first.arguments);
+                let again = object(&slot.arguments);
+                let is_same = again.is_some() && said == again;
+                let was_empty = said.is_some_and(|said| said.is_empty());
+                if was_empty && !is_same && has_no_sign && again.is_some() {
+                    first.arguments = slot.arguments;
+                    places.push(place);
+                    continue;
+                }
+                if is_same {
+                    places.push(place);
+                    continue;
+                }
+            }
+            places.push(kept.len());
+            kept.push(slot);
+        }
+        self.slots = kept;
     }
 
     /// The slot that a piece belongs to.
@@ -187,7 +230,7 @@ impl Calls {
     }
 
     /// Appends a piece of arguments to a slot, and opens another slot where a second object begins.
-    fn append(&mut self, mut at: usize, name: &str, arguments: &str) {
+    fn append(&mut self, mut at: usize, id: &str, name: &str, arguments: &str) {
         let mut rest = arguments;
         while !rest.is_empty() && self.slots.len() <= MOST {
             let Some(slot) = self.slots.get_mut(at) else {
@@ -200,6 +243,15 @@ impl Calls {
                 }
                 if text.starts_with('{') {
                     let index = slot.index.take();
+                    let is_same_id = !id.is_empty() && slot.id == id;
+                    // Two objects in one piece are two calls.
+                    let begins_here = rest.len() == arguments.len();
+                    let is_unnamed = id.is_empty() && name.is_empty();
+                    let has_no_sign = begins_here && (is_same_id || is_unnamed);
+                    let after = After {
+                        slot: at,
+                        has_no_sign,
+                    };
                     let name = if name.is_empty() {
                         slot.name.clone()
                     } else {
@@ -208,6 +260,7 @@ impl Calls {
                     at = self.open(index);
                     if let Some(slot) = self.slots.get_mut(at) {
                         slot.name = name;
+                        slot.after = Some(after);
                     }
                     continue;
                 }
@@ -274,6 +327,11 @@ fn broken(name: &str) -> ApiError {
     ApiError::bad_gateway(format!(
         "the model called {name} with arguments that are not a JSON object"
     ))
+}
+
+/// The members of an object.
+fn object(text: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+    serde_json::from_str(text.trim()).ok()
 }
 
 fn is_object(text: &str) -> bool {
