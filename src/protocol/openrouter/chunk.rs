@@ -9,6 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -72,10 +73,10 @@ pub struct Choice<'a> {
     #[serde(borrow, default)]
     pub index: Option<&'a RawValue>,
     /// What is new, in a chunk.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub delta: Option<Delta<'a>>,
     /// All there is, in a whole completion.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub message: Option<Delta<'a>>,
     /// Something went wrong for this choice.
     #[serde(borrow, default)]
@@ -130,7 +131,7 @@ pub struct CallPiece<'a> {
     #[serde(borrow, default)]
     pub id: Text<'a>,
     /// Name and arguments.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub function: Option<FunctionPiece<'a>>,
 }
 
@@ -287,6 +288,65 @@ impl<'de, F: FnMut(T), T: Deserialize<'de>> Visitor<'de> for Elements<'_, F, T> 
     }
 }
 
+/// An object; nothing when another thing stands in its place.
+#[derive(Debug)]
+pub struct Object<T>(pub Option<T>);
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ObjectVisitor(PhantomData))
+    }
+}
+
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Object::deserialize(deserializer).map(|Object(read)| read)
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(|read| Object(Some(read)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Object(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Object(None))
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextVisitor)
@@ -371,4 +431,38 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
     }
 
     default_for_the_rest!(Choices<'de>; visit_str(&str), visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_object_where_one_belongs_costs_nothing_else() {
+        for odd in ["\"\"", "null", "[]", "[1]", "7", "-7", "7.5", "true"] {
+            let chunk = format!(r#"{{"choices":[{{"delta":{odd},"finish_reason":"stop"}}]}}"#);
+            let chunk = Chunk::read(chunk.as_bytes()).unwrap();
+            let choice = chunk.choices.answer.unwrap();
+            assert!(choice.delta.is_none(), "{odd}");
+            assert_eq!(choice.finish_reason.as_str(), "stop");
+
+            let calls =
+                format!(r#"[{odd},{{"id":"a","function":{odd}}},{{"function":{{"name":"A"}}}}]"#);
+            let calls: &RawValue = serde_json::from_str(&calls).unwrap();
+            let mut read = Vec::new();
+            let all = for_each(Some(calls), |Object(piece): Object<CallPiece<'_>>| {
+                read.extend(piece.map(|piece| {
+                    let name = piece.function.map(|function| function.name);
+                    let name = name.map(|name| name.as_str().to_owned());
+                    (piece.id.as_str().to_owned(), name)
+                }));
+            });
+            assert!(all.is_ok(), "{odd}");
+            let expected = [
+                ("a".to_owned(), None),
+                (String::new(), Some("A".to_owned())),
+            ];
+            assert_eq!(read, expected, "{odd}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use super::thinking::text_of;
 use super::translator::{Translator, origin};
 use crate::protocol::json_text;
 use crate::protocol::openrouter::chunk::{
-    self, Annotation, CallPiece, Delta, Image, NotAChunk, ReasoningPiece,
+    self, Annotation, CallPiece, Delta, Image, NotAChunk, Object, ReasoningPiece,
 };
 
 /// What is kept of a refusal's text.
@@ -137,8 +137,10 @@ impl Translator {
             return Ok(());
         }
         let mut refused = None;
-        chunk::for_each(delta.tool_calls, |piece: CallPiece<'_>| {
-            if refused.is_none() {
+        chunk::for_each(delta.tool_calls, |Object(piece): Object<CallPiece<'_>>| {
+            if let Some(piece) = piece
+                && refused.is_none()
+            {
                 refused = self.calls.push(&piece).err();
             }
         })?;
