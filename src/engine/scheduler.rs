@@ -86,7 +86,8 @@ impl Scheduler {
         &self.reporter
     }
 
-    /// Runs until the reply is there or known not to come.
+    /// Runs until the reply is there or known not to come. What was noted until then goes out with what follows, in
+    /// [`Scheduler::poll_end`].
     pub(super) fn poll_reply<R: 'static>(
         &mut self,
         cx: &mut Context<'_>,
@@ -95,11 +96,9 @@ impl Scheduler {
         loop {
             if let Some(reply) = self.slots[self.graph.reply].take_owned() {
                 self.note(EventKind::Replied);
-                self.reporter.flush();
                 return Poll::Ready(Ok(reply));
             }
             if let Some(failure) = &self.reply_failure {
-                self.reporter.flush();
                 return Poll::Ready(Err(failure.clone()));
             }
             if !ready!(self.poll_next(cx)) {

@@ -58,6 +58,11 @@ impl From<String> for FactValue {
         Self::Text(value.into())
     }
 }
+impl From<Arc<str>> for FactValue {
+    fn from(value: Arc<str>) -> Self {
+        Self::Text(value)
+    }
+}
 impl From<i64> for FactValue {
     fn from(value: i64) -> Self {
         Self::Int(value)
@@ -186,12 +191,12 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// The same, its texts cut to what a page, a row and a span can bear: they may quote what a client sent, which may be
-    /// megabytes. Payloads are kept whole.
-    pub(super) fn bounded(mut self) -> Self {
+    /// Cuts its texts to what a page, a row and a span can bear: they may quote what a client sent, which may be megabytes.
+    /// Payloads are kept whole.
+    pub(super) fn bound(&mut self) {
         const FACT: usize = 1 << 10;
         const SENTENCE: usize = 4 << 10;
-        match &mut self {
+        match self {
             Self::Fact {
                 value: FactValue::Text(text),
                 ..
@@ -218,7 +223,6 @@ impl EventKind {
             }
             _ => {}
         }
-        self
     }
 }
 
@@ -317,13 +321,15 @@ mod tests {
                 error: Some(long.as_str().into()),
             },
         ];
-        for event in events {
-            let shown = format!("{:?}", event.bounded());
+        for mut event in events {
+            event.bound();
+            let shown = format!("{event:?}");
             assert!(shown.len() < 5_000, "{shown:.80}");
         }
         let piece = Bytes::from(long.into_bytes());
-        let payload = EventKind::Payload { name: "n", piece };
-        let EventKind::Payload { piece, .. } = payload.bounded() else {
+        let mut payload = EventKind::Payload { name: "n", piece };
+        payload.bound();
+        let EventKind::Payload { piece, .. } = payload else {
             panic!("it is a payload still");
         };
         assert_eq!(piece.len(), 1 << 20);

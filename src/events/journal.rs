@@ -14,6 +14,8 @@ use super::run_id::Timestamp;
 
 /// Events that may wait before the journal tries to get rid of them.
 const MOST_EVENTS: usize = 1_000;
+/// Events that a run has room for after it has handed some over.
+const LATER_EVENTS: usize = 32;
 /// Bytes of payload that may wait before the journal tries to get rid of them.
 const MOST_PAYLOAD: usize = 4 << 20;
 
@@ -39,6 +41,8 @@ struct Pages {
     /// Payloads that lost a piece: what follows goes too, for a beginning is readable and a hole is not.
     cut: Vec<&'static str>,
     is_closed: bool,
+    /// When the last event was.
+    latest: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -61,6 +65,7 @@ impl Journal {
             lost: Lost::default(),
             cut: Vec::new(),
             is_closed: false,
+            latest: start.at,
         };
         Self {
             start,
@@ -86,13 +91,24 @@ impl Journal {
     }
 
     pub(crate) fn note_at(&self, at: Timestamp, kind: EventKind) {
+        self.write(&mut self.pages(), at, kind);
+    }
+
+    /// Notes what is no event in time, with the time of what was noted before it: dozens of facts a run need not look at
+    /// the clock each.
+    pub(crate) fn note_timeless(&self, kind: EventKind) {
         let mut pages = self.pages();
+        let at = pages.latest;
+        self.write(&mut pages, at, kind);
+    }
+
+    fn write(&self, pages: &mut Pages, at: Timestamp, mut kind: EventKind) {
         if pages.is_closed {
             return;
         }
-        let kind = kind.bounded();
+        kind.bound();
         pages.push(Event { at, kind });
-        if pages.is_over() && !self.offer_pages(&mut pages) {
+        if pages.is_over() && !self.offer_pages(pages) {
             pages.shed();
         }
     }
@@ -103,15 +119,15 @@ impl Journal {
     }
 
     /// Notes the run's last event and hands everything over.
-    pub(crate) fn close(&self, at: Timestamp, last: EventKind) {
+    pub(crate) fn close(&self, at: Timestamp, mut last: EventKind) {
         let events = {
             let mut pages = self.pages();
             if pages.is_closed {
                 return;
             }
             pages.confess();
-            let kind = last.bounded();
-            pages.events.push(Event { at, kind });
+            last.bound();
+            pages.events.push(Event { at, kind: last });
             pages.is_closed = true;
             std::mem::take(&mut pages.events)
         };
@@ -148,6 +164,10 @@ impl Journal {
 
 impl Pages {
     fn push(&mut self, event: Event) {
+        self.latest = self.latest.max(event.at);
+        if self.events.capacity() == 0 {
+            self.events.reserve_exact(LATER_EVENTS);
+        }
         if let EventKind::Payload { name, piece } = &event.kind {
             if self.cut.contains(name) {
                 self.lost.events += 1;

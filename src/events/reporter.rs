@@ -55,7 +55,7 @@ impl Reporter {
     /// States a figure or a label of the run; a later statement of the same name wins.
     pub fn fact(&self, name: &'static str, value: impl Into<FactValue>) {
         let value = value.into();
-        self.journal.note(EventKind::Fact { name, value });
+        self.journal.note_timeless(EventKind::Fact { name, value });
     }
 
     /// States how long the run has waited for others by now, pauses before further attempts included: time that is not

@@ -54,10 +54,18 @@ impl RunId {
         *self.0.as_simple()
     }
 
+    /// The id as it is written everywhere else.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        self.0.as_hyphenated().encode_lower(&mut text).to_owned()
+    }
+
     /// The id by which the client knows the request that the run serves.
     #[must_use]
     pub fn request_id(&self) -> String {
-        format!("{REQUEST}{}", self.simple())
+        let mut digits = [0; uuid::fmt::Simple::LENGTH];
+        [REQUEST, self.0.as_simple().encode_lower(&mut digits)].concat()
     }
 
     /// Takes back what [`RunId::request_id`] gave.

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2, memmem};
 use serde_json::value::RawValue;
 
 /// What stands for half a character whose other half never came.
@@ -21,28 +21,109 @@ pub fn body(json: &RawValue) -> Option<&str> {
     json.get().strip_prefix('"')?.strip_suffix('"')
 }
 
+/// Finds the first byte from `at` on that means something inside a string: a quote, a backslash, a control character.
+#[must_use]
+#[inline]
+pub fn end_of_plain(bytes: &[u8], at: usize) -> usize {
+    let mut end = at;
+    // Keys are short, and code has an escape every few letters.
+    for _ in 0..2 {
+        let Some(near) = bytes.get(end..).and_then(<[u8]>::first_chunk::<8>) else {
+            break;
+        };
+        let hits = specials(u64::from_le_bytes(*near));
+        if hits != 0 {
+            return end + hits.trailing_zeros() as usize / 8;
+        }
+        end += near.len();
+    }
+    far_end_of_plain(bytes, end)
+}
+
+/// The same for what is longer than a key: sixteen bytes at a time, and far more of a text without escapes.
+fn far_end_of_plain(bytes: &[u8], at: usize) -> usize {
+    const NEAR: usize = 8;
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    let rest = bytes.get(at..).unwrap_or_default();
+    let mut end = at;
+    for block in rest.as_chunks::<16>().0.iter().take(NEAR) {
+        // No early exit, so that the compiler compares all sixteen at once.
+        let has_special = block
+            .iter()
+            .fold(false, |any, &byte| any | is_special(byte));
+        if has_special {
+            return end + first_special(block);
+        }
+        end += block.len();
+    }
+    let rest = bytes.get(end..).unwrap_or_default();
+    let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    let plain = rest.get(..length).unwrap_or_default();
+    let least = plain.iter().fold(u8::MAX, |least, &byte| least.min(byte));
+    if least >= b' ' {
+        return end + length;
+    }
+    let control = plain.iter().position(|&byte| byte < b' ');
+    end + control.unwrap_or(length)
+}
+
+/// Finds the first such byte of a block that has one.
+fn first_special(block: &[u8; 16]) -> usize {
+    let [first, second] = [0, 8].map(|half| {
+        let half = block.get(half..).and_then(<[u8]>::first_chunk::<8>);
+        specials(half.map_or(0, |half| u64::from_le_bytes(*half)))
+    });
+    if first != 0 {
+        first.trailing_zeros() as usize / 8
+    } else {
+        8 + second.trailing_zeros() as usize / 8
+    }
+}
+
+/// Sets the highest bit of the first special byte of eight, and perhaps of some behind it.
+#[inline]
+fn specials(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let quote = word ^ (ONES * u64::from(b'"'));
+    let backslash = word ^ (ONES * u64::from(b'\\'));
+    // A byte below n borrows into its highest bit when n is taken from it, and at worst from its neighbour.
+    (word.wrapping_sub(ONES * 0x20) & !word
+        | quote.wrapping_sub(ONES) & !quote
+        | backslash.wrapping_sub(ONES) & !backslash)
+        & HIGHS
+}
+
+/// Appends `text` as a JSON string.
+pub fn quote(text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    escape(text, out);
+    out.push(b'"');
+}
+
 /// Appends `text` escaped, without quotes.
 pub fn escape(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
     let mut plain_from = 0;
-    for (at, byte) in text.bytes().enumerate() {
+    loop {
+        let at = end_of_plain(bytes, plain_from);
+        out.extend_from_slice(bytes.get(plain_from..at).unwrap_or_default());
+        let Some(&byte) = bytes.get(at) else { return };
         let code;
-        let escaped: &[u8] = match byte {
+        out.extend_from_slice(match byte {
             b'"' => b"\\\"",
             b'\\' => b"\\\\",
             b'\n' => b"\\n",
             b'\r' => b"\\r",
             b'\t' => b"\\t",
-            0..=0x1f => {
+            _ => {
                 code = control(byte);
                 &code
             }
-            _ => continue,
-        };
-        out.extend_from_slice(text.as_bytes().get(plain_from..at).unwrap_or_default());
-        out.extend_from_slice(escaped);
+        });
         plain_from = at + 1;
     }
-    out.extend_from_slice(text.as_bytes().get(plain_from..).unwrap_or_default());
 }
 
 /// Gives `text` escaped, without quotes.
@@ -67,7 +148,7 @@ fn control(byte: u8) -> [u8; 6] {
 /// Gives the text that `escaped` stands for. Halves of characters become U+FFFD.
 #[must_use]
 pub fn unescape(escaped: &str) -> Cow<'_, str> {
-    let Some(first) = memchr(b'\\', escaped.as_bytes()) else {
+    let Some(first) = first_backslash(escaped.as_bytes()) else {
         return Cow::Borrowed(escaped);
     };
     let (plain, mut rest) = escaped.split_at(first);
@@ -82,6 +163,16 @@ pub fn unescape(escaped: &str) -> Cow<'_, str> {
     }
     text.push_str(rest);
     Cow::Owned(text)
+}
+
+/// Keys and names are so short that to call for help costs more than to look.
+#[inline]
+fn first_backslash(bytes: &[u8]) -> Option<usize> {
+    const SHORT: usize = 24;
+    if bytes.len() <= SHORT {
+        return bytes.iter().position(|&byte| byte == b'\\');
+    }
+    memchr(b'\\', bytes)
 }
 
 /// Gives what `escaped` holds behind its first line; nothing when there is one line only.
@@ -249,6 +340,31 @@ mod tests {
         let mut whole: String = pieces.iter().map(|piece| mender.mend(piece)).collect();
         whole.push_str(mender.finish().unwrap_or_default());
         whole
+    }
+
+    #[test]
+    fn the_first_special_byte_is_found_wherever_it_stands() {
+        let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        for filler in [
+            b' ', b'!', b'#', b'[', b']', b'z', 0x7f, 0x80, 0xa2, 0xdc, 0xff,
+        ] {
+            for length in [1, 7, 8, 9, 40, 100, 300] {
+                for at in 0..length {
+                    for byte in (0..=u8::MAX).step_by(1 + length / 40 * 5) {
+                        let mut text = vec![filler; length];
+                        text[at] = byte;
+                        let expected = if is_special(byte) { at } else { length };
+                        let found = end_of_plain(&text, 0);
+                        assert_eq!(found, expected, "{byte} at {at} among {filler}");
+                        assert_eq!(end_of_plain(&text, at), expected);
+                        assert_eq!(end_of_plain(&text, at + 1), length);
+                    }
+                }
+            }
+        }
+        assert_eq!(end_of_plain(b"", 0), 0);
+        assert_eq!(end_of_plain(b"0123456789\x01\"", 0), 10);
+        assert_eq!(end_of_plain(b"0123456789\"\x01", 0), 10);
     }
 
     #[test]

@@ -95,7 +95,8 @@ async fn serve(
         trace,
         tracestate,
     };
-    let span = tracing::error_span!("run", run.id = %id, request.id = %start.request_id);
+    let (run_id, request_id) = (id.text(), &*start.request_id);
+    let span = tracing::error_span!("run", run.id = run_id, request.id = request_id);
     run(gateway, &plan, (request.headers(), input, arrival), start)
         .instrument(span)
         .await
@@ -224,7 +225,7 @@ fn state_answer(response: &mut HttpResponse, reporter: &Reporter, received: Inst
     let status = i64::from(response.status().as_u16());
     let headers = response.headers_mut();
     for (name, text) in [
-        ("x-dagway-run", reporter.run_id().to_string()),
+        ("x-dagway-run", reporter.run_id().text()),
         ("x-dagway-overhead-us", overhead.to_string()),
     ] {
         if let Ok(value) = HeaderValue::from_str(&text) {

@@ -121,7 +121,7 @@ impl Task for BuildRequest {
                 headers: beta_header(&valid, &model),
                 ..Envelope::default()
             },
-            forms: forms(body, parts, messages),
+            forms: forms(body, parts, messages, built.has_thoughts),
             built: Instant::now(),
         })
     }
@@ -154,10 +154,12 @@ impl Parts {
 }
 
 /// What may be refused, and can go: reasoning given back, a schema that must be enforced.
-fn forms(body: Bytes, parts: Parts, messages: Arc<ConvertedMessages>) -> Forms {
-    // Not every target is sent what there is.
-    let has_thoughts = messages.0.get().has_thoughts()
-        && memchr::memmem::find(&body, b"\"reasoning_details\"").is_some();
+fn forms(
+    body: Bytes,
+    parts: Parts,
+    messages: Arc<ConvertedMessages>,
+    has_thoughts: bool,
+) -> Forms {
     let has_schema = parts.valid.request.get().output_config.format.is_some();
     if !has_thoughts && !has_schema {
         return Forms::only(body);
@@ -201,7 +203,7 @@ fn fallbacks(
             })
         })?;
         if Arc::ptr_eq(&route.upstream, &model.upstream) {
-            ids.push(route.id);
+            ids.push(route.id.to_string());
         } else {
             let (there, here) = (route.upstream.name(), model.upstream.name());
             let note = format!(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
 use super::build_request::UpstreamRequest;
@@ -15,7 +16,8 @@ use crate::facts;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::reply::{Peek, may_be_empty};
 use crate::upstream::answer::{Failure, Refusal, look_at};
-use crate::upstream::{Api, Body, ByteFlow, Call, Client};
+use crate::upstream::headers::sent_to_json;
+use crate::upstream::{Answer, Api, Body, ByteFlow, Call, Client};
 
 /// Sends the request and returns when the answer's headers are in and it does not begin with an error.
 #[derive(Debug, Default, Deserialize)]
@@ -61,15 +63,16 @@ impl Task for CallUpstream {
     ) -> Result<Own<UpstreamAnswer>, TaskError> {
         let client = &model.upstream.client;
         let call = call_of(cx, &request);
+        let headers = client.headers_of(&call);
         if cx.attempt() == 1 {
-            say_where_it_goes(cx, client, &call);
+            say_where_it_goes(cx, client, &headers);
         }
         let _waiting = Waiting {
             cx,
             since: request.built,
         };
         let sent = Instant::now();
-        let answer = ask(client, &call)
+        let answer = ask(client, &call, headers)
             .await
             .map_err(|failure| task_error(cx, &request, failure))?;
         let becomes_event = request.stream;
@@ -146,8 +149,8 @@ impl Drop for Waiting<'_> {
 }
 
 /// One attempt: sends, and looks whether the answer begins with an error.
-async fn ask(client: &Client, call: &Call) -> Result<crate::upstream::Answer, Failure> {
-    let answer = client.complete(call).await?;
+async fn ask(client: &Client, call: &Call, headers: HeaderMap) -> Result<Answer, Failure> {
+    let answer = client.complete(call, headers).await?;
     answer.past_early_errors(client.early_error_wait()).await
 }
 
@@ -226,12 +229,12 @@ fn say_what_is_left_out(cx: &Cx, what: Without, count: usize, body: &Bytes) {
     }
 }
 
-fn say_where_it_goes(cx: &Cx, client: &Client, call: &Call) {
+fn say_where_it_goes(cx: &Cx, client: &Client, headers: &HeaderMap) {
     cx.fact(facts::PROVIDER, client.name());
     cx.fact(facts::SERVER_ADDRESS, client.host());
     cx.fact(facts::SERVER_PORT, i64::from(client.port()));
     cx.payload(
         facts::payload::UPSTREAM_REQUEST_HEADERS,
-        client.shown_headers(call),
+        sent_to_json(headers),
     );
 }

@@ -154,6 +154,13 @@ struct Escaped<'a, W>(&'a mut W);
 
 impl<W: Write> Write for Escaped<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly no text has anything to escape; to look at all of it at once costs next to nothing.
+        let is_plain = text.bytes().fold(true, |all, byte| {
+            all & (byte >= b' ' && byte != b'"' && byte != b'\\')
+        });
+        if is_plain {
+            return self.0.write_str(text);
+        }
         let is_special = |c: char| c < ' ' || c == '"' || c == '\\';
         for run in text.split_inclusive(is_special) {
             let special = run.chars().next_back().filter(|c| is_special(*c));

@@ -14,7 +14,6 @@ use rustix::io::Errno;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{Answer, Failure};
-use super::headers;
 use super::pools::Pools;
 pub use super::pools::http;
 use crate::protocol::openrouter::error::UpstreamError;
@@ -213,27 +212,13 @@ impl Client {
         self.early_error_wait
     }
 
-    /// The headers of a call as they are sent, secrets redacted: for showing.
-    #[must_use]
-    pub fn shown_headers(&self, call: &Call) -> Bytes {
-        let headers = self.call_headers(call);
-        headers::to_json(headers.iter().map(|(name, value)| {
-            let shown: &[u8] = if value.is_sensitive() {
-                b"[redacted]"
-            } else {
-                value.as_bytes()
-            };
-            (name.as_str(), shown)
-        }))
-    }
-
-    /// Asks a model. Returns when the answer's headers are in, and, for an error, its body.
+    /// Asks a model, with the [headers of the call](Self::headers_of). Returns when the answer's headers are in, and, for an error, its body.
     ///
     /// # Errors
     /// Every refusal and every failure of the transport, mapped for the client.
-    pub async fn complete(&self, call: &Call) -> Result<Answer, Failure> {
+    pub async fn complete(&self, call: &Call, headers: HeaderMap) -> Result<Answer, Failure> {
         let mut request = Request::new(Method::POST, self.endpoint(call));
-        *request.headers_mut() = self.call_headers(call);
+        *request.headers_mut() = headers;
         *request.body_mut() = Some(call.body.clone().into());
         let response = self
             .completing()
@@ -306,8 +291,13 @@ impl Client {
             .unwrap_or_else(|_| self.http.clone())
     }
 
-    fn call_headers(&self, call: &Call) -> HeaderMap {
-        let mut headers = self.headers.clone();
+    /// The headers of a call.
+    #[must_use]
+    pub fn headers_of(&self, call: &Call) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + call.headers.len() + 4);
+        for (name, value) in &self.headers {
+            headers.append(name, value.clone());
+        }
         let accept = if call.stream {
             "text/event-stream"
         } else {

@@ -1,6 +1,7 @@
 //! Headers as they are shown and kept: a JSON object, secrets redacted.
 
 use bytes::Bytes;
+use reqwest::header::HeaderMap;
 
 use crate::facts::payload::SECRET_HEADERS;
 
@@ -9,13 +10,12 @@ pub fn to_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> By
     let mut text = Vec::with_capacity(768);
     for (name, value) in headers {
         text.push(if text.is_empty() { b'{' } else { b',' });
-        let value = std::str::from_utf8(value).unwrap_or("[binary]");
         let is_secret = SECRET_HEADERS.contains(&name);
         // A name is a token, which holds nothing to escape.
         text.push(b'"');
         text.extend_from_slice(name.as_bytes());
         text.extend_from_slice(b"\":");
-        write_text(&mut text, if is_secret { "[redacted]" } else { value });
+        write_value(&mut text, if is_secret { b"[redacted]" } else { value });
     }
     if text.is_empty() {
         text.push(b'{');
@@ -24,18 +24,32 @@ pub fn to_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> By
     Bytes::from(text)
 }
 
-/// Most headers hold nothing to escape; looking costs less than escaping, and without a branch for each byte the least.
-fn write_text(out: &mut Vec<u8>, text: &str) {
-    let must_be_escaped = text.bytes().fold(false, |any, byte| {
-        any | (byte < b' ' || byte == b'"' || byte == b'\\')
+/// Writes headers that are to be sent; those marked as sensitive are secrets, whatever they are called.
+#[must_use]
+pub fn sent_to_json(headers: &HeaderMap) -> Bytes {
+    to_json(headers.iter().map(|(name, value)| {
+        let shown: &[u8] = if value.is_sensitive() {
+            b"[redacted]"
+        } else {
+            value.as_bytes()
+        };
+        (name.as_str(), shown)
+    }))
+}
+
+/// Most headers are plain letters. To look at them all at once, without a branch for each, costs the least.
+fn write_value(out: &mut Vec<u8>, value: &[u8]) {
+    let is_plain = value.iter().fold(true, |all, &byte| {
+        all & (matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
     });
-    if must_be_escaped {
-        serde_json::to_writer(out, text).expect("text is written into memory");
-    } else {
+    if is_plain {
         out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(value);
         out.push(b'"');
+        return;
     }
+    let text = std::str::from_utf8(value).unwrap_or("[binary]");
+    serde_json::to_writer(out, text).expect("text is written into memory");
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod client;
 pub mod headers;
 pub mod models;
 mod pools;
+mod routes;
 pub mod upstreams;
 
 pub use answer::{Answer, Body, ByteFlow};

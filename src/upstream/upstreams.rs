@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 
 use super::client::{Client, Kind};
 use super::models::Models;
+use super::routes::Routes;
 use crate::protocol::anthropic::request::InvalidRequest;
 use crate::protocol::openrouter::catalogue::{Catalogue, Entry};
 use crate::protocol::translate::model::{DISCOVERY_PREFIX, Target, meant, resolve};
@@ -135,7 +136,7 @@ pub struct Route {
     /// How.
     pub lane: Lane,
     /// The model's name there.
-    pub id: String,
+    pub id: Arc<str>,
 }
 
 /// All upstreams and the rules between them.
@@ -145,6 +146,7 @@ pub struct Upstreams {
     others: Vec<Arc<Upstream>>,
     rules: Vec<Rule>,
     aliases: BTreeMap<String, String>,
+    routes: Routes,
 }
 
 impl Upstreams {
@@ -161,6 +163,7 @@ impl Upstreams {
             others,
             rules,
             aliases,
+            routes: Routes::default(),
         }
     }
 
@@ -181,6 +184,10 @@ impl Upstreams {
     /// # Errors
     /// When the name is none that Dagway knows: another model than the one asked for is never taken silently.
     pub fn route(&self, asked: &str) -> Result<Route, InvalidRequest> {
+        self.routes.get_or_find(asked, || self.find_route(asked))
+    }
+
+    fn find_route(&self, asked: &str) -> Result<Route, InvalidRequest> {
         let name = meant(asked, &self.aliases);
         let id = resolve(name, &BTreeMap::new());
         let bare = name.strip_prefix(DISCOVERY_PREFIX).unwrap_or(name);
@@ -196,7 +203,7 @@ impl Upstreams {
                 Some(Route {
                     upstream: Arc::clone(&rule.upstream),
                     lane: rule.lane,
-                    id: sent,
+                    id: sent.into(),
                 })
             })
         });
@@ -205,7 +212,7 @@ impl Upstreams {
             (None, Ok(id)) => Ok(Route {
                 upstream: Arc::clone(&self.first),
                 lane: Lane::Chat,
-                id,
+                id: id.into(),
             }),
             (None, Err(_)) => Err(match resolve(asked, &self.aliases) {
                 Err(refused) => refused,
@@ -281,7 +288,7 @@ impl Upstreams {
             });
         let leads_there = |name: &String| {
             self.route(name)
-                .is_ok_and(|route| Arc::ptr_eq(&route.upstream, upstream) && route.id == entry.id)
+                .is_ok_and(|route| Arc::ptr_eq(&route.upstream, upstream) && *route.id == *entry.id)
         };
         let id = by_rule.chain([entry.id.clone()]).find(leads_there)?;
         Some(Entry {
@@ -380,7 +387,7 @@ mod tests {
         ] {
             let route = upstreams.route(asked).unwrap();
             assert_eq!(
-                (route.upstream.name(), route.lane, route.id.as_str()),
+                (route.upstream.name(), route.lane, &*route.id),
                 expected,
                 "{asked}"
             );
@@ -397,7 +404,7 @@ mod tests {
     fn an_absent_send_is_the_name_that_matched() {
         let route = upstreams().route("claude-opus-4-5-20251101").unwrap();
         assert_eq!(
-            (route.upstream.name(), route.id.as_str()),
+            (route.upstream.name(), &*route.id),
             ("anthropic", "claude-opus-4-5-20251101")
         );
     }

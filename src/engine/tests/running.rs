@@ -353,9 +353,9 @@ async fn events_are_offered_whenever_the_run_sleeps() {
     }
     assert_eq!(rig.sink.depth(), 1);
     run.reply().await.unwrap();
-    assert_eq!(rig.sink.depth(), 2);
+    assert_eq!(rig.sink.depth(), 1, "the end of the run follows at once");
     run.finish().await;
-    assert_eq!(rig.sink.depth(), 3);
+    assert_eq!(rig.sink.depth(), 2);
 }
 
 #[test]
@@ -401,7 +401,8 @@ async fn an_input_is_dropped_when_its_last_taker_is_done() {
     drop(source);
     let mut run = rig.plan.start(Arc::clone(&input), begin(), &sink);
     run.reply().await.unwrap();
+    let mut waiting = pin!(run.finish());
+    let is_over = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_ready())).await;
+    assert!(!is_over);
     assert_eq!(Arc::strong_count(&input), 1);
-    let waiting = tokio::time::timeout(Duration::ZERO, run.finish()).await;
-    assert!(waiting.is_err());
 }

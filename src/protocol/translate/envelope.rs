@@ -289,12 +289,24 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
+/// The digits of base64; a table, because a conversation brings hundreds of signatures back with every turn.
+const BASE64: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+        byte += 1;
+    }
+    table
+};
+
 /// Base64 and no mere number: at least one proxy signs with the time of day.
 fn looks_native(signature: &str) -> bool {
-    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    signature.len() >= SHORTEST_NATIVE
-        && signature.bytes().all(base64)
-        && !signature.bytes().all(|byte| byte.is_ascii_digit())
+    let bytes = signature.as_bytes();
+    let is_base64 = bytes
+        .iter()
+        .fold(true, |all, &byte| all & BASE64[usize::from(byte)]);
+    bytes.len() >= SHORTEST_NATIVE && is_base64 && !bytes.iter().all(u8::is_ascii_digit)
 }
 
 fn vendor_of_format(format: &str) -> Option<&'static str> {

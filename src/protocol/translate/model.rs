@@ -327,8 +327,15 @@ impl Target {
         if self.family != Family::Claude {
             return None;
         }
-        let mut words = self.id.split([':', '@']).next()?.split(['-', '/']);
-        let version = words.find(|word| is_version(word))?;
+        let is_end = |byte: &u8| matches!(byte, b':' | b'@');
+        let named = self.id.as_bytes().split(is_end).next()?;
+        // By bytes: it is asked for several times a request.
+        let words = named.split(|byte| matches!(byte, b'-' | b'/'));
+        let begins = |word: &&[u8]| word.first().is_some_and(u8::is_ascii_digit);
+        let version = words
+            .filter(begins)
+            .filter_map(|word| std::str::from_utf8(word).ok())
+            .find(|word| is_version(word))?;
         match version.split_once('.') {
             Some((major, minor)) => Some((major.parse().ok()?, minor.parse().ok()?)),
             None => Some((version.parse().ok()?, 0)),

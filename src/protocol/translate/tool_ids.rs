@@ -44,14 +44,12 @@ impl ToolIds {
     #[must_use]
     pub fn new(used: Vec<String>, message_id: &str) -> Self {
         let seed = message_id.strip_prefix("msg_").unwrap_or(message_id);
-        let seed: String = seed.chars().filter(|c| is_plain_char(*c)).collect();
         // The end of an id is its random part.
-        let end = seed
-            .get(seed.len().saturating_sub(KEPT)..)
-            .unwrap_or_default();
+        let plain = seed.chars().rev().filter(|c| is_plain_char(*c));
+        let backwards: Vec<char> = plain.take(KEPT).collect();
         Self {
             used,
-            seed: end.to_owned(),
+            seed: backwards.into_iter().rev().collect(),
             made: 0,
         }
     }

@@ -1,9 +1,10 @@
 //! The letters of JSON: what a value consists of, where it ends.
 //!
-//! Everything is checked, nothing is kept. Steps over text eight bytes at a time, because most of a request is text.
+//! Everything is checked, nothing is kept.
 //! This file must not know what a value is wanted for.
 
 use super::invalid::InvalidRequest;
+use crate::protocol::json_text::end_of_plain;
 
 /// How deep values may be nested; the bits of [`Nesting`].
 pub(super) const DEEPEST: u32 = 128;
@@ -265,89 +266,9 @@ impl Nesting {
     }
 }
 
-/// Finds the first byte from `at` on that means something inside a string: a quote, a backslash, a control character.
-#[inline]
-fn end_of_plain(bytes: &[u8], at: usize) -> usize {
-    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let mut end = at;
-    // Keys are short, and code has an escape every few letters.
-    if let Some(near) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let hits = specials(u64::from_le_bytes(*near));
-        if hits != 0 {
-            return at + hits.trailing_zeros() as usize / 8;
-        }
-        end += near.len();
-    }
-    let (blocks, rest) = bytes.get(end..).unwrap_or_default().as_chunks::<16>();
-    for block in blocks {
-        // No early exit, so that the compiler compares all sixteen at once.
-        if block
-            .iter()
-            .fold(false, |any, &byte| any | is_special(byte))
-        {
-            return end + first_special(block);
-        }
-        end += block.len();
-    }
-    let special = rest.iter().position(|&byte| is_special(byte));
-    end + special.unwrap_or(rest.len())
-}
-
-/// Finds the first such byte of a block that has one.
-#[inline]
-fn first_special(block: &[u8; 16]) -> usize {
-    let halves = block.as_chunks::<8>().0;
-    let hits = halves
-        .iter()
-        .map(|half| specials(u64::from_le_bytes(*half)));
-    let mut before = 0;
-    for hits in hits {
-        if hits != 0 {
-            return before + hits.trailing_zeros() as usize / 8;
-        }
-        before += 8;
-    }
-    before
-}
-
-/// Sets the highest bit of the first special byte of eight, and perhaps of some behind it.
-#[inline]
-fn specials(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let quote = word ^ (ONES * u64::from(b'"'));
-    let backslash = word ^ (ONES * u64::from(b'\\'));
-    // A byte below n borrows into its highest bit when n is taken from it, and at worst from its neighbour.
-    (word.wrapping_sub(ONES * 0x20) & !word
-        | quote.wrapping_sub(ONES) & !quote
-        | backslash.wrapping_sub(ONES) & !backslash)
-        & HIGHS
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_special_byte_is_found_wherever_it_stands() {
-        let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        for filler in [
-            b' ', b'!', b'#', b'[', b']', b'z', 0x7f, 0x80, 0xa2, 0xdc, 0xff,
-        ] {
-            for at in 0..16 {
-                for byte in 0..=u8::MAX {
-                    let mut block = [filler; 16];
-                    block[at] = byte;
-                    let expected = if is_special(byte) { at } else { 16 };
-                    assert_eq!(
-                        first_special(&block),
-                        expected,
-                        "{byte} at {at} among {filler}"
-                    );
-                }
-            }
-        }
-    }
 
     #[test]
     fn a_string_ends_where_it_ends_and_breaks_where_it_breaks() {

@@ -49,6 +49,8 @@ pub struct Built {
     pub body: Vec<u8>,
     /// What was left out, moved or weakened on the way.
     pub notes: Vec<Note>,
+    /// Whether thoughts were given back that the provider may refuse.
+    pub has_thoughts: bool,
 }
 
 /// Writes the upstream request for one model.
@@ -68,6 +70,7 @@ pub fn build_request(
     not_sent(request, target, routing, &mut notes);
     offers::note_left_out(tools, target, &mut notes);
     let mut out = Writer::with_capacity(request.body_len + 4096);
+    let mut has_thoughts = false;
     out.object(|out| {
         let parts = Parts {
             request,
@@ -76,12 +79,13 @@ pub fn build_request(
             target,
             demand: routing.demand,
         };
-        parts.write(out, &mut notes);
+        has_thoughts = parts.write(out, &mut notes);
         routed(out, request, target, routing);
     });
     Ok(Built {
         body: out.into_bytes(),
         notes,
+        has_thoughts,
     })
 }
 
@@ -94,7 +98,8 @@ struct Parts<'p> {
 }
 
 impl Parts<'_> {
-    fn write(&self, out: &mut Writer, notes: &mut Vec<Note>) {
+    /// Says whether thoughts were given back that the provider may refuse.
+    fn write(&self, out: &mut Writer, notes: &mut Vec<Note>) -> bool {
         let Self {
             request,
             messages,
@@ -129,8 +134,9 @@ impl Parts<'_> {
         } else if messages.has_calls() && !target.lacks(|known| known.tools) {
             offers::write_history(out, messages);
         }
+        let mut has_thoughts = false;
         out.key("messages").array(|out| {
-            Conversation::new(target, &mut breakpoints, notes).write(
+            has_thoughts = Conversation::new(target, &mut breakpoints, notes).write(
                 out,
                 messages,
                 appendix.as_ref(),
@@ -148,6 +154,7 @@ impl Parts<'_> {
             out.key("cache_control").raw(breakpoints.form(cache));
         }
         self.plugins(out);
+        has_thoughts
     }
 
     fn reasoning(&self, out: &mut Writer, max_tokens: u64, notes: &mut Vec<Note>) {

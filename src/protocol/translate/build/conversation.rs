@@ -53,13 +53,14 @@ impl<'c> Conversation<'c> {
         }
     }
 
-    /// Writes all messages; `appendix` goes behind the system prompt.
+    /// Writes all messages; `appendix` goes behind the system prompt. Says whether thoughts were given back that the provider
+    /// may refuse.
     pub(super) fn write(
         &mut self,
         out: &mut Writer,
         messages: &Messages<'_>,
         appendix: Option<&Text<'_>>,
-    ) {
+    ) -> bool {
         let system: Vec<&Text<'_>> = messages.system.iter().chain(appendix).collect();
         if !system.is_empty() {
             self.texts_message(out, "system", &system, Place::System);
@@ -87,6 +88,7 @@ impl<'c> Conversation<'c> {
         }
         self.user(out, &mut user);
         self.take_notes();
+        self.thoughts.has_details
     }
 
     fn piece<'t>(&mut self, part: &'t Part<'t>) -> Piece<'t> {

@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
-
 use super::super::envelope::{Detail, Sent};
 use super::super::messages::{Assistant, Messages, Thought, Turn};
 use super::super::model::{Family, Target};
@@ -20,6 +18,8 @@ pub(super) struct Thoughts {
     seen: HashSet<(String, String)>,
     /// Thoughts that this model cannot read.
     pub(super) dropped: usize,
+    /// Whether any were given back as `reasoning_details`, which the provider may refuse.
+    pub(super) has_details: bool,
 }
 
 /// Says whether a Claude with a thinking budget would refuse the conversation, because the tool loop that it is to go on
@@ -51,20 +51,8 @@ pub(super) fn loop_began_without(messages: &Messages<'_>, target: &Target) -> bo
     })
 }
 
-/// An entry of `reasoning_details` made of Anthropic's own blocks.
-#[derive(Serialize)]
-struct Native<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signature: Option<&'a str>,
-    format: &'static str,
-    index: usize,
-}
+/// How entries of `reasoning_details` made of Anthropic's own blocks are called.
+const NATIVE: &str = "anthropic-claude-v1";
 
 impl Thoughts {
     /// Writes `reasoning_details` or `reasoning` of an assistant message.
@@ -85,6 +73,7 @@ impl Thoughts {
             }
         }
         if has_details {
+            self.has_details = true;
             self.dropped += usize::from(!plain.is_empty());
             out.key("reasoning_details")
                 .array(|out| self.details(out, turn, target));
@@ -130,35 +119,32 @@ impl Thoughts {
     }
 
     fn details(&mut self, out: &mut Writer, turn: &Assistant<'_>, target: &Target) {
-        let mut index = 0;
+        let mut index: u64 = 0;
         for thought in &turn.thoughts {
             match thought {
                 Thought::Packed(packed) => {
                     let (envelope, restored) = packed.as_ref();
                     if envelope.fits(&target.id) {
                         self.packed(out, &restored.details);
-                        index += restored.details.len();
+                        index += restored.details.len() as u64;
                     }
                 }
                 Thought::Signed { text, signature } if target.family == Family::Claude => {
-                    out.value(&Native {
-                        kind: "reasoning.text",
-                        text: Some(&text.decode()),
-                        data: None,
-                        signature: Some(signature),
-                        format: "anthropic-claude-v1",
-                        index,
+                    out.object(|out| {
+                        out.key("type").string("reasoning.text");
+                        out.key("text").escaped(&[text.escaped()]);
+                        out.key("signature").string(signature);
+                        out.key("format").string(NATIVE);
+                        out.key("index").integer(index);
                     });
                     index += 1;
                 }
                 Thought::Redacted(data) if target.family == Family::Claude => {
-                    out.value(&Native {
-                        kind: "reasoning.encrypted",
-                        text: None,
-                        data: Some(data),
-                        signature: None,
-                        format: "anthropic-claude-v1",
-                        index,
+                    out.object(|out| {
+                        out.key("type").string("reasoning.encrypted");
+                        out.key("data").string(data);
+                        out.key("format").string(NATIVE);
+                        out.key("index").integer(index);
                     });
                     index += 1;
                 }

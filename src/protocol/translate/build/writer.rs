@@ -1,6 +1,7 @@
 //! A writer of JSON that knows where commas go and trusts its caller with the rest.
 
 use super::super::messages::Text;
+use crate::protocol::json_text;
 
 /// JSON under way.
 pub(super) struct Writer {
@@ -44,7 +45,7 @@ impl Writer {
     /// Writes a text, escaping it.
     pub(super) fn string(&mut self, text: &str) {
         self.comma();
-        serde_json::to_writer(&mut self.bytes, text).expect("a vector takes every byte");
+        json_text::quote(text, &mut self.bytes);
     }
 
     /// Writes escaped texts as one string.

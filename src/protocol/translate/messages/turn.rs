@@ -89,13 +89,6 @@ pub enum Thought<'a> {
 }
 
 impl Messages<'_> {
-    /// Says whether there is reasoning of the model in it.
-    #[must_use]
-    pub fn has_thoughts(&self) -> bool {
-        let mut turns = self.turns.iter();
-        turns.any(|turn| matches!(turn, Turn::Assistant(turn) if !turn.thoughts.is_empty()))
-    }
-
     /// The same conversation without the model's reasoning.
     #[must_use]
     pub fn without_thoughts(&self) -> Self {
