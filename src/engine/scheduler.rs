@@ -53,8 +53,7 @@ impl Scheduler {
         sink: EventSink,
     ) -> Self {
         let start = Arc::new(start);
-        let capacity = 8 + 4 * graph.steps.len();
-        let journal = Journal::new(Arc::clone(&start), graph.info.reply, sink, capacity);
+        let journal = Journal::new(Arc::clone(&start), graph.info.reply, sink);
         let plan = Arc::clone(&graph.info);
         let now = Timestamp::now();
         journal.note_at(now, EventKind::Started { start, plan });

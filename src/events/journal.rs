@@ -4,6 +4,7 @@
 //! While the observers' queue is full the journal keeps its events, and beyond a bound sheds those that a run can be
 //! told without. This file must not know what the events mean.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,10 +15,19 @@ use super::run_id::Timestamp;
 
 /// Events that may wait before the journal tries to get rid of them.
 const MOST_EVENTS: usize = 1_000;
-/// Events that a run has room for after it has handed some over.
-const LATER_EVENTS: usize = 32;
+/// Events that the sheet of a thread has room for, to begin with and at most.
+const SHEET: usize = 64;
+const LARGEST_SHEET: usize = 512;
 /// Bytes of payload that may wait before the journal tries to get rid of them.
 const MOST_PAYLOAD: usize = 4 << 20;
+
+thread_local! {
+    /// What the runs of this thread write on, one after the other: whoever goes to sleep copies its events out.
+    ///
+    /// Memory that the observers have freed is in another processor's cache. To write there event by event, with a lock
+    /// around each, is to wait for it each time; to copy all of them there at once is not.
+    static SPARE_SHEET: Cell<Vec<Event>> = const { Cell::new(Vec::new()) };
+}
 
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -52,14 +62,9 @@ struct Lost {
 }
 
 impl Journal {
-    pub(crate) fn new(
-        start: Arc<RunStart>,
-        reply: StepIndex,
-        sink: EventSink,
-        capacity: usize,
-    ) -> Self {
+    pub(crate) fn new(start: Arc<RunStart>, reply: StepIndex, sink: EventSink) -> Self {
         let pages = Pages {
-            events: Vec::with_capacity(capacity),
+            events: Vec::new(),
             payload: 0,
             bound: MOST_EVENTS,
             lost: Lost::default(),
@@ -127,9 +132,9 @@ impl Journal {
             }
             pages.confess();
             last.bound();
-            pages.events.push(Event { at, kind: last });
+            pages.write_down(Event { at, kind: last });
             pages.is_closed = true;
-            std::mem::take(&mut pages.events)
+            pages.take_events()
         };
         let run = self.start.id;
         self.sink.hand_over(EventBatch { run, events });
@@ -143,7 +148,7 @@ impl Journal {
         let lost = pages.lost;
         let has_confessed = pages.confess();
         let run = self.start.id;
-        let events = std::mem::take(&mut pages.events);
+        let events = pages.take_events();
         let Err(batch) = self.sink.offer(EventBatch { run, events }) else {
             pages.payload = 0;
             pages.bound = MOST_EVENTS;
@@ -165,9 +170,6 @@ impl Journal {
 impl Pages {
     fn push(&mut self, event: Event) {
         self.latest = self.latest.max(event.at);
-        if self.events.capacity() == 0 {
-            self.events.reserve_exact(LATER_EVENTS);
-        }
         if let EventKind::Payload { name, piece } = &event.kind {
             if self.cut.contains(name) {
                 self.lost.events += 1;
@@ -176,7 +178,27 @@ impl Pages {
             }
             self.payload += piece.len();
         }
+        self.write_down(event);
+    }
+
+    fn write_down(&mut self, event: Event) {
+        if self.events.capacity() == 0 {
+            // A thread that is ending has none.
+            self.events = SPARE_SHEET.try_with(Cell::take).unwrap_or_default();
+            self.events.reserve(SHEET);
+        }
         self.events.push(event);
+    }
+
+    /// Takes the events out and leaves the sheet to the next run of this thread.
+    fn take_events(&mut self) -> Vec<Event> {
+        let mut sheet = std::mem::take(&mut self.events);
+        if sheet.capacity() > LARGEST_SHEET {
+            return sheet;
+        }
+        let events = sheet.drain(..).collect();
+        let _ = SPARE_SHEET.try_with(|spare| spare.set(sheet));
+        events
     }
 
     fn is_over(&self) -> bool {
@@ -232,7 +254,7 @@ impl Pages {
             ),
         };
         let at = Timestamp::now();
-        self.events.push(Event { at, kind });
+        self.write_down(Event { at, kind });
         true
     }
 }
@@ -264,7 +286,7 @@ mod tests {
             trace: TraceContext::of_run(id),
             tracestate: None,
         };
-        (Journal::new(Arc::new(start), 0, sink, 8), source)
+        (Journal::new(Arc::new(start), 0, sink), source)
     }
 
     fn log(message: &str) -> EventKind {
