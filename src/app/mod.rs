@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dashboard::{self, Dashboard};
 use crate::events::event_queue;
+use crate::server::early::Early;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
 use crate::server::{Gateway, head, http10, routes};
@@ -142,6 +143,10 @@ impl App {
             store: Arc::clone(&opened.store),
             metrics,
             bodies: doors.bodies.clone(),
+            early: Early {
+                answer_after: settings.server.answer_after,
+                ping_after: settings.server.ping_after,
+            },
         });
         let changes = Arc::new(move || opened.live.subscribe());
         let background = CancellationToken::new();

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::event::{Event, EventBatch, EventKind, Level, RunStart, StepIndex};
 use super::queue::EventSink;
@@ -38,7 +38,12 @@ pub(crate) struct Journal {
     pages: Mutex<Pages>,
     /// Microseconds that the run has waited for others.
     waited: AtomicU64,
+    begun: Instant,
+    /// Microseconds after `begun` at which a wait began that goes on; nothing when none does.
+    waits_since: AtomicU64,
 }
+
+const NOT_WAITING: u64 = u64::MAX;
 
 #[derive(Debug)]
 struct Pages {
@@ -78,16 +83,29 @@ impl Journal {
             sink,
             pages: Mutex::new(pages),
             waited: AtomicU64::new(0),
+            begun: Instant::now(),
+            waits_since: AtomicU64::new(NOT_WAITING),
         }
     }
 
+    pub(crate) fn waits_since(&self, since: Instant) {
+        let since = since.saturating_duration_since(self.begun);
+        self.waits_since.store(micros(since), Ordering::Relaxed);
+    }
+
     pub(crate) fn set_waited(&self, for_others: Duration) {
-        let micros = u64::try_from(for_others.as_micros()).unwrap_or(u64::MAX);
-        self.waited.store(micros, Ordering::Relaxed);
+        self.waited.store(micros(for_others), Ordering::Relaxed);
+        self.waits_since.store(NOT_WAITING, Ordering::Relaxed);
     }
 
     pub(crate) fn waited(&self) -> Duration {
-        Duration::from_micros(self.waited.load(Ordering::Relaxed))
+        match self.waits_since.load(Ordering::Relaxed) {
+            NOT_WAITING => Duration::from_micros(self.waited.load(Ordering::Relaxed)),
+            since => self
+                .begun
+                .elapsed()
+                .saturating_sub(Duration::from_micros(since)),
+        }
     }
 
     /// Notes what happens now. After the run's end nothing is heard any more.
@@ -165,6 +183,10 @@ impl Journal {
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(NOT_WAITING - 1)
 }
 
 impl Pages {

@@ -1,7 +1,7 @@
 //! What a task, or the server, may say about a run.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -58,13 +58,18 @@ impl Reporter {
         self.journal.note_timeless(EventKind::Fact { name, value });
     }
 
+    /// States that the run waits for others, and has since then, until it [says for how long](Self::set_waited).
+    pub fn waits_since(&self, since: Instant) {
+        self.journal.waits_since(since);
+    }
+
     /// States how long the run has waited for others by now, pauses before further attempts included: time that is not
     /// its own.
     pub fn set_waited(&self, for_others: Duration) {
         self.journal.set_waited(for_others);
     }
 
-    /// How long the run has waited for others.
+    /// How long the run has waited for others, and does wait.
     #[must_use]
     pub fn waited(&self) -> Duration {
         self.journal.waited()

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::Bodies;
+use super::early::Early;
 use crate::engine::Plan;
 use crate::events::{EventSink, PlanInfo};
 use crate::protocol::anthropic::error::ApiError;
@@ -62,6 +63,8 @@ pub struct Gateway {
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// The room for request bodies.
     pub bodies: Bodies,
+    /// When an answer begins that has not come.
+    pub early: Early,
 }
 
 impl Gateway {

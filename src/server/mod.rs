@@ -5,6 +5,7 @@
 //! | [`routes`] | every route, in one table |
 //! | [`gateway`] | what handlers share |
 //! | [`runs`] | a request becomes a run, a run becomes an answer |
+//! | [`early`] | an answer that begins before there is one |
 //! | [`body`] | a request's body, read within limits |
 //! | [`errors`] | failures as Anthropic errors; nothing else makes error bodies |
 //! | [`elsewhere`] | endpoints of Anthropic's that are not served, and what to do instead |
@@ -18,6 +19,7 @@
 //! It knows nothing of SQL and makes no pages of the dashboard.
 
 pub mod body;
+pub mod early;
 pub mod elsewhere;
 pub mod errors;
 pub mod gateway;

@@ -1,16 +1,19 @@
 //! A request becomes a run, and the run an answer.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
+use futures_util::Stream;
 use tracing::Instrument;
 
+use super::early::EarlyAnswer;
 use super::gateway::{Gateway, MessagesPlan};
 use super::{body, errors};
-use crate::events::{Reporter, RunId, RunStart, Timestamp, TraceContext};
+use crate::events::{Level, Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::tasks::reply_flow::STOPPING;
@@ -143,6 +146,7 @@ async fn run(
 ) -> HttpResponse {
     let received = input.received;
     let asked = input.body();
+    let body = asked.clone();
     let mut run = plan.start(Arc::new(input), start, &gateway.events);
     let reporter = run.reporter().clone();
     arrival.state(&reporter);
@@ -154,6 +158,9 @@ async fn run(
         biased;
         replied = run.reply() => Some(replied),
         () = gateway.last_call.cancelled() => None,
+        () = gateway.early.due(body.as_deref()) => {
+            return answer_early(EarlyAnswer::new(run, gateway), &reporter, received);
+        }
     };
     let response = match replied {
         Some(Ok(mut reply)) => {
@@ -181,6 +188,19 @@ fn refuse(error: &ApiError, reporter: &Reporter, received: Instant) -> HttpRespo
     response
 }
 
+/// Begins an answer that has not come.
+fn answer_early(stream: EarlyAnswer, reporter: &Reporter, received: Instant) -> HttpResponse {
+    reporter.log(
+        Level::Info,
+        "the upstream has said nothing yet; the client's stream was begun with pings, so that it does not give up",
+    );
+    let mut builder = HttpResponse::Ok();
+    insert(&mut builder, "request-id", &reporter.start().request_id);
+    let mut response = stream_of(&mut builder, stream);
+    state_answer(&mut response, reporter, received);
+    response
+}
+
 fn answer(reply: ClientReply, reporter: &Reporter, received: Instant) -> HttpResponse {
     let mut builder = HttpResponse::Ok();
     insert(&mut builder, "request-id", &reporter.start().request_id);
@@ -198,24 +218,31 @@ fn answer(reply: ClientReply, reporter: &Reporter, received: Instant) -> HttpRes
             builder.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
             builder.body(body)
         }
-        Content::Stream(flow) => {
-            builder.insert_header((
-                CONTENT_TYPE,
-                HeaderValue::from_static("text/event-stream; charset=utf-8"),
-            ));
-            builder.insert_header((
-                CACHE_CONTROL,
-                HeaderValue::from_static("no-cache, no-transform"),
-            ));
-            builder.insert_header((
-                HeaderName::from_static("x-accel-buffering"),
-                HeaderValue::from_static("no"),
-            ));
-            builder.streaming(flow)
-        }
+        Content::Stream(flow) => stream_of(&mut builder, flow),
     };
     state_answer(&mut response, reporter, received);
     response
+}
+
+/// An answer that comes as events. It is not to be held back anywhere on its way.
+fn stream_of(
+    builder: &mut HttpResponseBuilder,
+    events: impl Stream<Item = Result<Bytes, Infallible>> + 'static,
+) -> HttpResponse {
+    builder
+        .insert_header((
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream; charset=utf-8"),
+        ))
+        .insert_header((
+            CACHE_CONTROL,
+            HeaderValue::from_static("no-cache, no-transform"),
+        ))
+        .insert_header((
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ))
+        .streaming(events)
 }
 
 /// Adds the headers that every answer of a run has, and records what the client got.

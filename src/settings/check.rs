@@ -79,8 +79,14 @@ impl Settings {
 
     /// What is done again and again is done with a pause: without one it would keep a core and the upstreams busy.
     fn check_pauses(&self) -> Result<(), Error> {
-        if self.server.ping_after < Duration::from_millis(100) {
-            return invalid("server.ping_after", "100ms is the least".to_owned());
+        let server = &self.server;
+        for (key, pause) in [
+            ("server.ping_after", server.ping_after),
+            ("server.answer_after", server.answer_after),
+        ] {
+            if pause < Duration::from_millis(100) {
+                return invalid(key, "100ms is the least".to_owned());
+            }
         }
         if self.upstream.catalogue_refresh < Duration::from_secs(1) {
             return invalid("upstream.catalogue_refresh", "1s is the least".to_owned());

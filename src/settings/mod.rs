@@ -74,6 +74,9 @@ pub struct Server {
     /// How long a stream may tell the client nothing before it gets a ping.
     #[serde(deserialize_with = "duration")]
     pub ping_after: Duration,
+    /// How long a client that asked for a stream may be left without one.
+    #[serde(deserialize_with = "duration")]
+    pub answer_after: Duration,
     /// How long a client may take nothing of what it is sent.
     #[serde(deserialize_with = "duration")]
     pub stalled_client: Duration,

@@ -154,12 +154,7 @@ impl Parts {
 }
 
 /// What may be refused, and can go: reasoning given back, a schema that must be enforced.
-fn forms(
-    body: Bytes,
-    parts: Parts,
-    messages: Arc<ConvertedMessages>,
-    has_thoughts: bool,
-) -> Forms {
+fn forms(body: Bytes, parts: Parts, messages: Arc<ConvertedMessages>, has_thoughts: bool) -> Forms {
     let has_schema = parts.valid.request.get().output_config.format.is_some();
     if !has_thoughts && !has_schema {
         return Forms::only(body);

@@ -67,10 +67,7 @@ impl Task for CallUpstream {
         if cx.attempt() == 1 {
             say_where_it_goes(cx, client, &headers);
         }
-        let _waiting = Waiting {
-            cx,
-            since: request.built,
-        };
+        let _waiting = Waiting::new(cx, request.built);
         let sent = Instant::now();
         let answer = ask(client, &call, headers)
             .await
@@ -140,6 +137,13 @@ fn call_of(cx: &Cx, request: &UpstreamRequest) -> Call {
 struct Waiting<'a> {
     cx: &'a Cx,
     since: Instant,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(cx: &'a Cx, since: Instant) -> Self {
+        cx.waits_since(since);
+        Self { cx, since }
+    }
 }
 
 impl Drop for Waiting<'_> {

@@ -90,7 +90,8 @@ mod tests {
         let routes = Routes::default();
         let known = route("x");
         for number in 0..2_000 {
-            let found = routes.get_or_find(&format!("name-{number}"), || Ok::<_, ()>(known.clone()));
+            let found =
+                routes.get_or_find(&format!("name-{number}"), || Ok::<_, ()>(known.clone()));
             found.unwrap();
         }
         let long = "x".repeat(LONGEST_NAME + 1);

@@ -1,6 +1,6 @@
 //! What goes wrong on real sockets: silence, broken lines, errors in mid-stream, clients that hang up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dagway::simulator::{Answer, End, Piece, Script, Seen, Turn};
@@ -308,6 +308,105 @@ fn silence_is_filled_with_pings_and_ended_by_an_error() {
             ("error", &json!("timeout_error"))
         );
         assert_eq!(app.ended_run(&got.run()).await["state"], "Failed");
+        app.stop().await;
+    });
+}
+
+/// A Dagway that begins streams after 100 ms, and an upstream that says nothing for half a second.
+async fn with_a_slow_upstream(line: &str) -> TestApp {
+    let app = TestApp::start_with(|settings| {
+        settings.server.ping_after = Duration::from_millis(100);
+        settings.server.answer_after = Duration::from_millis(100);
+    })
+    .await;
+    app.script(Script::new().then(Answer::Sse {
+        pieces: vec![piece(500, line)],
+        end: End::Clean,
+    }));
+    app
+}
+
+#[test]
+fn a_stream_begins_with_pings_while_the_upstream_says_nothing_at_all() {
+    block_on(async {
+        let app = with_a_slow_upstream(&last_of_an_answer("At last.")).await;
+        let begun = Instant::now();
+        let got = app.messages(&ask("hello")).await;
+        assert!(begun.elapsed() >= Duration::from_millis(500));
+        assert_eq!(got.status, 200);
+        assert_eq!(got.text(), "At last.");
+        let names: Vec<_> = got.events().into_iter().map(|(name, _)| name).collect();
+        let pings = names.iter().take_while(|name| *name == "ping").count();
+        assert!((2..=5).contains(&pings), "{names:?}");
+        assert_eq!(names[pings], "message_start");
+        assert_eq!(names.last().unwrap(), "message_stop");
+        let overhead: u64 = got.header("x-dagway-overhead-us").parse().unwrap();
+        assert!(overhead < 90_000, "{overhead} µs are not the upstream's");
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["state"], "Completed", "{run}");
+        let payload = app
+            .get(&format!("/api/runs/{}/payloads/client.response", got.run()))
+            .await;
+        assert_eq!(payload.body, got.body, "what was said early is recorded");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_failure_behind_early_pings_is_an_error_event() {
+    block_on(async {
+        let refused = r#"{"error":{"code":400,"message":"no such thing"}}"#;
+        let app = with_a_slow_upstream(refused).await;
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 200);
+        let events = got.events();
+        let (name, error) = events.last().unwrap();
+        assert_eq!(name, "error", "{}", got.body);
+        assert_eq!(error["error"]["type"], "invalid_request_error");
+        assert!(error["request_id"].is_string(), "{error}");
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["state"], "Failed", "{run}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn who_asked_for_no_stream_gets_none_however_long_it_takes() {
+    block_on(async {
+        let app = with_a_slow_upstream(&last_of_an_answer("At last.")).await;
+        let got = app.messages(&ask_whole("hello")).await;
+        assert_eq!(got.header("content-type"), "application/json");
+        assert_eq!(got.json()["content"][0]["text"], "At last.");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_client_that_hangs_up_on_early_pings_cancels_the_run() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.answer_after = Duration::from_millis(100);
+        })
+        .await;
+        app.script(Script::new().then(Answer::Hang));
+        let answer = app
+            .http
+            .post(app.url("/v1/messages"))
+            .body(ask("hello").to_string())
+            .send()
+            .await
+            .unwrap();
+        let run = answer.headers()["x-dagway-run"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        drop(answer);
+        eventually("the upstream is freed", || {
+            app.simulator.requests().iter().any(|seen| seen.hung_up)
+        })
+        .await;
+        let run = app.ended_run(&run).await;
+        assert_eq!(run["state"], "Cancelled", "{run}");
         app.stop().await;
     });
 }

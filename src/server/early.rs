@@ -1,0 +1,164 @@
+//! An answer that begins before there is one.
+//!
+//! Some upstreams say nothing, not even headers, until their model speaks; with a long prompt on a small machine that
+//! takes minutes, and clients, and proxies between, do not wait for ever. Who asked for a stream gets one after a while
+//! all the same, with pings in it, and the answer once it has come. The price: a failure is then told by an event, for its
+//! status is gone. This file must not know what a run does to get its answer.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
+
+use super::errors;
+use super::gateway::Gateway;
+use crate::engine::{Run, RunFailure};
+use crate::events::Reporter;
+use crate::facts::{self, payload};
+use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::anthropic::event;
+use crate::protocol::anthropic::request::Request;
+use crate::tasks::reply_flow::{ReplyFlow, STOPPING};
+use crate::tasks::{ClientReply, Content};
+
+/// How long a client that asked for a stream is left without one.
+#[derive(Clone, Copy, Debug)]
+pub struct Early {
+    /// Until the answer begins.
+    pub answer_after: Duration,
+    /// From ping to ping until there is something to say.
+    pub ping_after: Duration,
+}
+
+impl Early {
+    /// Waits until an answer to this request has to begin; for ever when it cannot, because no stream was asked for.
+    pub(super) async fn due(self, body: Option<&[u8]>) {
+        tokio::time::sleep(self.answer_after).await;
+        let text = body.and_then(|body| std::str::from_utf8(body).ok());
+        let asked = text.and_then(|text| Request::parse_to_pass(text).ok());
+        if !asked.is_some_and(|request| request.stream) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What a run gives for an answer; nothing when the process can wait no longer.
+type Outcome = Option<Result<ClientReply, RunFailure>>;
+
+/// A stream that begins with pings and goes on with the answer of a run.
+pub(super) struct EarlyAnswer {
+    stage: Stage,
+    ping: Pin<Box<Sleep>>,
+    ping_after: Duration,
+    reporter: Reporter,
+    last_call: CancellationToken,
+    tracker: TaskTracker,
+    span: Span,
+}
+
+enum Stage {
+    Asking(Pin<Box<dyn Future<Output = (Run<ClientReply>, Outcome)>>>),
+    Answering(Box<ReplyFlow>),
+    Over,
+}
+
+impl EarlyAnswer {
+    /// Goes on with a run whose answer has not come.
+    pub(super) fn new(mut run: Run<ClientReply>, gateway: &Gateway) -> Self {
+        let reporter = run.reporter().clone();
+        let last_call = gateway.last_call.clone();
+        let told_to_end = last_call.clone();
+        let span = Span::current();
+        let asking = async move {
+            let replied = tokio::select! {
+                biased;
+                replied = run.reply() => Some(replied),
+                () = told_to_end.cancelled() => None,
+            };
+            (run, replied)
+        };
+        let ping_after = gateway.early.ping_after;
+        Self {
+            stage: Stage::Asking(Box::pin(asking.instrument(span.clone()))),
+            // The first one goes out at once: it is what the client has waited for.
+            ping: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            ping_after,
+            reporter,
+            last_call,
+            tracker: gateway.tracker.clone(),
+            span,
+        }
+    }
+
+    /// Takes what the run gave; returns what is to be said at once.
+    fn take(&mut self, run: Run<ClientReply>, outcome: Outcome) -> Option<Bytes> {
+        self.stage = Stage::Over;
+        let Some(replied) = outcome else {
+            return Some(self.fail(&ApiError::overloaded(STOPPING)));
+        };
+        let rest = run.finish().instrument(self.span.clone());
+        let said = match replied {
+            Ok(reply) => match reply.content {
+                Content::Stream(mut flow) => {
+                    flow.end_at(self.last_call.clone());
+                    self.stage = Stage::Answering(flow);
+                    None
+                }
+                Content::Whole(_) => {
+                    let message = "the answer came whole, where a stream had begun already";
+                    Some(self.fail(&ApiError::api(message)))
+                }
+            },
+            Err(failure) => Some(self.fail(&errors::of_run(&failure))),
+        };
+        actix_web::rt::spawn(self.tracker.track_future(rest));
+        said
+    }
+
+    fn fail(&self, error: &ApiError) -> Bytes {
+        self.reporter.fact(facts::ERROR_TYPE, error.kind.name());
+        let event = error.event(&self.reporter.start().request_id);
+        self.say(event)
+    }
+
+    fn say(&self, event: Vec<u8>) -> Bytes {
+        let event = Bytes::from(event);
+        self.reporter
+            .payload(payload::CLIENT_RESPONSE, event.clone());
+        event
+    }
+}
+
+impl Stream for EarlyAnswer {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if let Stage::Asking(asking) = &mut this.stage {
+            if let Poll::Ready((run, outcome)) = asking.as_mut().poll(cx) {
+                if let Some(said) = this.take(run, outcome) {
+                    return Poll::Ready(Some(Ok(said)));
+                }
+            } else if this.ping.as_mut().poll(cx).is_ready() {
+                this.ping.as_mut().reset(Instant::now() + this.ping_after);
+                // It has to be asked to hear of the next one.
+                cx.waker().wake_by_ref();
+                let mut ping = Vec::new();
+                event::ping(&mut ping);
+                return Poll::Ready(Some(Ok(this.say(ping))));
+            }
+        }
+        match &mut this.stage {
+            Stage::Asking(_) => Poll::Pending,
+            Stage::Answering(flow) => Pin::new(&mut **flow).poll_next(cx),
+            Stage::Over => Poll::Ready(None),
+        }
+    }
+}
