@@ -12,7 +12,9 @@
 //! | [`span_data`] | a finished run as a trace |
 //! | [`export`] | the way out for spans, bounded |
 //! | [`collector`] | where they go, and who sends them |
+//! | [`otlp`] | how they are written |
 //! | [`transport`] | carries them over the process's HTTP client |
+//! | [`retries`] | when that is tried again |
 //! | [`metrics`] | the figures for Prometheus, and their text |
 //! | [`meters`] | adds each run to the figures |
 //! | [`probe`] | figures that others keep |
@@ -32,13 +34,15 @@ pub mod metrics;
 #[cfg(test)]
 mod metrics_tests;
 pub mod observer;
-#[cfg(test)]
-#[path = "../../tests/it/support/otlp.rs"]
 mod otlp;
 mod people_lines;
 pub mod probe;
 mod process;
+#[cfg(test)]
+#[path = "../../tests/it/support/otlp.rs"]
+mod receiver;
 mod record;
+mod retries;
 mod span_data;
 #[cfg(test)]
 mod tests;

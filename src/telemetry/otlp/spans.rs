@@ -1,0 +1,179 @@
+//! A span as OTLP writes it, with its attributes, events, links and status.
+//!
+//! It must not know which spans go together.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use opentelemetry::trace::{Event, Link, SpanId, SpanKind, Status, TraceFlags, TraceState};
+use opentelemetry::{Array, KeyValue, Value};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::wire::Writer;
+
+/// Says of a context's flags that they tell whether it is of another process.
+const HAS_IS_REMOTE: u32 = 0x100;
+/// Says that it is.
+const IS_REMOTE: u32 = 0x200;
+
+/// What a span without attributes takes, roughly.
+const BARE_SPAN: usize = 128;
+/// What an attribute takes besides its text, roughly.
+const BARE_ATTRIBUTE: usize = 8;
+
+/// Writes a `Span`.
+pub(super) fn span(to: &mut Writer, span: &SpanData) {
+    let context = &span.span_context;
+    to.bytes(1, &context.trace_id().to_bytes());
+    to.bytes(2, &context.span_id().to_bytes());
+    trace_state(to, 3, context.trace_state());
+    if span.parent_span_id != SpanId::INVALID {
+        to.bytes(4, &span.parent_span_id.to_bytes());
+    }
+    to.text(5, &span.name);
+    to.varint(6, kind(&span.span_kind));
+    to.fixed64(7, nanoseconds(span.start_time));
+    to.fixed64(8, nanoseconds(span.end_time));
+    attributes(to, 9, &span.attributes);
+    to.count(10, span.dropped_attributes_count);
+    for event in &span.events.events {
+        to.nested(11, BARE_SPAN, |to| write_event(to, event));
+    }
+    to.count(12, span.events.dropped_count);
+    for link in &span.links.links {
+        to.nested(13, BARE_ATTRIBUTE, |to| write_link(to, link));
+    }
+    to.count(14, span.links.dropped_count);
+    to.nested(15, 0, |to| write_status(to, &span.status));
+    let flags = flags(context.trace_flags(), span.parent_span_is_remote);
+    to.fixed32(16, flags);
+}
+
+/// Roughly how many bytes a span takes.
+pub(super) fn expected_len(span: &SpanData) -> usize {
+    // What is expected of an attribute that is not looked at.
+    const ATTRIBUTE: usize = 40;
+    BARE_SPAN + ATTRIBUTE * span.attributes.len()
+}
+
+/// Writes each attribute as a `KeyValue`.
+pub(super) fn attributes<'a>(
+    to: &mut Writer,
+    field: u32,
+    attributes: impl IntoIterator<Item = &'a KeyValue>,
+) {
+    for KeyValue { key, value, .. } in attributes {
+        attribute(to, field, key.as_str(), value);
+    }
+}
+
+/// Writes a `KeyValue`.
+pub(super) fn attribute(to: &mut Writer, field: u32, key: &str, value: &Value) {
+    let expected = match value {
+        Value::String(text) => text.as_str().len(),
+        Value::Array(array) => expected_array_len(array),
+        _ => 0,
+    };
+    to.nested(field, key.len() + expected + BARE_ATTRIBUTE, |to| {
+        to.text(1, key);
+        to.nested(2, expected, |to| write_value(to, value));
+    });
+}
+
+fn write_event(to: &mut Writer, event: &Event) {
+    to.fixed64(1, nanoseconds(event.timestamp));
+    to.text(2, &event.name);
+    attributes(to, 3, &event.attributes);
+    to.count(4, event.dropped_attributes_count);
+}
+
+fn write_link(to: &mut Writer, link: &Link) {
+    let context = &link.span_context;
+    to.bytes(1, &context.trace_id().to_bytes());
+    to.bytes(2, &context.span_id().to_bytes());
+    trace_state(to, 3, context.trace_state());
+    attributes(to, 4, &link.attributes);
+    to.count(5, link.dropped_attributes_count);
+    to.fixed32(6, flags(context.trace_flags(), context.is_remote()));
+}
+
+fn write_status(to: &mut Writer, status: &Status) {
+    match status {
+        Status::Unset => {}
+        Status::Ok => to.varint(3, 1),
+        Status::Error { description } => {
+            to.text(2, description);
+            to.varint(3, 2);
+        }
+    }
+}
+
+/// Writes what stands in an `AnyValue`. One of a kind that OpenTelemetry has not yet stays empty, which is legal.
+fn write_value(to: &mut Writer, value: &Value) {
+    match value {
+        Value::String(text) => to.bytes(1, text.as_str().as_bytes()),
+        Value::Bool(bool) => to.varint(2, u64::from(*bool)),
+        Value::I64(int) => to.varint(3, int.cast_unsigned()),
+        Value::F64(float) => to.fixed64(4, float.to_bits()),
+        Value::Array(array) => {
+            to.nested(5, expected_array_len(array), |to| write_array(to, array));
+        }
+        _ => {}
+    }
+}
+
+/// Writes what stands in an `ArrayValue`: an `AnyValue` for each item.
+fn write_array(to: &mut Writer, array: &Array) {
+    match array {
+        Array::Bool(items) => write_items(to, items, |to, bool| to.varint(2, u64::from(*bool))),
+        Array::I64(items) => write_items(to, items, |to, int| to.varint(3, int.cast_unsigned())),
+        Array::F64(items) => write_items(to, items, |to, float| to.fixed64(4, float.to_bits())),
+        Array::String(items) => write_items(to, items, |to, text| {
+            to.bytes(1, text.as_str().as_bytes());
+        }),
+        _ => {}
+    }
+}
+
+fn write_items<T>(to: &mut Writer, items: &[T], write: impl Fn(&mut Writer, &T)) {
+    for item in items {
+        to.nested(1, BARE_ATTRIBUTE, |to| write(to, item));
+    }
+}
+
+fn expected_array_len(array: &Array) -> usize {
+    match array {
+        Array::Bool(items) => 4 * items.len(),
+        Array::I64(items) => 4 * items.len(),
+        Array::F64(items) => 11 * items.len(),
+        Array::String(items) => items.iter().map(|text| text.as_str().len() + 4).sum(),
+        _ => 0,
+    }
+}
+
+fn trace_state(to: &mut Writer, field: u32, state: &TraceState) {
+    if *state != TraceState::NONE {
+        to.text(field, &state.header());
+    }
+}
+
+const fn kind(kind: &SpanKind) -> u64 {
+    match kind {
+        SpanKind::Internal => 1,
+        SpanKind::Server => 2,
+        SpanKind::Client => 3,
+        SpanKind::Producer => 4,
+        SpanKind::Consumer => 5,
+    }
+}
+
+fn flags(own: TraceFlags, is_remote: bool) -> u32 {
+    let remote = if is_remote { IS_REMOTE } else { 0 };
+    u32::from(own.to_u8()) | HAS_IS_REMOTE | remote
+}
+
+/// Nanoseconds since 1970, which have room until the year 2554. What was before counts as 1970.
+fn nanoseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs().wrapping_mul(1_000_000_000);
+    seconds.wrapping_add(u64::from(since.subsec_nanos()))
+}

@@ -1,0 +1,190 @@
+//! Protobuf's wire format, written into one growing buffer.
+//!
+//! The length of a message stands before it and is known only after it. So the writer leaves as many bytes for it as the
+//! expected length needs, and moves what it wrote when the guess was wrong. It measures nothing beforehand and allocates
+//! nothing but the buffer, and no byte is moved more often than it lies deep.
+//! It must not know what the fields mean. Source: <https://protobuf.dev/programming-guides/encoding/>.
+
+const VARINT: u32 = 0;
+const FIXED64: u32 = 1;
+const LENGTH_DELIMITED: u32 = 2;
+const FIXED32: u32 = 5;
+
+/// A message under way.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// Begins with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        let bytes = Vec::with_capacity(bytes);
+        Self { bytes }
+    }
+
+    /// All that was written.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Writes fields that were written elsewhere.
+    pub(super) fn fields(&mut self, written: &[u8]) {
+        self.bytes.extend_from_slice(written);
+    }
+
+    /// An `int64`, `bool` or enumeration, also when it is zero.
+    #[inline]
+    pub(super) fn varint(&mut self, field: u32, value: u64) {
+        self.key(field, VARINT);
+        self.raw_varint(value);
+    }
+
+    /// A `uint32`; zero goes without saying.
+    #[inline]
+    pub(super) fn count(&mut self, field: u32, value: u32) {
+        if value != 0 {
+            self.varint(field, u64::from(value));
+        }
+    }
+
+    /// A `fixed64` or, by its bits, a `double`.
+    #[inline]
+    pub(super) fn fixed64(&mut self, field: u32, value: u64) {
+        self.key(field, FIXED64);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A `fixed32`.
+    #[inline]
+    pub(super) fn fixed32(&mut self, field: u32, value: u32) {
+        self.key(field, FIXED32);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// `bytes` or a `string`, also when it is empty.
+    #[inline]
+    pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
+        self.key(field, LENGTH_DELIMITED);
+        self.raw_varint(value.len() as u64);
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// A `string`; the empty one goes without saying.
+    #[inline]
+    pub(super) fn text(&mut self, field: u32, value: &str) {
+        if !value.is_empty() {
+            self.bytes(field, value.as_bytes());
+        }
+    }
+
+    /// A message in the message: what `write` writes, which is `expected` to have about so many bytes.
+    #[inline]
+    pub(super) fn nested(&mut self, field: u32, expected: usize, write: impl FnOnce(&mut Self)) {
+        self.key(field, LENGTH_DELIMITED);
+        let at = self.bytes.len();
+        let room = varint_len(expected as u64);
+        self.bytes.extend_from_slice(&[0; LONGEST_VARINT][..room]);
+        write(self);
+        self.fill_in_length(at, room);
+    }
+
+    /// Writes the length of all that follows the `room` bytes that were left for it.
+    fn fill_in_length(&mut self, at: usize, room: usize) {
+        let begin = at + room;
+        let end = self.bytes.len();
+        let length = (end - begin) as u64;
+        let needed = varint_len(length);
+        if needed != room {
+            self.bytes.resize(end.max(end + needed - room), 0);
+            self.bytes.copy_within(begin..end, at + needed);
+            self.bytes.truncate(end + needed - room);
+        }
+        put_varint(&mut self.bytes[at..at + needed], length);
+    }
+
+    #[inline]
+    fn key(&mut self, field: u32, wire_type: u32) {
+        self.raw_varint(u64::from(field << 3 | wire_type));
+    }
+
+    #[inline]
+    fn raw_varint(&mut self, value: u64) {
+        match u8::try_from(value) {
+            Ok(byte) if byte < 0x80 => self.bytes.push(byte),
+            _ => self.long_varint(value),
+        }
+    }
+
+    fn long_varint(&mut self, value: u64) {
+        let mut bytes = [0; LONGEST_VARINT];
+        let bytes = &mut bytes[..varint_len(value)];
+        put_varint(bytes, value);
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// 64 bits, seven a byte.
+const LONGEST_VARINT: usize = 10;
+
+#[inline]
+const fn varint_len(value: u64) -> usize {
+    // The lowest bit is set because a zero takes a byte, too.
+    let bits = 64 - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+/// Fills `bytes`, which are as many as `value` needs.
+#[inline]
+fn put_varint(bytes: &mut [u8], value: u64) {
+    let mut rest = value;
+    for byte in bytes {
+        // Every byte but the last says that there are more.
+        *byte = (rest & 0x7f) as u8 | if rest >= 0x80 { 0x80 } else { 0 };
+        rest >>= 7;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_varint_has_as_few_bytes_as_it_can() {
+        for (value, bytes) in [
+            (0, &[0][..]),
+            (127, &[0x7f]),
+            (128, &[0x80, 0x01]),
+            (16_383, &[0xff, 0x7f]),
+            (16_384, &[0x80, 0x80, 0x01]),
+            (
+                u64::MAX,
+                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+            ),
+        ] {
+            let mut writer = Writer::default();
+            writer.raw_varint(value);
+            assert_eq!(writer.into_bytes(), bytes, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_guess_of_a_length_costs_no_byte() {
+        let content = [7; 20_000];
+        for length in [0, 1, 125, 126, 127, 128, 16_380, 16_384, 20_000] {
+            let written = |expected| {
+                let mut writer = Writer::default();
+                writer.text(1, "before");
+                writer.nested(2, expected, |inner| {
+                    inner.nested(3, expected, |inner| inner.bytes(4, &content[..length]));
+                });
+                writer.text(5, "after");
+                writer.into_bytes()
+            };
+            let right = written(length);
+            for expected in [0, 128, 16_384, usize::MAX] {
+                assert!(written(expected) == right, "{expected} for {length}");
+            }
+        }
+    }
+}
