@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{StatusCode, Url};
 use tokio::runtime::Handle;
@@ -144,7 +146,7 @@ impl Post {
         if status.is_success() {
             return Ok(body.freeze());
         }
-        let wait = answer.headers().get(RETRY_AFTER).and_then(seconds);
+        let wait = answer.headers().get(RETRY_AFTER).and_then(wait);
         Err(Failure::Refused { status, wait })
     }
 }
@@ -168,9 +170,14 @@ impl Failure {
     }
 }
 
-fn seconds(header: &HeaderValue) -> Option<Duration> {
-    let seconds = header.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// The wait in a `Retry-After`: seconds, or the moment at which it is over.
+fn wait(header: &HeaderValue) -> Option<Duration> {
+    let text = header.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let over = DateTimeParser::new().parse_timestamp(text).ok()?;
+    over.duration_since(Timestamp::now()).try_into().ok()
 }
 
 /// The error and its causes on one line: a client's own message seldom says what really happened.
@@ -183,4 +190,25 @@ fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_read_from_seconds_and_from_a_date() {
+        for (text, seconds) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("-1", None),
+            ("soon", None),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+        ] {
+            let header = HeaderValue::from_static(text);
+            assert_eq!(wait(&header), seconds.map(Duration::from_secs), "{text}");
+        }
+        let far = wait(&HeaderValue::from_static("Wed, 01 Jan 9000 00:00:00 GMT"));
+        assert!(far.is_some_and(|wait| wait > Duration::from_hours(24)));
+    }
 }
