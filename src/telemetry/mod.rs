@@ -7,7 +7,9 @@
 //! | [`people_lines`] | the fields of a log line for people |
 //! | [`failures`] | logs the runs that came to no good end |
 //! | [`observer`] | follows runs for all of these |
-//! | [`record`] | what is remembered of a run under way, bounded |
+//! | [`open_runs`] | the runs under way, bounded |
+//! | [`record`] | what is remembered of a run, bounded |
+//! | [`outline`] | what is asked of a plan after every run of it |
 //! | [`traces`] | sends a trace for each run |
 //! | [`span_data`] | a finished run as a trace |
 //! | [`export`] | the way out for spans, bounded |
@@ -34,7 +36,9 @@ pub mod metrics;
 #[cfg(test)]
 mod metrics_tests;
 pub mod observer;
+mod open_runs;
 mod otlp;
+mod outline;
 mod people_lines;
 pub mod probe;
 mod process;
