@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`request`] | the spans of a batch, grouped, below who sends them |
 //! | [`spans`] | a span and all that belongs to it |
+//! | [`attributes`] | what is said of them |
 //! | [`wire`] | protobuf's wire format |
 //! | [`answer`] | what the collector did not take |
 //!
@@ -12,6 +13,7 @@
 //! Source: <https://github.com/open-telemetry/opentelemetry-proto>, whose field numbers stand in the code beside each name.
 
 pub(super) mod answer;
+mod attributes;
 pub(super) mod request;
 mod spans;
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! A span as OTLP writes it, with its attributes, events, links and status.
+//! A span as OTLP writes it, with its events, links and status.
 //!
 //! It must not know which spans go together.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{Event, Link, SpanId, SpanKind, Status, TraceFlags, TraceState};
-use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
+use super::attributes::attributes;
 use super::wire::Writer;
 
 /// Says of a context's flags that they tell whether it is of another process.
@@ -17,8 +17,8 @@ const IS_REMOTE: u32 = 0x200;
 
 /// What a span without attributes takes, roughly.
 const BARE_SPAN: usize = 128;
-/// What an attribute takes besides its text, roughly.
-const BARE_ATTRIBUTE: usize = 8;
+/// What an attribute takes, roughly.
+const ATTRIBUTE: usize = 40;
 
 /// Writes a `Span`.
 pub(super) fn span(to: &mut Writer, span: &SpanData) {
@@ -40,7 +40,7 @@ pub(super) fn span(to: &mut Writer, span: &SpanData) {
     }
     to.count(12, span.events.dropped_count);
     for link in &span.links.links {
-        to.nested(13, BARE_ATTRIBUTE, |to| write_link(to, link));
+        to.nested(13, BARE_SPAN, |to| write_link(to, link));
     }
     to.count(14, span.links.dropped_count);
     to.nested(15, 0, |to| write_status(to, &span.status));
@@ -50,33 +50,7 @@ pub(super) fn span(to: &mut Writer, span: &SpanData) {
 
 /// Roughly how many bytes a span takes.
 pub(super) fn expected_len(span: &SpanData) -> usize {
-    // What is expected of an attribute that is not looked at.
-    const ATTRIBUTE: usize = 40;
     BARE_SPAN + ATTRIBUTE * span.attributes.len()
-}
-
-/// Writes each attribute as a `KeyValue`.
-pub(super) fn attributes<'a>(
-    to: &mut Writer,
-    field: u32,
-    attributes: impl IntoIterator<Item = &'a KeyValue>,
-) {
-    for KeyValue { key, value, .. } in attributes {
-        attribute(to, field, key.as_str(), value);
-    }
-}
-
-/// Writes a `KeyValue`.
-pub(super) fn attribute(to: &mut Writer, field: u32, key: &str, value: &Value) {
-    let expected = match value {
-        Value::String(text) => text.as_str().len(),
-        Value::Array(array) => expected_array_len(array),
-        _ => 0,
-    };
-    to.nested(field, key.len() + expected + BARE_ATTRIBUTE, |to| {
-        to.text(1, key);
-        to.nested(2, expected, |to| write_value(to, value));
-    });
 }
 
 fn write_event(to: &mut Writer, event: &Event) {
@@ -104,49 +78,6 @@ fn write_status(to: &mut Writer, status: &Status) {
             to.text(2, description);
             to.varint(3, 2);
         }
-    }
-}
-
-/// Writes what stands in an `AnyValue`. One of a kind that OpenTelemetry has not yet stays empty, which is legal.
-fn write_value(to: &mut Writer, value: &Value) {
-    match value {
-        Value::String(text) => to.bytes(1, text.as_str().as_bytes()),
-        Value::Bool(bool) => to.varint(2, u64::from(*bool)),
-        Value::I64(int) => to.varint(3, int.cast_unsigned()),
-        Value::F64(float) => to.fixed64(4, float.to_bits()),
-        Value::Array(array) => {
-            to.nested(5, expected_array_len(array), |to| write_array(to, array));
-        }
-        _ => {}
-    }
-}
-
-/// Writes what stands in an `ArrayValue`: an `AnyValue` for each item.
-fn write_array(to: &mut Writer, array: &Array) {
-    match array {
-        Array::Bool(items) => write_items(to, items, |to, bool| to.varint(2, u64::from(*bool))),
-        Array::I64(items) => write_items(to, items, |to, int| to.varint(3, int.cast_unsigned())),
-        Array::F64(items) => write_items(to, items, |to, float| to.fixed64(4, float.to_bits())),
-        Array::String(items) => write_items(to, items, |to, text| {
-            to.bytes(1, text.as_str().as_bytes());
-        }),
-        _ => {}
-    }
-}
-
-fn write_items<T>(to: &mut Writer, items: &[T], write: impl Fn(&mut Writer, &T)) {
-    for item in items {
-        to.nested(1, BARE_ATTRIBUTE, |to| write(to, item));
-    }
-}
-
-fn expected_array_len(array: &Array) -> usize {
-    match array {
-        Array::Bool(items) => 4 * items.len(),
-        Array::I64(items) => 4 * items.len(),
-        Array::F64(items) => 11 * items.len(),
-        Array::String(items) => items.iter().map(|text| text.as_str().len() + 4).sum(),
-        _ => 0,
     }
 }
 

@@ -1,8 +1,8 @@
 //! Protobuf's wire format, written into one growing buffer.
 //!
-//! The length of a message stands before it and is known only after it. So the writer leaves as many bytes for it as the
-//! expected length needs, and moves what it wrote when the guess was wrong. It measures nothing beforehand and allocates
-//! nothing but the buffer, and no byte is moved more often than it lies deep.
+//! The length of a message stands before it. Where it is not known beforehand, the writer leaves as many bytes for it as
+//! the expected length needs, and moves what it wrote when the guess was wrong. So nothing is measured twice, nothing is
+//! allocated but the buffer, and no byte is moved more often than it lies deep.
 //! It must not know what the fields mean. Source: <https://protobuf.dev/programming-guides/encoding/>.
 
 const VARINT: u32 = 0;
@@ -89,6 +89,16 @@ impl Writer {
         self.fill_in_length(at, room);
     }
 
+    /// A message in the message: what `write` writes, which has exactly so many bytes.
+    #[inline]
+    pub(super) fn sized(&mut self, field: u32, length: usize, write: impl FnOnce(&mut Self)) {
+        self.key(field, LENGTH_DELIMITED);
+        self.raw_varint(length as u64);
+        let end = self.bytes.len() + length;
+        write(self);
+        debug_assert_eq!(self.bytes.len(), end, "the length was computed right");
+    }
+
     /// Writes the length of all that follows the `room` bytes that were left for it.
     fn fill_in_length(&mut self, at: usize, room: usize) {
         let begin = at + room;
@@ -127,8 +137,15 @@ impl Writer {
 /// 64 bits, seven a byte.
 const LONGEST_VARINT: usize = 10;
 
+/// How long a field is, with a number below 16, that holds so many bytes.
 #[inline]
-const fn varint_len(value: u64) -> usize {
+pub(super) const fn field_len(content: usize) -> usize {
+    1 + varint_len(content as u64) + content
+}
+
+/// How long `value` is as a varint.
+#[inline]
+pub(super) const fn varint_len(value: u64) -> usize {
     // The lowest bit is set because a zero takes a byte, too.
     let bits = 64 - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize
