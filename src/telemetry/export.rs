@@ -209,6 +209,7 @@ pub(super) struct Admission<'a> {
 
 impl Admission<'_> {
     /// Hands over the next span; one that has no place is left out.
+    #[inline]
     pub(super) fn send(&mut self, span: SpanData) {
         if let Some(left) = self.left.checked_sub(1) {
             self.left = left;

@@ -9,6 +9,7 @@
 //! | [`observer`] | follows runs for all of these |
 //! | [`open_runs`] | the runs under way, bounded |
 //! | [`record`] | what is remembered of a run, bounded |
+//! | [`stated`] | the facts stated of it |
 //! | [`outline`] | what is asked of a plan after every run of it |
 //! | [`traces`] | sends a trace for each run |
 //! | [`span_data`] | a finished run as a trace |
@@ -48,6 +49,7 @@ mod receiver;
 mod record;
 mod retries;
 mod span_data;
+mod stated;
 #[cfg(test)]
 mod tests;
 pub mod traces;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::outline::{CallOutline, Outline};
+use super::stated::StatedFacts;
 use crate::events::{
     Event, EventBatch, EventKind, FactValue, Level, RunStart, State, StepIndex, StepInfo, Timestamp,
 };
@@ -23,9 +24,7 @@ pub(super) struct RunRecord {
     pub(super) plan: Arc<Outline>,
     /// In the order of [`Outline::steps`].
     pub(super) steps: Vec<StepRecord>,
-    /// The last value of each name, in order of first statement.
-    pub(super) facts: Vec<(&'static str, FactValue)>,
-    facts_seen: u64,
+    pub(super) facts: StatedFacts,
     pub(super) notes: Vec<Note>,
     pub(super) notes_dropped: u32,
 }
@@ -89,8 +88,7 @@ impl RunRecord {
         Self {
             start: Arc::clone(start),
             steps: vec![NOT_BEGUN; plan.steps.len()],
-            facts: Vec::with_capacity(24),
-            facts_seen: 0,
+            facts: StatedFacts::new(),
             notes: Vec::new(),
             notes_dropped: 0,
             plan,
@@ -99,11 +97,7 @@ impl RunRecord {
 
     /// The last value stated under this name.
     pub(super) fn fact(&self, name: &str) -> Option<&FactValue> {
-        if self.facts_seen & bit_of(name) == 0 {
-            return None;
-        }
-        let (_, value) = self.facts.iter().find(|(stated, _)| *stated == name)?;
-        Some(value)
+        self.facts.get(name)
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&Arc<str>> {
@@ -176,7 +170,7 @@ impl RunRecord {
                 let (level, line) = (*level, cut(message).into());
                 self.note(event.at, *step, NoteKind::Log { level, line });
             }
-            EventKind::Fact { name, value } => self.state_fact(name, value),
+            EventKind::Fact { name, value } => self.facts.state(name, value.clone()),
             EventKind::Ended { state, error } => {
                 return Some(Ending {
                     at: event.at,
@@ -229,21 +223,6 @@ impl RunRecord {
         }
     }
 
-    /// Most facts are stated once: a bit for each name seen spares them the search.
-    fn state_fact(&mut self, name: &'static str, value: &FactValue) {
-        let value = value.clone();
-        let bit = bit_of(name);
-        let may_be_stated = self.facts_seen & bit != 0;
-        self.facts_seen |= bit;
-        let slot = may_be_stated
-            .then(|| self.facts.iter_mut().find(|(stated, _)| *stated == name))
-            .flatten();
-        match slot {
-            Some(slot) => slot.1 = value,
-            None => self.facts.push((name, value)),
-        }
-    }
-
     fn note(&mut self, at: Timestamp, step: Option<StepIndex>, what: NoteKind) {
         if self.notes.len() < MOST_NOTES {
             self.notes.push(Note { at, step, what });
@@ -251,15 +230,6 @@ impl RunRecord {
             self.notes_dropped = self.notes_dropped.saturating_add(1);
         }
     }
-}
-
-/// One of 64 bits for a name, by a hash that may collide: of its length and its end, in which names differ most.
-#[inline]
-fn bit_of(name: &str) -> u64 {
-    let end = name.as_bytes().last_chunk::<8>();
-    let end = end.map_or(0, |end| u64::from_le_bytes(*end));
-    let mixed = (end ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    1 << (mixed >> 58)
 }
 
 /// A run that was cancelled did not fail: its client hung up.
@@ -314,21 +284,6 @@ mod tests {
         assert_eq!(line.len(), LONGEST_TEXT);
         let error = record.steps[usize::from(CALL)].error.as_deref();
         assert_eq!(error.map(str::len), Some(LONGEST_TEXT));
-    }
-
-    #[test]
-    fn the_last_value_of_a_fact_wins() {
-        const NAMES: [&str; 8] = ["a", "b", "ab", "ba", "gen_ai.a", "gen_ai.b", "", "é"];
-        let mut story = Story::new(&fixture::plan());
-        for value in 0..3_i64 {
-            for name in NAMES {
-                story.fact(name, value);
-            }
-        }
-        story.end(1, State::Completed, None);
-        let record = ended(story);
-        assert_eq!(record.facts.len(), NAMES.len());
-        assert!(NAMES.iter().all(|name| record.count(name) == Some(2)));
     }
 
     #[test]

@@ -23,11 +23,11 @@ const ATTRIBUTE: usize = 40;
 /// Writes a `Span`.
 pub(super) fn span(to: &mut Writer, span: &SpanData) {
     let context = &span.span_context;
-    to.bytes(1, &context.trace_id().to_bytes());
-    to.bytes(2, &context.span_id().to_bytes());
+    to.array(1, context.trace_id().to_bytes());
+    to.array(2, context.span_id().to_bytes());
     trace_state(to, 3, context.trace_state());
     if span.parent_span_id != SpanId::INVALID {
-        to.bytes(4, &span.parent_span_id.to_bytes());
+        to.array(4, span.parent_span_id.to_bytes());
     }
     to.text(5, &span.name);
     to.varint(6, kind(&span.span_kind));
@@ -43,7 +43,7 @@ pub(super) fn span(to: &mut Writer, span: &SpanData) {
         to.nested(13, BARE_SPAN, |to| write_link(to, link));
     }
     to.count(14, span.links.dropped_count);
-    to.nested(15, 0, |to| write_status(to, &span.status));
+    write_status(to, 15, &span.status);
     let flags = flags(context.trace_flags(), span.parent_span_is_remote);
     to.fixed32(16, flags);
 }
@@ -62,22 +62,22 @@ fn write_event(to: &mut Writer, event: &Event) {
 
 fn write_link(to: &mut Writer, link: &Link) {
     let context = &link.span_context;
-    to.bytes(1, &context.trace_id().to_bytes());
-    to.bytes(2, &context.span_id().to_bytes());
+    to.array(1, context.trace_id().to_bytes());
+    to.array(2, context.span_id().to_bytes());
     trace_state(to, 3, context.trace_state());
     attributes(to, 4, &link.attributes);
     to.count(5, link.dropped_attributes_count);
     to.fixed32(6, flags(context.trace_flags(), context.is_remote()));
 }
 
-fn write_status(to: &mut Writer, status: &Status) {
+fn write_status(to: &mut Writer, field: u32, status: &Status) {
     match status {
-        Status::Unset => {}
-        Status::Ok => to.varint(3, 1),
-        Status::Error { description } => {
+        Status::Unset => to.array(field, []),
+        Status::Ok => to.sized(field, 2, |to| to.varint(3, 1)),
+        Status::Error { description } => to.nested(field, description.len(), |to| {
             to.text(2, description);
             to.varint(3, 2);
-        }
+        }),
     }
 }
 

@@ -36,8 +36,7 @@ impl Writer {
     /// An `int64`, `bool` or enumeration, also when it is zero.
     #[inline]
     pub(super) fn varint(&mut self, field: u32, value: u64) {
-        self.key(field, VARINT);
-        self.raw_varint(value);
+        self.key_and_varint(field << 3 | VARINT, value);
     }
 
     /// A `uint32`; zero goes without saying.
@@ -51,22 +50,28 @@ impl Writer {
     /// A `fixed64` or, by its bits, a `double`.
     #[inline]
     pub(super) fn fixed64(&mut self, field: u32, value: u64) {
-        self.key(field, FIXED64);
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        self.raw_varint(u64::from(field << 3 | FIXED64));
+        self.bytes.extend(value.to_le_bytes());
     }
 
     /// A `fixed32`.
     #[inline]
     pub(super) fn fixed32(&mut self, field: u32, value: u32) {
-        self.key(field, FIXED32);
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        self.raw_varint(u64::from(field << 3 | FIXED32));
+        self.bytes.extend(value.to_le_bytes());
+    }
+
+    /// `bytes` of which there are always so many.
+    #[inline]
+    pub(super) fn array<const N: usize>(&mut self, field: u32, value: [u8; N]) {
+        self.key_and_length(field, N);
+        self.bytes.extend(value);
     }
 
     /// `bytes` or a `string`, also when it is empty.
     #[inline]
     pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
-        self.key(field, LENGTH_DELIMITED);
-        self.raw_varint(value.len() as u64);
+        self.key_and_length(field, value.len());
         self.bytes.extend_from_slice(value);
     }
 
@@ -81,10 +86,10 @@ impl Writer {
     /// A message in the message: what `write` writes, which is `expected` to have about so many bytes.
     #[inline]
     pub(super) fn nested(&mut self, field: u32, expected: usize, write: impl FnOnce(&mut Self)) {
-        self.key(field, LENGTH_DELIMITED);
+        self.raw_varint(u64::from(field << 3 | LENGTH_DELIMITED));
         let at = self.bytes.len();
         let room = varint_len(expected as u64);
-        self.bytes.extend_from_slice(&[0; LONGEST_VARINT][..room]);
+        self.bytes.extend(std::iter::repeat_n(0, room));
         write(self);
         self.fill_in_length(at, room);
     }
@@ -92,8 +97,7 @@ impl Writer {
     /// A message in the message: what `write` writes, which has exactly so many bytes.
     #[inline]
     pub(super) fn sized(&mut self, field: u32, length: usize, write: impl FnOnce(&mut Self)) {
-        self.key(field, LENGTH_DELIMITED);
-        self.raw_varint(length as u64);
+        self.key_and_length(field, length);
         let end = self.bytes.len() + length;
         write(self);
         debug_assert_eq!(self.bytes.len(), end, "the length was computed right");
@@ -114,14 +118,26 @@ impl Writer {
     }
 
     #[inline]
-    fn key(&mut self, field: u32, wire_type: u32) {
-        self.raw_varint(u64::from(field << 3 | wire_type));
+    fn key_and_length(&mut self, field: u32, length: usize) {
+        self.key_and_varint(field << 3 | LENGTH_DELIMITED, length as u64);
+    }
+
+    /// Nearly always a byte each, which are written as one array: room is then looked for only once.
+    #[inline]
+    fn key_and_varint(&mut self, key: u32, value: u64) {
+        match (u8::try_from(key), u8::try_from(value)) {
+            (Ok(key @ ..0x80), Ok(value @ ..0x80)) => self.bytes.extend([key, value]),
+            _ => {
+                self.raw_varint(u64::from(key));
+                self.raw_varint(value);
+            }
+        }
     }
 
     #[inline]
     fn raw_varint(&mut self, value: u64) {
         match u8::try_from(value) {
-            Ok(byte) if byte < 0x80 => self.bytes.push(byte),
+            Ok(byte @ ..0x80) => self.bytes.push(byte),
             _ => self.long_varint(value),
         }
     }
@@ -146,8 +162,10 @@ pub(super) const fn field_len(content: usize) -> usize {
 /// How long `value` is as a varint.
 #[inline]
 pub(super) const fn varint_len(value: u64) -> usize {
-    // The lowest bit is set because a zero takes a byte, too.
-    let bits = 64 - (value | 1).leading_zeros();
+    if value < 0x80 {
+        return 1;
+    }
+    let bits = 64 - value.leading_zeros();
     bits.div_ceil(7) as usize
 }
 
