@@ -11,26 +11,34 @@ const LENGTH_DELIMITED: u32 = 2;
 const FIXED32: u32 = 5;
 
 /// A message under way.
+///
+/// The buffer is filled with zeros beforehand, so that a short field is a store and no call of a function: a trace has
+/// hundreds of them.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
+    /// Where what is written ends.
+    end: usize,
 }
 
 impl Writer {
     /// Begins with room for so many bytes.
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        let bytes = Vec::with_capacity(bytes);
-        Self { bytes }
+        Self {
+            bytes: vec![0; bytes],
+            end: 0,
+        }
     }
 
     /// All that was written.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.end);
         self.bytes
     }
 
     /// Writes fields that were written elsewhere.
     pub(super) fn fields(&mut self, written: &[u8]) {
-        self.bytes.extend_from_slice(written);
+        self.put_slice(written);
     }
 
     /// An `int64`, `bool` or enumeration, also when it is zero.
@@ -51,28 +59,28 @@ impl Writer {
     #[inline]
     pub(super) fn fixed64(&mut self, field: u32, value: u64) {
         self.raw_varint(u64::from(field << 3 | FIXED64));
-        self.bytes.extend(value.to_le_bytes());
+        self.put(value.to_le_bytes());
     }
 
     /// A `fixed32`.
     #[inline]
     pub(super) fn fixed32(&mut self, field: u32, value: u32) {
         self.raw_varint(u64::from(field << 3 | FIXED32));
-        self.bytes.extend(value.to_le_bytes());
+        self.put(value.to_le_bytes());
     }
 
     /// `bytes` of which there are always so many.
     #[inline]
     pub(super) fn array<const N: usize>(&mut self, field: u32, value: [u8; N]) {
         self.key_and_length(field, N);
-        self.bytes.extend(value);
+        self.put(value);
     }
 
     /// `bytes` or a `string`, also when it is empty.
     #[inline]
     pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
         self.key_and_length(field, value.len());
-        self.bytes.extend_from_slice(value);
+        self.put_slice(value);
     }
 
     /// A `string`; the empty one goes without saying.
@@ -87,9 +95,9 @@ impl Writer {
     #[inline]
     pub(super) fn nested(&mut self, field: u32, expected: usize, write: impl FnOnce(&mut Self)) {
         self.raw_varint(u64::from(field << 3 | LENGTH_DELIMITED));
-        let at = self.bytes.len();
+        let at = self.end;
         let room = varint_len(expected as u64);
-        self.bytes.extend(std::iter::repeat_n(0, room));
+        self.end += room;
         write(self);
         self.fill_in_length(at, room);
     }
@@ -98,23 +106,26 @@ impl Writer {
     #[inline]
     pub(super) fn sized(&mut self, field: u32, length: usize, write: impl FnOnce(&mut Self)) {
         self.key_and_length(field, length);
-        let end = self.bytes.len() + length;
+        let end = self.end + length;
         write(self);
-        debug_assert_eq!(self.bytes.len(), end, "the length was computed right");
+        debug_assert_eq!(self.end, end, "the length was computed right");
     }
 
     /// Writes the length of all that follows the `room` bytes that were left for it.
     fn fill_in_length(&mut self, at: usize, room: usize) {
-        let begin = at + room;
-        let end = self.bytes.len();
-        let length = (end - begin) as u64;
+        let content = at + room..self.end;
+        let length = content.len() as u64;
         let needed = varint_len(length);
-        if needed != room {
-            self.bytes.resize(end.max(end + needed - room), 0);
-            self.bytes.copy_within(begin..end, at + needed);
-            self.bytes.truncate(end + needed - room);
+        self.end = at + needed + content.len();
+        // Also where the guess was right: the content may be empty, and the room that was left not yet there.
+        let longer = content.end.max(self.end);
+        if longer > self.bytes.len() {
+            self.make_room(longer);
         }
-        put_varint(&mut self.bytes[at..at + needed], length);
+        if needed != room {
+            self.bytes.copy_within(content, at + needed);
+        }
+        fill_with_varint(&mut self.bytes[at..at + needed], length);
     }
 
     #[inline]
@@ -122,11 +133,11 @@ impl Writer {
         self.key_and_varint(field << 3 | LENGTH_DELIMITED, length as u64);
     }
 
-    /// Nearly always a byte each, which are written as one array: room is then looked for only once.
+    /// Nearly always a byte each.
     #[inline]
     fn key_and_varint(&mut self, key: u32, value: u64) {
         match (u8::try_from(key), u8::try_from(value)) {
-            (Ok(key @ ..0x80), Ok(value @ ..0x80)) => self.bytes.extend([key, value]),
+            (Ok(key @ ..0x80), Ok(value @ ..0x80)) => self.put([key, value]),
             _ => {
                 self.raw_varint(u64::from(key));
                 self.raw_varint(value);
@@ -137,7 +148,7 @@ impl Writer {
     #[inline]
     fn raw_varint(&mut self, value: u64) {
         match u8::try_from(value) {
-            Ok(byte @ ..0x80) => self.bytes.push(byte),
+            Ok(byte @ ..0x80) => self.put([byte]),
             _ => self.long_varint(value),
         }
     }
@@ -145,8 +156,33 @@ impl Writer {
     fn long_varint(&mut self, value: u64) {
         let mut bytes = [0; LONGEST_VARINT];
         let bytes = &mut bytes[..varint_len(value)];
-        put_varint(bytes, value);
-        self.bytes.extend_from_slice(bytes);
+        fill_with_varint(bytes, value);
+        self.put_slice(bytes);
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, value: [u8; N]) {
+        let end = self.end + N;
+        if end > self.bytes.len() {
+            self.make_room(end);
+        }
+        self.bytes[self.end..end].copy_from_slice(&value);
+        self.end = end;
+    }
+
+    fn put_slice(&mut self, value: &[u8]) {
+        let end = self.end + value.len();
+        if end > self.bytes.len() {
+            self.make_room(end);
+        }
+        self.bytes[self.end..end].copy_from_slice(value);
+        self.end = end;
+    }
+
+    /// Lengthens the buffer, which does not reach to `end`, by more than that, so that this happens seldom.
+    #[cold]
+    fn make_room(&mut self, end: usize) {
+        self.bytes.resize(end + end / 2, 0);
     }
 }
 
@@ -171,7 +207,7 @@ pub(super) const fn varint_len(value: u64) -> usize {
 
 /// Fills `bytes`, which are as many as `value` needs.
 #[inline]
-fn put_varint(bytes: &mut [u8], value: u64) {
+fn fill_with_varint(bytes: &mut [u8], value: u64) {
     let mut rest = value;
     for byte in bytes {
         // Every byte but the last says that there are more.
