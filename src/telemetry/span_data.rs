@@ -113,7 +113,7 @@ impl Trace<'_> {
                 .parent
                 .map_or(SpanId::INVALID, SpanId::from_bytes),
             kind: SpanKind::Internal,
-            name: format!("invoke_workflow {}", record.plan.name).into(),
+            name: ["invoke_workflow ", &record.plan.name].concat().into(),
             from: start.at,
             to: ending.at,
             attributes,
@@ -182,7 +182,7 @@ impl Trace<'_> {
             });
         }
         let name = match record.text(facts::MODEL_SENT) {
-            Some(model) => format!("chat {}", cut(model)).into(),
+            Some(model) => ["chat ", cut(model)].concat().into(),
             None => "chat".into(),
         };
         self.span(Parts {

@@ -12,8 +12,8 @@ const FIXED32: u32 = 5;
 
 /// A message under way.
 ///
-/// The buffer is filled with zeros beforehand, so that a short field is a store and no call of a function: a trace has
-/// hundreds of them.
+/// The buffer is filled with zeros beforehand and the small functions are always inlined, so that a short field is a
+/// comparison and a store: a trace has hundreds of them, and a call for each costs more than all else.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
@@ -42,13 +42,13 @@ impl Writer {
     }
 
     /// An `int64`, `bool` or enumeration, also when it is zero.
-    #[inline]
+    #[inline(always)]
     pub(super) fn varint(&mut self, field: u32, value: u64) {
         self.key_and_varint(field << 3 | VARINT, value);
     }
 
     /// A `uint32`; zero goes without saying.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count(&mut self, field: u32, value: u32) {
         if value != 0 {
             self.varint(field, u64::from(value));
@@ -56,28 +56,28 @@ impl Writer {
     }
 
     /// A `fixed64` or, by its bits, a `double`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fixed64(&mut self, field: u32, value: u64) {
         self.raw_varint(u64::from(field << 3 | FIXED64));
         self.put(value.to_le_bytes());
     }
 
     /// A `fixed32`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fixed32(&mut self, field: u32, value: u32) {
         self.raw_varint(u64::from(field << 3 | FIXED32));
         self.put(value.to_le_bytes());
     }
 
     /// `bytes` of which there are always so many.
-    #[inline]
+    #[inline(always)]
     pub(super) fn array<const N: usize>(&mut self, field: u32, value: [u8; N]) {
         self.key_and_length(field, N);
         self.put(value);
     }
 
     /// `bytes` or a `string`, also when it is empty.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
         self.key_and_length(field, value.len());
         self.put_slice(value);
@@ -103,7 +103,7 @@ impl Writer {
     }
 
     /// A message in the message: what `write` writes, which has exactly so many bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn sized(&mut self, field: u32, length: usize, write: impl FnOnce(&mut Self)) {
         self.key_and_length(field, length);
         let end = self.end + length;
@@ -128,13 +128,13 @@ impl Writer {
         fill_with_varint(&mut self.bytes[at..at + needed], length);
     }
 
-    #[inline]
+    #[inline(always)]
     fn key_and_length(&mut self, field: u32, length: usize) {
         self.key_and_varint(field << 3 | LENGTH_DELIMITED, length as u64);
     }
 
     /// Nearly always a byte each.
-    #[inline]
+    #[inline(always)]
     fn key_and_varint(&mut self, key: u32, value: u64) {
         match (u8::try_from(key), u8::try_from(value)) {
             (Ok(key @ ..0x80), Ok(value @ ..0x80)) => self.put([key, value]),
@@ -145,10 +145,11 @@ impl Writer {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn raw_varint(&mut self, value: u64) {
-        match u8::try_from(value) {
-            Ok(byte @ ..0x80) => self.put([byte]),
+        match u16::try_from(value) {
+            Ok(short @ ..0x80) => self.put([short as u8]),
+            Ok(short @ ..0x4000) => self.put([short as u8 | 0x80, (short >> 7) as u8]),
             _ => self.long_varint(value),
         }
     }
@@ -160,7 +161,7 @@ impl Writer {
         self.put_slice(bytes);
     }
 
-    #[inline]
+    #[inline(always)]
     fn put<const N: usize>(&mut self, value: [u8; N]) {
         let end = self.end + N;
         if end > self.bytes.len() {
