@@ -2,13 +2,14 @@
 //!
 //! This file must not know how spans get there.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
 use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::export::Error;
@@ -79,27 +80,26 @@ pub fn pairs(variable: &'static str, text: &str) -> Result<Vec<(String, String)>
     Ok(pairs)
 }
 
-pub(super) fn traces_url(endpoint: &str) -> Result<String, Error> {
-    let fault = || Error::Endpoint(endpoint.to_owned());
-    let url = reqwest::Url::parse(endpoint).map_err(|_| fault())?;
+pub(super) fn traces_url(endpoint: &str) -> Result<Url, Error> {
+    let parse = |text: &str| Url::parse(text).map_err(|_| Error::Endpoint(endpoint.to_owned()));
+    let url = parse(endpoint)?;
     let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
     let has_more = url.query().is_some() || url.fragment().is_some();
     if !is_http || has_more {
-        return Err(fault());
+        return Err(Error::Endpoint(endpoint.to_owned()));
     }
-    Ok(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+    parse(&format!("{}/v1/traces", endpoint.trim_end_matches('/')))
 }
 
-/// Checks the headers, because the exporter leaves out in silence what it cannot send.
-pub(super) fn headers(pairs: &[(String, SecretString)]) -> Result<HashMap<String, String>, Error> {
-    let mut headers = HashMap::new();
+/// The headers of `pairs`; of those with the same name, the last.
+pub(super) fn headers(pairs: &[(String, SecretString)]) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        let is_name = reqwest::header::HeaderName::try_from(name).is_ok();
-        let is_value = reqwest::header::HeaderValue::try_from(value.expose_secret()).is_ok();
-        if !is_name || !is_value {
-            return Err(Error::Header(name.clone()));
-        }
-        headers.insert(name.clone(), value.expose_secret().to_owned());
+        let fault = || Error::Header(name.clone());
+        let known = HeaderName::try_from(name).map_err(|_| fault())?;
+        let mut value = HeaderValue::try_from(value.expose_secret()).map_err(|_| fault())?;
+        value.set_sensitive(true);
+        headers.insert(known, value);
     }
     Ok(headers)
 }

@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter,
@@ -20,8 +18,11 @@ use tokio::runtime::Handle;
 
 use super::collector;
 pub use super::collector::{Settings, pairs};
+use super::otlp::answer::partial_success;
+use super::otlp::request::Sender;
 use super::probe::Probe;
-use super::transport::{LastFailure, Transport};
+use super::record::cut;
+use super::transport::{LastFailure, Post, Transport};
 
 /// The shortest time between two log lines about lost spans.
 const BETWEEN_COMPLAINTS: Duration = Duration::from_mins(1);
@@ -54,9 +55,6 @@ pub enum Error {
         /// Which, counted from one.
         place: usize,
     },
-    /// The exporter refused its settings.
-    #[error("the OTLP exporter cannot be set up: {0}")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// Spans were left when the time was up.
     #[error("spans were left unexported at shutdown: {0}")]
     Shutdown(#[source] OTelSdkError),
@@ -104,32 +102,20 @@ impl SpanExport {
         runtime: Handle,
     ) -> Result<Self, Error> {
         let last_failure = LastFailure::default();
-        let transport = Transport {
+        let counts = Arc::new(Counts::default());
+        let post = Post {
             client,
-            runtime,
+            url: collector::traces_url(&settings.endpoint)?,
+            headers: collector::headers(&settings.headers)?,
             timeout: settings.timeout,
             last_failure: last_failure.clone(),
         };
-        let exporter = opentelemetry_otlp::SpanExporter::builder()
-            .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_http_client(transport)
-            .with_endpoint(collector::traces_url(&settings.endpoint)?)
-            .with_headers(collector::headers(&settings.headers)?)
-            .with_timeout(settings.timeout)
-            .build()?;
-        Ok(Self::through(exporter, settings, last_failure))
-    }
-
-    fn through<E: SpanExporter + 'static>(
-        exporter: E,
-        settings: &Settings,
-        last_failure: LastFailure,
-    ) -> Self {
-        let counts = Arc::new(Counts::default());
-        let exporter = Counted {
-            exporter,
+        let resource = collector::resource(settings);
+        let exporter = Exporter {
+            sender: Sender::new(&resource),
+            transport: Transport::new(post, runtime),
             counts: Arc::clone(&counts),
+            last_failure: last_failure.clone(),
         };
         let room = settings.queue.max(MOST_SPANS_A_REQUEST);
         let config = BatchConfigBuilder::default()
@@ -137,11 +123,8 @@ impl SpanExport {
             .with_max_export_batch_size(MOST_SPANS_A_REQUEST)
             .with_scheduled_delay(settings.delay)
             .build();
-        let mut processor = BatchSpanProcessor::new(exporter, config);
-        let resource = collector::resource(settings);
-        processor.set_resource(&resource);
         let gate = Arc::new(Gate {
-            processor,
+            processor: BatchSpanProcessor::new(exporter, config),
             room,
             counts,
             last_failure,
@@ -151,7 +134,7 @@ impl SpanExport {
             .with_span_processor(Background(Arc::clone(&gate)))
             .with_resource(resource)
             .build();
-        Self { gate, provider }
+        Ok(Self { gate, provider })
     }
 
     /// Takes places for the spans of one trace: for all of them or, when there is no room, for none.
@@ -226,6 +209,7 @@ pub(super) struct Admission<'a> {
 
 impl Admission<'_> {
     /// Hands over the next span; one that has no place is left out.
+    #[inline]
     pub(super) fn send(&mut self, span: SpanData) {
         if let Some(left) = self.left.checked_sub(1) {
             self.left = left;
@@ -292,39 +276,52 @@ impl Complaint {
     }
 }
 
-/// The exporter, with its successes and failures counted.
+/// Writes spans as OTLP, has them carried to the collector, and counts what became of them.
 #[derive(Debug)]
-struct Counted<E> {
-    exporter: E,
+struct Exporter {
+    sender: Sender,
+    transport: Transport,
     counts: Arc<Counts>,
+    last_failure: LastFailure,
 }
 
-impl<E: SpanExporter> SpanExporter for Counted<E> {
+impl SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         self.counts.waiting.fetch_sub(spans, Ordering::AcqRel);
-        let outcome = if self.counts.given_up.load(Ordering::Relaxed) {
-            Err(OTelSdkError::AlreadyShutdown)
-        } else {
-            self.exporter.export(batch).await
-        };
-        match &outcome {
-            Ok(()) => add(&self.counts.exported, spans),
-            Err(_) => add(&self.counts.failed, spans),
+        if self.counts.given_up.load(Ordering::Relaxed) {
+            add(&self.counts.failed, spans);
+            return Err(OTelSdkError::AlreadyShutdown);
         }
-        outcome
+        let request = self.sender.request(&batch);
+        drop(batch);
+        match self.transport.deliver(request.into()).await {
+            Ok(answer) => {
+                self.count_taken(&answer, spans);
+                Ok(())
+            }
+            Err(failure) => {
+                add(&self.counts.failed, spans);
+                Err(OTelSdkError::InternalFailure(failure.to_string()))
+            }
+        }
     }
+}
 
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.exporter.force_flush()
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
+impl Exporter {
+    /// Counts the spans of a request that was taken: as failed those that the answer says were not.
+    fn count_taken(&self, answer: &[u8], spans: usize) {
+        let said = partial_success(answer);
+        let rejected = usize::try_from(said.rejected).map_or(spans, |rejected| rejected.min(spans));
+        add(&self.counts.exported, spans - rejected);
+        add(&self.counts.failed, rejected);
+        let message = cut(&said.message);
+        if rejected > 0 {
+            self.last_failure
+                .set(format!("the collector rejected spans: {message}"));
+        } else if !message.is_empty() {
+            tracing::debug!(message, "the collector took all spans and made a remark");
+        }
     }
 }
 

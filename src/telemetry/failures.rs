@@ -12,7 +12,7 @@ pub(super) fn log(record: &RunRecord, ending: &Ending) {
     if ending.state != State::Cancelled && !is_error(ending.state) {
         return;
     }
-    let workflow = record.plan.name.as_str();
+    let workflow = &*record.plan.name;
     // To the microsecond, without what arithmetic adds behind it.
     let micros = (ending.at.since(record.start.at).as_secs_f64() * 1e6).round();
     let duration_ms = micros / 1e3;

@@ -157,7 +157,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::telemetry::export::Settings;
-    use crate::telemetry::otlp::Collector;
+    use crate::telemetry::receiver::Collector;
 
     /// A writer that keeps what is written.
     #[derive(Clone, Default)]

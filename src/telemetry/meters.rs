@@ -9,13 +9,11 @@ use std::sync::Arc;
 use prometheus::{Counter, Histogram, IntCounter};
 
 use super::metrics::{Families, Metrics};
+use super::outline::{MOST_PLANS, Outline};
 use super::record::{Ending, RunRecord, error_type};
-use super::traces::CALL_TASK;
-use crate::events::{PlanInfo, State};
+use crate::events::State;
 use crate::facts;
 
-/// Plans whose counters are kept at hand; more than these only after many reloads.
-const MOST_PLANS: usize = 64;
 /// Models that have figures of their own; the others share those of `other`.
 const MOST_MODELS: usize = 100;
 /// Kinds of errors that are told apart.
@@ -36,17 +34,27 @@ const TOKENS: [(&str, &str); 5] = [
 #[derive(Debug)]
 pub(super) struct RunMeters {
     metrics: Arc<Metrics>,
-    plans: HashMap<String, PlanMeters>,
-    models: HashMap<String, ModelMeters>,
+    plans: Vec<PlanMeters>,
+    models: ByLabel<ModelMeters>,
     /// Of each upstream, by kind.
-    errors: HashMap<String, HashMap<String, IntCounter>>,
+    errors: HashMap<String, ByLabel<IntCounter>>,
 }
 
 /// A counter for each state, made when it is first needed: a state that never occurs has no line.
-type ByState = HashMap<State, IntCounter>;
+#[derive(Debug, Default)]
+struct ByState([Option<IntCounter>; State::ALL.len()]);
+
+/// Meters by a label of which there may be many: those beyond the limit share the meters of [`OTHER`].
+#[derive(Debug)]
+struct ByLabel<M> {
+    places: HashMap<String, usize>,
+    meters: Vec<M>,
+    most: usize,
+}
 
 #[derive(Debug)]
 struct PlanMeters {
+    plan: Arc<Outline>,
     runs: ByState,
     seconds: Histogram,
     overhead: Histogram,
@@ -58,7 +66,6 @@ struct StepMeters {
     ended: ByState,
     seconds: Histogram,
     retries: IntCounter,
-    is_call: bool,
 }
 
 #[derive(Debug)]
@@ -73,8 +80,8 @@ impl RunMeters {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             metrics,
-            plans: HashMap::new(),
-            models: HashMap::new(),
+            plans: Vec::new(),
+            models: ByLabel::of_at_most(MOST_MODELS),
             errors: HashMap::new(),
         }
     }
@@ -99,46 +106,15 @@ impl RunMeters {
 
     fn count_plan(&mut self, record: &RunRecord, ending: &Ending) {
         let families = &self.metrics.families;
-        if !self.plans.contains_key(&record.plan.hash) {
+        let known = |meters: &PlanMeters| Arc::ptr_eq(&meters.plan, &record.plan);
+        let place = self.plans.iter().position(known).unwrap_or_else(|| {
             if self.plans.len() >= MOST_PLANS {
                 self.plans.clear();
             }
-            let meters = PlanMeters::of(&record.plan, families);
-            self.plans.insert(record.plan.hash.clone(), meters);
-        }
-        let Some(meters) = self.plans.get_mut(&record.plan.hash) else {
-            return;
-        };
-        let workflow = record.plan.name.as_str();
-        meters
-            .runs
-            .entry(ending.state)
-            .or_insert_with(|| {
-                let labels = [workflow, ending.state.name()];
-                families.runs.ended.with_label_values(&labels)
-            })
-            .inc();
-        let took = ending.at.since(record.start.at);
-        meters.seconds.observe(took.as_secs_f64());
-        if let Some(micros) = record.measure(facts::OVERHEAD_US) {
-            meters.overhead.observe(micros / 1e6);
-        }
-        for (index, (step, meters)) in record.steps.iter().zip(&mut meters.steps).enumerate() {
-            if step.retries > 0 {
-                meters.retries.inc_by(u64::from(step.retries));
-            }
-            let Some(ended) = step.ended else { continue };
-            let counter = meters.ended.entry(step.state).or_insert_with(|| {
-                let name = record.plan.steps.get(index).map_or("", |info| &info.name);
-                let labels = [workflow, name, step.state.name()];
-                families.steps.ended.with_label_values(&labels)
-            });
-            counter.inc();
-            if let Some(started) = step.started {
-                let took = ended.since(started);
-                meters.seconds.observe(took.as_secs_f64());
-            }
-        }
+            self.plans.push(PlanMeters::of(&record.plan, families));
+            self.plans.len() - 1
+        });
+        self.plans[place].count(record, ending, families);
     }
 
     fn count_model(&mut self, record: &RunRecord) {
@@ -152,9 +128,8 @@ impl RunMeters {
             return;
         };
         let families = &self.metrics.families;
-        let meters = bounded(&mut self.models, model, MOST_MODELS, |model| {
-            ModelMeters::of(model, families)
-        });
+        let make = |model: &str| ModelMeters::of(model, families);
+        let meters = self.models.get(model, make);
         for (counter, (_, fact)) in meters.tokens.iter().zip(TOKENS) {
             counter.inc_by(record.count(fact).unwrap_or(0));
         }
@@ -170,12 +145,9 @@ impl RunMeters {
     }
 
     fn count_error(&mut self, record: &RunRecord) {
-        let Some(plan) = self.plans.get(&record.plan.hash) else {
-            return;
-        };
-        let calls = (0..).zip(&plan.steps).filter(|(_, meters)| meters.is_call);
-        let failed = calls
-            .filter_map(|(index, _)| record.failure_of_call(index))
+        let steps = (0..).zip(&record.plan.steps);
+        let failed = steps
+            .filter_map(|(index, step)| record.failure_of_call(index, step.call.as_ref()?))
             .next();
         let Some(failed) = failed else { return };
         let stated = record.text(facts::ERROR_TYPE).map(|stated| &**stated);
@@ -183,32 +155,64 @@ impl RunMeters {
         // The settings name the upstreams: they are few.
         let upstream = record.text(facts::PROVIDER).map_or("", |name| &**name);
         let families = &self.metrics.families;
-        let of_upstream = self.errors.entry(upstream.to_owned()).or_default();
-        bounded(of_upstream, kind, MOST_ERROR_TYPES, |kind| {
+        let of_upstream = self
+            .errors
+            .entry(upstream.to_owned())
+            .or_insert_with(|| ByLabel::of_at_most(MOST_ERROR_TYPES));
+        let make = |kind: &str| {
             let labels = [kind, upstream];
             families.models.upstream_errors.with_label_values(&labels)
-        })
-        .inc();
+        };
+        of_upstream.get(kind, make).inc();
     }
 }
 
 impl PlanMeters {
-    fn of(plan: &PlanInfo, families: &Families) -> Self {
-        let workflow = [plan.name.as_str()];
-        let steps = plan.steps.iter().map(|info| {
-            let labels = [plan.name.as_str(), info.name.as_str()];
+    fn of(plan: &Arc<Outline>, families: &Families) -> Self {
+        let workflow = [&*plan.name];
+        let steps = plan.steps.iter().map(|step| {
+            let labels = [&*plan.name, step.name.as_str()];
             StepMeters {
-                ended: HashMap::new(),
+                ended: ByState::default(),
                 seconds: families.steps.seconds.with_label_values(&labels),
                 retries: families.steps.retries.with_label_values(&labels),
-                is_call: info.task == CALL_TASK,
             }
         });
         Self {
-            runs: HashMap::new(),
+            plan: Arc::clone(plan),
+            runs: ByState::default(),
             seconds: families.runs.seconds.with_label_values(&workflow),
             overhead: families.runs.overhead_seconds.with_label_values(&workflow),
             steps: steps.collect(),
+        }
+    }
+
+    fn count(&mut self, record: &RunRecord, ending: &Ending, families: &Families) {
+        let workflow = &*self.plan.name;
+        let runs = self.runs.get(ending.state, |state| {
+            families.runs.ended.with_label_values(&[workflow, state])
+        });
+        runs.inc();
+        let took = ending.at.since(record.start.at);
+        self.seconds.observe(took.as_secs_f64());
+        if let Some(micros) = record.measure(facts::OVERHEAD_US) {
+            self.overhead.observe(micros / 1e6);
+        }
+        let steps = self.plan.steps.iter().zip(&record.steps);
+        for ((outline, step), meters) in steps.zip(&mut self.steps) {
+            if step.retries > 0 {
+                meters.retries.inc_by(u64::from(step.retries));
+            }
+            let Some(ended) = step.ended else { continue };
+            let counter = meters.ended.get(step.state, |state| {
+                let labels = [workflow, &outline.name, state];
+                families.steps.ended.with_label_values(&labels)
+            });
+            counter.inc();
+            if let Some(started) = step.started {
+                let took = ended.since(started);
+                meters.seconds.observe(took.as_secs_f64());
+            }
         }
     }
 }
@@ -228,19 +232,33 @@ impl ModelMeters {
     }
 }
 
-/// The meters of `label`, or those of [`OTHER`] when there are `most` already.
-fn bounded<'a, M>(
-    meters: &'a mut HashMap<String, M>,
-    label: &str,
-    most: usize,
-    make: impl FnOnce(&str) -> M,
-) -> &'a mut M {
-    let is_own = meters.contains_key(label) || (meters.len() < most && label.len() <= 128);
-    let label = if is_own { label } else { OTHER };
-    if !meters.contains_key(label) {
-        meters.insert(label.to_owned(), make(label));
+impl ByState {
+    /// The counter of `state`, made of its name when there is none yet.
+    fn get(&mut self, state: State, make: impl FnOnce(&str) -> IntCounter) -> &IntCounter {
+        self.0[state as usize].get_or_insert_with(|| make(state.name()))
     }
-    meters
-        .get_mut(label)
-        .expect("the line above has put it there")
+}
+
+impl<M> ByLabel<M> {
+    fn of_at_most(most: usize) -> Self {
+        Self {
+            places: HashMap::new(),
+            meters: Vec::new(),
+            most,
+        }
+    }
+
+    /// The meters of `label`, or those of [`OTHER`] when there are `most` already; made when there are none yet.
+    fn get(&mut self, label: &str, make: impl FnOnce(&str) -> M) -> &M {
+        let known = self.places.get(label).copied();
+        let place = known.unwrap_or_else(|| {
+            let is_own = self.places.len() < self.most && label.len() <= 128;
+            let label = if is_own { label } else { OTHER };
+            *self.places.entry(label.to_owned()).or_insert_with(|| {
+                self.meters.push(make(label));
+                self.meters.len() - 1
+            })
+        });
+        &self.meters[place]
+    }
 }

@@ -7,12 +7,17 @@
 //! | [`people_lines`] | the fields of a log line for people |
 //! | [`failures`] | logs the runs that came to no good end |
 //! | [`observer`] | follows runs for all of these |
-//! | [`record`] | what is remembered of a run under way, bounded |
+//! | [`open_runs`] | the runs under way, bounded |
+//! | [`record`] | what is remembered of a run, bounded |
+//! | [`stated`] | the facts stated of it |
+//! | [`outline`] | what is asked of a plan after every run of it |
 //! | [`traces`] | sends a trace for each run |
 //! | [`span_data`] | a finished run as a trace |
 //! | [`export`] | the way out for spans, bounded |
 //! | [`collector`] | where they go, and who sends them |
+//! | [`otlp`] | how they are written |
 //! | [`transport`] | carries them over the process's HTTP client |
+//! | [`retries`] | when that is tried again |
 //! | [`metrics`] | the figures for Prometheus, and their text |
 //! | [`meters`] | adds each run to the figures |
 //! | [`probe`] | figures that others keep |
@@ -32,14 +37,19 @@ pub mod metrics;
 #[cfg(test)]
 mod metrics_tests;
 pub mod observer;
-#[cfg(test)]
-#[path = "../../tests/it/support/otlp.rs"]
+mod open_runs;
 mod otlp;
+mod outline;
 mod people_lines;
 pub mod probe;
 mod process;
+#[cfg(test)]
+#[path = "../../tests/it/support/otlp.rs"]
+mod receiver;
 mod record;
+mod retries;
 mod span_data;
+mod stated;
 #[cfg(test)]
 mod tests;
 pub mod traces;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::failures;
 use super::meters::RunMeters;
 use super::metrics::Metrics;
-use super::record::{Folded, OpenRuns};
+use super::open_runs::{Folded, OpenRuns};
 use super::traces::RunTraces;
 use crate::events::{EventBatch, Observer};
 

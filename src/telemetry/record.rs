@@ -1,16 +1,15 @@
-//! What telemetry remembers of a run while it is under way: events folded into one record, handed out when the run ends.
+//! What telemetry remembers of a run: its events folded into one record.
 //!
-//! Traces, metrics and the log's lines about failures are all made from such records. The memory is bounded: so many runs, so many notes a run, so many
-//! characters a note; what does not fit is counted. This file must not know what is made of a record.
+//! Traces, metrics and the log's lines about failures are all made from such records. The memory is bounded: so many
+//! notes a run, so many characters a note; what does not fit is counted. This file must not know what is made of a record.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::outline::{CallOutline, Outline};
+use super::stated::StatedFacts;
 use crate::events::{
-    Carries, Event, EventBatch, EventKind, FactValue, Level, PlanInfo, RunId, RunStart, State,
-    StepIndex, StepInfo, Timestamp,
+    Event, EventBatch, EventKind, FactValue, Level, RunStart, State, StepIndex, StepInfo, Timestamp,
 };
 
 /// Notes kept of one run; more of them are counted only.
@@ -22,12 +21,10 @@ pub(super) const LONGEST_TEXT: usize = 1024;
 #[derive(Debug)]
 pub(super) struct RunRecord {
     pub(super) start: Arc<RunStart>,
-    pub(super) plan: Arc<PlanInfo>,
-    /// In the order of [`PlanInfo::steps`].
+    pub(super) plan: Arc<Outline>,
+    /// In the order of [`Outline::steps`].
     pub(super) steps: Vec<StepRecord>,
-    /// The last value of each name, in order of first statement.
-    pub(super) facts: Vec<(&'static str, FactValue)>,
-    facts_seen: u64,
+    pub(super) facts: StatedFacts,
     pub(super) notes: Vec<Note>,
     pub(super) notes_dropped: u32,
 }
@@ -77,70 +74,8 @@ pub(super) struct Ending {
     pub(super) error: Option<Box<str>>,
 }
 
-/// The runs under way, at most so many.
-#[derive(Debug)]
-pub(super) struct OpenRuns {
-    runs: HashMap<RunId, RunRecord>,
-    most: usize,
-}
-
-/// What a batch meant for the run it belongs to.
-#[derive(Debug)]
-pub(super) enum Folded {
-    /// The run goes on, or is not followed.
-    Open,
-    /// There was no room to follow a run that began.
-    Shed(Arc<RunStart>),
-    /// The run is over.
-    Ended(Box<(RunRecord, Ending)>),
-}
-
-impl OpenRuns {
-    pub(super) fn new(most: usize) -> Self {
-        Self {
-            runs: HashMap::new(),
-            most,
-        }
-    }
-
-    /// Runs under way that are remembered.
-    pub(super) fn len(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// Takes in a batch.
-    pub(super) fn fold(&mut self, batch: &EventBatch) -> Folded {
-        let is_full = self.runs.len() >= self.most;
-        match self.runs.entry(batch.run) {
-            Entry::Occupied(mut open) => match open.get_mut().take_in_all(batch) {
-                Some(ending) => Folded::Ended(Box::new((open.remove(), ending))),
-                None => Folded::Open,
-            },
-            Entry::Vacant(place) => {
-                let Some((start, plan)) = began(batch) else {
-                    return Folded::Open;
-                };
-                let mut record = RunRecord::new(start, plan);
-                match record.take_in_all(batch) {
-                    Some(ending) => return Folded::Ended(Box::new((record, ending))),
-                    None if is_full => return Folded::Shed(Arc::clone(start)),
-                    None => place.insert(record),
-                };
-                Folded::Open
-            }
-        }
-    }
-}
-
-fn began(batch: &EventBatch) -> Option<(&Arc<RunStart>, &Arc<PlanInfo>)> {
-    match &batch.events.first()?.kind {
-        EventKind::Started { start, plan } => Some((start, plan)),
-        _ => None,
-    }
-}
-
 impl RunRecord {
-    fn new(start: &Arc<RunStart>, plan: &Arc<PlanInfo>) -> Self {
+    pub(super) fn new(start: &Arc<RunStart>, plan: Arc<Outline>) -> Self {
         const NOT_BEGUN: StepRecord = StepRecord {
             started: None,
             ended: None,
@@ -152,19 +87,17 @@ impl RunRecord {
         };
         Self {
             start: Arc::clone(start),
-            plan: Arc::clone(plan),
             steps: vec![NOT_BEGUN; plan.steps.len()],
-            facts: Vec::with_capacity(24),
-            facts_seen: 0,
+            facts: StatedFacts::new(),
             notes: Vec::new(),
             notes_dropped: 0,
+            plan,
         }
     }
 
     /// The last value stated under this name.
     pub(super) fn fact(&self, name: &str) -> Option<&FactValue> {
-        let (_, value) = self.facts.iter().find(|(stated, _)| *stated == name)?;
-        Some(value)
+        self.facts.get(name)
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&Arc<str>> {
@@ -197,38 +130,27 @@ impl RunRecord {
         }
     }
 
-    /// The steps through which what `from` owns passes on, nearest first.
-    pub(super) fn flow_of(&self, from: StepIndex) -> Vec<StepIndex> {
-        let mut reached = Vec::new();
-        let mut at = from;
-        loop {
-            let onward = self.plan.edges.iter().find(|edge| {
-                edge.from == Some(at)
-                    && matches!(edge.carries, Carries::Owned(_))
-                    && !reached.contains(&edge.to)
-            });
-            let Some(edge) = onward else { return reached };
-            reached.push(edge.to);
-            at = edge.to;
-        }
-    }
-
     /// The step by which the call that `step` makes has failed: itself or, in mid-stream, one that its flow passes.
-    pub(super) fn failure_of_call(&self, step: StepIndex) -> Option<&StepRecord> {
-        std::iter::once(step)
-            .chain(self.flow_of(step))
-            .filter_map(|step| self.steps.get(usize::from(step)))
+    pub(super) fn failure_of_call(
+        &self,
+        step: StepIndex,
+        call: &CallOutline,
+    ) -> Option<&StepRecord> {
+        std::iter::once(&step)
+            .chain(&call.flow)
+            .filter_map(|step| self.steps.get(usize::from(*step)))
             .find(|step| step.started.is_some() && is_error(step.state))
     }
 
     /// The first step that failed among those that must not, and what it was to do.
     pub(super) fn failed_step(&self) -> Option<(&StepInfo, &StepRecord)> {
-        std::iter::zip(&self.plan.steps, &self.steps)
+        std::iter::zip(&self.plan.info.steps, &self.steps)
             .filter(|(info, step)| is_error(step.state) && !info.optional)
             .min_by_key(|(_, step)| step.ended)
     }
 
-    fn take_in_all(&mut self, batch: &EventBatch) -> Option<Ending> {
+    /// Takes in events until one ends the run.
+    pub(super) fn take_in_all(&mut self, batch: &EventBatch) -> Option<Ending> {
         batch.events.iter().find_map(|event| self.take_in(event))
     }
 
@@ -248,7 +170,7 @@ impl RunRecord {
                 let (level, line) = (*level, cut(message).into());
                 self.note(event.at, *step, NoteKind::Log { level, line });
             }
-            EventKind::Fact { name, value } => self.state_fact(name, value),
+            EventKind::Fact { name, value } => self.facts.state(name, value.clone()),
             EventKind::Ended { state, error } => {
                 return Some(Ending {
                     at: event.at,
@@ -301,24 +223,6 @@ impl RunRecord {
         }
     }
 
-    /// Most facts are stated once: a bit for each name seen, by a hash that may collide, spares them the search.
-    fn state_fact(&mut self, name: &'static str, value: &FactValue) {
-        let value = value.clone();
-        let hash = name.bytes().rev().take(8).fold(name.len(), |hash, byte| {
-            hash.wrapping_mul(31).wrapping_add(usize::from(byte))
-        });
-        let bit = 1_u64 << (hash % 64);
-        let may_be_stated = self.facts_seen & bit != 0;
-        self.facts_seen |= bit;
-        let slot = may_be_stated
-            .then(|| self.facts.iter_mut().find(|(stated, _)| *stated == name))
-            .flatten();
-        match slot {
-            Some(slot) => slot.1 = value,
-            None => self.facts.push((name, value)),
-        }
-    }
-
     fn note(&mut self, at: Timestamp, step: Option<StepIndex>, what: NoteKind) {
         if self.notes.len() < MOST_NOTES {
             self.notes.push(Note { at, step, what });
@@ -351,6 +255,7 @@ pub(super) fn cut(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{self, CALL, Story};
+    use super::super::open_runs::{Folded, OpenRuns};
     use super::*;
 
     fn ended(story: Story) -> RunRecord {
@@ -379,21 +284,6 @@ mod tests {
         assert_eq!(line.len(), LONGEST_TEXT);
         let error = record.steps[usize::from(CALL)].error.as_deref();
         assert_eq!(error.map(str::len), Some(LONGEST_TEXT));
-    }
-
-    #[test]
-    fn the_last_value_of_a_fact_wins() {
-        const NAMES: [&str; 8] = ["a", "b", "ab", "ba", "gen_ai.a", "gen_ai.b", "", "é"];
-        let mut story = Story::new(&fixture::plan());
-        for value in 0..3_i64 {
-            for name in NAMES {
-                story.fact(name, value);
-            }
-        }
-        story.end(1, State::Completed, None);
-        let record = ended(story);
-        assert_eq!(record.facts.len(), NAMES.len());
-        assert!(NAMES.iter().all(|name| record.count(name) == Some(2)));
     }
 
     #[test]

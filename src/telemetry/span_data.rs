@@ -6,6 +6,7 @@
 //! Pure: a record in, spans out. It must not know where spans go.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::{
@@ -14,18 +15,18 @@ use opentelemetry::trace::{
 use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
+use super::outline::{CallOutline, StepOutline};
 use super::record::{
     Ending, LONGEST_TEXT, Note, NoteKind, RunRecord, StepRecord, cut, error_type, is_error,
 };
 use crate::events::trace::{call_span_id, root_span_id, step_span_id};
-use crate::events::{Carries, FactValue, Level, State, StepIndex, StepInfo, Timestamp};
+use crate::events::{FactValue, Level, State, StepIndex, Timestamp};
 use crate::facts;
 
 /// Makes traces of records.
 #[derive(Debug)]
 pub(super) struct TraceMaker {
     scope: InstrumentationScope,
-    call_task: Cow<'static, str>,
 }
 
 /// One record, while its trace is made.
@@ -49,23 +50,20 @@ struct Parts {
 }
 
 impl TraceMaker {
-    /// `call_task` is the task whose steps call the model.
-    pub(super) fn new(call_task: Cow<'static, str>) -> Self {
+    pub(super) fn new() -> Self {
         let scope = InstrumentationScope::builder("dagway")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        Self { scope, call_task }
+        Self { scope }
     }
 
     /// How many spans [`TraceMaker::make`] will make of a run.
-    pub(super) fn count(&self, record: &RunRecord) -> usize {
-        let ran = record.plan.steps.iter().zip(&record.steps);
-        let of_step = |(info, step): (&StepInfo, &StepRecord)| match step.started {
-            Some(_) if info.task == self.call_task => 2,
-            Some(_) => 1,
-            None => 0,
-        };
-        1 + ran.map(of_step).sum::<usize>()
+    pub(super) fn count(record: &RunRecord) -> usize {
+        let steps = record.plan.steps.iter().zip(&record.steps);
+        let ran = steps.filter(|(_, step)| step.started.is_some());
+        1 + ran
+            .map(|(outline, _)| 1 + usize::from(outline.call.is_some()))
+            .sum::<usize>()
     }
 
     /// Gives the spans of a finished run to `take`, the root first.
@@ -77,11 +75,11 @@ impl TraceMaker {
         };
         take(trace.root());
         let steps = record.plan.steps.iter().zip(&record.steps);
-        for (index, (info, step)) in (0..).zip(steps) {
+        for (index, (outline, step)) in (0..).zip(steps) {
             let Some(from) = step.started else { continue };
-            take(trace.step(index, info, step, from));
-            if info.task == self.call_task {
-                take(trace.call(index, step, from));
+            take(trace.step(index, outline, step, from));
+            if let Some(call) = &outline.call {
+                take(trace.call(index, call, step, from));
             }
         }
     }
@@ -91,21 +89,19 @@ impl Trace<'_> {
     fn root(&self) -> SpanData {
         let Self { record, ending, .. } = self;
         let start = &record.start;
-        let mut attributes = Vec::with_capacity(record.facts.len() + 6);
+        let has_call = self.has_call();
+        let is_told = |(name, _): &&(&'static str, FactValue)| !has_call || is_of_run(name);
+        let stated = record.facts.iter().filter(is_told);
+        let mut attributes = Vec::with_capacity(7 + stated.clone().count());
         attributes.push(KeyValue::new("gen_ai.operation.name", "invoke_workflow"));
         attributes.push(KeyValue::new(
             "gen_ai.workflow.name",
-            record.plan.name.clone(),
+            Arc::clone(&record.plan.name),
         ));
         attributes.push(KeyValue::new("dagway.run.id", start.id.to_string()));
         attributes.push(KeyValue::new("dagway.request.id", start.request_id.clone()));
-        attributes.push(KeyValue::new("dagway.plan", record.plan.hash.clone()));
+        attributes.push(KeyValue::new("dagway.plan", Arc::clone(&record.plan.hash)));
         attributes.push(KeyValue::new("dagway.state", ending.state.name()));
-        let has_call = self.has_call();
-        let stated = record
-            .facts
-            .iter()
-            .filter(|(name, _)| !has_call || is_of_run(name));
         attributes.extend(stated.map(|(name, value)| attribute(name, value)));
         if is_error(ending.state) && record.fact(facts::ERROR_TYPE).is_none() {
             attributes.push(KeyValue::new(facts::ERROR_TYPE, error_type(ending.state)));
@@ -117,7 +113,7 @@ impl Trace<'_> {
                 .parent
                 .map_or(SpanId::INVALID, SpanId::from_bytes),
             kind: SpanKind::Internal,
-            name: format!("invoke_workflow {}", record.plan.name).into(),
+            name: ["invoke_workflow ", &record.plan.name].concat().into(),
             from: start.at,
             to: ending.at,
             attributes,
@@ -132,19 +128,19 @@ impl Trace<'_> {
     /// Whether the model was called.
     fn has_call(&self) -> bool {
         let mut ran = self.record.plan.steps.iter().zip(&self.record.steps);
-        ran.any(|(info, step)| step.started.is_some() && info.task == self.maker.call_task)
+        ran.any(|(outline, step)| step.started.is_some() && outline.call.is_some())
     }
 
     fn step(
         &self,
         index: StepIndex,
-        info: &StepInfo,
+        outline: &StepOutline,
         step: &StepRecord,
         from: Timestamp,
     ) -> SpanData {
         let Self { record, ending, .. } = self;
         let mut attributes = Vec::with_capacity(4);
-        attributes.push(KeyValue::new("dagway.task", info.task.clone()));
+        attributes.push(KeyValue::new("dagway.task", Arc::clone(&outline.task)));
         attributes.push(KeyValue::new("dagway.attempts", i64::from(step.attempts)));
         attributes.push(KeyValue::new("dagway.state", step.state.name()));
         if is_error(step.state) {
@@ -154,7 +150,7 @@ impl Trace<'_> {
             id: step_span_id(record.start.id, index),
             parent: SpanId::from_bytes(root_span_id(record.start.id)),
             kind: SpanKind::Internal,
-            name: info.name.clone().into(),
+            name: outline.name.clone().into(),
             from,
             to: step.ended.unwrap_or(ending.at),
             attributes,
@@ -163,10 +159,16 @@ impl Trace<'_> {
         })
     }
 
-    fn call(&self, index: StepIndex, step: &StepRecord, from: Timestamp) -> SpanData {
+    fn call(
+        &self,
+        index: StepIndex,
+        call: &CallOutline,
+        step: &StepRecord,
+        from: Timestamp,
+    ) -> SpanData {
         let Self { record, ending, .. } = self;
-        let failed = record.failure_of_call(index);
-        let mut attributes = Vec::with_capacity(record.facts.len() + 3);
+        let failed = record.failure_of_call(index, call);
+        let mut attributes = Vec::with_capacity(record.facts.iter().len() + 3);
         attributes.push(KeyValue::new("gen_ai.operation.name", "chat"));
         let stated = record.facts.iter().filter(|(name, _)| is_of_call(name));
         attributes.extend(stated.map(|(name, value)| attribute(name, value)));
@@ -180,7 +182,7 @@ impl Trace<'_> {
             });
         }
         let name = match record.text(facts::MODEL_SENT) {
-            Some(model) => format!("chat {}", cut(model)).into(),
+            Some(model) => ["chat ", cut(model)].concat().into(),
             None => "chat".into(),
         };
         self.span(Parts {
@@ -189,7 +191,7 @@ impl Trace<'_> {
             kind: SpanKind::Client,
             name,
             from,
-            to: self.end_of_call(index, step).unwrap_or(ending.at),
+            to: self.end_of_call(call, step).unwrap_or(ending.at),
             attributes,
             events: SpanEvents::default(),
             status: failed.map_or(Status::Unset, |failed| {
@@ -201,30 +203,16 @@ impl Trace<'_> {
     /// When the last byte of the answer had passed: the flow outlives the step that called, so the end is the latest
     /// that the steps it passes through, its progress and the steps that wait for its end tell of.
     /// `None` when the call was still open as the run ended.
-    fn end_of_call(&self, index: StepIndex, step: &StepRecord) -> Option<Timestamp> {
-        let record = self.record;
-        let flow = record.flow_of(index);
+    fn end_of_call(&self, call: &CallOutline, step: &StepRecord) -> Option<Timestamp> {
+        let step_of = |index: &StepIndex| self.record.steps.get(usize::from(*index));
         let mut end = step.ended?;
-        for index in &flow {
-            let Some(passing) = record.steps.get(usize::from(*index)) else {
-                continue;
-            };
-            if passing.started.is_none() {
-                continue;
-            }
+        let passing = call.flow.iter().filter_map(step_of);
+        for passing in passing.filter(|step| step.started.is_some()) {
             end = end.max(passing.ended?);
             end = end.max(passing.progressed.unwrap_or(end));
         }
-        let waited_for_end = record
-            .plan
-            .edges
-            .iter()
-            .filter(|edge| {
-                edge.from.is_some_and(|from| flow.contains(&from))
-                    && matches!(edge.carries, Carries::End(_))
-            })
-            .filter_map(|edge| record.steps.get(usize::from(edge.to))?.started)
-            .min();
+        let waiting = call.waiting.iter().filter_map(step_of);
+        let waited_for_end = waiting.filter_map(|step| step.started).min();
         Some(end.max(waited_for_end.unwrap_or(end)))
     }
 
@@ -235,6 +223,7 @@ impl Trace<'_> {
         events
     }
 
+    #[inline]
     fn span(&self, parts: Parts) -> SpanData {
         let trace = &self.record.start.trace;
         SpanData {
@@ -267,10 +256,12 @@ fn is_of_run(name: &str) -> bool {
     !is_of_call(name) || matches!(name, facts::SESSION | facts::AGENT)
 }
 
-/// Whether a fact tells of the call of the model.
+/// Whether a fact tells of the call of the model. Its beginning is looked at as an array of known length, which takes no
+/// call of a function; this is asked of every fact, twice.
 fn is_of_call(name: &str) -> bool {
-    name.starts_with("gen_ai.")
-        || name.starts_with("server.")
+    let name_bytes = name.as_bytes();
+    name_bytes.first_chunk() == Some(b"gen_ai.")
+        || name_bytes.first_chunk() == Some(b"server.")
         || matches!(
             name,
             facts::PROVIDER_BEHIND | facts::COST_USD | facts::USAGE_IS_ESTIMATE

@@ -14,8 +14,8 @@ use super::export::{Error, Settings, SpanExport};
 use super::fixture::{self, START, Story};
 use super::metrics::Metrics;
 use super::observer::RunObserver;
-use super::otlp::{Answer, Collector};
 use super::probe::Probe;
+use super::receiver::{Answer, Collector};
 use super::traces::RunTraces;
 use crate::events::trace::{call_span_id, root_span_id, step_span_id};
 use crate::events::{Level, Observer, RunId, State, TraceContext};
@@ -507,7 +507,7 @@ async fn a_slow_collector_gets_whole_traces_later() {
         ..settings(collector.endpoint())
     });
     let probes = ten_thousand_runs(&export, 2_000);
-    collector.answer(Answer::Take);
+    collector.answer(Answer::TakeAllBut(0));
 
     let dropped = read(&probes, "dagway_spans_dropped_total");
     let kept = SPANS_A_RUN * 10_000 - dropped;
@@ -552,6 +552,71 @@ async fn refused_spans_are_counted() {
 
     assert_eq!(read(&export.probes(), "dagway_spans_failed_total"), 11);
     assert_eq!(collector.wait_until(|_| true).await.requests, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_busy_is_asked_again() {
+    let collector = Collector::start();
+    collector.answer(Answer::Refuse(503));
+    let export = export(&settings(collector.endpoint()));
+    observe(&mut observer(&export), fixture::quick(&fixture::plan()));
+    collector
+        .wait_until(|received| received.requests == 1)
+        .await;
+    collector.answer(Answer::TakeAllBut(0));
+    let received = collector
+        .wait_until(|received| !received.spans.is_empty())
+        .await;
+    assert_eq!(received.spans.len(), SPANS_A_RUN);
+    assert_eq!(read(&export.probes(), "dagway_spans_failed_total"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_stays_busy_is_asked_four_times() {
+    let collector = Collector::start();
+    collector.answer(Answer::Refuse(429));
+    let export = export(&settings(collector.endpoint()));
+    observe(&mut observer(&export), fixture::quick(&fixture::plan()));
+    let closing = export.clone();
+    let closed = tokio::task::spawn_blocking(move || closing.shutdown(AMPLE));
+    let _ = closed.await.unwrap();
+
+    assert_eq!(read(&export.probes(), "dagway_spans_failed_total"), 11);
+    assert_eq!(collector.wait_until(|_| true).await.requests, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_attempts_share_one_time_limit() {
+    let collector = Collector::start();
+    collector.answer(Answer::Refuse(503));
+    let export = export(&Settings {
+        timeout: Duration::from_millis(90),
+        ..settings(collector.endpoint())
+    });
+    observe(&mut observer(&export), fixture::quick(&fixture::plan()));
+    let closing = export.clone();
+    let closed = tokio::task::spawn_blocking(move || closing.shutdown(AMPLE));
+    let _ = closed.await.unwrap();
+
+    assert_eq!(read(&export.probes(), "dagway_spans_failed_total"), 11);
+    let requests = collector.wait_until(|_| true).await.requests;
+    assert!(requests <= 1, "the first pause is longer than what is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_that_a_collector_rejects_are_counted_as_failed() {
+    let collector = Collector::start();
+    collector.answer(Answer::TakeAllBut(4));
+    let export = export(&settings(collector.endpoint()));
+    observe(&mut observer(&export), fixture::quick(&fixture::plan()));
+    let closing = export.clone();
+    let closed = tokio::task::spawn_blocking(move || closing.shutdown(AMPLE));
+    closed.await.unwrap().unwrap();
+
+    let count = |name| read(&export.probes(), name);
+    assert_eq!(count("dagway_spans_exported_total"), 7);
+    assert_eq!(count("dagway_spans_failed_total"), 4);
+    assert_eq!(count("dagway_spans_waiting"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,9 +12,6 @@ use super::record::{Ending, RunRecord};
 use super::span_data::TraceMaker;
 use crate::events::RunStart;
 
-/// The task whose steps call the model.
-pub(super) const CALL_TASK: &str = "call_upstream";
-
 /// Sends one trace per sampled run to a [`SpanExport`].
 #[derive(Debug)]
 pub struct RunTraces {
@@ -28,7 +25,7 @@ impl RunTraces {
     #[must_use]
     pub fn new(export: SpanExport) -> Self {
         Self {
-            maker: TraceMaker::new(CALL_TASK.into()),
+            maker: TraceMaker::new(),
             export,
             untraced: Arc::default(),
         }
@@ -50,7 +47,7 @@ impl RunTraces {
         if !record.start.trace.sampled {
             return;
         }
-        let Some(mut places) = self.export.admit(self.maker.count(record)) else {
+        let Some(mut places) = self.export.admit(TraceMaker::count(record)) else {
             return self.leave_out(&record.start);
         };
         self.maker.make(record, ending, |span| places.send(span));

@@ -6,7 +6,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::ServerHandle, web};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
@@ -31,8 +33,8 @@ pub(crate) struct Received {
 /// How the collector answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Takes what comes.
-    Take,
+    /// Takes what comes, and says that it took all but so many spans.
+    TakeAllBut(i64),
     /// Refuses it with this status.
     Refuse(u16),
     /// Says nothing until it is told to do something else.
@@ -57,7 +59,7 @@ impl Collector {
     /// Listens on a free port of the loopback interface.
     pub(crate) fn start() -> Self {
         let (received_in, received) = watch::channel(Received::default());
-        let (answer, answer_out) = watch::channel(Answer::Take);
+        let (answer, answer_out) = watch::channel(Answer::TakeAllBut(0));
         let desk = Desk {
             received: received_in,
             answer: answer_out,
@@ -127,10 +129,16 @@ async fn take(request: HttpRequest, body: web::Bytes, desk: web::Data<Desk>) -> 
     let mut answer = desk.answer.clone();
     desk.received.send_modify(|received| received.requests += 1);
     let spoken = answer.wait_for(|answer| *answer != Answer::Silence).await;
-    if let Ok(Answer::Refuse(status)) = spoken.as_deref() {
-        let status = actix_web::http::StatusCode::from_u16(*status);
-        return HttpResponse::new(status.expect("tests name statuses that exist"));
-    }
+    let rejected_spans = match spoken.as_deref() {
+        Ok(Answer::Refuse(status)) => {
+            let status = actix_web::http::StatusCode::from_u16(*status);
+            return HttpResponse::new(status.expect("tests name statuses that exist"));
+        }
+        Ok(Answer::TakeAllBut(rejected)) => *rejected,
+        Ok(Answer::Silence) | Err(_) => 0,
+    };
+    // The next answer must not wait for this one to be given.
+    drop(spoken);
     let Ok(export) = ExportTraceServiceRequest::decode(body) else {
         return HttpResponse::BadRequest().finish();
     };
@@ -147,7 +155,14 @@ async fn take(request: HttpRequest, body: web::Bytes, desk: web::Data<Desk>) -> 
             }
         }
     });
+    let rejected = ExportTracePartialSuccess {
+        rejected_spans,
+        error_message: "they are too old".to_owned(),
+    };
+    let answer = ExportTraceServiceResponse {
+        partial_success: (rejected_spans > 0).then_some(rejected),
+    };
     HttpResponse::Ok()
         .content_type("application/x-protobuf")
-        .finish()
+        .body(answer.encode_to_vec())
 }

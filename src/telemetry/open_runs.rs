@@ -1,0 +1,97 @@
+//! The runs under way: the batches of each folded into its record, until it ends.
+//!
+//! The memory is bounded; what does not fit is told to the caller. This file must not know what a record says.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use super::outline::Outlines;
+use super::record::{Ending, RunRecord};
+use crate::events::{EventBatch, EventKind, PlanInfo, RunId, RunStart};
+
+/// The runs under way, at most so many.
+#[derive(Debug)]
+pub(super) struct OpenRuns {
+    runs: HashMap<RunId, RunRecord, BuildHasherDefault<IdHasher>>,
+    plans: Outlines,
+    most: usize,
+}
+
+/// What a batch meant for the run it belongs to.
+#[derive(Debug)]
+pub(super) enum Folded {
+    /// The run goes on, or is not followed.
+    Open,
+    /// There was no room to follow a run that began.
+    Shed(Arc<RunStart>),
+    /// The run is over.
+    Ended(Box<(RunRecord, Ending)>),
+}
+
+impl OpenRuns {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            runs: HashMap::default(),
+            plans: Outlines::default(),
+            most,
+        }
+    }
+
+    /// Runs under way that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Takes in a batch.
+    pub(super) fn fold(&mut self, batch: &EventBatch) -> Folded {
+        let is_full = self.runs.len() >= self.most;
+        match self.runs.entry(batch.run) {
+            Entry::Occupied(mut open) => match open.get_mut().take_in_all(batch) {
+                Some(ending) => Folded::Ended(Box::new((open.remove(), ending))),
+                None => Folded::Open,
+            },
+            Entry::Vacant(place) => {
+                let Some((start, plan)) = began(batch) else {
+                    return Folded::Open;
+                };
+                let mut record = RunRecord::new(start, self.plans.of(plan));
+                match record.take_in_all(batch) {
+                    Some(ending) => return Folded::Ended(Box::new((record, ending))),
+                    None if is_full => return Folded::Shed(Arc::clone(start)),
+                    None => place.insert(record),
+                };
+                Folded::Open
+            }
+        }
+    }
+}
+
+fn began(batch: &EventBatch) -> Option<(&Arc<RunStart>, &Arc<PlanInfo>)> {
+    match &batch.events.first()?.kind {
+        EventKind::Started { start, plan } => Some((start, plan)),
+        _ => None,
+    }
+}
+
+/// Hashes run ids, in a fifth of the time that a hash takes which nobody can foresee. These ids are drawn here and not
+/// chosen by a client, so nobody can make them collide.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            let mixed = self.0.rotate_left(5) ^ u64::from_le_bytes(word);
+            self.0 = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        // The product's upper bits are the well-mixed ones, and a table looks at the lower ones, too.
+        self.0 ^ (self.0 >> 32)
+    }
+}
