@@ -145,7 +145,7 @@ impl Packer {
     ///
     /// What is returned is compressed exactly when it is shorter than `data`.
     pub(crate) fn pack<'a>(&'a mut self, data: &'a [u8]) -> &'a [u8] {
-        const WORTH_IT: usize = 256;
+        const WORTH_IT: usize = 3 << 10;
         if data.len() < WORTH_IT {
             return data;
         }

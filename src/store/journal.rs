@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::block::BlockHash;
+use super::number;
 use crate::events::{Level, State, StepIndex, Timestamp};
 
 /// One thing in a journal.
@@ -44,13 +45,15 @@ pub(crate) enum Entry<'a> {
     Shed { name: &'a str, bytes: u64 },
 }
 
-/// A text, here or in a block.
+/// A text: here, in a block, or as its difference from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
     /// Short: it stands here.
     Here(&'a [u8]),
     /// Long, or likely to come again: it stands in a block of this length.
     Block(BlockHash, u64),
+    /// Much like a block: what makes of it this text of this length ([`delta`](super::delta)).
+    Like(BlockHash, u64, &'a [u8]),
 }
 
 impl Piece<'_> {
@@ -58,7 +61,7 @@ impl Piece<'_> {
     pub(crate) const fn len(&self) -> u64 {
         match self {
             Self::Here(bytes) => bytes.len() as u64,
-            Self::Block(_, length) => *length,
+            Self::Block(_, length) | Self::Like(_, length, _) => *length,
         }
     }
 }
@@ -152,19 +155,13 @@ impl Writer<'_> {
         self.out.push(byte);
     }
 
-    /// Seven bits a byte, the lowest first.
-    fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.out.push(number.to_le_bytes()[0] | 0x80);
-            number >>= 7;
-        }
-        self.out.push(number.to_le_bytes()[0]);
+    fn number(&mut self, number: u64) {
+        number::write(self.out, number);
     }
 
     /// Small distances of either sign become small numbers.
     fn time(&mut self, at: Timestamp) {
-        let distance = at.0.wrapping_sub(self.base.0);
-        self.number(((distance << 1) ^ (distance >> 63)).cast_unsigned());
+        self.number(number::folded(at.0.wrapping_sub(self.base.0)));
     }
 
     fn pause(&mut self, pause: Duration) {
@@ -190,6 +187,12 @@ impl Writer<'_> {
                 self.byte(1);
                 self.out.extend_from_slice(&hash.0);
                 self.number(*length);
+            }
+            Piece::Like(hash, length, delta) => {
+                self.byte(2);
+                self.out.extend_from_slice(&hash.0);
+                self.number(*length);
+                self.bytes(delta);
             }
         }
     }
@@ -256,15 +259,7 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
+        number::take(&mut self.rest)
     }
 
     fn small(&mut self) -> Option<u16> {
@@ -272,8 +267,7 @@ impl<'a> Reader<'a> {
     }
 
     fn time(&mut self) -> Option<Timestamp> {
-        let number = self.number()?;
-        let distance = (number >> 1).cast_signed() ^ -(number & 1).cast_signed();
+        let distance = number::unfolded(self.number()?);
         Some(Timestamp(self.base.0.wrapping_add(distance)))
     }
 
@@ -302,12 +296,14 @@ impl<'a> Reader<'a> {
     fn piece(&mut self) -> Option<Piece<'a>> {
         match self.byte()? {
             0 => Some(Piece::Here(self.bytes()?)),
-            1 => {
-                let hash = BlockHash(self.take(16)?.try_into().ok()?);
-                Some(Piece::Block(hash, self.number()?))
-            }
+            1 => Some(Piece::Block(self.hash()?, self.number()?)),
+            2 => Some(Piece::Like(self.hash()?, self.number()?, self.bytes()?)),
             _ => None,
         }
+    }
+
+    fn hash(&mut self) -> Option<BlockHash> {
+        Some(BlockHash(self.take(16)?.try_into().ok()?))
     }
 }
 
@@ -372,6 +368,7 @@ mod tests {
         let some_step = (number.is_some() && *step < u16::MAX).then_some(*step);
         let message = text.as_deref().unwrap_or("");
         let piece = match number {
+            Some(length) if code % 3 == 0 => Piece::Like(BlockHash::of(bytes), *length, bytes),
             Some(length) => Piece::Block(BlockHash::of(bytes), *length),
             None => Piece::Here(bytes),
         };

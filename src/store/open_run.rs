@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::batch::{Change, RunRow, RunWrite};
 use super::block::{BlockHash, Intake, Minute};
+use super::familiar::Familiar;
 use super::journal::{self, Entry, Piece};
 use super::payload::{OpenPayload, Out};
 use super::preview;
@@ -44,6 +45,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) stats: &'a RecorderStats,
     pub(crate) scratch: &'a mut Vec<u8>,
     pub(crate) recent: &'a mut RecentBodies,
+    pub(crate) familiar: &'a mut Familiar,
     pub(crate) shedding: Shedding,
     pub(crate) preview_bytes: usize,
     pub(crate) payloads: bool,
@@ -300,18 +302,19 @@ impl OpenRun {
             return self.say_shed(at);
         }
         let truncated = preview::write(artifact, desk.preview_bytes, desk.scratch);
-        let text = if desk.scratch.len() <= SMALL_PREVIEW {
-            Piece::Here(desk.scratch)
+        let name = artifact.name();
+        let used = Minute::of(self.row.seen);
+        let text = desk.scratch.as_slice();
+        let text = if text.len() <= SMALL_PREVIEW {
+            desk.familiar.piece(name, text, used, desk.intake)
         } else {
-            let text = desk.scratch.as_slice();
-            let used = Minute::of(self.row.seen);
             let hash = BlockHash::of(text);
             desk.intake.put(hash, used, || Bytes::copy_from_slice(text));
             Piece::Block(hash, text.len() as u64)
         };
         let entry = Entry::Preview {
             step,
-            artifact: artifact.name(),
+            artifact: name,
             truncated,
             text,
         };
@@ -336,6 +339,7 @@ impl OpenRun {
             used: Minute::of(self.row.seen),
             intake: desk.intake,
             recent: desk.recent,
+            familiar: desk.familiar,
         };
         if is_shed {
             self.payloads[index].shed(piece, &mut out);
@@ -353,6 +357,7 @@ impl OpenRun {
             used: Minute::of(self.row.seen.max(at)),
             intake: desk.intake,
             recent: desk.recent,
+            familiar: desk.familiar,
         };
         for payload in &mut self.payloads {
             payload.close(&mut out);

@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 use super::block::{BlockHash, Intake, Minute};
+use super::familiar::Familiar;
 use super::journal::{self, Entry, Piece};
 use super::recent::RecentBodies;
 use crate::events::Timestamp;
@@ -34,6 +35,8 @@ pub(crate) struct Out<'a> {
     pub(crate) intake: &'a mut Intake,
     /// The bodies seen last.
     pub(crate) recent: &'a mut RecentBodies,
+    /// The short texts seen last.
+    pub(crate) familiar: &'a mut Familiar,
 }
 
 impl Out<'_> {
@@ -45,6 +48,14 @@ impl Out<'_> {
         if !bytes.is_empty() {
             let piece = Piece::Here(bytes);
             self.write(&Entry::Payload { name, piece });
+        }
+    }
+
+    /// Writes a text that begins like others of its name.
+    fn short(&mut self, name: &'static str, text: &[u8]) {
+        if !text.is_empty() {
+            let piece = self.familiar.piece(name, text, self.used, self.intake);
+            journal::write(self.journal, self.base, &Entry::Payload { name, piece });
         }
     }
 
@@ -124,7 +135,7 @@ impl OpenPayload {
         if self.has_begun {
             self.gather(piece, out);
         } else if piece.len() <= SMALL_TEXT {
-            out.here(self.name, piece);
+            out.short(self.name, piece);
         } else {
             out.body(self.name, piece);
         }
@@ -177,6 +188,7 @@ impl OpenPayload {
 mod tests {
     use std::collections::HashMap;
 
+    use super::super::delta;
     use super::*;
 
     #[derive(Default)]
@@ -184,6 +196,7 @@ mod tests {
         journal: Vec<u8>,
         intake: Intake,
         recent: RecentBodies,
+        familiar: Familiar,
         blocks: HashMap<BlockHash, Bytes>,
         stored: usize,
     }
@@ -196,6 +209,7 @@ mod tests {
                 used: Minute(0),
                 intake: &mut self.intake,
                 recent: &mut self.recent,
+                familiar: &mut self.familiar,
             });
             for block in self.intake.new.drain(..) {
                 self.stored += block.data.len();
@@ -219,6 +233,13 @@ mod tests {
                     } => {
                         assert_eq!(self.blocks[&hash].len() as u64, length);
                         text.extend_from_slice(&self.blocks[&hash]);
+                    }
+                    Entry::Payload {
+                        piece: Piece::Like(hash, length, delta),
+                        ..
+                    } => {
+                        let length = usize::try_from(length).unwrap();
+                        text.extend(delta::apply(&self.blocks[&hash], delta, length).unwrap());
                     }
                     other => panic!("{other:?}"),
                 }

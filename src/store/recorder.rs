@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Change, Keep, Sink};
 use super::block::Intake;
+use super::familiar::Familiar;
 use super::live::Live;
 use super::open_run::{Desk, OpenRun, Shedding, Urgency};
 use super::recent::RecentBodies;
@@ -56,6 +57,7 @@ pub struct Recorder {
     intake: Intake,
     scratch: Vec<u8>,
     recent: RecentBodies,
+    familiar: Familiar,
     retry_at: Option<Instant>,
     next_pulse: Instant,
     next_tidy: Instant,
@@ -90,6 +92,7 @@ impl Recorder {
             intake: Intake::default(),
             scratch: Vec::new(),
             recent: RecentBodies::default(),
+            familiar: Familiar::default(),
             retry_at: None,
             next_pulse: Instant::now() + PULSE,
             next_tidy: Instant::now() + TIDY_AGAIN,
@@ -159,6 +162,7 @@ impl Recorder {
             stats: &self.stats,
             scratch: &mut self.scratch,
             recent: &mut self.recent,
+            familiar: &mut self.familiar,
             shedding,
             preview_bytes: self.settings.preview_bytes,
             payloads: self.settings.payloads,
