@@ -85,7 +85,7 @@ impl Sink for SqliteSink {
         for run in batch.runs.iter().filter(|run| run.row.ended.is_some()) {
             self.rows.remove(&run.row.start.id);
         }
-        if let Some(checkpointer) = &self.checkpointer {
+        if let Some(checkpointer) = &mut self.checkpointer {
             checkpointer.committed(&self.connection);
         }
         Ok(0)
@@ -93,7 +93,7 @@ impl Sink for SqliteSink {
 
     fn alive(&mut self, at: Timestamp) -> Result<(), Error> {
         self.connection.prepare_cached(ALIVE)?.execute([at.0])?;
-        if let Some(checkpointer) = &self.checkpointer {
+        if let Some(checkpointer) = &mut self.checkpointer {
             checkpointer.committed(&self.connection);
         }
         Ok(())
