@@ -13,7 +13,6 @@ use super::number;
 const LEAST_COPY: usize = 10;
 /// So many bytes are compared at once while they are the same.
 const STRIDE: usize = 1 << 10;
-const SHORT_STRIDE: usize = 16;
 
 /// Appends to `out` what makes `text` of `base`.
 pub(crate) fn write(base: &[u8], text: &[u8], out: &mut Vec<u8>) {
@@ -96,30 +95,39 @@ impl Script<'_> {
 /// How many bytes are the same at the beginning of both.
 pub(crate) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     let strides = a.chunks_exact(STRIDE).zip(b.chunks_exact(STRIDE));
-    let mut start = STRIDE * strides.take_while(|(a, b)| a == b).count();
-    let short = a[start..].as_chunks::<SHORT_STRIDE>().0.iter();
-    let short = short.zip(b[start..].as_chunks::<SHORT_STRIDE>().0);
-    start += SHORT_STRIDE * short.take_while(|(a, b)| a == b).count();
-    let rest = a[start..].iter().zip(&b[start..]);
-    start + rest.take_while(|(a, b)| a == b).count()
+    let mut same = STRIDE * strides.take_while(|(a, b)| a == b).count();
+    let (mut a, mut b) = (&a[same..], &b[same..]);
+    while let (Some((word, after)), Some((other, other_after))) =
+        (a.split_first_chunk::<8>(), b.split_first_chunk::<8>())
+    {
+        let unlike = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
+        if unlike != 0 {
+            return same + unlike.trailing_zeros() as usize / 8;
+        }
+        same += 8;
+        (a, b) = (after, other_after);
+    }
+    let rest = a.iter().zip(b);
+    same + rest.take_while(|(a, b)| a == b).count()
 }
 
 /// How many bytes are the same at the end of both.
 pub(crate) fn common_suffix(a: &[u8], b: &[u8]) -> usize {
     let strides = a.rchunks_exact(STRIDE).zip(b.rchunks_exact(STRIDE));
-    let mut end = STRIDE * strides.take_while(|(a, b)| a == b).count();
-    let short = a[..a.len() - end].as_rchunks::<SHORT_STRIDE>().1.iter();
-    let short = short.rev().zip(
-        b[..b.len() - end]
-            .as_rchunks::<SHORT_STRIDE>()
-            .1
-            .iter()
-            .rev(),
-    );
-    end += SHORT_STRIDE * short.take_while(|(a, b)| a == b).count();
-    let rest = a[..a.len() - end].iter().rev();
-    let rest = rest.zip(b[..b.len() - end].iter().rev());
-    end + rest.take_while(|(a, b)| a == b).count()
+    let mut same = STRIDE * strides.take_while(|(a, b)| a == b).count();
+    let (mut a, mut b) = (&a[..a.len() - same], &b[..b.len() - same]);
+    while let (Some((before, word)), Some((other_before, other))) =
+        (a.split_last_chunk::<8>(), b.split_last_chunk::<8>())
+    {
+        let unlike = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
+        if unlike != 0 {
+            return same + unlike.leading_zeros() as usize / 8;
+        }
+        same += 8;
+        (a, b) = (before, other_before);
+    }
+    let rest = a.iter().rev().zip(b.iter().rev());
+    same + rest.take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]

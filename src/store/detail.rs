@@ -21,6 +21,8 @@ pub(crate) struct Journal {
     logs: Vec<LogLine>,
     previews: Vec<(Option<StepIndex>, OpenPreview)>,
     payloads: BTreeMap<String, Text>,
+    /// The large text of which a piece was read last.
+    last: String,
 }
 
 /// A large text as a list of pieces.
@@ -76,6 +78,13 @@ struct OpenPreview {
     artifact: String,
     truncated: bool,
     text: OwnedPiece,
+}
+
+impl Text {
+    fn take(&mut self, piece: Piece<'_>) {
+        self.bytes += piece.len();
+        self.pieces.push(piece.into());
+    }
 }
 
 impl From<Piece<'_>> for OwnedPiece {
@@ -142,9 +151,13 @@ impl Journal {
                 },
             )),
             Entry::Payload { name, piece } => {
-                let text = self.text_mut(name);
-                text.bytes += piece.len();
-                text.pieces.push(piece.into());
+                name.clone_into(&mut self.last);
+                self.text_mut(name).take(piece);
+            }
+            Entry::More { piece } => {
+                if let Some(text) = self.payloads.get_mut(&self.last) {
+                    text.take(piece);
+                }
             }
             Entry::Shed { name, bytes } => {
                 let text = self.text_mut(name);

@@ -73,16 +73,24 @@ impl Familiar {
         let known = &mut texts[0];
         let hash = *known.hash.get_or_insert_with(|| BlockHash::of(&known.text));
         intake.put(hash, used, || known.text.clone());
-        Piece::Like(hash, text.len() as u64, &self.delta)
+        let length = text.len() as u64;
+        if self.delta.is_empty() {
+            return Piece::Block(hash, length);
+        }
+        Piece::Like(hash, length, &self.delta)
     }
 }
 
-/// The place of the first text that `text` is much like, and fills `difference`.
+/// The place of the first text that `text` is much like; `difference` is empty when it is the same, else what is new.
 fn like(texts: &[Known], text: &[u8], difference: &mut Vec<u8>) -> Option<usize> {
-    texts.iter().position(|known| {
-        difference.clear();
-        delta::write(&known.text, text, difference);
-        difference.len() + REFERENCE <= text.len() / 2
+    difference.clear();
+    let same = texts.iter().position(|known| known.text == text);
+    same.or_else(|| {
+        texts.iter().position(|known| {
+            difference.clear();
+            delta::write(&known.text, text, difference);
+            difference.len() + REFERENCE <= text.len() / 2
+        })
     })
 }
 
@@ -112,7 +120,11 @@ mod tests {
                     assert_eq!(here, text);
                     here.len()
                 }
-                Piece::Block(..) => panic!("a block of its own"),
+                Piece::Block(hash, length) => {
+                    assert_eq!(hash, BlockHash::of(text));
+                    assert_eq!(length, text.len() as u64);
+                    REFERENCE
+                }
                 Piece::Like(hash, length, difference) => {
                     let blocks = &self.intake.new;
                     let base = blocks.iter().find(|block| block.hash == hash).unwrap();

@@ -41,6 +41,8 @@ pub(crate) enum Entry<'a> {
     },
     /// The next piece of a large text.
     Payload { name: &'a str, piece: Piece<'a> },
+    /// One more piece of the large text that stands before it in the same part.
+    More { piece: Piece<'a> },
     /// So many bytes of a large text were not kept; what is left of it is of no use.
     Shed { name: &'a str, bytes: u64 },
 }
@@ -119,6 +121,10 @@ pub(crate) fn write(journal: &mut Vec<u8>, base: Timestamp, entry: &Entry<'_>) {
         Entry::Payload { name, piece } => {
             out.byte(5);
             out.bytes(name.as_bytes());
+            out.piece(piece);
+        }
+        Entry::More { piece } => {
+            out.byte(7);
             out.piece(piece);
         }
         Entry::Shed { name, bytes } => {
@@ -242,6 +248,9 @@ impl<'a> Reader<'a> {
             }),
             5 => Some(Entry::Payload {
                 name: self.text()?,
+                piece: self.piece()?,
+            }),
+            7 => Some(Entry::More {
                 piece: self.piece()?,
             }),
             6 => Some(Entry::Shed {
@@ -372,7 +381,7 @@ mod tests {
             Some(length) => Piece::Block(BlockHash::of(bytes), *length),
             None => Piece::Here(bytes),
         };
-        match kind % 6 {
+        match kind % 7 {
             0 => Entry::Step {
                 at,
                 step: *step,
@@ -398,6 +407,7 @@ mod tests {
                 name: message,
                 piece,
             },
+            5 => Entry::More { piece },
             _ => Entry::Shed {
                 name: message,
                 bytes: number.unwrap_or(7),

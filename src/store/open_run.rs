@@ -11,7 +11,7 @@ use super::batch::{Change, RunRow, RunWrite};
 use super::block::{BlockHash, Intake, Minute};
 use super::familiar::Familiar;
 use super::journal::{self, Entry, Piece};
-use super::payload::{OpenPayload, Out};
+use super::payload::{OpenPayload, Out, STREAM_PART};
 use super::preview;
 use super::recent::RecentBodies;
 use super::stats::{RecorderStats, add};
@@ -347,6 +347,12 @@ impl OpenRun {
             self.say_shed(at);
         } else {
             self.payloads[index].take(piece, &mut out);
+            let gathered: usize = self.payloads.iter().map(OpenPayload::gathered).sum();
+            if gathered >= STREAM_PART {
+                self.payloads
+                    .iter_mut()
+                    .for_each(|payload| payload.hand_over(&mut out));
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::batch::{Batch, Change, Keep, Sink};
 use super::block::Intake;
 use super::familiar::Familiar;
+use super::keys::KeyHashing;
 use super::live::Live;
 use super::open_run::{Desk, OpenRun, Shedding, Urgency};
 use super::recent::RecentBodies;
@@ -47,7 +48,7 @@ pub struct Recorder {
     live: Live,
     stats: Arc<RecorderStats>,
     queue: Option<Queue>,
-    runs: HashMap<RunId, OpenRun>,
+    runs: HashMap<RunId, OpenRun, KeyHashing>,
     dirty: Vec<RunId>,
     dirty_since: Option<Instant>,
     journal_bytes: usize,
@@ -82,7 +83,7 @@ impl Recorder {
             live,
             stats,
             queue: None,
-            runs: HashMap::new(),
+            runs: HashMap::default(),
             dirty: Vec::new(),
             dirty_since: None,
             journal_bytes: 0,
