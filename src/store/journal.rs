@@ -2,7 +2,7 @@
 //!
 //! Each commit appends one part to the journal of every run that changed, so that an open run holds nothing in
 //! memory that is already safe, and a run of nine steps is one row and not ten. Entries are a tag and a few
-//! variable-length numbers and texts; a part is compressed by whoever writes it.
+//! variable-length numbers and texts; a long part is compressed by whoever writes it.
 //! The format is a contract with databases in the field: tags and codes are never reused.
 
 use std::time::Duration;
@@ -455,5 +455,32 @@ mod tests {
         };
         write(&mut journal, BASE, &entry);
         assert!(journal.len() <= 7, "{}", journal.len());
+    }
+
+    #[test]
+    fn what_earlier_versions_wrote_is_read() {
+        let block = BlockHash::of(b"block");
+        let mut journal = Vec::new();
+        journal.extend(b"\x04\x01\x02\x04Said\x00\x03\"a\"");
+        journal.extend(b"\x05\x0eclient.request\x01");
+        journal.extend(block.0);
+        journal.extend(b"\x80\x40");
+        journal.extend(b"\x05\x0eclient.request\x00\x02]}");
+        let client_request = |piece| Entry::Payload {
+            name: "client.request",
+            piece,
+        };
+        let expected = [
+            Entry::Preview {
+                step: Some(1),
+                artifact: "Said",
+                truncated: true,
+                text: Piece::Here(b"\"a\""),
+            },
+            client_request(Piece::Block(block, 8192)),
+            client_request(Piece::Here(b"]}")),
+        ];
+        let read: Result<Vec<_>, _> = read(&journal, BASE).collect();
+        assert_eq!(read.unwrap(), expected);
     }
 }

@@ -3,6 +3,7 @@
 //! It must not know what is counted.
 
 /// Appends `number` to `out`.
+#[inline]
 pub(crate) fn write(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);

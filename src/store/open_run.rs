@@ -386,3 +386,49 @@ impl OpenRun {
         journal::write(&mut self.journal, self.row.start.at, &entry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::payload;
+    use crate::store::tests::{plan, start};
+
+    #[test]
+    fn an_open_stream_holds_a_few_kilobytes_however_long_it_gets() {
+        const PIECE: usize = 2 << 10;
+        let mut run = OpenRun::new(start(1), plan());
+        let (mut intake, mut recent, mut familiar) = <(Intake, RecentBodies, Familiar)>::default();
+        let stats = RecorderStats::default();
+        let mut scratch = Vec::new();
+        let mut held = 0;
+        for piece in 0..200 {
+            let name = [payload::UPSTREAM_RESPONSE, payload::CLIENT_RESPONSE][piece % 2];
+            let kind = EventKind::Payload {
+                name,
+                piece: Bytes::from(vec![b'x'; PIECE]),
+            };
+            let mut desk = Desk {
+                intake: &mut intake,
+                stats: &stats,
+                scratch: &mut scratch,
+                recent: &mut recent,
+                familiar: &mut familiar,
+                shedding: Shedding::Nothing,
+                preview_bytes: 1000,
+                payloads: true,
+            };
+            let at = Timestamp(2);
+            let urgency = run.take(&Event { at, kind }, &mut desk);
+            assert_eq!(urgency == Urgency::Now, run.waiting_bytes() > 0);
+            if urgency == Urgency::Now {
+                run.written(Instant::now());
+            }
+            let gathered: usize = run.payloads.iter().map(OpenPayload::gathered).sum();
+            held += gathered + run.journal.capacity();
+            assert!(gathered < STREAM_PART);
+        }
+        assert!(held / 200 <= STREAM_PART / 2, "{}", held / 200);
+        let rows = usize::try_from(run.parts).unwrap();
+        assert!(rows <= 2 + 200 * PIECE / STREAM_PART, "{rows}");
+    }
+}
