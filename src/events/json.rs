@@ -335,84 +335,52 @@ impl<'s, 'a> ser::Serializer for &'s mut Json<'a> {
     }
 }
 
-impl ser::SerializeSeq for Members<'_, '_> {
-    type Ok = ();
-    type Error = Stopped;
+macro_rules! lists {
+    ($($list:ident::$method:ident,)*) => {
+        $(impl ser::$list for Members<'_, '_> {
+            type Ok = ();
+            type Error = Stopped;
 
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), Stopped> {
-        self.close()
-    }
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
+                self.element(value)
+            }
+            fn end(self) -> Result<(), Stopped> {
+                self.close()
+            }
+        })*
+    };
 }
 
-impl ser::SerializeTuple for Members<'_, '_> {
-    type Ok = ();
-    type Error = Stopped;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), Stopped> {
-        self.close()
-    }
+lists! {
+    SerializeSeq::serialize_element,
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field,
 }
 
-impl ser::SerializeTupleStruct for Members<'_, '_> {
-    type Ok = ();
-    type Error = Stopped;
+macro_rules! structs {
+    ($($struct:ident,)*) => {
+        $(impl ser::$struct for Members<'_, '_> {
+            type Ok = ();
+            type Error = Stopped;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), Stopped> {
-        self.close()
-    }
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Result<(), Stopped> {
+                self.member(name, value)
+            }
+            fn end(self) -> Result<(), Stopped> {
+                self.close()
+            }
+        })*
+    };
 }
 
-impl ser::SerializeTupleVariant for Members<'_, '_> {
-    type Ok = ();
-    type Error = Stopped;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), Stopped> {
-        self.close()
-    }
-}
-
-impl ser::SerializeStruct for Members<'_, '_> {
-    type Ok = ();
-    type Error = Stopped;
-
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Stopped> {
-        self.member(name, value)
-    }
-    fn end(self) -> Result<(), Stopped> {
-        self.close()
-    }
-}
-
-impl ser::SerializeStructVariant for Members<'_, '_> {
-    type Ok = ();
-    type Error = Stopped;
-
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Stopped> {
-        self.member(name, value)
-    }
-    fn end(self) -> Result<(), Stopped> {
-        self.close()
-    }
+structs! {
+    SerializeStruct,
+    SerializeStructVariant,
 }
 
 impl ser::SerializeMap for Members<'_, '_> {

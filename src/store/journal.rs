@@ -80,10 +80,9 @@ pub(crate) fn write(journal: &mut Vec<u8>, base: Timestamp, entry: &Entry<'_>) {
             message,
             retry_in,
         } => {
-            let has_message = u8::from(message.is_some());
-            let has_retry = u8::from(retry_in.is_some());
+            let has = u8::from(message.is_some()) << 6 | u8::from(retry_in.is_some()) << 7;
             out.byte(1);
-            out.byte(state_code(*state) | has_message << 6 | has_retry << 7);
+            out.byte(state_code(*state) | has);
             out.time(*at);
             out.number(u64::from(*step));
             out.number(u64::from(*attempt));
@@ -119,8 +118,7 @@ pub(crate) fn write(journal: &mut Vec<u8>, base: Timestamp, entry: &Entry<'_>) {
             out.piece(text);
         }
         Entry::Payload { name, piece } => {
-            out.byte(5);
-            out.bytes(name.as_bytes());
+            out.named(5, name);
             out.piece(piece);
         }
         Entry::More { piece } => {
@@ -128,8 +126,7 @@ pub(crate) fn write(journal: &mut Vec<u8>, base: Timestamp, entry: &Entry<'_>) {
             out.piece(piece);
         }
         Entry::Shed { name, bytes } => {
-            out.byte(6);
-            out.bytes(name.as_bytes());
+            out.named(6, name);
             out.number(*bytes);
         }
     }
@@ -159,6 +156,11 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn byte(&mut self, byte: u8) {
         self.out.push(byte);
+    }
+
+    fn named(&mut self, tag: u8, name: &str) {
+        self.byte(tag);
+        self.bytes(name.as_bytes());
     }
 
     fn number(&mut self, number: u64) {
