@@ -1,9 +1,10 @@
 //! What passes on an edge, as observers see it.
 
 use std::any::Any;
-use std::io;
 
 use serde::Serialize;
+
+use super::json::{Json, Stopped};
 
 /// A type that travels on an edge. What it serialises to is what the dashboard shows, capped.
 pub trait Artifact: Serialize + Send + Sync + 'static {
@@ -19,8 +20,8 @@ pub trait AnyArtifact: Any + Send + Sync {
     /// Writes the artifact as JSON.
     ///
     /// # Errors
-    /// When `out` fails; a capped writer uses this to stop early.
-    fn write_json(&self, out: &mut dyn io::Write) -> serde_json::Result<()>;
+    /// When there was no room for all of it.
+    fn write_json(&self, out: &mut Json<'_>) -> Result<(), Stopped>;
 }
 
 impl<T: Artifact> AnyArtifact for T {
@@ -28,11 +29,8 @@ impl<T: Artifact> AnyArtifact for T {
         T::NAME
     }
 
-    fn write_json(&self, out: &mut dyn io::Write) -> serde_json::Result<()> {
-        // The serialiser writes a few bytes at a time: gathered, they cost one virtual call and not a hundred.
-        let mut out = io::BufWriter::with_capacity(512, out);
-        serde_json::to_writer(&mut out, self)?;
-        io::Write::flush(&mut out).map_err(serde_json::Error::io)
+    fn write_json(&self, out: &mut Json<'_>) -> Result<(), Stopped> {
+        self.serialize(out)
     }
 }
 

@@ -10,6 +10,7 @@ use std::mem;
 use bytes::Bytes;
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
+use super::keys::KeyHashing;
 use crate::events::Timestamp;
 
 /// Names a block by its content: the first 16 bytes of its BLAKE3 hash.
@@ -108,8 +109,8 @@ impl Intake {
 /// Blocks known to be in the database, in two generations: when the younger is full, the older is forgotten.
 #[derive(Debug, Default)]
 struct Seen {
-    young: HashMap<BlockHash, Minute>,
-    old: HashMap<BlockHash, Minute>,
+    young: HashMap<BlockHash, Minute, KeyHashing>,
+    old: HashMap<BlockHash, Minute, KeyHashing>,
 }
 
 impl Seen {
@@ -133,6 +134,12 @@ impl Seen {
     }
 }
 
+/// A block of this length is worth packing: it is written once and kept for long.
+pub(crate) const LONG_BLOCK: usize = 1 << 10;
+/// A part of a journal of this length is worth packing. One of a short run is not: it says nothing twice, and packing it
+/// would cost the processor more than everything else that is done to record the run.
+pub(crate) const LONG_PART: usize = 4 << 10;
+
 /// What packing needs, kept from one text to the next.
 #[derive(Default)]
 pub(crate) struct Packer {
@@ -141,12 +148,11 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    /// Compresses `data` and returns the shorter of the two.
+    /// Compresses `data`, unless it is shorter than is `worth_it`, and returns the shorter of the two.
     ///
     /// What is returned is compressed exactly when it is shorter than `data`.
-    pub(crate) fn pack<'a>(&'a mut self, data: &'a [u8]) -> &'a [u8] {
-        const WORTH_IT: usize = 256;
-        if data.len() < WORTH_IT {
+    pub(crate) fn pack<'a>(&'a mut self, data: &'a [u8], worth_it: usize) -> &'a [u8] {
+        if data.len() < worth_it {
             return data;
         }
         let room = get_maximum_output_size(data.len());
@@ -231,7 +237,7 @@ mod tests {
             let mut packer = Packer::default();
             // What one text left behind must not show in the next.
             for text in [&data[..], &data[data.len() / 2..], &data[..]] {
-                let packed = packer.pack(text).to_vec();
+                let packed = packer.pack(text, 100).to_vec();
                 prop_assert!(packed.len() <= text.len());
                 let unpacked = unpack(packed, text.len());
                 prop_assert_eq!(unpacked.as_deref(), Some(text));

@@ -3,10 +3,12 @@
 //! A database engine reads the parts, asks for [`Journal::preview_blocks`], fetches those and gets a [`RunDetail`].
 //! It must not know how parts and blocks are kept.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::Error;
 use super::block::BlockHash;
+use super::delta;
 use super::journal::{self, Entry, Piece};
 use super::model::{LogLine, PayloadInfo, Preview, RunDetail, RunSummary, StateChange, StepRun};
 use crate::events::{PlanInfo, State, StepIndex, Timestamp};
@@ -19,6 +21,8 @@ pub(crate) struct Journal {
     logs: Vec<LogLine>,
     previews: Vec<(Option<StepIndex>, OpenPreview)>,
     payloads: BTreeMap<String, Text>,
+    /// The large text of which a piece was read last.
+    last: String,
 }
 
 /// A large text as a list of pieces.
@@ -37,6 +41,36 @@ pub(crate) enum OwnedPiece {
     Here(Vec<u8>),
     /// A block.
     Block(BlockHash),
+    /// Of this length, and made of a block by a delta.
+    Like(BlockHash, u64, Vec<u8>),
+}
+
+impl OwnedPiece {
+    /// The block that it needs.
+    pub(crate) const fn block(&self) -> Option<BlockHash> {
+        match self {
+            Self::Here(_) => None,
+            Self::Block(hash) | Self::Like(hash, ..) => Some(*hash),
+        }
+    }
+
+    /// The text, with the block that it needs.
+    ///
+    /// # Errors
+    /// It cannot be made of that block.
+    pub(crate) fn text<'a>(&'a self, block: Option<&'a [u8]>) -> Result<Cow<'a, [u8]>, Error> {
+        let corrupt = || Error::Corrupt("a text that is not about its block".to_owned());
+        match self {
+            Self::Here(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::Block(_) => block.map(Cow::Borrowed).ok_or_else(corrupt),
+            Self::Like(_, length, delta) => {
+                let length = usize::try_from(*length).ok();
+                let text = block.zip(length);
+                let text = text.and_then(|(block, length)| delta::apply(block, delta, length));
+                text.map(Cow::Owned).ok_or_else(corrupt)
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -46,11 +80,19 @@ struct OpenPreview {
     text: OwnedPiece,
 }
 
+impl Text {
+    fn take(&mut self, piece: Piece<'_>) {
+        self.bytes += piece.len();
+        self.pieces.push(piece.into());
+    }
+}
+
 impl From<Piece<'_>> for OwnedPiece {
     fn from(piece: Piece<'_>) -> Self {
         match piece {
             Piece::Here(bytes) => Self::Here(bytes.to_vec()),
             Piece::Block(hash, _) => Self::Block(hash),
+            Piece::Like(hash, length, delta) => Self::Like(hash, length, delta.to_vec()),
         }
     }
 }
@@ -109,9 +151,13 @@ impl Journal {
                 },
             )),
             Entry::Payload { name, piece } => {
-                let text = self.text_mut(name);
-                text.bytes += piece.len();
-                text.pieces.push(piece.into());
+                name.clone_into(&mut self.last);
+                self.text_mut(name).take(piece);
+            }
+            Entry::More { piece } => {
+                if let Some(text) = self.payloads.get_mut(&self.last) {
+                    text.take(piece);
+                }
             }
             Entry::Shed { name, bytes } => {
                 let text = self.text_mut(name);
@@ -138,19 +184,14 @@ impl Journal {
     pub(crate) fn preview_blocks(&self) -> impl Iterator<Item = BlockHash> {
         self.previews
             .iter()
-            .filter_map(|(_, preview)| match preview.text {
-                OwnedPiece::Here(_) => None,
-                OwnedPiece::Block(hash) => Some(hash),
-            })
+            .filter_map(|(_, preview)| preview.text.block())
     }
 
     /// The blocks of which its large texts are made, by the name of the text.
     pub(crate) fn payload_blocks(&self) -> impl Iterator<Item = (&str, BlockHash)> {
         self.payloads.iter().flat_map(|(name, text)| {
-            text.pieces.iter().filter_map(move |piece| match piece {
-                OwnedPiece::Here(_) => None,
-                OwnedPiece::Block(hash) => Some((name.as_str(), *hash)),
-            })
+            let blocks = text.pieces.iter().filter_map(OwnedPiece::block);
+            blocks.map(move |hash| (name.as_str(), hash))
         })
     }
 
@@ -221,13 +262,14 @@ fn infos(payloads: BTreeMap<String, Text>) -> Vec<PayloadInfo> {
 
 impl OpenPreview {
     fn read(self, blocks: &HashMap<BlockHash, Vec<u8>>) -> Option<Preview> {
-        let bytes = match &self.text {
-            OwnedPiece::Here(bytes) => bytes,
-            OwnedPiece::Block(hash) => blocks.get(hash)?,
+        let block = match self.text.block() {
+            Some(hash) => Some(blocks.get(&hash)?.as_slice()),
+            None => None,
         };
+        let text = self.text.text(block).ok()?;
         Some(Preview {
+            json: String::from_utf8_lossy(&text).into_owned(),
             artifact: self.artifact,
-            json: String::from_utf8_lossy(bytes).into_owned(),
             truncated: self.truncated,
         })
     }

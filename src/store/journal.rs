@@ -2,12 +2,13 @@
 //!
 //! Each commit appends one part to the journal of every run that changed, so that an open run holds nothing in
 //! memory that is already safe, and a run of nine steps is one row and not ten. Entries are a tag and a few
-//! variable-length numbers and texts; a part is compressed by whoever writes it.
+//! variable-length numbers and texts; a long part is compressed by whoever writes it.
 //! The format is a contract with databases in the field: tags and codes are never reused.
 
 use std::time::Duration;
 
 use super::block::BlockHash;
+use super::number;
 use crate::events::{Level, State, StepIndex, Timestamp};
 
 /// One thing in a journal.
@@ -40,17 +41,21 @@ pub(crate) enum Entry<'a> {
     },
     /// The next piece of a large text.
     Payload { name: &'a str, piece: Piece<'a> },
+    /// One more piece of the large text that stands before it in the same part.
+    More { piece: Piece<'a> },
     /// So many bytes of a large text were not kept; what is left of it is of no use.
     Shed { name: &'a str, bytes: u64 },
 }
 
-/// A text, here or in a block.
+/// A text: here, in a block, or as its difference from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
     /// Short: it stands here.
     Here(&'a [u8]),
     /// Long, or likely to come again: it stands in a block of this length.
     Block(BlockHash, u64),
+    /// Much like a block: what makes of it this text of this length ([`delta`](super::delta)).
+    Like(BlockHash, u64, &'a [u8]),
 }
 
 impl Piece<'_> {
@@ -58,7 +63,7 @@ impl Piece<'_> {
     pub(crate) const fn len(&self) -> u64 {
         match self {
             Self::Here(bytes) => bytes.len() as u64,
-            Self::Block(_, length) => *length,
+            Self::Block(_, length) | Self::Like(_, length, _) => *length,
         }
     }
 }
@@ -75,10 +80,9 @@ pub(crate) fn write(journal: &mut Vec<u8>, base: Timestamp, entry: &Entry<'_>) {
             message,
             retry_in,
         } => {
-            let has_message = u8::from(message.is_some());
-            let has_retry = u8::from(retry_in.is_some());
+            let has = u8::from(message.is_some()) << 6 | u8::from(retry_in.is_some()) << 7;
             out.byte(1);
-            out.byte(state_code(*state) | has_message << 6 | has_retry << 7);
+            out.byte(state_code(*state) | has);
             out.time(*at);
             out.number(u64::from(*step));
             out.number(u64::from(*attempt));
@@ -114,13 +118,15 @@ pub(crate) fn write(journal: &mut Vec<u8>, base: Timestamp, entry: &Entry<'_>) {
             out.piece(text);
         }
         Entry::Payload { name, piece } => {
-            out.byte(5);
-            out.bytes(name.as_bytes());
+            out.named(5, name);
+            out.piece(piece);
+        }
+        Entry::More { piece } => {
+            out.byte(7);
             out.piece(piece);
         }
         Entry::Shed { name, bytes } => {
-            out.byte(6);
-            out.bytes(name.as_bytes());
+            out.named(6, name);
             out.number(*bytes);
         }
     }
@@ -152,19 +158,18 @@ impl Writer<'_> {
         self.out.push(byte);
     }
 
-    /// Seven bits a byte, the lowest first.
-    fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.out.push(number.to_le_bytes()[0] | 0x80);
-            number >>= 7;
-        }
-        self.out.push(number.to_le_bytes()[0]);
+    fn named(&mut self, tag: u8, name: &str) {
+        self.byte(tag);
+        self.bytes(name.as_bytes());
+    }
+
+    fn number(&mut self, number: u64) {
+        number::write(self.out, number);
     }
 
     /// Small distances of either sign become small numbers.
     fn time(&mut self, at: Timestamp) {
-        let distance = at.0.wrapping_sub(self.base.0);
-        self.number(((distance << 1) ^ (distance >> 63)).cast_unsigned());
+        self.number(number::folded(at.0.wrapping_sub(self.base.0)));
     }
 
     fn pause(&mut self, pause: Duration) {
@@ -190,6 +195,12 @@ impl Writer<'_> {
                 self.byte(1);
                 self.out.extend_from_slice(&hash.0);
                 self.number(*length);
+            }
+            Piece::Like(hash, length, delta) => {
+                self.byte(2);
+                self.out.extend_from_slice(&hash.0);
+                self.number(*length);
+                self.bytes(delta);
             }
         }
     }
@@ -241,6 +252,9 @@ impl<'a> Reader<'a> {
                 name: self.text()?,
                 piece: self.piece()?,
             }),
+            7 => Some(Entry::More {
+                piece: self.piece()?,
+            }),
             6 => Some(Entry::Shed {
                 name: self.text()?,
                 bytes: self.number()?,
@@ -256,15 +270,7 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
+        number::take(&mut self.rest)
     }
 
     fn small(&mut self) -> Option<u16> {
@@ -272,8 +278,7 @@ impl<'a> Reader<'a> {
     }
 
     fn time(&mut self) -> Option<Timestamp> {
-        let number = self.number()?;
-        let distance = (number >> 1).cast_signed() ^ -(number & 1).cast_signed();
+        let distance = number::unfolded(self.number()?);
         Some(Timestamp(self.base.0.wrapping_add(distance)))
     }
 
@@ -302,12 +307,14 @@ impl<'a> Reader<'a> {
     fn piece(&mut self) -> Option<Piece<'a>> {
         match self.byte()? {
             0 => Some(Piece::Here(self.bytes()?)),
-            1 => {
-                let hash = BlockHash(self.take(16)?.try_into().ok()?);
-                Some(Piece::Block(hash, self.number()?))
-            }
+            1 => Some(Piece::Block(self.hash()?, self.number()?)),
+            2 => Some(Piece::Like(self.hash()?, self.number()?, self.bytes()?)),
             _ => None,
         }
+    }
+
+    fn hash(&mut self) -> Option<BlockHash> {
+        Some(BlockHash(self.take(16)?.try_into().ok()?))
     }
 }
 
@@ -372,10 +379,11 @@ mod tests {
         let some_step = (number.is_some() && *step < u16::MAX).then_some(*step);
         let message = text.as_deref().unwrap_or("");
         let piece = match number {
+            Some(length) if code % 3 == 0 => Piece::Like(BlockHash::of(bytes), *length, bytes),
             Some(length) => Piece::Block(BlockHash::of(bytes), *length),
             None => Piece::Here(bytes),
         };
-        match kind % 6 {
+        match kind % 7 {
             0 => Entry::Step {
                 at,
                 step: *step,
@@ -401,6 +409,7 @@ mod tests {
                 name: message,
                 piece,
             },
+            5 => Entry::More { piece },
             _ => Entry::Shed {
                 name: message,
                 bytes: number.unwrap_or(7),
@@ -448,5 +457,32 @@ mod tests {
         };
         write(&mut journal, BASE, &entry);
         assert!(journal.len() <= 7, "{}", journal.len());
+    }
+
+    #[test]
+    fn what_earlier_versions_wrote_is_read() {
+        let block = BlockHash::of(b"block");
+        let mut journal = Vec::new();
+        journal.extend(b"\x04\x01\x02\x04Said\x00\x03\"a\"");
+        journal.extend(b"\x05\x0eclient.request\x01");
+        journal.extend(block.0);
+        journal.extend(b"\x80\x40");
+        journal.extend(b"\x05\x0eclient.request\x00\x02]}");
+        let client_request = |piece| Entry::Payload {
+            name: "client.request",
+            piece,
+        };
+        let expected = [
+            Entry::Preview {
+                step: Some(1),
+                artifact: "Said",
+                truncated: true,
+                text: Piece::Here(b"\"a\""),
+            },
+            client_request(Piece::Block(block, 8192)),
+            client_request(Piece::Here(b"]}")),
+        ];
+        let read: Result<Vec<_>, _> = read(&journal, BASE).collect();
+        assert_eq!(read.unwrap(), expected);
     }
 }

@@ -11,8 +11,12 @@
 //! | [`payload`] | the large texts of a run, cut into blocks |
 //! | [`cut`] | where a request body is cut, so that its parts repeat from turn to turn |
 //! | [`recent`] | the bodies seen last, so that what they repeat costs a comparison |
+//! | [`familiar`] | the short texts seen last, so that only what is new in the next one is kept |
+//! | [`delta`] | a text as its difference from another |
+//! | [`number`] | numbers in few bytes |
 //! | [`block`] | texts kept once, by their hash |
 //! | [`preview`] | an artifact's text, capped |
+//! | [`keys`] | hashing for maps by id and by hash |
 //! | [`journal`] | what happened in a run, as bytes |
 //! | [`detail`] | the journal read back as a run whole |
 //! | [`batch`] | what is written in one transaction, and the [`Sink`](batch::Sink) that writes it |
@@ -28,10 +32,14 @@ pub(crate) mod batch;
 pub(crate) mod block;
 pub(crate) mod conditions;
 pub(crate) mod cut;
+pub(crate) mod delta;
 pub(crate) mod detail;
+pub(crate) mod familiar;
 pub(crate) mod journal;
+pub(crate) mod keys;
 pub mod live;
 pub mod model;
+pub(crate) mod number;
 pub(crate) mod open_run;
 pub(crate) mod payload;
 pub mod postgres;

@@ -9,8 +9,9 @@ use bytes::Bytes;
 
 use super::batch::{Change, RunRow, RunWrite};
 use super::block::{BlockHash, Intake, Minute};
+use super::familiar::Familiar;
 use super::journal::{self, Entry, Piece};
-use super::payload::{OpenPayload, Out};
+use super::payload::{OpenPayload, Out, STREAM_PART};
 use super::preview;
 use super::recent::RecentBodies;
 use super::stats::{RecorderStats, add};
@@ -44,6 +45,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) stats: &'a RecorderStats,
     pub(crate) scratch: &'a mut Vec<u8>,
     pub(crate) recent: &'a mut RecentBodies,
+    pub(crate) familiar: &'a mut Familiar,
     pub(crate) shedding: Shedding,
     pub(crate) preview_bytes: usize,
     pub(crate) payloads: bool,
@@ -300,18 +302,19 @@ impl OpenRun {
             return self.say_shed(at);
         }
         let truncated = preview::write(artifact, desk.preview_bytes, desk.scratch);
-        let text = if desk.scratch.len() <= SMALL_PREVIEW {
-            Piece::Here(desk.scratch)
+        let name = artifact.name();
+        let used = Minute::of(self.row.seen);
+        let text = desk.scratch.as_slice();
+        let text = if text.len() <= SMALL_PREVIEW {
+            desk.familiar.piece(name, text, used, desk.intake)
         } else {
-            let text = desk.scratch.as_slice();
-            let used = Minute::of(self.row.seen);
             let hash = BlockHash::of(text);
             desk.intake.put(hash, used, || Bytes::copy_from_slice(text));
             Piece::Block(hash, text.len() as u64)
         };
         let entry = Entry::Preview {
             step,
-            artifact: artifact.name(),
+            artifact: name,
             truncated,
             text,
         };
@@ -336,6 +339,7 @@ impl OpenRun {
             used: Minute::of(self.row.seen),
             intake: desk.intake,
             recent: desk.recent,
+            familiar: desk.familiar,
         };
         if is_shed {
             self.payloads[index].shed(piece, &mut out);
@@ -343,6 +347,12 @@ impl OpenRun {
             self.say_shed(at);
         } else {
             self.payloads[index].take(piece, &mut out);
+            let gathered: usize = self.payloads.iter().map(OpenPayload::gathered).sum();
+            if gathered >= STREAM_PART {
+                self.payloads
+                    .iter_mut()
+                    .for_each(|payload| payload.hand_over(&mut out));
+            }
         }
     }
 
@@ -353,6 +363,7 @@ impl OpenRun {
             used: Minute::of(self.row.seen.max(at)),
             intake: desk.intake,
             recent: desk.recent,
+            familiar: desk.familiar,
         };
         for payload in &mut self.payloads {
             payload.close(&mut out);
@@ -373,5 +384,51 @@ impl OpenRun {
             message: "the recorder was behind, or the store refused to be written: some inputs, outputs or payloads of this run were not kept",
         };
         journal::write(&mut self.journal, self.row.start.at, &entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::payload;
+    use crate::store::tests::{plan, start};
+
+    #[test]
+    fn an_open_stream_holds_a_few_kilobytes_however_long_it_gets() {
+        const PIECE: usize = 2 << 10;
+        let mut run = OpenRun::new(start(1), plan());
+        let (mut intake, mut recent, mut familiar) = <(Intake, RecentBodies, Familiar)>::default();
+        let stats = RecorderStats::default();
+        let mut scratch = Vec::new();
+        let mut held = 0;
+        for piece in 0..200 {
+            let name = [payload::UPSTREAM_RESPONSE, payload::CLIENT_RESPONSE][piece % 2];
+            let kind = EventKind::Payload {
+                name,
+                piece: Bytes::from(vec![b'x'; PIECE]),
+            };
+            let mut desk = Desk {
+                intake: &mut intake,
+                stats: &stats,
+                scratch: &mut scratch,
+                recent: &mut recent,
+                familiar: &mut familiar,
+                shedding: Shedding::Nothing,
+                preview_bytes: 1000,
+                payloads: true,
+            };
+            let at = Timestamp(2);
+            let urgency = run.take(&Event { at, kind }, &mut desk);
+            assert_eq!(urgency == Urgency::Now, run.waiting_bytes() > 0);
+            if urgency == Urgency::Now {
+                run.written(Instant::now());
+            }
+            let gathered: usize = run.payloads.iter().map(OpenPayload::gathered).sum();
+            held += gathered + run.journal.capacity();
+            assert!(gathered < STREAM_PART);
+        }
+        assert!(held / 200 <= STREAM_PART / 2, "{}", held / 200);
+        let rows = usize::try_from(run.parts).unwrap();
+        assert!(rows <= 2 + 200 * PIECE / STREAM_PART, "{rows}");
     }
 }

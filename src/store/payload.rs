@@ -1,12 +1,14 @@
 //! The large texts of a run on their way into the journal.
 //!
 //! The first piece of a text is written at once: a request body, a set of headers. A long one is cut where it
-//! repeats from turn to turn ([`RecentBodies`]). What follows, the pieces of a stream, gathers in a small buffer that
-//! becomes a block when it is full, so that an open stream holds little memory however long it gets.
+//! repeats from turn to turn ([`RecentBodies`]), of a short one what is new in it is kept ([`Familiar`]). What follows, the
+//! pieces of a stream, gathers for a while, so that a stream is not a row for each of its pieces, and an open one holds
+//! little memory however long it gets.
 
 use bytes::Bytes;
 
 use super::block::{BlockHash, Intake, Minute};
+use super::familiar::Familiar;
 use super::journal::{self, Entry, Piece};
 use super::recent::RecentBodies;
 use crate::events::Timestamp;
@@ -19,8 +21,8 @@ const SMALL_PART: usize = 256;
 const LONGEST_PART: usize = 1 << 20;
 /// How a text is cut that is not a request body.
 const FIXED_PART: usize = 64 << 10;
-/// A stream is cut into blocks of this length.
-const STREAM_BLOCK: usize = 8 << 10;
+/// So much of a run's streams gathers before it becomes a part of the run's journal.
+pub(crate) const STREAM_PART: usize = 6 << 10;
 
 /// Where the pieces of a run's texts go.
 pub(crate) struct Out<'a> {
@@ -34,6 +36,8 @@ pub(crate) struct Out<'a> {
     pub(crate) intake: &'a mut Intake,
     /// The bodies seen last.
     pub(crate) recent: &'a mut RecentBodies,
+    /// The short texts seen last.
+    pub(crate) familiar: &'a mut Familiar,
 }
 
 impl Out<'_> {
@@ -48,10 +52,12 @@ impl Out<'_> {
         }
     }
 
-    fn block(&mut self, name: &str, hash: BlockHash, length: usize, own: impl FnOnce() -> Bytes) {
-        self.intake.put(hash, self.used, own);
-        let piece = Piece::Block(hash, length as u64);
-        self.write(&Entry::Payload { name, piece });
+    /// Writes a text that begins like others of its name.
+    fn short(&mut self, name: &'static str, text: &[u8]) {
+        if !text.is_empty() {
+            let piece = self.familiar.piece(name, text, self.used, self.intake);
+            journal::write(self.journal, self.base, &Entry::Payload { name, piece });
+        }
     }
 
     /// Writes a long text as blocks; short parts between them stand in the journal.
@@ -62,32 +68,60 @@ impl Out<'_> {
         } else {
             FIXED_PART
         };
+        let mut pieces = Pieces {
+            name: Some(name),
+            out: self,
+        };
         let mut written = 0;
         let mut start = 0;
         for (cut, known) in parts.cuts.iter().zip(&mut parts.hashes) {
             let length = cut.end - start;
             if length > SMALL_PART {
-                self.here(name, &body[written..start]);
+                pieces.here(&body[written..start]);
                 written = cut.end;
             }
             if length > longest {
-                self.long_part(name, &body.slice(start..cut.end), longest);
+                pieces.long_part(&body.slice(start..cut.end), longest);
             } else if length > SMALL_PART {
                 let part = start..cut.end;
                 let hash = *known.get_or_insert_with(|| BlockHash::of(&body[part.clone()]));
-                self.block(name, hash, length, || body.slice(part));
+                pieces.block(hash, length, || body.slice(part));
             }
             start = cut.end;
         }
-        self.here(name, &body[written..]);
+        pieces.here(&body[written..]);
         self.recent.remember(parts);
     }
+}
 
-    fn long_part(&mut self, name: &str, part: &Bytes, longest: usize) {
+/// The pieces of one text, which are written in one go: only the first one says whose they are.
+struct Pieces<'o, 'a> {
+    name: Option<&'static str>,
+    out: &'o mut Out<'a>,
+}
+
+impl Pieces<'_, '_> {
+    fn write(&mut self, piece: Piece<'_>) {
+        match self.name.take() {
+            Some(name) => self.out.write(&Entry::Payload { name, piece }),
+            None => self.out.write(&Entry::More { piece }),
+        }
+    }
+
+    fn here(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.write(Piece::Here(bytes));
+        }
+    }
+
+    fn block(&mut self, hash: BlockHash, length: usize, own: impl FnOnce() -> Bytes) {
+        self.out.intake.put(hash, self.out.used, own);
+        self.write(Piece::Block(hash, length as u64));
+    }
+
+    fn long_part(&mut self, part: &Bytes, longest: usize) {
         for chunk in part.chunks(longest) {
-            self.block(name, BlockHash::of(chunk), chunk.len(), || {
-                part.slice_ref(chunk)
-            });
+            self.block(BlockHash::of(chunk), chunk.len(), || part.slice_ref(chunk));
         }
     }
 }
@@ -97,7 +131,7 @@ impl Out<'_> {
 pub(crate) struct OpenPayload {
     /// Which text.
     pub(crate) name: &'static str,
-    buffer: Vec<u8>,
+    gathered: Vec<u8>,
     has_begun: bool,
     /// Bytes left out since the last entry said so, once any were.
     shed: Option<u64>,
@@ -108,7 +142,7 @@ impl OpenPayload {
     pub(crate) const fn new(name: &'static str) -> Self {
         Self {
             name,
-            buffer: Vec::new(),
+            gathered: Vec::new(),
             has_begun: false,
             shed: None,
         }
@@ -122,34 +156,38 @@ impl OpenPayload {
     /// Takes the next piece.
     pub(crate) fn take(&mut self, piece: &Bytes, out: &mut Out<'_>) {
         if self.has_begun {
-            self.gather(piece, out);
+            // As much as there is: many streams are open at a time.
+            self.gathered.reserve_exact(piece.len());
+            self.gathered.extend_from_slice(piece);
         } else if piece.len() <= SMALL_TEXT {
-            out.here(self.name, piece);
+            out.short(self.name, piece);
         } else {
             out.body(self.name, piece);
         }
         self.has_begun = true;
     }
 
-    fn gather(&mut self, mut piece: &[u8], out: &mut Out<'_>) {
-        self.buffer.reserve_exact(STREAM_BLOCK - self.buffer.len());
-        while self.buffer.len() + piece.len() >= STREAM_BLOCK {
-            let (now, later) = piece.split_at(STREAM_BLOCK - self.buffer.len());
-            self.buffer.extend_from_slice(now);
-            let full = Bytes::from(std::mem::take(&mut self.buffer));
-            out.block(self.name, BlockHash::of(&full), full.len(), || full.clone());
-            self.buffer.reserve_exact(STREAM_BLOCK);
-            piece = later;
+    /// Bytes that wait to be written.
+    pub(crate) const fn gathered(&self) -> usize {
+        self.gathered.len()
+    }
+
+    /// Writes what has gathered.
+    pub(crate) fn hand_over(&mut self, out: &mut Out<'_>) {
+        let gathered = std::mem::take(&mut self.gathered);
+        if gathered.len() <= FIXED_PART {
+            return out.here(self.name, &gathered);
         }
-        self.buffer.extend_from_slice(piece);
+        let name = Some(self.name);
+        Pieces { name, out }.long_part(&Bytes::from(gathered), FIXED_PART);
     }
 
     /// Leaves the next piece out, and with it the text: one with a hole is of no use.
     pub(crate) fn shed(&mut self, piece: &Bytes, out: &mut Out<'_>) {
         if self.shed.is_none() {
             self.shed = Some(0);
-            let bytes = (self.buffer.len() + piece.len()) as u64;
-            self.buffer = Vec::new();
+            let bytes = (self.gathered.len() + piece.len()) as u64;
+            self.gathered = Vec::new();
             let name = self.name;
             out.write(&Entry::Shed { name, bytes });
         } else if let Some(shed) = &mut self.shed {
@@ -159,13 +197,7 @@ impl OpenPayload {
 
     /// Writes what is left: the run is over.
     pub(crate) fn close(&mut self, out: &mut Out<'_>) {
-        let rest = std::mem::take(&mut self.buffer);
-        if rest.len() <= SMALL_TEXT {
-            out.here(self.name, &rest);
-        } else {
-            let rest = Bytes::from(rest);
-            out.block(self.name, BlockHash::of(&rest), rest.len(), || rest.clone());
-        }
+        self.hand_over(out);
         if let Some(bytes) = self.shed.filter(|bytes| *bytes > 0) {
             let name = self.name;
             out.write(&Entry::Shed { name, bytes });
@@ -177,6 +209,7 @@ impl OpenPayload {
 mod tests {
     use std::collections::HashMap;
 
+    use super::super::delta;
     use super::*;
 
     #[derive(Default)]
@@ -184,6 +217,7 @@ mod tests {
         journal: Vec<u8>,
         intake: Intake,
         recent: RecentBodies,
+        familiar: Familiar,
         blocks: HashMap<BlockHash, Bytes>,
         stored: usize,
     }
@@ -196,6 +230,7 @@ mod tests {
                 used: Minute(0),
                 intake: &mut self.intake,
                 recent: &mut self.recent,
+                familiar: &mut self.familiar,
             });
             for block in self.intake.new.drain(..) {
                 self.stored += block.data.len();
@@ -208,19 +243,19 @@ mod tests {
         fn text(&mut self) -> Vec<u8> {
             let mut text = Vec::new();
             for entry in journal::read(&self.journal, Timestamp(0)) {
-                match entry.unwrap() {
-                    Entry::Payload {
-                        piece: Piece::Here(bytes),
-                        ..
-                    } => text.extend_from_slice(bytes),
-                    Entry::Payload {
-                        piece: Piece::Block(hash, length),
-                        ..
-                    } => {
+                let (Entry::Payload { piece, .. } | Entry::More { piece }) = entry.unwrap() else {
+                    panic!("no piece of a text");
+                };
+                match piece {
+                    Piece::Here(bytes) => text.extend_from_slice(bytes),
+                    Piece::Block(hash, length) => {
                         assert_eq!(self.blocks[&hash].len() as u64, length);
                         text.extend_from_slice(&self.blocks[&hash]);
                     }
-                    other => panic!("{other:?}"),
+                    Piece::Like(hash, length, delta) => {
+                        let length = usize::try_from(length).unwrap();
+                        text.extend(delta::apply(&self.blocks[&hash], delta, length).unwrap());
+                    }
                 }
             }
             self.stored += self.journal.len();
@@ -239,22 +274,24 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_comes_back_whole_and_never_holds_more_than_a_block() {
+    fn a_stream_comes_back_whole_and_holds_what_has_gathered_and_no_more() {
         let mut shelf = Shelf::default();
         let mut payload = OpenPayload::new("t");
         let mut sent = Vec::new();
-        for length in (0..200)
-            .map(|n| n * 37 % 1009)
-            .chain([30_000, 1, 8192, 0, 5])
-        {
+        let lengths = (0..200).map(|n| n * 37 % 1009);
+        for length in lengths.chain([30_000, 1, 8192, 0, 5, 3 * FIXED_PART, 7]) {
             let piece: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
             sent.extend_from_slice(&piece);
             shelf.with(|out| payload.take(&Bytes::from(piece), out));
-            assert!(payload.buffer.capacity() <= STREAM_BLOCK);
+            assert_eq!(payload.gathered.capacity(), payload.gathered());
+            if payload.gathered() >= STREAM_PART {
+                shelf.with(|out| payload.hand_over(out));
+                assert_eq!(payload.gathered.capacity(), 0);
+            }
         }
         shelf.with(|out| payload.close(out));
         assert_eq!(shelf.text(), sent);
-        assert!(shelf.blocks.values().all(|block| block.len() <= 16 << 10));
+        assert!(shelf.blocks.values().all(|block| block.len() <= FIXED_PART));
     }
 
     /// A turn of a coding session as its client sends it: the mark of the cache moves to the last message.

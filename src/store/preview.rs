@@ -1,50 +1,19 @@
-//! An artifact's text, capped: a writer that stops the serialiser as soon as the cap is reached,
-//! so that an artifact of a megabyte costs no more than the cap.
-
-use std::io;
+//! An artifact's text, capped: the serialiser stops as soon as the cap is reached, so that an artifact of a megabyte
+//! costs no more than the cap.
 
 use crate::events::AnyArtifact;
+use crate::events::json::Json;
 
 /// Writes the artifact's JSON into `out` (emptied first), at most `cap` bytes; returns whether it was cut off.
 ///
 /// What is left is valid UTF-8. An artifact that cannot be serialised leaves what it wrote until then.
 pub(crate) fn write(artifact: &dyn AnyArtifact, cap: usize, out: &mut Vec<u8>) -> bool {
     out.clear();
-    let mut capped = Capped { out, room: cap };
-    let truncated = artifact.write_json(&mut capped).is_err();
-    let valid = match std::str::from_utf8(out) {
-        Ok(_) => out.len(),
-        Err(broken) => broken.valid_up_to(),
-    };
-    out.truncate(valid);
+    let truncated = artifact.write_json(&mut Json::new(out, cap)).is_err();
+    if truncated && let Err(broken) = std::str::from_utf8(out) {
+        out.truncate(broken.valid_up_to());
+    }
     truncated
-}
-
-struct Capped<'a> {
-    out: &'a mut Vec<u8>,
-    room: usize,
-}
-
-impl io::Write for Capped<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    // The serialiser writes a few bytes at a time; the loop of the default costs as much as the work.
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let taken = bytes.get(..self.room).unwrap_or(bytes);
-        self.out.extend_from_slice(taken);
-        self.room -= taken.len();
-        if taken.len() < bytes.len() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::block::BlockHash;
 use super::cut::{Alike, Cut, Same, cut};
+use super::delta::{common_prefix, common_suffix};
 
 /// Conversations remembered, and bytes of all of them together.
 const MOST: usize = 32;
@@ -119,28 +120,8 @@ fn hashes(earlier: &Parts, same: Same, count: usize) -> Vec<Option<BlockHash>> {
     hashes
 }
 
-/// So many bytes are compared at once.
-const STRIDE: usize = 1 << 10;
-
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let strides = a.chunks_exact(STRIDE).zip(b.chunks_exact(STRIDE));
-    let start = STRIDE * strides.take_while(|(a, b)| a == b).count();
-    let rest = a[start..].iter().zip(&b[start..]);
-    start + rest.take_while(|(a, b)| a == b).count()
-}
-
-fn common_suffix(a: &[u8], b: &[u8]) -> usize {
-    let strides = a.rchunks_exact(STRIDE).zip(b.rchunks_exact(STRIDE));
-    let end = STRIDE * strides.take_while(|(a, b)| a == b).count();
-    let rest = a[..a.len() - end].iter().rev();
-    let rest = rest.zip(b[..b.len() - end].iter().rev());
-    end + rest.take_while(|(a, b)| a == b).count()
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     /// Recognises and remembers a body; returns how many of its hashes were known.
@@ -204,26 +185,5 @@ mod tests {
                 .iter()
                 .all(|parts| parts.body.len() < MOST_BYTES / 2)
         );
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn beginnings_and_ends_are_found_to_the_byte(
-            same in prop::collection::vec(any::<u8>(), 0..3000),
-            a in prop::collection::vec(any::<u8>(), 0..3000),
-            b in prop::collection::vec(any::<u8>(), 0..3000),
-        ) {
-            let naive = |a: &mut dyn Iterator<Item = &u8>, b: &mut dyn Iterator<Item = &u8>| {
-                a.zip(b).take_while(|(a, b)| a == b).count()
-            };
-            let (left, right) = ([&same[..], &a].concat(), [&same[..], &b].concat());
-            prop_assert_eq!(common_prefix(&left, &right), naive(&mut left.iter(), &mut right.iter()));
-            let (left, right) = ([&a[..], &same].concat(), [&b[..], &same].concat());
-            prop_assert_eq!(
-                common_suffix(&left, &right),
-                naive(&mut left.iter().rev(), &mut right.iter().rev())
-            );
-        }
     }
 }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Change, Keep, Sink};
 use super::block::Intake;
+use super::familiar::Familiar;
+use super::keys::KeyHashing;
 use super::live::Live;
 use super::open_run::{Desk, OpenRun, Shedding, Urgency};
 use super::recent::RecentBodies;
@@ -46,7 +48,7 @@ pub struct Recorder {
     live: Live,
     stats: Arc<RecorderStats>,
     queue: Option<Queue>,
-    runs: HashMap<RunId, OpenRun>,
+    runs: HashMap<RunId, OpenRun, KeyHashing>,
     dirty: Vec<RunId>,
     dirty_since: Option<Instant>,
     journal_bytes: usize,
@@ -56,6 +58,7 @@ pub struct Recorder {
     intake: Intake,
     scratch: Vec<u8>,
     recent: RecentBodies,
+    familiar: Familiar,
     retry_at: Option<Instant>,
     next_pulse: Instant,
     next_tidy: Instant,
@@ -80,7 +83,7 @@ impl Recorder {
             live,
             stats,
             queue: None,
-            runs: HashMap::new(),
+            runs: HashMap::default(),
             dirty: Vec::new(),
             dirty_since: None,
             journal_bytes: 0,
@@ -90,6 +93,7 @@ impl Recorder {
             intake: Intake::default(),
             scratch: Vec::new(),
             recent: RecentBodies::default(),
+            familiar: Familiar::default(),
             retry_at: None,
             next_pulse: Instant::now() + PULSE,
             next_tidy: Instant::now() + TIDY_AGAIN,
@@ -159,6 +163,7 @@ impl Recorder {
             stats: &self.stats,
             scratch: &mut self.scratch,
             recent: &mut self.recent,
+            familiar: &mut self.familiar,
             shedding,
             preview_bytes: self.settings.preview_bytes,
             payloads: self.settings.payloads,

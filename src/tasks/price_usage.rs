@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::convert_response::ReplySummary;
 use super::map_model::MappedModel;
@@ -23,8 +23,13 @@ pub struct PricedReply {
     pub usd: Option<f64>,
     /// Who says so.
     pub source: PriceSource,
-    /// The answer.
+    /// The answer. In the record it is named by its id, for there it stands already, as what the step before gave.
+    #[serde(serialize_with = "id_of")]
     pub reply: Arc<ReplySummary>,
+}
+
+fn id_of<S: Serializer>(reply: &Arc<ReplySummary>, serializer: S) -> Result<S::Ok, S::Error> {
+    reply.0.response_id.serialize(serializer)
 }
 
 /// Who says what an answer cost.

@@ -11,7 +11,7 @@ use super::without_nul;
 use crate::events::{RunId, Timestamp};
 use crate::facts;
 use crate::store::batch::{Batch, Change, RunRow, RunWrite};
-use crate::store::block::Packer;
+use crate::store::block::{LONG_BLOCK, LONG_PART, Packer};
 
 /// What a run's row counts for, with its place in the indexes.
 pub(super) const RUN_BYTES: i64 = 1024;
@@ -185,7 +185,9 @@ impl Columns {
             blocks.hash.push(block.hash.0.to_vec());
             blocks.used.push(block.used.0);
             blocks.bytes.push(length(&block.data));
-            blocks.data.push(packer.pack(&block.data).to_vec());
+            blocks
+                .data
+                .push(packer.pack(&block.data, LONG_BLOCK).to_vec());
         }
         for block in batch.touched {
             columns.touched.hash.push(block.hash.0.to_vec());
@@ -276,7 +278,9 @@ impl Columns {
                 .part
                 .push(i32::try_from(run.part).unwrap_or(i32::MAX));
             self.parts.bytes.push(length(run.journal));
-            self.parts.data.push(packer.pack(run.journal).to_vec());
+            self.parts
+                .data
+                .push(packer.pack(run.journal, LONG_PART).to_vec());
         }
     }
 }

@@ -308,20 +308,18 @@ async fn text(snapshot: &Transaction<'_>, id: RunId, name: &str) -> Result<Optio
     let Some(text) = journal.into_text(name) else {
         return Ok(None);
     };
-    let hashes = text.pieces.iter().filter_map(|piece| match piece {
-        OwnedPiece::Here(_) => None,
-        OwnedPiece::Block(hash) => Some(*hash),
-    });
+    let hashes = text.pieces.iter().filter_map(OwnedPiece::block);
     let blocks = blocks(snapshot, hashes).await?;
     let mut whole = Vec::new();
     for piece in text.pieces {
-        match piece {
-            OwnedPiece::Here(bytes) => whole.extend(bytes),
-            OwnedPiece::Block(hash) => match blocks.get(&hash) {
-                Some(data) => whole.extend(data),
+        let block = match piece.block() {
+            Some(hash) => match blocks.get(&hash) {
+                Some(data) => Some(data.as_slice()),
                 None => return Ok(None),
             },
-        }
+            None => None,
+        };
+        whole.extend_from_slice(&piece.text(block)?);
     }
     Ok(Some(whole))
 }

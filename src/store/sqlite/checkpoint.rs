@@ -12,15 +12,20 @@ use rusqlite::Connection;
 
 use super::open::BUSY_TIMEOUT;
 
-/// Pages in the log that are worth a checkpoint: 4 MB.
-const WORTH_IT: i64 = 512;
-/// Pages in the log at which the writer helps: 64 MB.
-const TOO_LONG: i64 = 8 << 10;
+/// Bytes in the log that are worth a checkpoint.
+const WORTH_IT: i64 = 4 << 20;
+/// Bytes in the log at which the writer helps.
+const TOO_LONG: i64 = 64 << 20;
+/// How often the writer looks at the log: looking costs as much as writing a row.
+const LOOK_EVERY: u32 = 8;
 
 /// The thread that moves the log.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     wake: Option<SyncSender<()>>,
+    /// Bytes of a page.
+    page: i64,
+    commits: u32,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -30,6 +35,7 @@ impl Checkpointer {
         let connection = Connection::open(file)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+        let page = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         let (wake, woken) = sync_channel(1);
         let thread = Builder::new()
             .name("dagway-checkpoint".to_owned())
@@ -37,12 +43,19 @@ impl Checkpointer {
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         Ok(Self {
             wake: Some(wake),
+            page,
+            commits: 0,
             thread: Some(thread),
         })
     }
 
     /// Called by the writer after a commit, which stands whatever happens here.
-    pub(super) fn committed(&self, writer: &Connection) {
+    pub(super) fn committed(&mut self, writer: &Connection) {
+        self.commits += 1;
+        if self.commits < LOOK_EVERY {
+            return;
+        }
+        self.commits = 0;
         if let Err(error) = self.look(writer, TOO_LONG) {
             tracing::warn!(%error, "the log of the run store could not be moved; it is tried again");
         }
@@ -50,13 +63,13 @@ impl Checkpointer {
 
     fn look(&self, writer: &Connection, too_long: i64) -> rusqlite::Result<()> {
         let log = Log::checkpoint(writer, "NOOP")?;
-        if log.pages - log.moved >= WORTH_IT
+        if (log.pages - log.moved) * self.page >= WORTH_IT
             && let Some(wake) = &self.wake
         {
             // When it is at work already, it will be woken after a later commit.
             let _ = wake.try_send(());
         }
-        if log.pages >= too_long {
+        if log.pages * self.page >= too_long {
             // It must not wait for a reader: then it comes to nothing and is tried again.
             writer.busy_timeout(Duration::ZERO)?;
             let restarted = Log::checkpoint(writer, "RESTART");
@@ -114,13 +127,16 @@ mod tests {
     use super::*;
     use crate::store::sqlite::open::connect;
 
-    /// A database with so many pages in its log.
-    fn with_log(pages: i64) -> (tempfile::TempDir, Connection, Checkpointer) {
+    /// A database with so many bytes in its log.
+    fn with_log(bytes: i64) -> (tempfile::TempDir, Connection, Checkpointer) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("test.db");
         let writer = connect(&file).unwrap();
         writer.execute("CREATE TABLE t (a)", []).unwrap();
-        while Log::checkpoint(&writer, "NOOP").unwrap().pages < pages {
+        let page: i64 = writer
+            .query_row("PRAGMA page_size", [], |row| row.get(0))
+            .unwrap();
+        while Log::checkpoint(&writer, "NOOP").unwrap().pages * page < bytes {
             write(&writer);
         }
         let checkpointer = Checkpointer::start(&file).unwrap();
@@ -135,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_log_that_is_worth_it_is_moved_beside_the_writer() {
-        let (_folder, writer, checkpointer) = with_log(WORTH_IT);
+        let (_folder, writer, mut checkpointer) = with_log(WORTH_IT);
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             checkpointer.committed(&writer);
@@ -147,27 +163,30 @@ mod tests {
         }
         write(&writer);
         let log = Log::checkpoint(&writer, "NOOP").unwrap();
-        assert!(log.pages < WORTH_IT, "it did not start over: {log:?}");
+        assert!(
+            log.pages * checkpointer.page < WORTH_IT,
+            "it did not start over: {log:?}"
+        );
     }
 
     #[test]
     fn the_writer_shortens_a_log_that_is_too_long_but_never_waits_for_a_reader() {
-        let (folder, writer, checkpointer) = with_log(100);
+        let (folder, writer, checkpointer) = with_log(800_000);
         let reader = Connection::open(folder.path().join("test.db")).unwrap();
         let reading = reader.unchecked_transaction().unwrap();
         let count = "SELECT count(*) FROM t";
         let _: i64 = reading.query_row(count, [], |row| row.get(0)).unwrap();
         write(&writer);
         let begun = Instant::now();
-        checkpointer.look(&writer, 50).unwrap();
+        checkpointer.look(&writer, 400_000).unwrap();
         assert!(begun.elapsed() < BUSY_TIMEOUT / 2);
         write(&writer);
-        assert!(Log::checkpoint(&writer, "NOOP").unwrap().pages > 100);
+        assert!(Log::checkpoint(&writer, "NOOP").unwrap().pages * checkpointer.page > 800_000);
 
         drop(reading);
-        checkpointer.look(&writer, 50).unwrap();
+        checkpointer.look(&writer, 400_000).unwrap();
         write(&writer);
         let log = Log::checkpoint(&writer, "NOOP").unwrap();
-        assert!(log.pages < 50, "{log:?}");
+        assert!(log.pages * checkpointer.page < 400_000, "{log:?}");
     }
 }

@@ -13,7 +13,7 @@ use super::totals::{By, totals, totals_of};
 use super::write::PART_BITS;
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
-use crate::store::detail::{Journal, OwnedPiece};
+use crate::store::detail::Journal;
 use crate::store::model::{Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals};
 use crate::store::stats::RecorderStats;
 use crate::store::stored::{self, COLUMNS, unpacked};
@@ -184,13 +184,14 @@ fn text(connection: &Connection, id: RunId, name: &str) -> Result<Option<Vec<u8>
     };
     let mut whole = Vec::new();
     for piece in text.pieces {
-        match piece {
-            OwnedPiece::Here(bytes) => whole.extend(bytes),
-            OwnedPiece::Block(hash) => match block(&snapshot, hash)? {
-                Some(data) => whole.extend(data),
+        let data = match piece.block() {
+            Some(hash) => match block(&snapshot, hash)? {
+                Some(data) => Some(data),
                 None => return Ok(None),
             },
-        }
+            None => None,
+        };
+        whole.extend_from_slice(&piece.text(data.as_deref())?);
     }
     Ok(Some(whole))
 }

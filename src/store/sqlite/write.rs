@@ -13,7 +13,8 @@ use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::facts;
 use crate::store::Error;
 use crate::store::batch::{Batch, Change, Keep, RunRow, RunWrite, Sink, Tidied};
-use crate::store::block::{NewBlock, Packer, Touched};
+use crate::store::block::{LONG_BLOCK, LONG_PART, NewBlock, Packer, Touched};
+use crate::store::keys::KeyHashing;
 
 const INSERT_PLAN: &str =
     "INSERT INTO plans (hash, name, info) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
@@ -43,7 +44,7 @@ pub(super) struct SqliteSink {
     checkpointer: Option<Checkpointer>,
     tidy: Tidy,
     /// Rows of runs that are not over.
-    rows: HashMap<RunId, i64>,
+    rows: HashMap<RunId, i64, KeyHashing>,
     scratch: Scratch,
     _lock: Arc<FolderLock>,
 }
@@ -65,7 +66,7 @@ impl SqliteSink {
             connection,
             checkpointer: Some(Checkpointer::start(file)?),
             tidy: Tidy::default(),
-            rows: HashMap::new(),
+            rows: HashMap::default(),
             scratch: Scratch::default(),
             _lock: lock,
         })
@@ -85,7 +86,7 @@ impl Sink for SqliteSink {
         for run in batch.runs.iter().filter(|run| run.row.ended.is_some()) {
             self.rows.remove(&run.row.start.id);
         }
-        if let Some(checkpointer) = &self.checkpointer {
+        if let Some(checkpointer) = &mut self.checkpointer {
             checkpointer.committed(&self.connection);
         }
         Ok(0)
@@ -93,7 +94,7 @@ impl Sink for SqliteSink {
 
     fn alive(&mut self, at: Timestamp) -> Result<(), Error> {
         self.connection.prepare_cached(ALIVE)?.execute([at.0])?;
-        if let Some(checkpointer) = &self.checkpointer {
+        if let Some(checkpointer) = &mut self.checkpointer {
             checkpointer.committed(&self.connection);
         }
         Ok(())
@@ -131,7 +132,7 @@ fn insert_blocks(
     }
     let mut insert = transaction.prepare_cached(INSERT_BLOCK)?;
     for block in blocks {
-        let data = packer.pack(&block.data);
+        let data = packer.pack(&block.data, LONG_BLOCK);
         insert.execute((&block.hash.0, block.used.0, length(&block.data), data))?;
     }
     Ok(())
@@ -152,7 +153,7 @@ fn touch_blocks(transaction: &Transaction<'_>, touched: &[Touched]) -> rusqlite:
 fn write_runs(
     transaction: &Transaction<'_>,
     runs: &[RunWrite<'_>],
-    known: &HashMap<RunId, i64>,
+    known: &HashMap<RunId, i64, KeyHashing>,
     scratch: &mut Scratch,
 ) -> rusqlite::Result<Vec<(RunId, i64)>> {
     let mut insert_part = transaction.prepare_cached(INSERT_PART)?;
@@ -184,7 +185,7 @@ fn write_runs(
         };
         if !run.journal.is_empty() {
             let place = row << PART_BITS | i64::from(run.part);
-            let data = scratch.packer.pack(run.journal);
+            let data = scratch.packer.pack(run.journal, LONG_PART);
             insert_part.execute((place, length(run.journal), data))?;
         }
     }

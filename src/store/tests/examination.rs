@@ -97,7 +97,7 @@ fn damage_in_the_middle_is_found_though_the_store_could_be_opened() {
     let damaged = folder();
     let file = damaged.path().join("dagway.db");
     let mut bytes = std::fs::read(&file).unwrap();
-    let page = 8192;
+    let page = 4096;
     assert!(bytes.len() > 4 * page);
     // All but the first pages, which are the schema.
     let rest = bytes.get_mut(2 * page..).unwrap();

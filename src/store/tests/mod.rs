@@ -6,6 +6,7 @@
 mod examination;
 mod folder;
 mod kill;
+mod likeness;
 mod lists;
 mod older;
 mod pressure;
