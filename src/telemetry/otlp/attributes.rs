@@ -33,6 +33,7 @@ pub(super) fn attribute(to: &mut Writer, field: u32, key: &str, value: &Value) {
     });
 }
 
+#[inline]
 fn value_len(value: &Value) -> usize {
     match value {
         Value::String(text) => text_len(text.as_str()),
@@ -89,14 +90,17 @@ fn write_array(to: &mut Writer, array: &Array) {
     }
 }
 
+#[inline]
 fn text_len(text: &str) -> usize {
     field_len(text.len())
 }
 
+#[inline]
 fn int_len(int: i64) -> usize {
     1 + varint_len(int.cast_unsigned())
 }
 
+#[inline]
 fn write_text(to: &mut Writer, text: &str) {
     to.bytes(1, text.as_bytes());
 }
@@ -105,6 +109,7 @@ fn write_bool(to: &mut Writer, bool: bool) {
     to.varint(2, u64::from(bool));
 }
 
+#[inline]
 fn write_int(to: &mut Writer, int: i64) {
     to.varint(3, int.cast_unsigned());
 }

@@ -12,8 +12,8 @@ const FIXED32: u32 = 5;
 
 /// A message under way.
 ///
-/// The buffer is filled with zeros beforehand and the small functions are always inlined, so that a short field is a
-/// comparison and a store: a trace has hundreds of them, and a call for each costs more than all else.
+/// The buffer is filled with zeros a little ahead of what is written and the small functions are always inlined, so that
+/// a short field is a comparison and a store: a trace has hundreds of them, and a call for each costs more than all else.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
@@ -25,7 +25,7 @@ impl Writer {
     /// Begins with room for so many bytes.
     pub(super) fn with_capacity(bytes: usize) -> Self {
         Self {
-            bytes: vec![0; bytes],
+            bytes: Vec::with_capacity(bytes),
             end: 0,
         }
     }
@@ -171,6 +171,7 @@ impl Writer {
         self.end = end;
     }
 
+    #[inline]
     fn put_slice(&mut self, value: &[u8]) {
         let end = self.end + value.len();
         if end > self.bytes.len() {
@@ -180,10 +181,11 @@ impl Writer {
         self.end = end;
     }
 
-    /// Lengthens the buffer, which does not reach to `end`, by more than that, so that this happens seldom.
+    /// Lengthens the buffer, which does not reach to `end`, by a little more than that, which stays in the nearest cache
+    /// until it is written.
     #[cold]
     fn make_room(&mut self, end: usize) {
-        self.bytes.resize(end + end / 2, 0);
+        self.bytes.resize(end + 1024, 0);
     }
 }
 
