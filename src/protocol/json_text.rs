@@ -249,9 +249,8 @@ fn is_low(unit: u16) -> bool {
 #[must_use]
 pub fn whole_characters(json: &str) -> Cow<'_, str> {
     let escapes = escapes_on(json);
-    let may_have_halves =
-        memmem::find(escapes, b"\\ud").is_some() || memmem::find(escapes, b"\\uD").is_some();
-    if may_have_halves {
+    let is_surrogate = |at: usize| matches!(escapes.get(at + 2), Some(b'd' | b'D'));
+    if memmem::find_iter(escapes, b"\\u").any(is_surrogate) {
         Mender::default().mend(json)
     } else {
         Cow::Borrowed(json)
