@@ -28,7 +28,8 @@
 //!    [`protocol::translate`] turns it into the upstream's request.
 //! 3. [`tasks::call_upstream`] returns when the answer's headers are in. Retries happen before that moment and only there.
 //! 4. [`tasks::convert_response`] wraps the stream in the translator and returns at once: the client's socket pulls
-//!    ([`tasks::reply_flow`]). There is no channel, no spawned task and no buffer per stream.
+//!    ([`tasks::reply_flow`]). There is no channel, no spawned task and no buffer per stream. A stream that is long in coming
+//!    begins with pings ([`server::early`]).
 //! 5. When the flow has ended, whole, broken or dropped, its tail is reported; `price_usage` and `log_usage` run then.
 //! 6. All that was observed went as [`events`] through one bounded queue to the observers, on a thread of their own: the
 //!    [`store`]'s recorder, and the spans and metrics of [`telemetry`].

@@ -143,10 +143,7 @@ impl App {
             store: Arc::clone(&opened.store),
             metrics,
             bodies: doors.bodies.clone(),
-            early: Early {
-                answer_after: settings.server.answer_after,
-                ping_after: settings.server.ping_after,
-            },
+            early: early(&settings.server),
         });
         let changes = Arc::new(move || opened.live.subscribe());
         let background = CancellationToken::new();
@@ -302,6 +299,14 @@ type Serving = (
     ServerHandle,
     tokio::task::JoinHandle<std::io::Result<()>>,
 );
+
+/// When an answer begins that has not come.
+fn early(server: &settings::Server) -> Early {
+    Early {
+        answer_after: server.answer_after,
+        ping_after: server.ping_after,
+    }
+}
 
 /// Keeps the catalogues of models fresh.
 fn keep_fresh(settings: &Settings, gateway: &Gateway, background: &CancellationToken) {

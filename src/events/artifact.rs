@@ -4,7 +4,7 @@ use std::any::Any;
 
 use serde::Serialize;
 
-use super::json::{Json, Stopped};
+use super::capped::Capped;
 
 /// A type that travels on an edge. What it serialises to is what the dashboard shows, capped.
 pub trait Artifact: Serialize + Send + Sync + 'static {
@@ -21,7 +21,7 @@ pub trait AnyArtifact: Any + Send + Sync {
     ///
     /// # Errors
     /// When there was no room for all of it.
-    fn write_json(&self, out: &mut Json<'_>) -> Result<(), Stopped>;
+    fn write_json(&self, out: &mut Capped<'_>) -> serde_json::Result<()>;
 }
 
 impl<T: Artifact> AnyArtifact for T {
@@ -29,8 +29,8 @@ impl<T: Artifact> AnyArtifact for T {
         T::NAME
     }
 
-    fn write_json(&self, out: &mut Json<'_>) -> Result<(), Stopped> {
-        self.serialize(out)
+    fn write_json(&self, out: &mut Capped<'_>) -> serde_json::Result<()> {
+        serde_json::to_writer(out, self)
     }
 }
 

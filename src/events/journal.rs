@@ -218,7 +218,8 @@ impl Pages {
         if sheet.capacity() > LARGEST_SHEET {
             return sheet;
         }
-        let events = sheet.drain(..).collect();
+        let mut events = Vec::with_capacity(sheet.len());
+        events.append(&mut sheet);
         let _ = SPARE_SHEET.try_with(|spare| spare.set(sheet));
         events
     }

@@ -12,17 +12,17 @@
 //! | [`run_id`] | what names a run, and its moments |
 //! | [`info`] | a plan as plain data |
 //! | [`artifact`] | what passes on an edge, as text |
-//! | [`json`] | how that text is written |
+//! | [`capped`] | how much of that text is written |
 //! | [`reporter`] | what a task or the server may say about a run |
 //! | [`journal`] | a run's events on their way out |
 //! | [`queue`] | the bounded queue between runs and observers |
 //! | [`trace`] | W3C trace context and span ids |
 
 pub mod artifact;
+pub mod capped;
 pub mod event;
 pub mod info;
 pub(crate) mod journal;
-pub mod json;
 pub mod queue;
 pub mod reporter;
 pub mod run_id;

@@ -5,11 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::Error;
 use super::block::{Minute, NewBlock, Touched};
-use crate::events::json::Json;
 use crate::events::{FactValue, PlanInfo, RunStart, State, Timestamp};
 use crate::facts;
 
@@ -142,8 +139,7 @@ impl RunRow {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b"\":");
             let is_finite = !matches!(value, FactValue::Float(float) if !float.is_finite());
-            let written = value.serialize(&mut Json::new(out, usize::MAX));
-            if written.is_err() || !is_finite {
+            if serde_json::to_writer(&mut *out, value).is_err() || !is_finite {
                 out.truncate(start);
             }
         }

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::mem;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
-use super::keys::KeyHashing;
 use crate::events::Timestamp;
 
 /// Names a block by its content: the first 16 bytes of its BLAKE3 hash.
@@ -109,8 +109,8 @@ impl Intake {
 /// Blocks known to be in the database, in two generations: when the younger is full, the older is forgotten.
 #[derive(Debug, Default)]
 struct Seen {
-    young: HashMap<BlockHash, Minute, KeyHashing>,
-    old: HashMap<BlockHash, Minute, KeyHashing>,
+    young: HashMap<BlockHash, Minute, RandomState>,
+    old: HashMap<BlockHash, Minute, RandomState>,
 }
 
 impl Seen {

@@ -16,7 +16,6 @@
 //! | [`number`] | numbers in few bytes |
 //! | [`block`] | texts kept once, by their hash |
 //! | [`preview`] | an artifact's text, capped |
-//! | [`keys`] | hashing for maps by id and by hash |
 //! | [`journal`] | what happened in a run, as bytes |
 //! | [`detail`] | the journal read back as a run whole |
 //! | [`batch`] | what is written in one transaction, and the [`Sink`](batch::Sink) that writes it |
@@ -36,7 +35,6 @@ pub(crate) mod delta;
 pub(crate) mod detail;
 pub(crate) mod familiar;
 pub(crate) mod journal;
-pub(crate) mod keys;
 pub mod live;
 pub mod model;
 pub(crate) mod number;

@@ -2,14 +2,14 @@
 //! costs no more than the cap.
 
 use crate::events::AnyArtifact;
-use crate::events::json::Json;
+use crate::events::capped::Capped;
 
 /// Writes the artifact's JSON into `out` (emptied first), at most `cap` bytes; returns whether it was cut off.
 ///
 /// What is left is valid UTF-8. An artifact that cannot be serialised leaves what it wrote until then.
 pub(crate) fn write(artifact: &dyn AnyArtifact, cap: usize, out: &mut Vec<u8>) -> bool {
     out.clear();
-    let truncated = artifact.write_json(&mut Json::new(out, cap)).is_err();
+    let truncated = artifact.write_json(&mut Capped::new(out, cap)).is_err();
     if truncated && let Err(broken) = std::str::from_utf8(out) {
         out.truncate(broken.valid_up_to());
     }

@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
+
 use super::batch::{Batch, Change, Keep, Sink};
 use super::block::Intake;
 use super::familiar::Familiar;
-use super::keys::KeyHashing;
 use super::live::Live;
 use super::open_run::{Desk, OpenRun, Shedding, Urgency};
 use super::recent::RecentBodies;
@@ -48,7 +49,7 @@ pub struct Recorder {
     live: Live,
     stats: Arc<RecorderStats>,
     queue: Option<Queue>,
-    runs: HashMap<RunId, OpenRun, KeyHashing>,
+    runs: HashMap<RunId, OpenRun, RandomState>,
     dirty: Vec<RunId>,
     dirty_since: Option<Instant>,
     journal_bytes: usize,

@@ -25,7 +25,7 @@ use crate::upstream::{ByteFlow, answer::broken};
 /// A piece handed to the socket is not grown beyond this while more is ready.
 const FULL_PIECE: usize = 16 << 10;
 /// Texts for the record are handed over in pieces of about this size, so that an open stream holds little.
-const RECORD_PIECE: usize = 2 << 10;
+const RECORD_PIECE: usize = 1 << 10;
 /// How long the usage may come after the finish; some upstreams never send it.
 const USAGE_WAIT: Duration = Duration::from_secs(2);
 /// How long the connection may go on after the answer; its proper end lets it be used again.
@@ -87,6 +87,12 @@ struct Record {
 
 impl Record {
     fn take(&mut self, bytes: &[u8], reporter: &Reporter) {
+        if self.held.len() + bytes.len() > RECORD_PIECE {
+            self.hand_over(reporter);
+        }
+        // Never more room than that: thousands of streams may be open.
+        let room = RECORD_PIECE.max(bytes.len());
+        self.held.reserve_exact(room - self.held.len());
         self.held.extend_from_slice(bytes);
         if self.held.len() >= RECORD_PIECE {
             self.hand_over(reporter);

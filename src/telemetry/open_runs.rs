@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::outline::Outlines;
 use super::record::{Ending, RunRecord};
@@ -14,7 +15,7 @@ use crate::events::{EventBatch, EventKind, PlanInfo, RunId, RunStart};
 /// The runs under way, at most so many.
 #[derive(Debug)]
 pub(super) struct OpenRuns {
-    runs: HashMap<RunId, RunRecord, BuildHasherDefault<IdHasher>>,
+    runs: HashMap<RunId, RunRecord, RandomState>,
     plans: Outlines,
     most: usize,
 }
@@ -72,26 +73,5 @@ fn began(batch: &EventBatch) -> Option<(&Arc<RunStart>, &Arc<PlanInfo>)> {
     match &batch.events.first()?.kind {
         EventKind::Started { start, plan } => Some((start, plan)),
         _ => None,
-    }
-}
-
-/// Hashes run ids, in a fifth of the time that a hash takes which nobody can foresee. These ids are drawn here and not
-/// chosen by a client, so nobody can make them collide.
-#[derive(Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            let mixed = self.0.rotate_left(5) ^ u64::from_le_bytes(word);
-            self.0 = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        // The product's upper bits are the well-mixed ones, and a table looks at the lower ones, too.
-        self.0 ^ (self.0 >> 32)
     }
 }

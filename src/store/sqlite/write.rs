@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::checkpoint::Checkpointer;
@@ -14,7 +15,6 @@ use crate::facts;
 use crate::store::Error;
 use crate::store::batch::{Batch, Change, Keep, RunRow, RunWrite, Sink, Tidied};
 use crate::store::block::{LONG_BLOCK, LONG_PART, NewBlock, Packer, Touched};
-use crate::store::keys::KeyHashing;
 
 const INSERT_PLAN: &str =
     "INSERT INTO plans (hash, name, info) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
@@ -44,7 +44,7 @@ pub(super) struct SqliteSink {
     checkpointer: Option<Checkpointer>,
     tidy: Tidy,
     /// Rows of runs that are not over.
-    rows: HashMap<RunId, i64, KeyHashing>,
+    rows: HashMap<RunId, i64, RandomState>,
     scratch: Scratch,
     _lock: Arc<FolderLock>,
 }
@@ -153,7 +153,7 @@ fn touch_blocks(transaction: &Transaction<'_>, touched: &[Touched]) -> rusqlite:
 fn write_runs(
     transaction: &Transaction<'_>,
     runs: &[RunWrite<'_>],
-    known: &HashMap<RunId, i64, KeyHashing>,
+    known: &HashMap<RunId, i64, RandomState>,
     scratch: &mut Scratch,
 ) -> rusqlite::Result<Vec<(RunId, i64)>> {
     let mut insert_part = transaction.prepare_cached(INSERT_PART)?;
