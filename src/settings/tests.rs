@@ -160,7 +160,7 @@ fn a_switch_takes_the_words_that_people_type() {
 
 #[test]
 fn a_variable_that_names_no_single_setting_is_a_sentence() {
-    insta::assert_snapshot!(fails(&[("DAGWAY_SERVER", "1")]), @"the variable DAGWAY_SERVER: `server` is a section, not a setting; name one of its settings, such as DAGWAY_SERVER_BODY_LIMIT_MB");
+    insta::assert_snapshot!(fails(&[("DAGWAY_SERVER", "1")]), @"the variable DAGWAY_SERVER: `server` is a section, not a setting; name one of its settings, such as DAGWAY_SERVER_ANSWER_AFTER");
     insta::assert_snapshot!(fails(&[("DAGWAY_NOTHING", "1")]), @"the variable DAGWAY_NOTHING: there is no setting `nothing`; `dagway settings` lists all of them");
     insta::assert_snapshot!(fails(&[("DAGWAY_MODELS_RULES", "x")]), @"the variable DAGWAY_MODELS_RULES: the setting `models.rules` is wrong: a variable cannot hold it; write it into a file and start with `dagway --config FILE` (`dagway settings` shows how it is written)");
     for variable in [
