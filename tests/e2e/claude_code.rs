@@ -1,9 +1,11 @@
 //! The real Claude Code CLI works through Dagway: its answers, its tools, its mishaps, its ways to name a model.
 
-use dagway::simulator::Seen;
+use std::time::Duration;
+
+use dagway::simulator::{Answer, End, Piece, Script, Seen};
 use serde_json::{Value, json};
 
-use crate::support::{Claude, Stage, Told};
+use crate::support::{Claude, Lane, Stage, Told};
 
 fn bash(command: &str) -> Value {
     json!({ "tool": "Bash", "args": { "command": command, "description": "A step of the test" } })
@@ -328,7 +330,7 @@ async fn ctrl_c_in_mid_stream_frees_the_upstream_and_cancels_the_run() {
         .await;
     streaming(&stage).await;
     program.interrupt().await;
-    let told = Told::from(program.end(std::time::Duration::from_secs(30)).await);
+    let told = Told::from(program.end(Duration::from_secs(30)).await);
     assert!(
         !told
             .events
@@ -354,14 +356,14 @@ async fn ctrl_c_in_mid_stream_frees_the_upstream_and_cancels_the_run() {
 
 /// Waits until pieces of the first run's answer have passed.
 async fn streaming(stage: &Stage) {
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
         loop {
             let page = stage.get("/api/runs").await;
             let run = &page["runs"][0];
             if run["streaming"] == true && run["pieces"].as_u64().unwrap_or(0) > 0 {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
     waited.await.expect("the run shows that it streams");
@@ -393,4 +395,29 @@ async fn every_way_to_name_a_model_reaches_that_model() {
         }
         stage.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_begins_with_pings_before_there_is_an_answer_is_borne() {
+    let early = "[server]\nanswer_after = '200ms'\nping_after = '200ms'\n";
+    let stage = Stage::with(Lane::Chat, early).await;
+    let said = json!({ "choices": [{ "index": 0, "delta": { "content": "At last." }, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 5, "completion_tokens": 2 } });
+    let late = Piece {
+        pause: Duration::from_millis(1_200),
+        bytes: format!("data: {said}\n\ndata: [DONE]\n\n").into(),
+    };
+    stage.simulator.script(Script::new().then(Answer::Sse {
+        pieces: vec![late],
+        end: End::Clean,
+    }));
+    let told = Claude::new(&stage).ask(&json!([])).await;
+    assert_eq!(told.answer(), "At last.");
+    let runs = all_went_well(&stage, 1).await;
+    let id = runs[0]["id"].as_str().expect("a run has an id");
+    let url = format!("{}/api/runs/{id}/payloads/client.response", stage.url);
+    let got = stage.http.get(url).send().await.unwrap();
+    let got = String::from_utf8(got.bytes().await.unwrap().to_vec()).unwrap();
+    let pings = got.split("event: message_start").next().unwrap_or_default();
+    assert!(pings.matches("event: ping").count() >= 2, "{got:.300}");
 }
