@@ -376,6 +376,21 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_time_bears_that_of_what_was_noted_before() {
+        let (journal, _source) = journal(8);
+        let (begun, value) = (journal.start.at, 1.into());
+        let fact = EventKind::Fact { name: "n", value };
+        journal.note_timeless(fact.clone());
+        journal.note_at(Timestamp(begun.0 + 5), log("later"));
+        journal.note_timeless(fact.clone());
+        journal.note_at(Timestamp(begun.0 + 3), log("told late"));
+        journal.note_timeless(fact);
+        let pages = journal.pages();
+        let after = pages.events.iter().map(|event| event.at.0 - begun.0);
+        assert_eq!(after.collect::<Vec<_>>(), [0, 5, 5, 3, 5]);
+    }
+
+    #[test]
     fn a_large_payload_passes_while_there_is_room() {
         let (journal, source) = journal(8);
         journal.note(payload("body", 32 << 20));
