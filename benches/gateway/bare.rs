@@ -4,17 +4,19 @@
 //! above this is Dagway's. It runs in a process of its own, which is the rig's program started with `--bare`.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use actix_web::rt::net::TcpSocket;
 use actix_web::{App, HttpResponse, HttpServer, error, web};
 use anyhow::{Context, Result};
 use reqwest::{Client, Url};
 use tempfile::TempDir;
 
 use crate::process::{Process, wait_until_answers};
+use crate::server_thread::BACKLOG;
 
 const ANNOUNCEMENT: &str = "bare on http://";
 const LONGEST_START: Duration = Duration::from_secs(10);
@@ -46,9 +48,11 @@ pub(crate) fn serve(upstream: SocketAddr, workers: usize) -> Result<()> {
     // The first one wins, and there is no other.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let upstream: Url = format!("http://{upstream}").parse()?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
     actix_web::rt::System::new().block_on(async move {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let listener = socket.listen(BACKLOG)?.into_std()?;
+        let address = listener.local_addr()?;
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(web::PayloadConfig::new(LARGEST_BODY))

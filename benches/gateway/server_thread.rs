@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 
-const BACKLOG: u32 = 4096;
+/// How many connections may wait to be accepted by any server of the rig.
+pub(crate) const BACKLOG: u32 = 4096;
 
 /// A running server on 127.0.0.1; it ends when dropped.
 #[derive(Debug)]

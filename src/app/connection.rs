@@ -1,12 +1,38 @@
 //! A client's connection, as the system sees it.
 //!
+//! Connections come in bursts: a load balancer that fails over, a thousand agents that begin together. Those that the
+//! queue of an address cannot hold are dropped by the system, which a client sees as a second lost, or as a reset.
+//!
 //! A client that reads nothing, or whose machine has gone without a word, stops an answer where it is: nothing asks the
 //! answer for more, so no clock of the answer's own would run. The system's clock does.
 
 use std::any::Any;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::rt::net::TcpStream;
+use actix_web::rt::net::{TcpSocket, TcpStream};
+
+/// How many connections may wait to be accepted. The system has a limit of its own (`net.core.somaxconn`), and the
+/// standard library asks for 128.
+const WAITING_CONNECTIONS: u32 = 4096;
+
+/// Takes an address, and lets connections to it wait until they are accepted. It must be called within a runtime.
+///
+/// # Errors
+/// When the address is not this machine's, is taken, or is not for everyone to take.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Else a restart would have to wait until the last connections are forgotten; elsewhere it would let two servers
+    // take one address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_CONNECTIONS)?.into_std()
+}
 
 /// Has the system close the connection when what was sent is not taken for so long; then the run is cancelled as with
 /// any client that hangs up.
@@ -27,3 +53,29 @@ pub(super) fn end_when_stalled(connection: &dyn Any, after: Duration) {
 /// Only Linux has such a clock.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn end_when_stalled(_connection: &dyn Any, _after: Duration) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than the standard library's queue holds.
+    const BURST: usize = 400;
+
+    #[tokio::test]
+    async fn a_burst_of_connections_waits_until_it_is_accepted() {
+        let address = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (there, longest) = (address.local_addr().unwrap(), Duration::from_secs(20));
+        let mut connections = Vec::new();
+        for number in 0..BURST {
+            let connection = tokio::time::timeout(longest, TcpStream::connect(there)).await;
+            let connection = connection.unwrap_or_else(|_| panic!("connection {number} waits"));
+            connections.push(connection.unwrap());
+        }
+        assert_eq!(connections.len(), BURST);
+        address.set_nonblocking(true).unwrap();
+        for number in 0..BURST {
+            let accepted = address.accept();
+            assert!(accepted.is_ok(), "connection {number} was lost");
+        }
+    }
+}

@@ -276,7 +276,7 @@ fn store_settings(settings: &Settings) -> store::Settings {
 /// Takes the address before anything is opened, so that a second Dagway says the right thing.
 fn bind(settings: &Settings) -> Result<std::net::TcpListener, StartError> {
     let address = settings.server.listen;
-    std::net::TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
+    connection::listen(address).map_err(|source| StartError::Listen { address, source })
 }
 
 /// Goes on with `work` in the background until the process is asked to stop.

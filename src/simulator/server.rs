@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix_web::dev::{Extensions, ServerHandle};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpServer, rt, web};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 
 use super::line::Line;
@@ -22,6 +22,8 @@ use super::seen::Seen;
 use super::state::State;
 
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// How many connections may wait to be accepted: a crowd of streams opens as many at once.
+const WAITING_CONNECTIONS: u32 = 4096;
 
 /// Where and how fast the simulator answers.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +96,7 @@ impl Simulator {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn start(settings: Settings) -> io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen)?;
+        let listener = listen(settings.listen)?;
         let address = listener.local_addr()?;
         let state = Arc::new(State::new(settings));
         let (tell, told) = oneshot::channel();
@@ -158,6 +160,17 @@ fn outcome(thread: JoinHandle<io::Result<()>>) -> io::Result<()> {
     thread
         .join()
         .unwrap_or_else(|_| Err(io::Error::other("the simulator's thread panicked")))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_CONNECTIONS)?.into_std()
 }
 
 fn serve(listener: TcpListener, state: Arc<State>) -> io::Result<actix_web::dev::Server> {
