@@ -77,6 +77,8 @@ struct FilterView {
     since: Option<String>,
     until: Option<String>,
     limit: Option<u16>,
+    /// Narrow screens show the further fields, because one of them is in use.
+    unfolded: bool,
 }
 
 /// A column's head.
@@ -219,8 +221,21 @@ impl FilterView {
                 .map(format::rfc3339),
             until: filter.until.map(format::rfc3339),
             limit: (query.limit != super::filter::PAGE).then_some(query.limit),
+            unfolded: uses_further_fields(query),
         }
     }
+}
+
+/// Whether more is asked for than states and words.
+fn uses_further_fields(query: &Query) -> bool {
+    let filter = &query.filter;
+    query.sort.is_some()
+        || query.range.is_some()
+        || filter.workflow.is_some()
+        || filter.model.is_some()
+        || filter.session.is_some()
+        || filter.min_duration.is_some()
+        || filter.min_cost.is_some()
 }
 
 #[derive(Template)]

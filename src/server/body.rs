@@ -84,6 +84,12 @@ impl Room<'_> {
         self.waited
     }
 
+    /// What is taken, for who needs it longer; it is given back when that is dropped.
+    #[must_use]
+    pub fn keep(self) -> Option<OwnedSemaphorePermit> {
+        self.taken
+    }
+
     /// Makes sure that `bytes` fit, waiting for a while if others are in the way. Who waits longest is served first.
     async fn fit(&mut self, bytes: usize) -> Result<(), ApiError> {
         let has = self

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -70,8 +71,12 @@ enum Stage {
 }
 
 impl EarlyAnswer {
-    /// Goes on with a run whose answer has not come.
-    pub(super) fn new(mut run: Run<ClientReply>, gateway: &Gateway) -> Self {
+    /// Goes on with a run whose answer has not come, and gives the room of its request back when it has.
+    pub(super) fn new(
+        mut run: Run<ClientReply>,
+        gateway: &Gateway,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         let reporter = run.reporter().clone();
         let last_call = gateway.last_call.clone();
         let told_to_end = last_call.clone();
@@ -82,6 +87,7 @@ impl EarlyAnswer {
                 replied = run.reply() => Some(replied),
                 () = told_to_end.cancelled() => None,
             };
+            drop(room);
             (run, replied)
         };
         let ping_after = gateway.early.ping_after;

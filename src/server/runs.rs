@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tracing::Instrument;
 
+use super::body::Room;
 use super::early::EarlyAnswer;
 use super::gateway::{Gateway, MessagesPlan};
 use super::{body, errors};
@@ -55,7 +56,6 @@ async fn serve(
     let id = RunId::now();
     let (at, since) = (Timestamp::now(), Instant::now());
     let request_id: Arc<str> = id.request_id().into();
-    // The room is given back when the answer begins: what a run keeps of its request from then on is the observers'.
     let mut room = gateway.bodies.enter();
     let text = tokio::select! {
         biased;
@@ -72,6 +72,7 @@ async fn serve(
     let arrival = Arrival {
         took,
         waited: room.waited() + took.saturating_sub(read),
+        room,
     };
     let mut input = client_request(request.headers(), text);
     let lane = match &input.text {
@@ -106,13 +107,15 @@ async fn serve(
 }
 
 /// How long it took until a request was there and had its place.
-struct Arrival {
+struct Arrival<'a> {
     took: Duration,
     /// How much of it is Dagway's: it waited for room, not for the client.
     waited: Duration,
+    /// It is given back when there is an answer: what a run keeps of its request from then on is the observers'.
+    room: Room<'a>,
 }
 
-impl Arrival {
+impl Arrival<'_> {
     /// States what can be felt.
     fn state(&self, reporter: &Reporter) {
         const LEAST: Duration = Duration::from_millis(1);
@@ -141,7 +144,7 @@ fn plan_for(gateway: &Gateway, door: Door, lane: Lane) -> Arc<MessagesPlan> {
 async fn run(
     gateway: &Gateway,
     plan: &Arc<MessagesPlan>,
-    (headers, input, arrival): (&HeaderMap, ClientRequest, Arrival),
+    (headers, input, arrival): (&HeaderMap, ClientRequest, Arrival<'_>),
     start: RunStart,
 ) -> HttpResponse {
     let received = input.received;
@@ -159,7 +162,8 @@ async fn run(
         replied = run.reply() => Some(replied),
         () = gateway.last_call.cancelled() => None,
         () = gateway.early.due(body.as_deref()) => {
-            return answer_early(EarlyAnswer::new(run, gateway), &reporter, received);
+            let stream = EarlyAnswer::new(run, gateway, arrival.room.keep());
+            return answer_early(stream, &reporter, received);
         }
     };
     let response = match replied {

@@ -50,7 +50,7 @@
   const filter = byId("filter");
   if (filter) {
     filter.addEventListener("change", (event) => {
-      if (event.target.matches("select, input[type=checkbox]")) filter.requestSubmit();
+      if (event.target.matches("select, input[type=checkbox][name]")) filter.requestSubmit();
     });
     // A form sends its empty fields too; an address without them is one that can be read and shared.
     filter.addEventListener("submit", () => {

@@ -400,12 +400,14 @@ fn a_client_that_hangs_up_on_early_pings_cancels_the_run() {
             .to_str()
             .unwrap()
             .to_owned();
+        assert!(app.body_bytes_held().await > 0, "the run has its request");
         drop(answer);
         eventually("the upstream is freed", || {
             app.simulator.requests().iter().any(|seen| seen.hung_up)
         })
         .await;
         let run = app.ended_run(&run).await;
+        assert_eq!(app.body_bytes_held().await, 0, "the room is given back");
         assert_eq!(run["state"], "Cancelled", "{run}");
         app.stop().await;
     });

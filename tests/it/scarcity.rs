@@ -174,11 +174,7 @@ fn without_open_files_left_the_answer_names_the_limit() {
 async fn until_held(app: &TestApp, is_so: impl Fn(usize) -> bool) {
     let since = Instant::now();
     while since.elapsed() < DEADLINE {
-        let metrics = app.get("/metrics").await.body;
-        let bytes = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix("dagway_request_body_bytes "));
-        if is_so(bytes.unwrap().parse().unwrap()) {
+        if is_so(app.body_bytes_held().await) {
             return;
         }
     }

@@ -242,6 +242,22 @@ async function workflows() {
   await page.context().close();
 }
 
+// On a phone the fields that are wanted less often are folded, and stay open once one is in use.
+async function unfolding(page) {
+  const model = page.locator('input[name="model"]');
+  await page.goto(`${base}/runs`);
+  check(!(await model.isVisible()), "the further fields are folded");
+  const first = await rows(page).first().boundingBox();
+  check(first.y < 640, `the first run is on the first screen, at ${first.y}`);
+  await page.locator(".unfold").click();
+  await model.fill("gemini");
+  await noOverflow(page, "the unfolded filter at 390 px");
+  await picture(page, "runs-unfolded-390-dark");
+  await page.locator('form button[type="submit"]').first().click();
+  await page.waitForURL(/model=gemini/);
+  check(await model.isVisible(), "a field in use is shown");
+}
+
 async function smallAndDark() {
   const small = { viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true };
   await runPage(small, "390-dark");
@@ -253,6 +269,7 @@ async function smallAndDark() {
     await noOverflow(page, `${path} at 390 px`);
     await picture(page, `${name}-390-dark`);
   }
+  await unfolding(page);
   await page.setViewportSize({ width: 320, height: 640 });
   for (const path of ["/runs", "/workflows"]) {
     await page.goto(`${base}${path}`);

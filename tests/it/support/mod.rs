@@ -152,6 +152,15 @@ impl TestApp {
         read(response).await
     }
 
+    /// What the bodies of requests take that wait for their answer, as the metrics say.
+    pub(crate) async fn body_bytes_held(&self) -> usize {
+        let metrics = self.get("/metrics").await.body;
+        let bytes = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("dagway_request_body_bytes "));
+        bytes.unwrap().parse().unwrap()
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Got {
         self.post_bytes(path, body.to_string().into_bytes()).await
     }
