@@ -32,8 +32,8 @@ pub(super) struct Scheduler {
     slots: Vec<Slot>,
     /// Attempts that were not polled yet. Most are ready at the first poll and spare the bookkeeping of `working`.
     begun: VecDeque<Work>,
-    /// Attempts at work, pauses before a retry, flows under way.
-    working: FuturesUnordered<Work>,
+    /// Attempts at work, pauses before a retry, flows under way; nothing as long as nobody had to wait.
+    working: Option<FuturesUnordered<Work>>,
     /// When the latest outcome was known; the time of everything that follows from it.
     now: Timestamp,
     /// The first failure that the run does not survive.
@@ -69,7 +69,7 @@ impl Scheduler {
             counters,
             slots,
             begun: VecDeque::with_capacity(graph.steps.len().min(16)),
-            working: FuturesUnordered::new(),
+            working: None,
             now,
             failure: None,
             reply_failure: None,
@@ -131,18 +131,31 @@ impl Scheduler {
         }
         let polled = match self.poll_begun(cx) {
             Some(outcome) => Poll::Ready(Some(outcome)),
-            None => self.working.poll_next_unpin(cx),
+            None => self.poll_working(cx),
         };
-        let Poll::Ready(outcome) = polled else {
-            self.reporter.flush();
-            return Poll::Pending;
-        };
-        self.now = Timestamp::now();
-        let is_any_left = outcome.is_some();
-        if let Some((step, outcome)) = outcome {
-            self.conclude(step, outcome);
+        match polled {
+            Poll::Ready(Some((step, outcome))) => {
+                self.now = Timestamp::now();
+                self.conclude(step, outcome);
+                Poll::Ready(true)
+            }
+            Poll::Ready(None) => Poll::Ready(false),
+            Poll::Pending => {
+                self.reporter.flush();
+                Poll::Pending
+            }
         }
-        Poll::Ready(is_any_left)
+    }
+
+    fn poll_working(&mut self, cx: &mut Context<'_>) -> Poll<Option<(StepIndex, Outcome)>> {
+        match &mut self.working {
+            Some(working) => working.poll_next_unpin(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn wait_for(&mut self, work: Work) {
+        self.working.get_or_insert_default().push(work);
     }
 
     /// Polls what has begun until something is ready.
@@ -151,7 +164,7 @@ impl Scheduler {
             if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
                 return Some(outcome);
             }
-            self.working.push(work);
+            self.wait_for(work);
         }
         None
     }
@@ -186,7 +199,7 @@ impl Scheduler {
                 Output::Owned(value) => self.fill(slot, Held::Owned(value)),
                 Output::Tail(flow) => {
                     self.counters.steps[usize::from(step)].flows += 1;
-                    self.working.push(Box::pin(async move {
+                    self.wait_for(Box::pin(async move {
                         (step, Outcome::FlowEnded(slot, flow.await))
                     }));
                 }
@@ -247,7 +260,7 @@ impl Scheduler {
             self.release_inputs(step);
             return self.settle(step, Err((state, Arc::new(error))), slots);
         };
-        self.working.push(Box::pin(async move {
+        self.wait_for(Box::pin(async move {
             tokio::time::sleep(pause).await;
             (step, Outcome::Rested)
         }));
@@ -393,7 +406,7 @@ impl Drop for Scheduler {
             return;
         }
         self.begun.clear();
-        self.working.clear();
+        self.working = None;
         self.slots.clear();
         self.now = Timestamp::now();
         for step in (0..).take(self.counters.steps.len()) {

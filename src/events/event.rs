@@ -193,7 +193,21 @@ pub enum EventKind {
 impl EventKind {
     /// Cuts its texts to what a page, a row and a span can bear: they may quote what a client sent, which may be megabytes.
     /// Payloads are kept whole.
+    #[inline]
     pub(super) fn bound(&mut self) {
+        let has_text = match self {
+            Self::Fact { value, .. } => matches!(value, FactValue::Text(_)),
+            Self::Step { message, .. } => message.is_some(),
+            Self::Ended { error, .. } => error.is_some(),
+            Self::Log { .. } => true,
+            _ => false,
+        };
+        if has_text {
+            self.shorten();
+        }
+    }
+
+    fn shorten(&mut self) {
         const FACT: usize = 1 << 10;
         const SENTENCE: usize = 4 << 10;
         match self {

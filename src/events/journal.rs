@@ -125,13 +125,21 @@ impl Journal {
         self.write(&mut pages, at, kind);
     }
 
+    #[inline]
     fn write(&self, pages: &mut Pages, at: Timestamp, mut kind: EventKind) {
         if pages.is_closed {
             return;
         }
         kind.bound();
         pages.push(Event { at, kind });
-        if pages.is_over() && !self.offer_pages(pages) {
+        if pages.is_over() {
+            self.offer_or_shed(pages);
+        }
+    }
+
+    #[cold]
+    fn offer_or_shed(&self, pages: &mut Pages) {
+        if !self.offer_pages(pages) {
             pages.shed();
         }
     }
@@ -190,6 +198,7 @@ fn micros(time: Duration) -> u64 {
 }
 
 impl Pages {
+    #[inline]
     fn push(&mut self, event: Event) {
         self.latest = self.latest.max(event.at);
         if let EventKind::Payload { name, piece } = &event.kind {
@@ -203,13 +212,18 @@ impl Pages {
         self.write_down(event);
     }
 
+    #[inline]
     fn write_down(&mut self, event: Event) {
         if self.events.capacity() == 0 {
-            // A thread that is ending has none.
-            self.events = SPARE_SHEET.try_with(Cell::take).unwrap_or_default();
-            self.events.reserve(SHEET);
+            self.take_sheet();
         }
         self.events.push(event);
+    }
+
+    fn take_sheet(&mut self) {
+        // A thread that is ending has none.
+        self.events = SPARE_SHEET.try_with(Cell::take).unwrap_or_default();
+        self.events.reserve(SHEET);
     }
 
     /// Takes the events out and leaves the sheet to the next run of this thread.

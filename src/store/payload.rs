@@ -22,7 +22,7 @@ const LONGEST_PART: usize = 1 << 20;
 /// How a text is cut that is not a request body.
 const FIXED_PART: usize = 64 << 10;
 /// So much of a run's streams gathers before it becomes a part of the run's journal.
-pub(crate) const STREAM_PART: usize = 6 << 10;
+pub(crate) const STREAM_PART: usize = 4 << 10;
 
 /// Where the pieces of a run's texts go.
 pub(crate) struct Out<'a> {
@@ -43,13 +43,6 @@ pub(crate) struct Out<'a> {
 impl Out<'_> {
     fn write(&mut self, entry: &Entry<'_>) {
         journal::write(self.journal, self.base, entry);
-    }
-
-    fn here(&mut self, name: &str, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            let piece = Piece::Here(bytes);
-            self.write(&Entry::Payload { name, piece });
-        }
     }
 
     /// Writes a text that begins like others of its name.
@@ -131,7 +124,8 @@ impl Pieces<'_, '_> {
 pub(crate) struct OpenPayload {
     /// Which text.
     pub(crate) name: &'static str,
-    gathered: Vec<u8>,
+    /// As they came: to join them in one place that grows would cost more memory than it holds.
+    gathered: Vec<Bytes>,
     has_begun: bool,
     /// Bytes left out since the last entry said so, once any were.
     shed: Option<u64>,
@@ -156,9 +150,7 @@ impl OpenPayload {
     /// Takes the next piece.
     pub(crate) fn take(&mut self, piece: &Bytes, out: &mut Out<'_>) {
         if self.has_begun {
-            // As much as there is: many streams are open at a time.
-            self.gathered.reserve_exact(piece.len());
-            self.gathered.extend_from_slice(piece);
+            self.gathered.push(piece.clone());
         } else if piece.len() <= SMALL_TEXT {
             out.short(self.name, piece);
         } else {
@@ -168,25 +160,29 @@ impl OpenPayload {
     }
 
     /// Bytes that wait to be written.
-    pub(crate) const fn gathered(&self) -> usize {
-        self.gathered.len()
+    pub(crate) fn gathered(&self) -> usize {
+        self.gathered.iter().map(Bytes::len).sum()
     }
 
     /// Writes what has gathered.
     pub(crate) fn hand_over(&mut self, out: &mut Out<'_>) {
         let gathered = std::mem::take(&mut self.gathered);
-        if gathered.len() <= FIXED_PART {
-            return out.here(self.name, &gathered);
-        }
         let name = Some(self.name);
-        Pieces { name, out }.long_part(&Bytes::from(gathered), FIXED_PART);
+        let mut pieces = Pieces { name, out };
+        for piece in &gathered {
+            if piece.len() > FIXED_PART {
+                pieces.long_part(piece, FIXED_PART);
+            } else {
+                pieces.here(piece);
+            }
+        }
     }
 
     /// Leaves the next piece out, and with it the text: one with a hole is of no use.
     pub(crate) fn shed(&mut self, piece: &Bytes, out: &mut Out<'_>) {
         if self.shed.is_none() {
             self.shed = Some(0);
-            let bytes = (self.gathered.len() + piece.len()) as u64;
+            let bytes = (self.gathered() + piece.len()) as u64;
             self.gathered = Vec::new();
             let name = self.name;
             out.write(&Entry::Shed { name, bytes });
@@ -274,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_comes_back_whole_and_holds_what_has_gathered_and_no_more() {
+    fn a_stream_comes_back_whole_and_what_was_handed_over_is_not_held() {
         let mut shelf = Shelf::default();
         let mut payload = OpenPayload::new("t");
         let mut sent = Vec::new();
@@ -283,10 +279,9 @@ mod tests {
             let piece: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
             sent.extend_from_slice(&piece);
             shelf.with(|out| payload.take(&Bytes::from(piece), out));
-            assert_eq!(payload.gathered.capacity(), payload.gathered());
             if payload.gathered() >= STREAM_PART {
                 shelf.with(|out| payload.hand_over(out));
-                assert_eq!(payload.gathered.capacity(), 0);
+                assert_eq!((payload.gathered(), payload.gathered.capacity()), (0, 0));
             }
         }
         shelf.with(|out| payload.close(out));
