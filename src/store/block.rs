@@ -68,11 +68,15 @@ pub(crate) struct Intake {
     pub(crate) new_bytes: usize,
     seen: Seen,
     deleted_before: Minute,
+    /// The latest use so far. The order of runs does not go back when the clock is set back, and no use may either.
+    latest: Minute,
 }
 
 impl Intake {
     /// Takes a block in. `own` makes it last until the next commit; it is asked for new blocks only.
     pub(crate) fn put(&mut self, hash: BlockHash, used: Minute, own: impl FnOnce() -> Bytes) {
+        let used = used.max(self.latest);
+        self.latest = used;
         match self.seen.last_use(&hash) {
             Some(last) if last >= used => return,
             Some(last) if last >= self.deleted_before => {
@@ -103,6 +107,8 @@ impl Intake {
     /// Learns that blocks last used before `minute` were deleted.
     pub(crate) fn deleted_before(&mut self, minute: Minute) {
         self.deleted_before = self.deleted_before.max(minute);
+        // What is used from now on is not among them.
+        self.latest = self.latest.max(minute);
     }
 }
 
@@ -213,6 +219,19 @@ mod tests {
         assert_eq!(intake.new.len(), 1);
         assert_eq!(intake.new[0].hash, BlockHash::of(b"old"));
         assert_eq!(intake.touched.len(), 1);
+    }
+
+    #[test]
+    fn no_use_goes_back_when_the_clock_does() {
+        let mut intake = Intake::default();
+        put(&mut intake, b"before", 9);
+        put(&mut intake, b"after", 4);
+        assert_eq!(intake.new[1].used, Minute(9));
+        intake.committed();
+        intake.deleted_before(Minute(12));
+        put(&mut intake, b"before", 5);
+        assert_eq!(intake.new.len(), 1, "it was deleted");
+        assert_eq!(intake.new[0].used, Minute(12));
     }
 
     #[test]

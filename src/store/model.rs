@@ -236,7 +236,7 @@ pub struct Totals {
     pub cache_read_tokens: i64,
     /// Output tokens.
     pub output_tokens: i64,
-    /// US dollars.
+    /// US dollars. No run counts for more than a billion.
     pub cost_usd: f64,
     /// Runs whose tokens and cost, which are counted above, are estimates
     /// ([`USAGE_IS_ESTIMATE`](crate::facts::USAGE_IS_ESTIMATE)).

@@ -71,6 +71,8 @@ pub(crate) struct OpenRun {
     payloads: Vec<OpenPayload>,
     streaming_steps: Vec<StepIndex>,
     said_shed: bool,
+    /// The end of its journal was given up.
+    is_cut_off: bool,
     change: Option<Change>,
     /// It stands on the recorder's list of runs to write.
     pub(crate) is_listed: bool,
@@ -102,6 +104,7 @@ impl OpenRun {
             payloads: Vec::new(),
             streaming_steps: Vec::new(),
             said_shed: false,
+            is_cut_off: false,
             change: Some(Change::New),
             is_listed: false,
             progress_written: None,
@@ -117,6 +120,11 @@ impl OpenRun {
     /// Whether there is something to write.
     pub(crate) const fn is_dirty(&self) -> bool {
         self.change.is_some()
+    }
+
+    /// Whether the database has no row of it.
+    pub(crate) fn is_new(&self) -> bool {
+        self.change == Some(Change::New)
     }
 
     /// Bytes of its journal that wait.
@@ -137,6 +145,24 @@ impl OpenRun {
             part: self.parts,
             journal: &self.journal,
         })
+    }
+
+    /// Gives up what waits of the journal of a run that is over, and says so in its place; the row is still to be written.
+    /// Returns whether this has lost something.
+    pub(crate) fn give_up_journal(&mut self) -> bool {
+        if self.is_cut_off || self.journal.is_empty() {
+            return false;
+        }
+        self.is_cut_off = true;
+        self.journal = Vec::new();
+        let entry = Entry::Log {
+            at: self.row.seen,
+            step: None,
+            level: Level::Warn,
+            message: "the store refused to be written for too long: the last steps, logs and texts of this run were not kept",
+        };
+        journal::write(&mut self.journal, self.row.start.at, &entry);
+        true
     }
 
     /// Learns that what [`OpenRun::to_write`] gave has been committed.

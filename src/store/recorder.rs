@@ -281,16 +281,22 @@ impl Recorder {
         self.retry_at = Some(Instant::now() + pause);
         self.stats.failed();
         let excess = self.dirty.len().saturating_sub(MOST_UNWRITTEN);
-        let mut given_up = 0;
+        let (mut given_up, mut lost) = (0, 0);
         self.dirty.retain(|id| {
-            let is_given_up = given_up < excess && self.runs.get(id).is_none_or(OpenRun::is_over);
-            if is_given_up {
-                given_up += 1;
+            let run = self.runs.get_mut(id);
+            let run = run.filter(|run| given_up < excess && run.is_over());
+            let Some(run) = run else { return true };
+            given_up += 1;
+            if run.is_new() {
+                lost += 1;
                 self.runs.remove(id);
+                return false;
             }
-            !is_given_up
+            // The database has its row: it would stay open there for ever.
+            lost += usize::from(run.give_up_journal());
+            true
         });
-        add(&self.stats.lost_runs, given_up);
+        add(&self.stats.lost_runs, lost);
     }
 
     /// Notes now and then that the process lives: a killed one leaves no better trace of when its runs ended.

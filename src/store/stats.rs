@@ -16,7 +16,7 @@ pub struct RecorderStats {
     pub shed_previews: AtomicU64,
     /// Bytes of requests and answers not kept because the recorder was behind.
     pub shed_payload_bytes: AtomicU64,
-    /// Runs given up because the database refused them for too long.
+    /// Runs given up because the database refused them for too long, whole or from a moment on.
     pub lost_runs: AtomicU64,
     /// Writes that the database refused.
     pub errors: AtomicU64,

@@ -46,7 +46,8 @@ pub(super) static STATEMENTS: [&str; 8] = [
         SET bytes = bytes + (SELECT coalesce(sum(size) FILTER (WHERE is_new), 0) FROM put)::bigint
     WHERE number = $1",
     "UPDATE dagway.blocks AS block SET used = touched.used
-    FROM unnest($1::bytea[], $2::bigint[]) AS touched (hash, used)
+    FROM (SELECT hash, max(used) AS used FROM unnest($1::bytea[], $2::bigint[]) AS each (hash, used) GROUP BY hash)
+        AS touched
     WHERE block.hash = touched.hash AND block.used < touched.used",
     "WITH put AS (
         INSERT INTO dagway.runs AS run (process, id, workflow, plan, request_id, trace_id, started, state, streaming,

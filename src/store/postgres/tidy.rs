@@ -3,6 +3,8 @@
 //!
 //! What is counted is what was stored and not deleted: a table of PostgreSQL does not get shorter by deleting, its space is
 //! used again.
+//!
+//! A run that stays open keeps its blocks, and those of all runs after it, until there is too much: then it may lose texts.
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,10 @@ use crate::store::block::Minute;
 const RUNS: i64 = 16;
 /// Blocks deleted between two looks at the clock.
 const BLOCKS: i64 = 512;
+
+/// Of which runs the blocks are kept.
+const ALL: &str = "";
+const FINISHED: &str = "WHERE ended IS NOT NULL";
 
 /// Retention, step by step.
 #[derive(Debug)]
@@ -55,16 +61,7 @@ impl Tidy {
                 return Ok(tidied);
             }
             bury(&transaction, own).await?;
-            let unused_before = unused_before(&transaction).await?;
-            let heard = self.announce(&transaction, unused_before).await?;
-            let mut done = delete_blocks(&transaction, heard).await?;
-            if done.count == 0 {
-                let is_too_big = self
-                    .is_too_big(&transaction, unused_before, keep.bytes)
-                    .await?;
-                done = delete_runs(&transaction, keep.since, is_too_big).await?;
-                tidied.runs += done.count;
-            }
+            let done = self.delete_some(&transaction, keep, &mut tidied).await?;
             let counted = "UPDATE dagway.processes SET bytes = bytes - $2 WHERE number = $1";
             transaction.execute(counted, &[&own, &done.bytes]).await?;
             tidied.blocks_before = Some(announced(&transaction).await?);
@@ -77,6 +74,46 @@ impl Tidy {
                 return Ok(tidied);
             }
         }
+    }
+
+    /// Deletes blocks, or runs when there are no blocks to delete.
+    async fn delete_some(
+        &mut self,
+        transaction: &Transaction<'_>,
+        keep: &Keep,
+        tidied: &mut Tidied,
+    ) -> Result<Deleted, Error> {
+        let before = unused_before(transaction, ALL).await?;
+        let done = self.delete_unused(transaction, before).await?;
+        if done.count > 0 {
+            return Ok(done);
+        }
+        let mut is_too_big = self.is_too_big(transaction, before, keep.bytes).await?;
+        if is_too_big {
+            // A run that stays open holds the blocks of all that came after it, and these would be deleted in vain.
+            let finished = unused_before(transaction, FINISHED).await?;
+            if finished > before {
+                let done = self.delete_unused(transaction, finished).await?;
+                if done.count > 0 {
+                    return Ok(done);
+                }
+                is_too_big = self.is_too_big(transaction, finished, keep.bytes).await?;
+            }
+        }
+        let done = delete_runs(transaction, keep.since, is_too_big).await?;
+        tidied.runs += done.count;
+        Ok(done)
+    }
+
+    /// Deletes blocks last used before `minute`, as far as everybody has heard of it. What was heard may be about a later
+    /// minute: an older run has been written since.
+    async fn delete_unused(
+        &self,
+        transaction: &Transaction<'_>,
+        minute: Minute,
+    ) -> Result<Deleted, Error> {
+        let heard = self.announce(transaction, minute).await?;
+        delete_blocks(transaction, heard.min(minute)).await
     }
 
     /// Announces that blocks last used before `minute` will go, unless an earlier announcement is not yet old enough;
@@ -157,18 +194,15 @@ async fn delete_runs(
     })
 }
 
-/// Blocks last used before this minute belong to no run that is left.
+/// Blocks last used before this minute belong to none of these runs, as far as they are left.
 ///
 /// A minute is left for runs that are known to a recorder and not yet written.
-async fn unused_before(transaction: &Transaction<'_>) -> Result<Minute, Error> {
+async fn unused_before(transaction: &Transaction<'_>, runs: &str) -> Result<Minute, Error> {
     const SLACK: i64 = 1;
-    let oldest: Option<i64> = transaction
-        .query_one(
-            "SELECT min(started) FROM (SELECT started FROM dagway.runs ORDER BY id LIMIT 64) AS oldest",
-            &[],
-        )
-        .await?
-        .get(0);
+    let sql = format!(
+        "SELECT min(started) FROM (SELECT started FROM dagway.runs {runs} ORDER BY id LIMIT 64) AS oldest"
+    );
+    let oldest: Option<i64> = transaction.query_one(&sql, &[]).await?.get(0);
     let oldest = oldest.map_or_else(Timestamp::now, Timestamp);
     Ok(Minute(Minute::of(oldest).0 - SLACK))
 }

@@ -29,12 +29,13 @@ const COLUMNS: &str = "workflow, state, started, ended, input_tokens, cache_read
 /// What [`gather`] reads. A row without a state tells of all runs of its workflow.
 ///
 /// Tokens that were counted and sent to nobody are no input of a model's.
-/// The percentiles are values that occur, as in SQLite's engine.
+/// The percentiles are values that occur, and a run's cost is bounded, as in SQLite's engine: or else two costs of a hostile
+/// upstream would be more than a sum can hold. What has no cost has to be left out by the filter: `greatest` passes over it.
 const FIGURES: &str = "name, state, count(*),
     least(coalesce(sum(input_tokens) FILTER (WHERE output_tokens IS NOT NULL), 0), 9223372036854775807)::bigint,
     least(coalesce(sum(cache_read_tokens) FILTER (WHERE output_tokens IS NOT NULL), 0), 9223372036854775807)::bigint,
     least(coalesce(sum(output_tokens), 0), 9223372036854775807)::bigint,
-    coalesce(sum(cost_usd), 0)::double precision,
+    coalesce(sum(least(greatest(cost_usd, -1e9), 1e9)) FILTER (WHERE cost_usd <> 'NaN'), 0)::double precision,
     least(coalesce(sum(greatest(ended - started, 0)), 0), 9223372036854775807)::bigint,
     percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY greatest(ended - started, 0))
         FILTER (WHERE state = 'Completed'),

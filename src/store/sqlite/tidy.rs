@@ -1,5 +1,7 @@
 //! Deletes what is too old or too much: the oldest runs first, a few at a time, then the blocks that nobody uses any
 //! more, then pages from the end of the file.
+//!
+//! A run that stays open keeps its blocks, and those of all runs after it, until there is too much: then it may lose texts.
 
 use std::time::Instant;
 
@@ -17,6 +19,10 @@ const RUNS: u32 = 16;
 const BLOCKS: u32 = 64;
 /// Pages given back between two looks at the clock.
 const PAGES: i64 = 64;
+
+/// Of which runs the blocks are kept.
+const ALL: &str = "";
+const FINISHED: &str = "WHERE ended IS NOT NULL";
 
 /// Retention, step by step.
 #[derive(Debug, Default)]
@@ -36,18 +42,25 @@ impl Tidy {
         loop {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let unused_before = unused_before(&transaction)?;
-            let blocks = delete_blocks(&transaction, unused_before)?;
+            let mut before = unused_before(&transaction, ALL)?;
+            let mut blocks = delete_blocks(&transaction, before)?;
             // Only what is still too much without the blocks that nobody uses may cost more runs.
             let mut runs = 0;
             if blocks == 0 {
                 let used = Pages::of(&transaction)?.used_bytes();
                 let is_too_big = self.shrinking.is_due(used, keep.bytes);
-                runs = delete_runs(&transaction, keep.since, is_too_big)?;
+                if is_too_big {
+                    // A run that stays open holds the blocks of all that came after it, and these would be deleted in vain.
+                    before = before.max(unused_before(&transaction, FINISHED)?);
+                    blocks = delete_blocks(&transaction, before)?;
+                }
+                if blocks == 0 {
+                    runs = delete_runs(&transaction, keep.since, is_too_big)?;
+                }
             }
             transaction.commit()?;
             tidied.runs += runs;
-            tidied.blocks_before = Some(unused_before);
+            tidied.blocks_before = tidied.blocks_before.max(Some(before));
             if runs + blocks == 0 {
                 break;
             }
@@ -93,16 +106,14 @@ fn delete_runs(
     Ok(deleted)
 }
 
-/// Blocks last used before this minute belong to no run that is left.
+/// Blocks last used before this minute belong to none of these runs, as far as they are left.
 ///
 /// A minute is left for runs that are known to the recorder and not yet written.
-fn unused_before(transaction: &Transaction<'_>) -> rusqlite::Result<Minute> {
+fn unused_before(transaction: &Transaction<'_>, runs: &str) -> rusqlite::Result<Minute> {
     const SLACK: i64 = 1;
-    let oldest: Option<i64> = transaction.query_row(
-        "SELECT min(started) FROM (SELECT started FROM runs ORDER BY id LIMIT 64)",
-        [],
-        |row| row.get(0),
-    )?;
+    let sql =
+        format!("SELECT min(started) FROM (SELECT started FROM runs {runs} ORDER BY id LIMIT 64)");
+    let oldest: Option<i64> = transaction.query_row(&sql, [], |row| row.get(0))?;
     let oldest = oldest.map_or_else(Timestamp::now, Timestamp);
     Ok(Minute(Minute::of(oldest).0 - SLACK))
 }

@@ -81,6 +81,10 @@ pub(super) fn totals_of(
 /// The columns that [`Gathered::add`] reads, after the workflow's name.
 const COLUMNS: &str = "workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
 
+/// What a run's cost counts for at most, as in PostgreSQL's engine: two costs of a hostile upstream may be more than a sum
+/// can hold.
+const MOST_COST: f64 = 1e9;
+
 #[derive(Default)]
 struct Gathered {
     totals: Totals,
@@ -113,7 +117,8 @@ impl Gathered {
             self.totals.cache_read_tokens = self.totals.cache_read_tokens.saturating_add(int(5)?);
         }
         self.totals.output_tokens = self.totals.output_tokens.saturating_add(int(6)?);
-        self.totals.cost_usd += row.get::<_, Option<f64>>(7)?.unwrap_or_default();
+        let cost = row.get::<_, Option<f64>>(7)?.unwrap_or_default();
+        self.totals.cost_usd += cost.clamp(-MOST_COST, MOST_COST);
         self.totals.estimated += u64::from(row.get::<_, bool>(8)?);
         Ok(())
     }

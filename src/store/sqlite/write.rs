@@ -71,6 +71,12 @@ impl SqliteSink {
             _lock: lock,
         })
     }
+
+    fn committed(&mut self) {
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.committed(&self.connection);
+        }
+    }
 }
 
 impl Sink for SqliteSink {
@@ -86,22 +92,21 @@ impl Sink for SqliteSink {
         for run in batch.runs.iter().filter(|run| run.row.ended.is_some()) {
             self.rows.remove(&run.row.start.id);
         }
-        if let Some(checkpointer) = &mut self.checkpointer {
-            checkpointer.committed(&self.connection);
-        }
+        self.committed();
         Ok(0)
     }
 
     fn alive(&mut self, at: Timestamp) -> Result<(), Error> {
         self.connection.prepare_cached(ALIVE)?.execute([at.0])?;
-        if let Some(checkpointer) = &mut self.checkpointer {
-            checkpointer.committed(&self.connection);
-        }
+        self.committed();
         Ok(())
     }
 
     fn tidy(&mut self, keep: &Keep) -> Result<Tidied, Error> {
-        self.tidy.step(&mut self.connection, keep)
+        let tidied = self.tidy.step(&mut self.connection, keep);
+        // Also when it failed: a part of it may have been committed.
+        self.committed();
+        tidied
     }
 
     fn close(&mut self) -> Result<(), Error> {

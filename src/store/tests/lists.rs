@@ -391,6 +391,34 @@ async fn figures_beyond_all_measure_are_added_up_to_the_most_that_can_be_told() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn costs_beyond_all_measure_are_bounded_and_runs_without_a_cost_count_for_nothing() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        let costs = [
+            Some(1e308),
+            Some(1e308),
+            Some(f64::INFINITY),
+            Some(0.5),
+            None,
+        ];
+        for (number, cost) in (0..).zip(costs) {
+            let mut script = Script::new(T0 + number, &plan());
+            if let Some(cost) = cost {
+                script = script.fact(facts::COST_USD, cost);
+            }
+            script = script.ended(State::Completed);
+            opened.recorder.observe(&script.batch());
+        }
+        opened.recorder.finish();
+        let all = opened.store.totals(Timestamp(T0)).await.unwrap();
+        assert!((all.cost_usd - 3e9 - 0.5).abs() < 1e-3, "{}", all.cost_usd);
+        let any = RunFilter::default();
+        let some = opened.store.totals_of(&any, 9).await.unwrap().unwrap();
+        assert!((some.cost_usd - all.cost_usd).abs() < 1e-3);
+    }
+}
+
 /// The numbers of the runs in the order of `figure`, read in pages of `limit`.
 async fn ranked(
     opened: &Opened,

@@ -225,6 +225,31 @@ fn a_database_that_refuses_for_ever_does_not_take_all_memory() {
     assert_eq!(lost, 21_000);
 }
 
+#[test]
+fn a_run_that_the_database_has_comes_to_its_end_there_however_long_it_refuses() {
+    let (sink, mut recorder) = counting();
+    let mut known = Script::new(T0, &plan()).step(0, State::Running);
+    recorder.observe(&known.batch());
+    recorder.write(Instant::now());
+    assert_eq!(sink.writes(), 1);
+    sink.with(|ledger| ledger.refuse = usize::MAX);
+    let mut known = known.step(0, State::Completed).ended(State::Completed);
+    recorder.observe(&known.batch());
+    for number in 1..=21_000 {
+        let mut script = Script::new(T0 + number, &plan()).ended(State::Completed);
+        recorder.observe(&script.batch());
+    }
+    recorder.write(Instant::now());
+    recorder.write(Instant::now());
+    let lost = recorder.stats().lost_runs.load(Ordering::Relaxed);
+    assert_eq!(lost, 1 + 1_000, "each is counted once");
+    sink.with(|ledger| ledger.refuse = 0);
+    recorder.write(Instant::now());
+    let last = sink.with(|ledger| ledger.last.clone());
+    assert_eq!(last[&known.id].0, State::Completed);
+    assert_eq!(last.len(), 1 + 20_000);
+}
+
 #[tokio::test]
 async fn under_pressure_previews_go_first_then_payloads_and_the_run_says_so() {
     let folder = tempfile::tempdir().unwrap();

@@ -310,6 +310,30 @@ async fn blocks_go_only_when_every_process_has_heard_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocks_of_an_older_run_that_was_written_after_all_have_heard_are_kept() {
+    let database = Database::make().await;
+    let (mut one, mut late) = (database.open().await, database.open().await);
+    let body = serde_json::json!({"messages": ["the same ".repeat(1000)]}).to_string();
+    let mut young = Script::new(T0 + 90 * MINUTE, &plan()).ended(State::Completed);
+    one.recorder.observe(&young.batch());
+    one.recorder.write(Instant::now());
+    let mut tidy = || {
+        for _ in 0..3 {
+            while one.recorder.tidy(Timestamp(T0 + 90 * MINUTE)) {}
+        }
+    };
+    tidy();
+    let mut old = Script::new(T0, &plan())
+        .payload(payload::CLIENT_REQUEST, &body)
+        .ended(State::Completed);
+    late.recorder.observe(&old.batch());
+    late.recorder.write(Instant::now());
+    tidy();
+    let text = late.store.payload(old.id, payload::CLIENT_REQUEST).await;
+    assert_eq!(text.unwrap().unwrap(), body.as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_stays_within_its_size_and_the_newest_runs_stay_whole() {
     const LIMIT: u64 = 2 << 20;
     let database = Database::make().await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::stage::Stage;
-use super::{Script, plan, settings};
+use super::{Script, open_in, plan, settings};
 use crate::events::{Observer, RunId, State, Timestamp};
 use crate::facts::payload;
 use crate::store::{Opened, RunFilter, Settings, open};
@@ -174,6 +174,78 @@ async fn the_file_stays_within_its_size_and_the_newest_runs_stay_whole() {
             .await
             .unwrap();
         assert_eq!(text.unwrap(), body(&"n".repeat(number)).as_bytes());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_stays_open_does_not_cost_those_that_are_finished() {
+    for stage in Stage::all().await {
+        let mut opened = stage
+            .open_with(|settings| settings.keep_bytes = 2 << 20)
+            .await;
+        let mut script = Script::new(T0, &plan()).step(0, State::Running);
+        opened.recorder.observe(&script.batch());
+        opened.recorder.write(Instant::now());
+        let mut ids = Vec::new();
+        for number in 1..=100 {
+            let own = "n".repeat(usize::try_from(number).unwrap());
+            ids.push(record(&mut opened, T0 + number * 10 * MINUTE, &own));
+        }
+        tidy(&mut opened, T0 + 1000 * MINUTE);
+        let page = opened.store.runs(&RunFilter::default(), None, 500).await;
+        let mut left: Vec<RunId> = page.unwrap().runs.iter().map(|run| run.id).collect();
+        assert_eq!(left.pop(), Some(script.id), "it is still open");
+        assert!(left.len() > 10, "only {} are left", left.len());
+        assert!(left.len() < 60, "{} are left", left.len());
+        let newest: Vec<RunId> = ids.iter().rev().take(left.len()).copied().collect();
+        assert_eq!(left, newest);
+        assert!(stage.rows("blocks").await <= 60, "their blocks are left");
+        for (number, id) in (1..).zip(&ids).skip(ids.len() - left.len()) {
+            let text = opened.store.payload(*id, payload::CLIENT_REQUEST).await;
+            assert_eq!(text.unwrap().unwrap(), body(&"n".repeat(number)).as_bytes());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_uses_in_one_commit_the_later_one_counts() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        record(&mut opened, T0, "same");
+        for minute in 1..=2 {
+            let mut script = Script::new(T0 + minute * MINUTE, &plan())
+                .payload(payload::CLIENT_REQUEST, &body("same"))
+                .ended(State::Completed);
+            opened.recorder.observe(&script.batch());
+        }
+        opened.recorder.write(Instant::now());
+        let used = stage.number("SELECT min(used) FROM blocks").await;
+        assert_eq!(used, T0 / MINUTE + 2);
+    }
+}
+
+#[test]
+fn a_store_that_only_tidies_moves_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open_in(&folder);
+    let database = rusqlite::Connection::open(folder.path().join("dagway.db")).unwrap();
+    database
+        .pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))
+        .unwrap();
+    let fill = "INSERT INTO blocks (hash, used, bytes, data)
+        VALUES (x'00', 9223372036854775807, 8000000, zeroblob(8000000))";
+    database.execute(fill, []).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        opened.recorder.tidy(Timestamp(T0));
+        let log = database.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| {
+            Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        let (pages, moved) = log.unwrap();
+        if pages > 0 && pages == moved {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{moved} of {pages} were moved");
     }
 }
 
