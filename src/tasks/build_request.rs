@@ -106,7 +106,7 @@ impl Task for BuildRequest {
         }
         cx.fact(
             facts::MAX_TOKENS,
-            i64::try_from(request.max_tokens).unwrap_or(i64::MAX),
+            i64::try_from(built.max_tokens).unwrap_or(i64::MAX),
         );
         let body = Bytes::from(built.body);
         cx.payload(facts::payload::UPSTREAM_REQUEST, body.clone());

@@ -7,8 +7,11 @@
 //! Text that the client sees in the block is not packed a second time; its length and checksum are, so that a
 //! shortened text is noticed.
 //! A genuine Claude signature is never wrapped when the block shows exactly the signed text.
-//! What comes back was written by a client and is hostile: inflating is bounded, and garbage is [`Unpacked::Foreign`].
+//! What comes back was written by a client and is hostile: a [`Budget`] bounds what the envelopes of one request become
+//! in memory, and garbage is [`Unpacked::Foreign`].
 //! This file must not know how details are merged from a stream nor how they are attached to a request.
+
+use std::slice;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,9 +20,15 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// How every signature of ours begins; the digit is the version of what follows.
-const PREFIX: &str = "dgw1.";
-/// What an envelope may inflate to.
+pub(crate) const PREFIX: &str = "dgw1.";
+/// What the envelopes of one request may inflate to together.
 const LONGEST_INFLATED: usize = 16 << 20;
+/// How many details one envelope may hold; one that says nothing takes four bytes of JSON and hundreds in memory.
+const MOST_DETAILS: usize = 4096;
+/// How many [`Parts`] the envelopes of one request may hold together.
+const MOST_PARTS: usize = 1 << 16;
+/// No LZ4 inflates to more than this many times its length.
+const MOST_TIMES: usize = 255;
 /// Bytes before the compressed JSON: its checksum and its length.
 const HEAD: usize = 8;
 /// The shortest text that is believed to be a signature of Anthropic's (real ones have hundreds of characters).
@@ -210,18 +219,34 @@ impl Envelope {
         }
     }
 
+    /// The same envelope without what it holds, which [`restore`](Self::restore) takes; it fits the same models.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        let dialect = self.details.iter().find_map(|d| d.format.clone());
+        let detail = dialect.map(|format| Detail {
+            format: Some(format),
+            ..Detail::default()
+        });
+        Self {
+            model: self.model.clone(),
+            visible_len: self.visible_len,
+            visible_sum: self.visible_sum,
+            hidden: String::new(),
+            details: detail.into_iter().collect(),
+        }
+    }
+
     /// Makes the details whole again with the text of the block they came back in.
     /// `None` when that text is not the one they were packed with.
     #[must_use]
-    pub fn restore(&self, thinking: &str) -> Option<Restored> {
+    pub fn restore(self, thinking: &str) -> Option<Restored> {
         let shown = Shown::from(thinking);
         if shown.length != self.visible_len || shown.checksum.sum() != self.visible_sum {
             return None;
         }
         let mut rest = thinking;
-        let mut details = Vec::with_capacity(self.details.len());
-        for packed in &self.details {
-            let mut detail = packed.clone();
+        let mut details = self.details;
+        for detail in &mut details {
             if let Some(length) = detail.visible.take() {
                 let (own, after) = rest.split_at_checked(length)?;
                 rest = after;
@@ -231,56 +256,132 @@ impl Envelope {
                     detail.text = Some(own.to_owned());
                 }
             }
-            details.push(detail);
         }
-        let text = self.plain_text(thinking, &details);
+        let text = plain_text(thinking, self.hidden, &details);
         Some(Restored { details, text })
     }
+}
 
-    fn plain_text(&self, thinking: &str, details: &[Detail]) -> String {
-        if !thinking.is_empty() {
-            return thinking.to_owned();
+fn plain_text(thinking: &str, hidden: String, details: &[Detail]) -> String {
+    if !thinking.is_empty() {
+        return thinking.to_owned();
+    }
+    if !hidden.is_empty() {
+        return hidden;
+    }
+    details
+        .iter()
+        .filter_map(|detail| detail.text.as_deref().or(detail.summary.as_deref()))
+        .collect()
+}
+
+/// What the envelopes of one request may still become together; one that is too large for it is foreign.
+#[derive(Debug)]
+pub struct Budget {
+    bytes: usize,
+    parts: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            bytes: LONGEST_INFLATED,
+            parts: MOST_PARTS,
         }
-        if !self.hidden.is_empty() {
-            return self.hidden.clone();
-        }
-        details
-            .iter()
-            .filter_map(|detail| detail.text.as_deref().or(detail.summary.as_deref()))
-            .collect()
     }
 }
 
-/// Tells what the signature of a thinking block is.
-#[must_use]
+impl Budget {
+    /// Tells what the signature of a thinking block is.
+    #[must_use]
+    pub fn unpack(&mut self, signature: &str) -> Unpacked {
+        let signature = signature.trim();
+        if signature.is_empty() {
+            return Unpacked::Empty;
+        }
+        if let Some(packed) = signature.strip_prefix(PREFIX) {
+            let opened = self.opened(packed);
+            return opened.map_or(Unpacked::Foreign, Unpacked::Details);
+        }
+        if looks_native(signature) {
+            Unpacked::Native
+        } else {
+            Unpacked::Foreign
+        }
+    }
+
+    /// What is inflated in vain counts too, because it took the time.
+    fn opened(&mut self, signature: &str) -> Option<Envelope> {
+        let packed = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let (sum, rest) = packed.split_first_chunk()?;
+        let (length, compressed) = rest.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        if length / MOST_TIMES > compressed.len() {
+            return None;
+        }
+        self.bytes = self.bytes.checked_sub(length)?;
+        let json = lz4_flex::block::decompress(compressed, length).ok()?;
+        if json.len() != length || checksum(&json) != u32::from_le_bytes(*sum) {
+            return None;
+        }
+        let parts = Parts::of(&json);
+        if parts.details > MOST_DETAILS {
+            return None;
+        }
+        self.parts = self.parts.checked_sub(parts.details + parts.values)?;
+        serde_json::from_slice(&json).ok()
+    }
+}
+
+/// Tells what a signature is that came alone.
+#[cfg(test)]
 pub fn unpack(signature: &str) -> Unpacked {
-    let signature = signature.trim();
-    if signature.is_empty() {
-        return Unpacked::Empty;
-    }
-    if let Some(packed) = signature.strip_prefix(PREFIX) {
-        return opened(packed).map_or(Unpacked::Foreign, Unpacked::Details);
-    }
-    if looks_native(signature) {
-        Unpacked::Native
-    } else {
-        Unpacked::Foreign
+    Budget::default().unpack(signature)
+}
+
+/// What takes more of the memory than of the JSON of an envelope.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Parts {
+    details: usize,
+    /// What stands in details besides their own fields, about; never less.
+    values: usize,
+}
+
+impl Parts {
+    /// How deep the list of details is.
+    const LIST: usize = 2;
+
+    /// Counts them before anything is made of them. A detail may be written as an array too.
+    /// The count is right up to the first fault of the JSON, where reading it ends.
+    fn of(json: &[u8]) -> Self {
+        let mut parts = Self::default();
+        let mut depth: usize = 0;
+        let mut bytes = json.iter();
+        while let Some(&byte) = bytes.next() {
+            match byte {
+                b'"' => skip_string(&mut bytes),
+                b'{' | b'[' => {
+                    parts.details += usize::from(depth == Self::LIST);
+                    parts.values += usize::from(depth > Self::LIST);
+                    depth += 1;
+                }
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                b',' => parts.values += usize::from(depth > Self::LIST + 1),
+                _ => {}
+            }
+        }
+        parts
     }
 }
 
-fn opened(signature: &str) -> Option<Envelope> {
-    let packed = URL_SAFE_NO_PAD.decode(signature).ok()?;
-    let (sum, rest) = packed.split_first_chunk()?;
-    let (length, compressed) = rest.split_first_chunk()?;
-    let length = u32::from_le_bytes(*length) as usize;
-    if length > LONGEST_INFLATED {
-        return None;
+/// Goes behind the quote that ends a string.
+fn skip_string(bytes: &mut slice::Iter<'_, u8>) {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', bytes.as_slice()) {
+        if bytes.nth(at) == Some(&b'"') {
+            return;
+        }
+        bytes.next();
     }
-    let json = lz4_flex::block::decompress(compressed, length).ok()?;
-    if json.len() != length || checksum(&json) != u32::from_le_bytes(*sum) {
-        return None;
-    }
-    serde_json::from_slice(&json).ok()
 }
 
 fn checksum(bytes: &[u8]) -> u32 {
@@ -534,14 +635,33 @@ mod tests {
         }
     }
 
+    /// A signature around any JSON, which claims to be of any length.
+    fn signed(json: &str, claimed: usize) -> String {
+        let json = json.as_bytes();
+        let mut packed = checksum(json).to_le_bytes().to_vec();
+        packed.extend_from_slice(&(claimed as u32).to_le_bytes());
+        packed.extend_from_slice(&lz4_flex::block::compress(json));
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(packed))
+    }
+
+    fn with_details(detail: &str, count: usize) -> String {
+        let details = vec![detail; count].join(",");
+        let json = format!(r#"{{"m":"a/b","d":[{details}]}}"#);
+        signed(&json, json.len())
+    }
+
+    fn with_hidden(length: usize) -> String {
+        Envelope::new("a/b", "", "a".repeat(length), vec![]).pack()
+    }
+
+    fn takes(budget: &mut Budget, signature: &str) -> bool {
+        matches!(budget.unpack(signature), Unpacked::Details(_))
+    }
+
     #[test]
     fn a_bomb_does_not_go_off() {
         let bomb_of = |length: usize, claimed: usize| {
-            let json = format!("{{\"m\":\"{}\"}}", "a".repeat(length)).into_bytes();
-            let mut packed = checksum(&json).to_le_bytes().to_vec();
-            packed.extend_from_slice(&(claimed as u32).to_le_bytes());
-            packed.extend_from_slice(&lz4_flex::block::compress(&json));
-            format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(packed))
+            signed(&format!("{{\"m\":\"{}\"}}", "a".repeat(length)), claimed)
         };
         let bomb = bomb_of(LONGEST_INFLATED, LONGEST_INFLATED + 8);
         assert!(bomb.len() < LONGEST_INFLATED / 100);
@@ -549,6 +669,91 @@ mod tests {
         assert_eq!(unpack(&bomb_of(LONGEST_INFLATED, 100)), Unpacked::Foreign);
         assert_eq!(unpack(&bomb_of(10, LONGEST_INFLATED)), Unpacked::Foreign);
         assert!(matches!(unpack(&bomb_of(10, 18)), Unpacked::Details(_)));
+        let largest = bomb_of(LONGEST_INFLATED - 8, LONGEST_INFLATED);
+        assert!(matches!(unpack(&largest), Unpacked::Details(_)));
+    }
+
+    #[test]
+    fn more_details_than_anyone_thinks_are_foreign() {
+        let tiny = r#"{"type":""}"#;
+        for detail in [tiny, r#"[""]"#] {
+            let signature = with_details(detail, 100_000);
+            assert_eq!(unpack(&signature), Unpacked::Foreign, "{detail}");
+        }
+        for (count, taken) in [(MOST_DETAILS, true), (MOST_DETAILS + 1, false)] {
+            let mut budget = Budget::default();
+            assert_eq!(takes(&mut budget, &with_details(tiny, count)), taken);
+        }
+        for (count, taken) in [(1_000, true), (100_000, false)] {
+            let zeros = vec!["0"; count].join(",");
+            let detail = format!(r#"{{"type":"","x":{{"a":[{zeros}]}}}}"#);
+            let mut budget = Budget::default();
+            assert_eq!(takes(&mut budget, &with_details(&detail, 1)), taken);
+        }
+    }
+
+    #[test]
+    fn the_envelopes_of_a_request_share_what_they_may_inflate_to() {
+        let mut budget = Budget::default();
+        let large = with_hidden(9 << 20);
+        assert!(takes(&mut budget, &large));
+        assert_eq!(budget.unpack(&large), Unpacked::Foreign);
+        assert!(takes(&mut budget, &with_hidden(6 << 20)));
+    }
+
+    #[test]
+    fn the_envelopes_of_a_request_share_how_many_details_they_may_hold() {
+        let mut budget = Budget::default();
+        let many = with_details(r#"{"type":""}"#, MOST_DETAILS);
+        for _ in 0..MOST_PARTS / MOST_DETAILS {
+            assert!(takes(&mut budget, &many));
+        }
+        assert_eq!(budget.unpack(&many), Unpacked::Foreign);
+        assert!(takes(&mut budget, &with_hidden(10)));
+    }
+
+    #[test]
+    fn an_honest_envelope_is_taken_after_many_others() {
+        let mut budget = Budget::default();
+        for _ in 0..2_000 {
+            assert!(takes(&mut budget, &with_details(r#"{"type":""}"#, 5)));
+        }
+        for _ in 0..100 {
+            assert!(!takes(&mut budget, &signed("{}", LONGEST_INFLATED)));
+        }
+        let details = vec![summary("Hm."), encrypted()];
+        let envelope = Envelope::new("openai/gpt-5", "Hm.", String::new(), details);
+        let unpacked = budget.unpack(&envelope.pack());
+        assert_eq!(unpacked, Unpacked::Details(envelope));
+    }
+
+    #[test]
+    fn parts_are_counted_outside_of_texts() {
+        for (json, details, values) in [
+            (r#"{"m":"a/b"}"#, 0, 0),
+            (r#"{"m":"a","n":1,"d":[{"type":"a","id":"b"},["c"]]}"#, 2, 0),
+            (r#"{"d":[{"type":"a","x":{"b":null,"c":[1,2]}}]}"#, 1, 4),
+            (r#"{"t":"[[[{,\"{[\\","d":[{"type":"{,[\\\"[{"}]}"#, 1, 0),
+            (r#"]]}{"d":[{"#, 1, 0),
+        ] {
+            let parts = Parts { details, values };
+            assert_eq!(Parts::of(json.as_bytes()), parts, "{json}");
+        }
+        let hidden = r#"{[,"\"#.repeat(20_000);
+        let envelope = Envelope::new("a/b", "", hidden.clone(), vec![]);
+        assert_eq!(reopened(&envelope).restore("").unwrap().text, hidden);
+    }
+
+    #[test]
+    fn an_emptied_envelope_fits_the_same_models() {
+        for details in [vec![], vec![Detail::default(), encrypted()]] {
+            let envelope = Envelope::new("a/b", "", "t".to_owned(), details);
+            let emptied = envelope.emptied();
+            assert!(emptied.hidden.is_empty() && emptied.details.len() <= 1);
+            for model in ["openai/gpt-5", "a/b:free", "a/c"] {
+                assert_eq!(emptied.fits(model), envelope.fits(model), "{model}");
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! This file must not know what a tool call is besides its id.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,7 +34,9 @@ const KEPT: usize = 24;
 /// The ids of one conversation, and how the ids of a new message join them.
 #[derive(Clone, Debug, Default)]
 pub struct ToolIds {
-    used: Vec<String>,
+    used: HashSet<String>,
+    /// The number to try next for a form and what stands behind the number: all below are taken.
+    next: HashMap<(&'static str, String), usize>,
     /// What ids are made of when the upstream gives none; unique for the message.
     seed: String,
     made: usize,
@@ -48,7 +51,8 @@ impl ToolIds {
         let plain = seed.chars().rev().filter(|c| is_plain_char(*c));
         let backwards: Vec<char> = plain.take(KEPT).collect();
         Self {
-            used,
+            used: used.into_iter().collect(),
+            next: HashMap::new(),
             seed: backwards.into_iter().rev().collect(),
             made: 0,
         }
@@ -63,7 +67,7 @@ impl ToolIds {
     /// Gives the client's id for an upstream id and remembers it as used.
     pub fn outward(&mut self, upstream: &str) -> String {
         let id = self.unused(upstream);
-        self.used.push(id.clone());
+        self.used.insert(id.clone());
         id
     }
 
@@ -74,7 +78,7 @@ impl ToolIds {
         let ours = upstream.starts_with(PREFIX);
         let plain = upstream.chars().all(is_plain_char);
         if plain && !ours {
-            if !self.is_used(upstream) {
+            if !self.used.contains(upstream) {
                 return upstream.to_owned();
             }
             let beginning = upstream.get(..KEPT).unwrap_or(upstream);
@@ -87,21 +91,22 @@ impl ToolIds {
         loop {
             let id = format!("toolu_{}_{}", self.seed, self.made);
             self.made += 1;
-            if !self.is_used(&id) {
+            if !self.used.contains(&id) {
                 return id;
             }
         }
     }
 
-    fn numbered(&self, kind: &str, rest: &str, first: usize) -> String {
-        (first..)
-            .map(|number| format!("{kind}{number}_{rest}"))
-            .find(|id| !self.is_used(id))
-            .expect("the ids in use are finite")
-    }
-
-    fn is_used(&self, id: &str) -> bool {
-        self.used.iter().any(|used| used == id)
+    fn numbered(&mut self, kind: &'static str, rest: &str, first: usize) -> String {
+        let key = (kind, rest.to_owned());
+        let number = self.next.entry(key).or_insert(first);
+        loop {
+            let id = format!("{kind}{number}_{rest}");
+            *number += 1;
+            if !self.used.contains(&id) {
+                return id;
+            }
+        }
     }
 }
 
@@ -152,6 +157,34 @@ mod tests {
         assert_eq!(id, "dgw_u1_call_0");
         assert_eq!(decode(&id), "dgw_u1_call_0");
         assert_eq!(first.outward("call_0"), "dgw_u2_call_0");
+    }
+
+    #[test]
+    fn numbers_that_are_taken_are_passed_over() {
+        let mut conversation = ids(&["call_0", "dgw_u2_call_0"]);
+        assert_eq!(conversation.outward("call_0"), "dgw_u1_call_0");
+        assert_eq!(conversation.outward("call_0"), "dgw_u3_call_0");
+        let beginning = "a".repeat(KEPT);
+        let (one, two) = (format!("{beginning}1"), format!("{beginning}2"));
+        let mut alike = ids(&[one.as_str(), two.as_str()]);
+        assert_eq!(alike.outward(&one), format!("dgw_u1_{beginning}"));
+        assert_eq!(alike.outward(&two), format!("dgw_u2_{beginning}"));
+    }
+
+    #[test]
+    fn an_id_that_repeats_very_often_stays_unique() {
+        for (upstream, last) in [
+            ("call_0", "dgw_u20000_call_0"),
+            ("functions.Bash:0", "dgw_x19999_ZnVuY3Rpb25zLkJhc2g6MA"),
+            ("", "toolu_01Ab_19999"),
+        ] {
+            let mut conversation = ids(&["call_0"]);
+            let given: Vec<String> = (0..20_000)
+                .map(|_| conversation.outward(upstream))
+                .collect();
+            assert_eq!(given.iter().collect::<HashSet<_>>().len(), 20_000);
+            assert_eq!(given[19_999], last);
+        }
     }
 
     #[test]

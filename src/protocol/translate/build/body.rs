@@ -51,6 +51,8 @@ pub struct Built {
     pub notes: Vec<Note>,
     /// Whether thoughts were given back that the provider may refuse.
     pub has_thoughts: bool,
+    /// How many tokens the answer may have, as it is sent.
+    pub max_tokens: u64,
 }
 
 /// Writes the upstream request for one model.
@@ -70,7 +72,7 @@ pub fn build_request(
     not_sent(request, target, routing, &mut notes);
     offers::note_left_out(tools, target, &mut notes);
     let mut out = Writer::with_capacity(request.body_len + 4096);
-    let mut has_thoughts = false;
+    let (mut has_thoughts, mut max_tokens) = (false, 0);
     out.object(|out| {
         let parts = Parts {
             request,
@@ -79,13 +81,14 @@ pub fn build_request(
             target,
             demand: routing.demand,
         };
-        has_thoughts = parts.write(out, &mut notes);
+        (has_thoughts, max_tokens) = parts.write(out, &mut notes);
         routed(out, request, target, routing);
     });
     Ok(Built {
         body: out.into_bytes(),
         notes,
         has_thoughts,
+        max_tokens,
     })
 }
 
@@ -98,8 +101,8 @@ struct Parts<'p> {
 }
 
 impl Parts<'_> {
-    /// Says whether thoughts were given back that the provider may refuse.
-    fn write(&self, out: &mut Writer, notes: &mut Vec<Note>) -> bool {
+    /// Says whether thoughts were given back that the provider may refuse, and how many tokens the answer may have.
+    fn write(&self, out: &mut Writer, notes: &mut Vec<Note>) -> (bool, u64) {
         let Self {
             request,
             messages,
@@ -146,7 +149,7 @@ impl Parts<'_> {
         out.key(target.dialect.limit.name()).integer(max_tokens);
         self.reasoning(out, max_tokens, notes);
         if let (Some(format), Some(way)) = (format, way) {
-            format::write(out, &format, way, target);
+            format::write(out, &format, way, target, notes);
         }
         limits::sampling(out, request, target, notes);
         limits::stops(out, request, notes);
@@ -154,7 +157,7 @@ impl Parts<'_> {
             out.key("cache_control").raw(breakpoints.form(cache));
         }
         self.plugins(out);
-        has_thoughts
+        (has_thoughts, max_tokens)
     }
 
     fn reasoning(&self, out: &mut Writer, max_tokens: u64, notes: &mut Vec<Note>) {

@@ -53,7 +53,13 @@ pub(super) fn appendix(format: &Format<'_>) -> Text<'static> {
 }
 
 /// Writes `response_format`.
-pub(super) fn write(out: &mut Writer, format: &Format<'_>, way: Way, target: &Target) {
+pub(super) fn write(
+    out: &mut Writer,
+    format: &Format<'_>,
+    way: Way,
+    target: &Target,
+    notes: &mut Vec<Note>,
+) {
     match way {
         Way::Words => {}
         Way::Json => out
@@ -62,12 +68,18 @@ pub(super) fn write(out: &mut Writer, format: &Format<'_>, way: Way, target: &Ta
         Way::Schema | Way::Told => out.key("response_format").object(|out| {
             out.key("type").string("json_schema");
             out.key("json_schema")
-                .object(|out| json_schema(out, format, way, target));
+                .object(|out| json_schema(out, format, way, target, notes));
         }),
     }
 }
 
-fn json_schema(out: &mut Writer, format: &Format<'_>, way: Way, target: &Target) {
+fn json_schema(
+    out: &mut Writer,
+    format: &Format<'_>,
+    way: Way,
+    target: &Target,
+    notes: &mut Vec<Note>,
+) {
     let name = format
         .name
         .map(RawStr::decode)
@@ -83,7 +95,14 @@ fn json_schema(out: &mut Writer, format: &Format<'_>, way: Way, target: &Target)
     }
     out.key("schema");
     if target.family == Family::Gemini {
-        out.raw(&schema::for_google(text));
+        let schema = schema::for_google(text);
+        if schema.is_cut {
+            notes.push(Note::new(format!(
+                "the schema of the answer was cut, because {} takes no references, and it is too deep without them",
+                target.id
+            )));
+        }
+        out.raw(&schema.text);
     } else {
         out.raw(text);
     }

@@ -90,7 +90,16 @@ fn function(
     notes: &mut Vec<Note>,
 ) {
     let schema = match target.family {
-        Family::Gemini => Cow::Owned(schema::for_google(&tool.schema)),
+        Family::Gemini => {
+            let schema = schema::for_google(&tool.schema);
+            if schema.is_cut {
+                notes.push(Note::new(format!(
+                    "the schema of the tool `{}` was cut, because {} takes no references, and it is too deep without them",
+                    tool.name, target.id
+                )));
+            }
+            Cow::Owned(schema.text)
+        }
         Family::Kimi => schema::for_moonshot(&tool.schema),
         _ => Cow::Borrowed(tool.schema.as_ref()),
     };

@@ -7,7 +7,7 @@ use super::fold;
 use super::part::{Part, Text, move_cache};
 use super::turn::{Assistant, Call, Thought, Turn};
 use crate::protocol::anthropic::request::{Block, RawStr, ToolUse};
-use crate::protocol::translate::envelope::{Unpacked, unpack};
+use crate::protocol::translate::envelope::Unpacked;
 use crate::protocol::translate::note::Note;
 use crate::protocol::translate::tool_names::ToolNames;
 
@@ -42,7 +42,7 @@ fn read_block<'a>(walk: &mut Walk<'a>, turn: &mut Assistant<'a>, block: &Block<'
     match block {
         Block::Text(text) => turn.texts.extend(Text::of_block(*text)),
         Block::Thinking { text, signature } => {
-            let thought = thought(*text, signature.as_ref(), &mut walk.notes);
+            let thought = thought(walk, *text, signature.as_ref());
             turn.thoughts.extend(thought);
         }
         Block::RedactedThinking(data) => turn.thoughts.push(Thought::Redacted(data.clone())),
@@ -79,34 +79,59 @@ fn sent_name<'a>(call: &ToolUse<'a>) -> Cow<'a, str> {
 }
 
 fn thought<'a>(
+    walk: &mut Walk<'a>,
     text: RawStr<'a>,
     signature: Option<&Cow<'a, str>>,
-    notes: &mut Vec<Note>,
 ) -> Option<Thought<'a>> {
     let plain = (!text.is_blank()).then_some(Thought::Plain(text));
     let Some(signature) = signature else {
         return plain;
     };
-    match unpack(signature) {
+    match walk.envelopes.unpack(signature) {
         Unpacked::Native => Some(Thought::Signed {
             text,
             signature: signature.clone(),
         }),
-        Unpacked::Details(envelope) => match envelope.restore(&text.decode()) {
-            Some(restored) => Some(Thought::Packed(Box::new((envelope, restored)))),
-            None => {
-                notes.push(Note::new(
+        Unpacked::Details(envelope) => {
+            let emptied = envelope.emptied();
+            let Some(restored) = envelope.restore(&text.decode()) else {
+                walk.notes.push(Note::new(
                     "a thinking block came back with another text than it was given out with, so its reasoning details were left out",
                 ));
-                plain
-            }
-        },
+                return plain;
+            };
+            Some(Thought::Packed(Box::new((emptied, restored))))
+        }
         Unpacked::Foreign => {
-            notes.push(Note::new(
+            walk.notes.push(Note::new(
                 "the signature of a thinking block is neither Anthropic's nor Dagway's and was left out",
             ));
             plain
         }
         Unpacked::Empty => plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::translate::envelope::Envelope;
+
+    #[test]
+    fn the_thoughts_of_a_request_share_what_their_envelopes_may_become() {
+        let signature = |hidden: usize| -> Cow<'static, str> {
+            let hidden = "a".repeat(hidden);
+            Cow::Owned(Envelope::new("a/b", "", hidden, vec![]).pack())
+        };
+        let (large, small) = (signature(9 << 20), signature(10));
+        let mut walk = Walk::default();
+        for (signature, notes) in [(&small, 0), (&large, 0), (&large, 1), (&small, 1)] {
+            let before = walk.notes.len();
+            let thought = thought(&mut walk, RawStr::plain(""), Some(signature));
+            let is_packed = matches!(thought, Some(Thought::Packed(_)));
+            assert_eq!(walk.notes.len(), notes);
+            assert_eq!(is_packed, notes == before);
+        }
+        assert!(walk.notes[0].as_str().contains("neither Anthropic's nor"));
     }
 }

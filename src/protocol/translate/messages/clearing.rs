@@ -5,7 +5,7 @@
 //! This file must not know how messages are converted.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::protocol::anthropic::message::AppliedEdit;
 use crate::protocol::anthropic::request::{
@@ -24,22 +24,25 @@ pub(super) fn cleared<'r, 'a>(
     notes: &mut Vec<Note>,
 ) -> (Cow<'r, [Message<'a>]>, Vec<AppliedEdit>) {
     let mut messages = Cow::Borrowed(request.messages.as_slice());
-    let mut applied = Vec::new();
-    for edit in &request.edits {
-        match edit {
-            Edit::ClearToolUses(wish) => {
-                applied.extend(clear_uses(request, wish, &mut messages, notes));
+    let mut applied: Vec<_> = request.edits.iter().map(|_| None).collect();
+    // Calls are cleared first, whatever the order: their places are those of the request, and thoughts that go move them.
+    for is_for_uses in [true, false] {
+        for (edit, applied) in request.edits.iter().zip(&mut applied) {
+            match edit {
+                Edit::ClearToolUses(wish) if is_for_uses => {
+                    *applied = clear_uses(request, wish, &mut messages, notes);
+                }
+                Edit::ClearThinking(Some(turns)) if !is_for_uses => {
+                    *applied = clear_thinking(*turns, &mut messages, notes);
+                }
+                Edit::Compact if !is_for_uses => notes.push(Note::new(
+                    "`context_management` asks for `compact_20260112`, which only Anthropic's servers do, so nothing was summarised",
+                )),
+                _ => {}
             }
-            Edit::ClearThinking(None) => {}
-            Edit::ClearThinking(Some(turns)) => {
-                applied.extend(clear_thinking(*turns, &mut messages, notes));
-            }
-            Edit::Compact => notes.push(Note::new(
-                "`context_management` asks for `compact_20260112`, which only Anthropic's servers do, so nothing was summarised",
-            )),
         }
     }
-    (messages, applied)
+    (messages, applied.into_iter().flatten().collect())
 }
 
 /// Where a block stands: its message, and its place there.
@@ -95,7 +98,8 @@ fn chosen<'a>(
     wish: &ClearToolUses<'a>,
     mut calls: Vec<(Place, &ToolUse<'a>)>,
 ) -> (BTreeMap<Place, Block<'a>>, u64) {
-    calls.retain(|(_, call)| !wish.excluded.contains(&call.name));
+    let excluded = set(&wish.excluded);
+    calls.retain(|(_, call)| !excluded.contains(call.name.as_ref()));
     let kept = usize::try_from(wish.keep).unwrap_or(usize::MAX);
     calls.truncate(calls.len().saturating_sub(kept));
     let results: HashMap<&str, (Place, &ToolResult<'a>)> = blocks(&request.messages)
@@ -104,7 +108,13 @@ fn chosen<'a>(
             _ => None,
         })
         .collect();
+    let inputs = match &wish.inputs {
+        Inputs::ClearedOf(names) => set(names),
+        Inputs::Kept | Inputs::Cleared => HashSet::new(),
+    };
     let mut cleared = BTreeMap::new();
+    // Calls may share an id and so a result, which is estimated once and counted for each.
+    let mut estimates: HashMap<Place, u64> = HashMap::new();
     let mut saved = 0;
     for (place, call) in calls {
         let Some(&(result_place, result)) = results.get(call.id.as_ref()) else {
@@ -113,21 +123,34 @@ fn chosen<'a>(
         if is_cleared(&result.content) {
             continue;
         }
-        let tokens = result.content.iter().map(tokens::estimate_block);
-        saved += tokens.sum::<u64>();
-        let mut result = result.clone();
-        result.content = vec![Block::Text(TextBlock {
-            text: RawStr::plain(CLEARED),
-            cache: None,
-        })];
-        cleared.insert(result_place, Block::ToolResult(result));
-        if goes(&wish.inputs, call) {
+        saved += *estimates.entry(result_place).or_insert_with(|| {
+            cleared.insert(result_place, Block::ToolResult(emptied(result)));
+            let tokens = result.content.iter().map(tokens::estimate_block);
+            tokens.sum::<u64>()
+        });
+        if wish.inputs == Inputs::Cleared || inputs.contains(call.name.as_ref()) {
             let mut call = call.clone();
             call.input = Raw::EMPTY_OBJECT;
             cleared.insert(place, Block::ToolUse(call));
         }
     }
     (cleared, saved)
+}
+
+fn set<'n>(names: &'n [Cow<'_, str>]) -> HashSet<&'n str> {
+    names.iter().map(|name| &**name).collect()
+}
+
+fn emptied<'a>(result: &ToolResult<'a>) -> ToolResult<'a> {
+    ToolResult {
+        tool_use_id: result.tool_use_id.clone(),
+        content: vec![Block::Text(TextBlock {
+            text: RawStr::plain(CLEARED),
+            cache: None,
+        })],
+        is_error: result.is_error,
+        cache: result.cache,
+    }
 }
 
 fn blocks<'m, 'a>(
@@ -141,14 +164,6 @@ fn blocks<'m, 'a>(
 
 fn is_cleared(content: &[Block<'_>]) -> bool {
     matches!(content, [Block::Text(text)] if text.text.escaped() == CLEARED)
-}
-
-fn goes(inputs: &Inputs<'_>, call: &ToolUse<'_>) -> bool {
-    match inputs {
-        Inputs::Kept => false,
-        Inputs::Cleared => true,
-        Inputs::ClearedOf(names) => names.contains(&call.name),
-    }
 }
 
 /// A turn goes from one message of the user's own to the next, over all tool calls in between.
@@ -222,6 +237,8 @@ mod tests {
 
     use super::*;
 
+    const MANY: usize = 20_000;
+
     fn call(id: &str, name: &str) -> Value {
         json!({"type":"tool_use","id":id,"name":name,"input":{"path":id}})
     }
@@ -277,6 +294,31 @@ mod tests {
     }
 
     #[test]
+    fn thoughts_and_inputs_are_cleared_in_either_order() {
+        let thinking =
+            json!({"type":"clear_thinking_20251015","keep":{"type":"thinking_turns","value":1}});
+        let uses = json!({"type":"clear_tool_uses_20250919","trigger":{"type":"tool_uses","value":2},
+            "keep":{"type":"tool_uses","value":1},"clear_tool_inputs":true});
+        for edits in [[&thinking, &uses], [&uses, &thinking]] {
+            let mut body: Value = serde_json::from_str(&conversation(&uses)).unwrap();
+            body["context_management"]["edits"] = json!(edits);
+            let body = body.to_string();
+            let request = Request::parse(&body).unwrap();
+            let (messages, applied) = cleared(&request, &mut Vec::new());
+            let inputs = blocks(&messages).filter_map(|(_, block)| match block {
+                Block::ToolUse(call) if call.input.as_str() != "{}" => Some(call.id.as_ref()),
+                _ => None,
+            });
+            assert_eq!(inputs.collect::<Vec<_>>(), ["d"]);
+            let thoughts = blocks(&messages).filter(|(_, block)| is_thought(block));
+            assert_eq!(thoughts.count(), 1);
+            let told = serde_json::to_value(applied).unwrap();
+            assert_eq!(told[0]["type"], edits[0]["type"]);
+            assert_eq!(told[1]["type"], edits[1]["type"]);
+        }
+    }
+
+    #[test]
     fn the_oldest_results_go_first_and_excluded_tools_keep_theirs() {
         let uses = |changes: &Value| {
             let mut edit = json!({"type":"clear_tool_uses_20250919","trigger":{"type":"tool_uses","value":2},"keep":{"type":"tool_uses","value":1}});
@@ -303,6 +345,71 @@ mod tests {
         assert_eq!(uses(&untriggered), is("bacd", "abcd", 0));
         let too_little = json!({"clear_at_least":{"type":"input_tokens","value":100_000}});
         assert_eq!(uses(&too_little), is("bacd", "abcd", 0));
+    }
+
+    /// One turn, of which nothing is kept unless the wish says so.
+    fn one_turn(wish: &Value, calls: &[Value], results: &[Value]) -> String {
+        let mut edit = json!({"type":"clear_tool_uses_20250919","trigger":{"type":"tool_uses","value":0},"keep":{"type":"tool_uses","value":0}});
+        for (name, value) in wish.as_object().unwrap() {
+            edit[name] = value.clone();
+        }
+        json!({"model":"m","max_tokens":9,"context_management":{"edits":[edit]},"messages":[
+            {"role":"user","content":"go"},
+            {"role":"assistant","content":calls},
+            {"role":"user","content":results}
+        ]})
+        .to_string()
+    }
+
+    #[test]
+    fn many_calls_are_cleared_as_many_names_say() {
+        let names = |step: usize| -> Vec<String> {
+            let numbers = (0..MANY).step_by(step);
+            numbers.map(|number| format!("t{number}")).collect()
+        };
+        let calls: Vec<Value> = names(1).iter().map(|name| call(name, name)).collect();
+        let results: Vec<Value> = names(1)
+            .iter()
+            .map(|id| json!({"type":"tool_result","tool_use_id":id,"content":"word"}))
+            .collect();
+        let wish = json!({"exclude_tools":names(2),"clear_tool_inputs":names(3)});
+        let body = one_turn(&wish, &calls, &results);
+        let request = Request::parse(&body).unwrap();
+        let (messages, applied) = cleared(&request, &mut Vec::new());
+        let applied = serde_json::to_value(applied).unwrap();
+        assert_eq!(applied[0]["cleared_tool_uses"], MANY / 2);
+        assert_eq!(messages[1].content.len(), MANY);
+        assert_eq!(messages[2].content.len(), MANY);
+        for ((_, number), block) in blocks(&messages) {
+            match block {
+                Block::ToolUse(call) => {
+                    let goes = number % 2 == 1 && number % 3 == 0;
+                    assert_eq!(call.input.as_str() == "{}", goes, "{number}");
+                }
+                Block::ToolResult(result) => {
+                    assert_eq!(is_cleared(&result.content), number % 2 == 1, "{number}");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn many_calls_that_share_a_result_clear_it_once_and_count_it_for_each() {
+        let told = |calls: usize| {
+            let body = one_turn(&json!({}), &vec![call("a", "Read"); calls], &[result("a")]);
+            let request = Request::parse(&body).unwrap();
+            let (messages, applied) = cleared(&request, &mut Vec::new());
+            assert!(
+                matches!(&messages[2].content[0], Block::ToolResult(result) if is_cleared(&result.content))
+            );
+            let applied = serde_json::to_value(applied).unwrap();
+            assert_eq!(applied[0]["cleared_tool_uses"], 1);
+            applied[0]["cleared_input_tokens"].as_u64().unwrap()
+        };
+        let one = told(1);
+        assert!(one > 0);
+        assert_eq!(told(MANY), one * MANY as u64);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::protocol::anthropic::request::{
     BILLING, Block, InvalidRequest, Message, Request, Role, TextBlock,
 };
 use crate::protocol::json_text;
+use crate::protocol::translate::envelope::Budget;
 use crate::protocol::translate::note::Note;
 
 /// Puts the conversation into the order and shape of chat completions.
@@ -75,6 +76,8 @@ pub(super) struct Walk<'a> {
     /// What was said after the last turn of the model; it goes behind the results of its calls.
     pub(super) after: Vec<Turn<'a>>,
     pub(super) pairing: Pairing<'a>,
+    /// What the envelopes in thinking blocks may still become.
+    pub(super) envelopes: Budget,
     pub(super) notes: Vec<Note>,
 }
 
