@@ -68,17 +68,33 @@ pub const SERVER_PORT: &str = "server.port";
 
 /// The large texts of a run, each kept as pieces in order.
 pub mod payload {
-    /// Headers whose values are secrets, in either direction, in lower case. They are kept and shown without them.
-    pub const SECRET_HEADERS: [&str; 8] = [
-        "api-key",
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "set-cookie",
-        "x-api-key",
-        "x-goog-api-key",
-        "x-auth-token",
-    ];
+    /// Whether the value of the header with this name, in lower case, is a secret, in either direction: it is kept and shown
+    /// without it. Companies and their gateways have names of their own (`x-amzn-oidc-data`, `cf-access-client-secret`), so
+    /// that not names are known but the words that say so in them.
+    #[must_use]
+    pub fn is_secret_header(name: &str) -> bool {
+        let is_word = |word| {
+            matches!(
+                word,
+                "apikey"
+                    | "assertion"
+                    | "auth"
+                    | "authorization"
+                    | "cookie"
+                    | "credential"
+                    | "credentials"
+                    | "jwt"
+                    | "key"
+                    | "oidc"
+                    | "passwd"
+                    | "password"
+                    | "secret"
+                    | "token"
+            )
+        };
+        name.split(['-', '_']).any(is_word)
+            && !matches!(name, "idempotency-key" | "sec-websocket-key")
+    }
 
     /// What the client asked, byte for byte.
     pub const CLIENT_REQUEST: &str = "client.request";

@@ -13,7 +13,7 @@ use super::page::{Failure, failed, guard, part};
 use super::pretty::{self, Pretty, Token};
 use super::run::{View, parse_id};
 use super::{Dashboard, format};
-use crate::facts::payload::{self, SECRET_HEADERS};
+use crate::facts::payload::{self, is_secret_header};
 use crate::store::{PayloadInfo, RunDetail, Store};
 
 /// Bytes of a body that are shown; the rest is behind the raw link.
@@ -365,7 +365,7 @@ fn redacted(bytes: &[u8]) -> Option<serde_json::Map<String, serde_json::Value>> 
     let mut headers: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(bytes).ok()?;
     for (name, value) in &mut headers {
-        if SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+        if is_secret_header(&name.to_ascii_lowercase()) {
             *value = "[redacted]".into();
         }
     }

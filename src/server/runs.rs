@@ -72,6 +72,7 @@ async fn serve(
     let arrival = Arrival {
         took,
         waited: room.waited() + took.saturating_sub(read),
+        may_stream: door == Door::Messages,
         room,
     };
     let mut input = client_request(request.headers(), text);
@@ -111,6 +112,8 @@ struct Arrival<'a> {
     took: Duration,
     /// How much of it is Dagway's: it waited for room, not for the client.
     waited: Duration,
+    /// Whether its answer can be a stream.
+    may_stream: bool,
     /// It is given back when there is an answer: what a run keeps of its request from then on is the observers'.
     room: Room<'a>,
 }
@@ -161,7 +164,7 @@ async fn run(
         biased;
         replied = run.reply() => Some(replied),
         () = gateway.last_call.cancelled() => None,
-        () = gateway.early.due(body.as_deref()) => {
+        () = gateway.early.due(body.as_deref().filter(|_| arrival.may_stream)) => {
             let stream = EarlyAnswer::new(run, gateway, arrival.room.keep());
             return answer_early(stream, &reporter, received);
         }

@@ -166,6 +166,16 @@ async fn whole(
     (api, becomes_event): (Api, bool),
 ) -> Result<Bytes, Failure> {
     let body = flow.whole().await?;
+    if is_cut(&body) {
+        let error = UpstreamError::no_use("it ended its answer before it was complete");
+        let headers = headers.clone();
+        let refusal = Refusal {
+            status,
+            headers,
+            body,
+        };
+        return Err(refusal.into_failure(error));
+    }
     // Every error says so in this word; to look for it costs less than to read the body twice.
     let is_suspect = memchr::memmem::find(&body, b"\"error\"").is_some()
         || (api == Api::Chat && may_be_empty(&body));
@@ -183,6 +193,12 @@ async fn whole(
         body,
     };
     Err(refusal.into_failure(error))
+}
+
+/// Whether a document is missing, or its end: a connection that breaks may look like one that is closed in order.
+fn is_cut(body: &[u8]) -> bool {
+    let text = body.trim_ascii();
+    text.is_empty() || (text.starts_with(b"{") && !text.ends_with(b"}"))
 }
 
 fn task_error(cx: &Cx, request: &UpstreamRequest, failure: Failure) -> TaskError {
@@ -210,7 +226,7 @@ fn task_error(cx: &Cx, request: &UpstreamRequest, failure: Failure) -> TaskError
 /// Whether the next attempt can leave out what the upstream refuses, or may have stumbled on: some providers answer
 /// reasoning that they cannot verify with a 500 that says nothing.
 fn does_without(cx: &Cx, request: &UpstreamRequest, error: &UpstreamError) -> bool {
-    let is_suspect = error.status == Some(500) && cx.attempt() > 1;
+    let is_suspect = error.retryable && error.api.status == 500 && cx.attempt() > 1;
     let refused = [
         (Without::Thoughts, error.rejects_reasoning || is_suspect),
         (Without::Strictness, error.rejects_strictness),

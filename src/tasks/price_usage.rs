@@ -56,7 +56,14 @@ impl Task for PriceUsage {
 
     async fn run(&self, (end, model): Self::Input, cx: &Cx) -> Result<PricedReply, TaskError> {
         let summary = &end.value.0;
+        // Nobody charges for an answer that failed before its first token, and its input is a guess of ours.
+        let is_free = summary.error.is_some()
+            && summary.usage_is_estimate
+            && summary.usage.output_tokens == 0;
         let by_catalogue = || {
+            if is_free {
+                return None;
+            }
             let pricing = model.target.pricing.as_ref()?;
             let usage = &summary.usage;
             pricing.cost(&Metered {

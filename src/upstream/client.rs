@@ -233,7 +233,7 @@ impl Client {
     /// # Errors
     /// As for [`Client::complete`], and when it takes longer than `within`.
     pub async fn get(&self, path: &str, within: Duration) -> Result<Bytes, UpstreamError> {
-        let url = format!("{}/{path}", self.base);
+        let url = format!("{}/{path}", self.base_url());
         let url = Url::parse(&url)
             .map_err(|error| UpstreamError::unreachable(&self.place(), &error.to_string()))?;
         let mut request = Request::new(Method::GET, url);

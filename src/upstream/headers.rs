@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 
-use crate::facts::payload::SECRET_HEADERS;
+use crate::facts::payload::is_secret_header;
 
 /// Writes headers, names in lower case, as one JSON object.
 pub fn to_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Bytes {
     let mut text = Vec::with_capacity(768);
     for (name, value) in headers {
         text.push(if text.is_empty() { b'{' } else { b',' });
-        let is_secret = SECRET_HEADERS.contains(&name);
+        let is_secret = is_secret_header(name);
         // A name is a token, which holds nothing to escape.
         text.push(b'"');
         text.extend_from_slice(name.as_bytes());
@@ -55,6 +55,40 @@ fn write_value(out: &mut Vec<u8>, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_known_by_the_words_of_its_name() {
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "x-api-key",
+            "api-key",
+            "x-goog-api-key",
+            "cookie",
+            "set-cookie",
+            "x-auth-token",
+            "x-forwarded-access-token",
+            "cf-access-client-secret",
+            "cf-access-jwt-assertion",
+            "x-amzn-oidc-data",
+            "x-amz-security-token",
+            "x-litellm-api-key",
+            "ocp-apim-subscription-key",
+        ] {
+            assert!(is_secret_header(name), "{name}");
+        }
+        for name in [
+            "idempotency-key",
+            "anthropic-ratelimit-tokens-remaining",
+            "x-ratelimit-limit-tokens",
+            "x-claude-code-session-id",
+            "user-agent",
+            "anthropic-beta",
+            "keep-alive",
+        ] {
+            assert!(!is_secret_header(name), "{name}");
+        }
+    }
 
     #[test]
     fn secrets_are_redacted_and_texts_escaped() {

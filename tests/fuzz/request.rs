@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use dagway::protocol::anthropic::request::{InvalidRequest, Request};
 use dagway::protocol::json_text::whole_characters;
-use dagway::protocol::native::spliced;
+use dagway::protocol::native::{own_thoughts, spliced};
 use dagway::protocol::openrouter::catalogue::Catalogue;
 use dagway::protocol::translate::model::Target as Model;
 use dagway::protocol::translate::{
@@ -100,14 +100,21 @@ fn passes(text: &str) -> Result<(), String> {
         Ok(request) => request,
         Err(refused) => return refusal(&refused).map(drop),
     };
-    let without = spliced(text, "vendor/other", &request.anthropics_own);
+    let thoughts = own_thoughts(text);
+    let own = request.anthropics_own.iter();
+    let own = own.map(|own| (&own.place, own.instead));
+    let thoughts = thoughts
+        .cuts
+        .iter()
+        .map(|(place, instead)| (place, *instead));
+    let without = spliced(text, "vendor/other", own.chain(thoughts));
     if let Some(without) = without
         && serde_json::from_slice::<IgnoredAny>(&without).is_err()
     {
         let without = String::from_utf8_lossy(&without).into_owned();
         return Err(format!("what was passed is no JSON: {without}"));
     }
-    let Some(body) = spliced(text, "vendor/other", &[]) else {
+    let Some(body) = spliced(text, "vendor/other", []) else {
         return Ok(());
     };
     let (Ok(Some(before)), Ok(Some(after))) = (read(text.as_bytes()), read(&body)) else {

@@ -414,6 +414,31 @@ fn a_client_that_hangs_up_on_early_pings_cancels_the_run() {
 }
 
 #[test]
+fn a_whole_answer_that_is_missing_or_cut_is_asked_for_again() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let answer = |body: &str| Answer::Http {
+            status: 200,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.to_owned(),
+        };
+        let cut = r#"{"id":"gen-1","choices":[{"message":{"role":"assistant","content":"Hal"#;
+        app.script(
+            Script::new()
+                .then(answer(" \n"))
+                .then(answer(cut))
+                .then(Turn::text("All of it.")),
+        );
+        let got = app.messages(&ask_whole("hello")).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        assert_eq!(got.json()["content"][0]["text"], "All of it.");
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["facts"]["dagway.retries"], 2, "{run}");
+        app.stop().await;
+    });
+}
+
+#[test]
 fn comments_alone_do_not_keep_a_stream_alive() {
     block_on(async {
         let app = TestApp::start_with(|settings| {

@@ -75,6 +75,36 @@ fn what_is_meant_for_anthropic_alone_does_not_go_to_openrouter() {
 }
 
 #[test]
+fn thoughts_of_other_models_do_not_go_to_one_that_would_refuse_their_signature() {
+    block_on(async {
+        let app = TestApp::start_with(native).await;
+        app.script(Script::new().then(Turn::text("Passed.")));
+        let mut body = ask("and now?");
+        let thought =
+            json!({ "type": "thinking", "thinking": "Hm.", "signature": "dgw1.AAAAAAAAAAAAAAAA" });
+        let said = json!({ "type": "text", "text": "Yes." });
+        body["messages"] = json!([
+            { "role": "user", "content": "well?" },
+            { "role": "assistant", "content": [thought, said] },
+            { "role": "user", "content": "and now?" },
+        ]);
+        let got = app.messages(&body).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        let sent = &arrived(&app).body["messages"];
+        assert_eq!(sent[1]["content"], json!([said]));
+        assert_eq!(sent[2], body["messages"][2]);
+        app.ended_run(&got.run()).await;
+        let detail = app.get(&format!("/api/runs/{}", got.run())).await.json();
+        let logs = detail["logs"].to_string();
+        assert!(
+            logs.contains("1 thought of another model was left out"),
+            "{logs}"
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_session_whose_name_is_too_long_for_the_upstream_stays_at_one_provider_all_the_same() {
     block_on(async {
         let app = TestApp::start_with(native).await;

@@ -135,7 +135,7 @@ impl Figures {
             *slot = count.as_u64().or(*slot);
         }
         self.has_counted_input |= self.summary.usage.input_tokens > 0;
-        self.summary.cost_usd = said["cost"].as_f64().or(self.summary.cost_usd);
+        self.summary.cost_usd = cost(&said).or(self.summary.cost_usd);
     }
 
     /// Hears the usage with which an answer ends.
@@ -200,6 +200,19 @@ pub(super) fn present<'de: 'a, 'a, D: Deserializer<'de>>(
 /// A string, decoded.
 pub(super) fn text(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
+}
+
+/// What the answer cost: what the upstream charged, and what the provider charges for the use of the user's own key. An
+/// amount of a billion is a mistake that would spoil all sums.
+fn cost(usage: &Value) -> Option<f64> {
+    const MOST_DOLLARS: f64 = 1e9;
+    let dollars = |amount: &Value| amount.as_f64().filter(|amount| amount.abs() < MOST_DOLLARS);
+    let charged = dollars(&usage["cost"])?;
+    let bill = match usage["is_byok"] {
+        Value::Bool(true) => dollars(&usage["cost_details"]["upstream_inference_cost"]),
+        _ => None,
+    };
+    Some(charged + bill.unwrap_or(0.0))
 }
 
 #[cfg(test)]
@@ -280,8 +293,8 @@ mod tests {
         };
         let summary = heard(&[first.clone(), json!({})]).summary(0);
         assert_eq!((summary.usage, summary.cost_usd), (all, Some(0.5)));
-        let later =
-            json!({"output_tokens":40,"output_tokens_details":{"thinking_tokens":50},"cost":1.5});
+        let later = json!({"output_tokens":40,"output_tokens_details":{"thinking_tokens":50},"cost":0.5,
+                   "is_byok":true,"cost_details":{"upstream_inference_cost":1.0}});
         let summary = heard(&[first, later]).summary(0);
         let later = Usage {
             output_tokens: 40,

@@ -34,6 +34,7 @@ mod passage;
 mod peek;
 mod repeat;
 mod splice;
+mod thoughts;
 mod whole;
 
 pub use catalogue::catalogue;
@@ -41,4 +42,5 @@ pub use error::from_answer;
 pub use passage::{Passage, PassageSettings};
 pub use peek::{answering_model, judged, peek};
 pub use splice::spliced;
+pub use thoughts::{OwnThoughts, own_thoughts};
 pub use whole::whole;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-use crate::protocol::anthropic::request::{AnthropicsOwn, asked_model};
+use crate::protocol::anthropic::request::asked_model;
 use crate::protocol::json_text;
 
 /// Values of one JSON text that are to be replaced.
@@ -84,17 +84,22 @@ impl<'a> Splice<'a> {
     }
 }
 
-/// A body with another model's name in the place of its own, and without what is `left_out`; `None` when nothing changes.
+/// A body with another model's name in the place of its own, and with the `cuts` made: places that do not overlap, each with
+/// what stands there instead; `None` when nothing changes.
 #[must_use]
-pub fn spliced(body: &str, model: &str, left_out: &[AnthropicsOwn]) -> Option<Vec<u8>> {
+pub fn spliced<'c>(
+    body: &str,
+    model: &str,
+    cuts: impl IntoIterator<Item = (&'c Range<usize>, &'c str)>,
+) -> Option<Vec<u8>> {
     let mut splice = Splice::new(body.as_bytes());
     let asked = asked_model(body).filter(|asked| asked.name != model);
     let model = asked.map(|asked| (asked.place, quoted(model)));
     splice.changes.extend(model);
-    let cuts = left_out.iter();
+    let cuts = cuts.into_iter();
     splice
         .changes
-        .extend(cuts.map(|own| (own.place.clone(), own.instead.as_bytes().to_vec())));
+        .extend(cuts.map(|(place, instead)| (place.clone(), instead.as_bytes().to_vec())));
     splice.done()
 }
 
@@ -112,11 +117,11 @@ mod tests {
     #[test]
     fn only_the_models_name_changes() {
         let body = "{ \"x\": [1, 2.50], \"model\" : \"opus\",\n\"y\":\"\\u00e9\" }";
-        let renamed = spliced(body, "anthropic/claude-opus-5.5", &[]).unwrap();
+        let renamed = spliced(body, "anthropic/claude-opus-5.5", []).unwrap();
         let expected = body.replace("\"opus\"", "\"anthropic/claude-opus-5.5\"");
         assert_eq!(String::from_utf8(renamed).unwrap(), expected);
-        assert_eq!(spliced(body, "opus", &[]), None);
-        assert_eq!(spliced("{}", "opus", &[]), None);
+        assert_eq!(spliced(body, "opus", []), None);
+        assert_eq!(spliced("{}", "opus", []), None);
     }
 
     #[test]

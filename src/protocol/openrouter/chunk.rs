@@ -150,7 +150,7 @@ pub struct FunctionPiece<'a> {
 #[derive(Debug, Default, Deserialize)]
 pub struct Annotation<'a> {
     /// A page that was found.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub url_citation: Option<UrlCitation<'a>>,
 }
 
@@ -179,7 +179,7 @@ struct Part<'a> {
 #[derive(Debug, Default, Deserialize)]
 pub struct Image<'a> {
     /// Where it is.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object")]
     pub image_url: Option<ImageUrl<'a>>,
 }
 

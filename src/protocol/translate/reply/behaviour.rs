@@ -449,6 +449,23 @@ fn a_tools_own_name_and_unique_ids_reach_the_client() {
 }
 
 #[test]
+fn odd_elements_of_lists_cost_nothing_but_themselves() {
+    let odd = json!({
+        "content": "Said.",
+        "images": [null, {"image_url": "data:image/png;base64,AAAA"}],
+        "annotations": [null, {"url_citation": "https://x"}, 7],
+        "reasoning_details": [null, "thought", []],
+    });
+    let settings = ReplySettings {
+        web_search: true,
+        ..settings()
+    };
+    let (received, summary, _) = replay_with(&settings, &ended(vec![delta(odd)], "stop"));
+    assert!(received.text().starts_with("Said."), "{}", received.text());
+    assert_eq!(summary.error, None);
+}
+
+#[test]
 fn images_become_remarks_and_a_character_in_halves_is_mended() {
     let image = |url: &str| {
         delta(json!({"content": "", "images": [{"type": "image_url", "image_url": {"url": url}}]}))

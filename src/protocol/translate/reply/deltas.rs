@@ -21,11 +21,14 @@ impl Translator {
     pub(super) fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Result<(), NotAChunk> {
         self.reasoning(delta, out)?;
         if self.settings.web_search {
-            chunk::for_each(delta.annotations, |annotation: Annotation<'_>| {
-                if let Some(citation) = &annotation.url_citation {
-                    self.searches.add(citation);
-                }
-            })?;
+            chunk::for_each(
+                delta.annotations,
+                |Object(annotation): Object<Annotation<'_>>| {
+                    if let Some(citation) = annotation.and_then(|one| one.url_citation) {
+                        self.searches.add(&citation);
+                    }
+                },
+            )?;
         }
         let content = chunk::escaped_text(delta.content);
         if !content.is_empty() {
@@ -37,11 +40,19 @@ impl Translator {
             self.heard.refusal.push_str(refusal);
         }
         self.tool_calls(delta, out)?;
-        chunk::for_each(delta.images, |image: Image<'_>| self.image(&image, out))
+        chunk::for_each(delta.images, |Object(image): Object<Image<'_>>| {
+            if let Some(image) = image {
+                self.image(&image, out);
+            }
+        })
     }
 
     fn reasoning(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Result<(), NotAChunk> {
-        chunk::for_each(delta.reasoning_details, |piece: ReasoningPiece<'_>| {
+        chunk::for_each(delta.reasoning_details, |Object(piece): Object<_>| {
+            let piece: Option<ReasoningPiece<'_>> = piece;
+            let Some(piece) = piece else {
+                return;
+            };
             if piece.kind.as_str() == "reasoning.server_tool_call" {
                 let tool = piece.tool_name.as_str();
                 if self.settings.web_search && tool.contains("web_search") {

@@ -21,6 +21,8 @@ pub(super) struct Figures {
     pub(super) cost_usd: Option<f64>,
 }
 
+const MOST_DOLLARS: f64 = 1e9;
+
 /// The upstream's `usage`; what stands in a field is looked at when it is asked for.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -39,12 +41,24 @@ struct Told<'a> {
     server_tool_use: Option<&'a RawValue>,
     #[serde(borrow)]
     cost: Option<&'a RawValue>,
+    /// What `cost` does not hold, when the user's own key at the provider was used: the provider's bill.
+    #[serde(borrow)]
+    cost_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_byok: Option<&'a RawValue>,
     /// Where DeepSeek has its cache reads.
     #[serde(borrow)]
     prompt_cache_hit_tokens: Option<&'a RawValue>,
     /// And Moonshot.
     #[serde(borrow)]
     cached_tokens: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CostDetails<'a> {
+    #[serde(borrow)]
+    upstream_inference_cost: Option<&'a RawValue>,
 }
 
 /// The details of all kinds of tokens; each kind has some of them.
@@ -93,12 +107,25 @@ pub(super) fn read(usage: &RawValue) -> Option<Figures> {
             web_search_requests: searches,
             web_fetch_requests: None,
         },
-        cost_usd: told
-            .cost
-            .and_then(|cost| cost.get().parse().ok())
-            .filter(|cost: &f64| cost.is_finite()),
+        cost_usd: cost(&told),
     };
     Some(figures)
+}
+
+/// What the answer cost: what the upstream charged, and what the provider charges for the use of the user's own key.
+fn cost(told: &Told<'_>) -> Option<f64> {
+    let charged = told.cost.and_then(dollars)?;
+    let is_own_key = told.is_byok.is_some_and(|is| is.get() == "true");
+    let details = told.cost_details.filter(|_| is_own_key);
+    let details = details.and_then(object::<CostDetails<'_>>);
+    let bill = details.and_then(|details| dollars(details.upstream_inference_cost?));
+    Some(charged + bill.unwrap_or(0.0))
+}
+
+/// An amount that can be one: a run that costs more than a billion is a mistake that would spoil all sums.
+fn dollars(amount: &RawValue) -> Option<f64> {
+    let amount: f64 = amount.get().parse().ok()?;
+    (amount.abs() < MOST_DOLLARS).then_some(amount)
 }
 
 fn object<'a, T: Deserialize<'a>>(text: &'a RawValue) -> Option<T> {
@@ -153,6 +180,29 @@ mod tests {
         };
         assert_eq!(figures.usage, expected);
         assert_eq!(figures.cost_usd, Some(0.0125));
+    }
+
+    #[test]
+    fn the_providers_bill_for_the_users_own_key_belongs_to_the_cost() {
+        for (said, expected) in [
+            (
+                r#""cost":0.006,"is_byok":true,"cost_details":{"upstream_inference_cost":0.12}"#,
+                Some(0.126),
+            ),
+            (
+                r#""cost":0,"is_byok":true,"cost_details":{"upstream_inference_cost":null}"#,
+                Some(0.0),
+            ),
+            (r#""cost":0,"is_byok":true,"cost_details":7"#, Some(0.0)),
+            (
+                r#""cost":0.5,"is_byok":false,"cost_details":{"upstream_inference_cost":0.4}"#,
+                Some(0.5),
+            ),
+            (r#""cost":1e308"#, None),
+        ] {
+            let figures = figures(&format!(r#"{{"prompt_tokens":1,{said}}}"#)).unwrap();
+            assert_eq!(figures.cost_usd, expected, "{said}");
+        }
     }
 
     #[test]
