@@ -310,6 +310,7 @@ fn step_info_json(step: &StepInfo) -> Value {
             "max_ms": millis(rule.max),
             "jitter": rule.jitter,
             "honour_retry_after": rule.honour_retry_after,
+            "timeouts": rule.timeouts,
         })),
         "takes": step.takes,
         "gives": step.gives,

@@ -142,6 +142,7 @@ pub(crate) fn messages_plan() -> PlanInfo {
                 max: Duration::from_secs(8),
                 jitter: true,
                 honour_retry_after: true,
+                timeouts: true,
             }),
             takes: vec![(*takes).to_owned()],
             gives: vec![(*gives).to_owned()],

@@ -193,6 +193,9 @@ pub(super) fn retry(rule: &Retry) -> String {
     if rule.honour_retry_after {
         text.push_str(", or as the answer asks");
     }
+    if !rule.timeouts {
+        text.push_str(", not after a timeout");
+    }
     text
 }
 

@@ -594,7 +594,8 @@ async fn the_api_shows_workflows() {
         "base_ms": 250.0,
         "max_ms": 8000.0,
         "jitter": true,
-        "honour_retry_after": true
+        "honour_retry_after": true,
+        "timeouts": true
       },
       "takes": [
         "UpstreamRequest"

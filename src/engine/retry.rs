@@ -42,6 +42,7 @@ mod tests {
         max: Duration::from_secs(8),
         jitter: false,
         honour_retry_after: true,
+        timeouts: true,
     };
 
     #[test]

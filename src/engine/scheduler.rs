@@ -254,7 +254,10 @@ impl Scheduler {
     fn retry_or_fail(&mut self, step: StepIndex, state: State, error: TaskError) {
         let planned = &self.graph.steps[usize::from(step)];
         let attempt = self.counters.steps[usize::from(step)].attempt;
-        let retry = planned.retry.as_ref().filter(|_| error.retryable);
+        let retry = planned
+            .retry
+            .as_ref()
+            .filter(|retry| error.retryable && (retry.timeouts || state != State::TimedOut));
         let Some(pause) = retry.and_then(|retry| retry.pause(attempt, error.retry_after)) else {
             let slots = planned.slots.clone();
             self.release_inputs(step);

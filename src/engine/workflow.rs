@@ -44,6 +44,7 @@ const RETRY_KEYS: Keys = &[
     ("max", "\"8s\""),
     ("jitter", "true"),
     ("honour_retry_after", "true"),
+    ("timeouts", "true"),
 ];
 
 #[derive(Default)]
@@ -181,6 +182,7 @@ fn read_retry(mut table: Table<'_, '_, '_>) -> Retry {
         max,
         jitter: table.get("jitter").unwrap_or(true),
         honour_retry_after: table.get("honour_retry_after").unwrap_or(true),
+        timeouts: table.get("timeouts").unwrap_or(true),
     }
 }
 

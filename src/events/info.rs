@@ -67,6 +67,14 @@ pub struct Retry {
     pub jitter: bool,
     /// Whether the task's error may set the pause.
     pub honour_retry_after: bool,
+    /// Whether an attempt that ran out of time is followed by another.
+    #[serde(default = "yes")]
+    pub timeouts: bool,
+}
+
+/// What plans say that were recorded before there was a choice.
+const fn yes() -> bool {
+    true
 }
 
 /// How the pause between attempts grows.

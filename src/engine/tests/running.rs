@@ -155,6 +155,24 @@ async fn a_time_limit_holds_for_each_attempt() {
     ");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_rule_may_leave_out_what_ran_out_of_time() {
+    let rig = Rig::of(
+        r#"
+        [steps.answer]
+        with = { hangs = true }
+        timeout = "1s"
+        retry = { attempts = 3, timeouts = false }
+        "#,
+    );
+    let begin = tokio::time::Instant::now();
+    let mut run = rig.start();
+    let failure = run.reply().await.unwrap_err();
+    assert_eq!(failure.state, State::TimedOut);
+    assert_eq!(begin.elapsed().as_millis(), 1_000, "it was tried once");
+    assert_eq!(run.finish().await, State::TimedOut);
+}
+
 #[tokio::test]
 async fn a_panic_fails_its_run_alone_and_is_named() {
     let rig = Rig::of(

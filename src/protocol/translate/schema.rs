@@ -93,10 +93,10 @@ pub fn is_strict(schema: &Value) -> bool {
         Value::Object(fields) => {
             let closed = match fields.get("properties") {
                 Some(Value::Object(properties)) => {
-                    let required = fields.get("required").and_then(Value::as_array);
-                    let all = properties.keys().all(|name| {
-                        required.is_some_and(|required| required.iter().any(|known| known == name))
-                    });
+                    let required: HashSet<&str> = names(fields.get("required")).collect();
+                    let all = properties
+                        .keys()
+                        .all(|name| required.contains(name.as_str()));
                     all && fields.get("additionalProperties") == Some(&Value::Bool(false))
                 }
                 Some(_) => false,
@@ -492,17 +492,14 @@ fn tidy(clean: &mut Map<String, Value>) {
     if clean.contains_key("enum") && kind.is_none() {
         clean.insert("type".to_owned(), json!("string"));
     }
-    if let Some(Value::Array(required)) = clean.get("required").cloned() {
+    if let Some(required @ Value::Array(_)) = clean.get("required").cloned() {
         let properties = clean.get("properties").and_then(Value::as_object);
-        let mut known: Vec<Value> = Vec::new();
-        for name in required {
-            let described = name
-                .as_str()
-                .is_some_and(|name| properties.is_some_and(|all| all.contains_key(name)));
-            if described && !known.contains(&name) {
-                known.push(name);
-            }
-        }
+        let mut seen = HashSet::new();
+        let described = |name: &&str| properties.is_some_and(|all| all.contains_key(*name));
+        let known: Vec<Value> = names(Some(&required))
+            .filter(|name| described(name) && seen.insert(*name))
+            .map(Value::from)
+            .collect();
         if known.is_empty() {
             clean.remove("required");
         } else {

@@ -18,6 +18,9 @@ const KEPT_USES: u64 = 3;
 /// Turns that keep their thinking, if the client does not say.
 const KEPT_TURNS: u64 = 1;
 
+/// There are three kinds of edits, and each goes over the whole conversation.
+const MOST_EDITS: usize = 64;
+
 /// One of `context_management.edits`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit<'a> {
@@ -84,7 +87,12 @@ pub(super) fn parse<'a>(cursor: &mut Cursor<'a>) -> Parsed<Vec<Edit<'a>>> {
         match key.as_ref() {
             "edits" => {
                 let read = cursor.nullable(|cursor| cursor.list(edit))?;
-                edits = read.unwrap_or_default().into_iter().flatten().collect();
+                let read = read.unwrap_or_default();
+                if read.len() > MOST_EDITS {
+                    let message = format!("List should have at most {MOST_EDITS} items");
+                    return Err(InvalidRequest::here(message));
+                }
+                edits = read.into_iter().flatten().collect();
             }
             _ => cursor.skip()?,
         }

@@ -978,6 +978,20 @@ fn clearing_of_tool_uses_is_read_as_it_is_documented() {
 }
 
 #[test]
+fn edits_are_as_many_as_can_mean_something() {
+    let edits = |count: usize| {
+        let edits = vec![json!({"type":"clear_thinking_20251015"}); count];
+        body(&json!({"context_management":{"edits":edits}}))
+    };
+    assert!(Request::parse(&edits(64)).is_ok());
+    let refused = Request::parse(&edits(65)).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "context_management.edits: List should have at most 64 items"
+    );
+}
+
+#[test]
 fn other_edits_are_read_and_newer_ones_set_aside() {
     let keep = |value: Value| json!({"type":"clear_thinking_20251015","keep":value});
     let four = json!({"type":"thinking_turns","value":4});
