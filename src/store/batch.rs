@@ -13,7 +13,7 @@ use crate::facts;
 /// Everything that changed since the last commit.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
-    /// Plans that runs of this batch are pinned to and that were not written by this process before.
+    /// Plans that runs are pinned to and that the database may not have.
     pub(crate) plans: &'a [Arc<PlanInfo>],
     /// Runs, in the order in which they changed first.
     pub(crate) runs: Vec<RunWrite<'a>>,
@@ -189,14 +189,25 @@ pub(crate) struct Tidied {
 
 /// Writes batches into one database. Everything is called from one thread and may block.
 pub(crate) trait Sink: Send {
-    /// Writes all of `batch` or nothing. Runs that the database can never hold are given up; returned is how many.
+    /// Called before each batch is made: the time to see to it that there is a connection, which may take a moment.
+    /// Returns whether one was lost since it was asked last, here or by [`Sink::look`]. A database that has failed over may
+    /// have lost what was written over it, so that nothing may be taken for stored any more.
+    fn reach(&mut self) -> bool {
+        false
+    }
+
+    /// Writes all of `batch`, or fails: then it is to be written again, with the content of what was only touched. Runs that
+    /// the database can never hold are given up; returned is how many.
     fn write(&mut self, batch: &Batch<'_>) -> Result<usize, Error>;
 
     /// Notes that the process lives and has runs under way.
     fn alive(&mut self, at: Timestamp) -> Result<(), Error>;
 
-    /// Called now and then while there may be nothing to write: the time to look whether writing would be possible.
-    fn look(&mut self) {}
+    /// Called now and then while there may be nothing to write: the time to look whether writing would be possible, without
+    /// waiting. Returns the same as [`Sink::reach`].
+    fn look(&mut self) -> bool {
+        false
+    }
 
     /// Deletes some of what is too old or too much.
     fn tidy(&mut self, keep: &Keep) -> Result<Tidied, Error>;

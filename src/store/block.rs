@@ -49,10 +49,12 @@ pub(crate) struct NewBlock {
 }
 
 /// A block that the database has and that was used again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Touched {
     /// Its name.
     pub(crate) hash: BlockHash,
+    /// Its content, in case that the database has lost it.
+    data: Bytes,
     /// When it was used.
     pub(crate) used: Minute,
 }
@@ -64,8 +66,8 @@ pub(crate) struct Intake {
     pub(crate) new: Vec<NewBlock>,
     /// To be touched with the next commit.
     pub(crate) touched: Vec<Touched>,
-    /// Bytes of [`Intake::new`].
-    pub(crate) new_bytes: usize,
+    /// Bytes of both.
+    pub(crate) bytes: usize,
     seen: Seen,
     deleted_before: Minute,
     /// The latest use so far. The order of runs does not go back when the clock is set back, and no use may either.
@@ -73,18 +75,21 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Takes a block in. `own` makes it last until the next commit; it is asked for new blocks only.
+    /// Takes a block in. `own` makes it last until the next commit; it is not asked for a block of which nothing is to be
+    /// written.
     pub(crate) fn put(&mut self, hash: BlockHash, used: Minute, own: impl FnOnce() -> Bytes) {
         let used = used.max(self.latest);
         self.latest = used;
         match self.seen.last_use(&hash) {
             Some(last) if last >= used => return,
             Some(last) if last >= self.deleted_before => {
-                self.touched.push(Touched { hash, used });
+                let data = own();
+                self.bytes += data.len();
+                self.touched.push(Touched { hash, data, used });
             }
             _ => {
                 let data = own();
-                self.new_bytes += data.len();
+                self.bytes += data.len();
                 self.new.push(NewBlock { hash, data, used });
             }
         }
@@ -96,12 +101,21 @@ impl Intake {
         self.new.clear();
         self.new.shrink_to(1024);
         self.touched.clear();
-        self.new_bytes = 0;
+        self.touched.shrink_to(1024);
+        self.bytes = 0;
     }
 
-    /// Forgets which blocks the database has: each is written again when it comes again.
+    /// Forgets which blocks the database has: each is written again when it comes again, and those that were only to be
+    /// touched are written with the next commit.
     pub(crate) fn forget(&mut self) {
         self.seen = Seen::default();
+        for block in &self.new {
+            self.seen.insert(block.hash, block.used);
+        }
+        for Touched { hash, data, used } in mem::take(&mut self.touched) {
+            self.bytes -= data.len();
+            self.put(hash, used, || data);
+        }
     }
 
     /// Learns that blocks last used before `minute` were deleted.
@@ -219,6 +233,29 @@ mod tests {
         assert_eq!(intake.new.len(), 1);
         assert_eq!(intake.new[0].hash, BlockHash::of(b"old"));
         assert_eq!(intake.touched.len(), 1);
+    }
+
+    #[test]
+    fn what_was_to_be_touched_is_written_when_the_database_may_have_lost_it() {
+        let mut intake = Intake::default();
+        put(&mut intake, b"known", 5);
+        intake.committed();
+        put(&mut intake, b"known", 6);
+        put(&mut intake, b"known", 7);
+        put(&mut intake, b"new", 7);
+        assert_eq!((intake.new.len(), intake.touched.len()), (1, 2));
+        assert_eq!(intake.bytes, 2 * b"known".len() + b"new".len());
+        intake.forget();
+        assert_eq!((intake.new.len(), intake.touched.len()), (2, 0));
+        assert_eq!(&intake.new[1].data[..], b"known");
+        assert_eq!(intake.new[1].used, Minute(7));
+        assert_eq!(intake.bytes, b"known".len() + b"new".len());
+        // Both are on their way, and need not be written twice.
+        put(&mut intake, b"known", 7);
+        put(&mut intake, b"new", 7);
+        assert_eq!((intake.new.len(), intake.touched.len()), (2, 0));
+        intake.forget();
+        assert_eq!(intake.new.len(), 2);
     }
 
     #[test]

@@ -112,6 +112,11 @@ impl OpenRun {
         }
     }
 
+    /// The plan that it is pinned to.
+    pub(crate) const fn plan(&self) -> &Arc<PlanInfo> {
+        &self.row.plan
+    }
+
     /// Whether nothing can follow.
     pub(crate) const fn is_over(&self) -> bool {
         self.row.ended.is_some()

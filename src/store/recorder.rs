@@ -219,7 +219,7 @@ impl Recorder {
         };
         let is_due = now.duration_since(since) >= LONGEST_WAIT
             || self.dirty.len() + self.intake.new.len() + self.intake.touched.len() >= ENOUGH_ROWS
-            || self.journal_bytes + self.intake.new_bytes >= ENOUGH_BYTES;
+            || self.journal_bytes + self.intake.bytes >= ENOUGH_BYTES;
         let may_write = self.retry_at.is_none_or(|retry| now >= retry);
         if is_due && may_write {
             self.write(now);
@@ -231,6 +231,10 @@ impl Recorder {
         if self.dirty.is_empty() {
             return;
         }
+        let begun = Instant::now();
+        if self.sink.reach() {
+            self.forget();
+        }
         let runs = self.dirty.iter().filter_map(|id| self.runs.get(id));
         let batch = Batch {
             plans: &self.plans,
@@ -239,7 +243,6 @@ impl Recorder {
             touched: &self.intake.touched,
         };
         let rows = batch.rows();
-        let begun = Instant::now();
         match self.sink.write(&batch) {
             Ok(given_up) => {
                 add(&self.stats.lost_runs, given_up);
@@ -271,11 +274,25 @@ impl Recorder {
         self.intake.committed();
     }
 
+    /// Takes nothing for stored any more: blocks and plans are written again when they are needed again.
+    fn forget(&mut self) {
+        self.intake.forget();
+        let listed = self.plans.iter().map(|plan| plan.hash.clone());
+        self.known_plans = listed.collect();
+        for run in self.runs.values() {
+            let plan = run.plan();
+            if !self.known_plans.contains(&plan.hash) {
+                self.known_plans.insert(plan.hash.clone());
+                self.plans.push(Arc::clone(plan));
+            }
+        }
+    }
+
     fn refused(&mut self, error: &super::Error, took: Duration) {
         if self.retry_at.is_none() {
             tracing::error!(%error, "the run store refused a write; it is tried again, texts are left out until then");
             // Others may delete blocks meanwhile, and nobody listens.
-            self.intake.forget();
+            self.forget();
         }
         let pause = RETRY_PAUSE.max(took * 2).min(LONGEST_RETRY_PAUSE);
         self.retry_at = Some(Instant::now() + pause);
@@ -305,7 +322,9 @@ impl Recorder {
             return;
         }
         self.next_pulse = now + PULSE;
-        self.sink.look();
+        if self.sink.look() {
+            self.forget();
+        }
         if self.retry_at.is_none() && !self.runs.is_empty() {
             self.pulse(Timestamp::now());
         }

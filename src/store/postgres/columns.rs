@@ -22,6 +22,7 @@ pub(super) enum Sql {
     Plans,
     Lock,
     Blocks,
+    /// Gives the hashes of the blocks that are gone.
     Touched,
     Runs,
     Progress,
@@ -45,10 +46,13 @@ pub(super) static STATEMENTS: [&str; 8] = [
     UPDATE dagway.processes
         SET bytes = bytes + (SELECT coalesce(sum(size) FILTER (WHERE is_new), 0) FROM put)::bigint
     WHERE number = $1",
-    "UPDATE dagway.blocks AS block SET used = touched.used
-    FROM (SELECT hash, max(used) AS used FROM unnest($1::bytea[], $2::bigint[]) AS each (hash, used) GROUP BY hash)
-        AS touched
-    WHERE block.hash = touched.hash AND block.used < touched.used",
+    "WITH touched AS (
+        SELECT hash, max(used) AS used FROM unnest($1::bytea[], $2::bigint[]) AS each (hash, used) GROUP BY hash),
+    put AS (
+        UPDATE dagway.blocks AS block SET used = touched.used FROM touched
+        WHERE block.hash = touched.hash AND block.used < touched.used)
+    SELECT hash FROM touched
+    WHERE NOT EXISTS (SELECT FROM dagway.blocks AS block WHERE block.hash = touched.hash)",
     "WITH put AS (
         INSERT INTO dagway.runs AS run (process, id, workflow, plan, request_id, trace_id, started, state, streaming,
             replied, ended, seen, pieces, bytes, session, models, input_tokens, cache_read_tokens, output_tokens,

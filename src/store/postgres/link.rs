@@ -37,6 +37,8 @@ pub(super) struct Link {
     /// This process's number.
     process: i32,
     again: Option<Again>,
+    /// A session was lost, and nobody has been told yet.
+    was_lost: bool,
 }
 
 /// A session on its way.
@@ -57,17 +59,19 @@ impl Link {
             process: session.process,
             session: Some(session),
             again: None,
+            was_lost: false,
         }
     }
 
     /// Lets `work`, which sends so many bytes, have the session, and waits for it. A session that is closed afterwards, or
     /// did not answer in time, is given up: what it had begun is undone by the server.
+    ///
+    /// It fails when there is none, see [`Link::reach`]: work that was made for one session must not go over the next.
     pub(super) fn work<T>(
         &mut self,
         bytes: usize,
         work: impl AsyncFnOnce(&mut Session) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, Error> {
-        self.mend(FIRST_WAIT)?;
         let Some(session) = &mut self.session else {
             return Err(self.why_not());
         };
@@ -78,16 +82,34 @@ impl Link {
             Ok(result) => result.map_err(Error::from),
             Err(_) => {
                 self.session = None;
+                self.was_lost = true;
                 return Err(TooSlow(limit).into());
             }
         };
         if session.client.is_closed() {
             self.session = None;
+            self.was_lost = true;
         }
         result
     }
 
-    /// Whether there is a session to work with.
+    /// Whether a session was lost since this was asked last: the server may have lost what was written over it.
+    pub(super) fn was_lost(&mut self) -> bool {
+        std::mem::take(&mut self.was_lost)
+    }
+
+    /// Whether there is a session at present.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn ready(&self) -> Result<(), Error> {
+        match self.session {
+            Some(_) => Ok(()),
+            None => Err(self.why_not()),
+        }
+    }
+
+    /// Sees to it that there is a session to work with, and waits a moment for it.
     ///
     /// # Errors
     /// Why there is none.
@@ -109,6 +131,7 @@ impl Link {
             .is_some_and(|session| session.client.is_closed())
         {
             self.session = None;
+            self.was_lost = true;
         }
         if self.session.is_some() {
             return Ok(());

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt, join_all};
 use tokio_postgres::error::SqlState;
 
-use super::columns::Columns;
+use super::columns::{Columns, Sql};
 use super::link::Link;
 use super::session::Session;
 use super::tidy::Tidy;
@@ -32,10 +32,12 @@ impl PostgresSink {
     }
 
     /// Writes a batch. Processes that get in each other's way try again: the server has chosen one to give way.
+    ///
+    /// It fails as well when a touched block is gone: the batch is written, and has to be written again with that block.
     fn write_at_once(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
         const TRIES: usize = 3;
         // Packing is work, and in vain while there is nobody to send it to.
-        self.link.reach()?;
+        self.link.ready()?;
         let columns = Columns::of(batch, &mut self.packer);
         let mut tries = 0;
         loop {
@@ -45,7 +47,8 @@ impl PostgresSink {
             });
             match written {
                 Err(error) if tries < TRIES && has_to_give_way(&error) => {}
-                written => return written,
+                Ok(1..) => return Err(gone()),
+                written => return written.map(drop),
             }
         }
     }
@@ -79,6 +82,14 @@ impl PostgresSink {
     }
 }
 
+/// A touched block is not there.
+fn gone() -> Error {
+    Error::Database(Box::new(Said {
+        words: "a text that was there before is gone".to_owned(),
+        code: None,
+    }))
+}
+
 /// Whether another try may succeed at once.
 fn has_to_give_way(error: &Error) -> bool {
     let code = code_of(error);
@@ -101,6 +112,12 @@ fn code_of(error: &Error) -> Option<&SqlState> {
 }
 
 impl Sink for PostgresSink {
+    fn reach(&mut self) -> bool {
+        // The write that follows is told why there is no session.
+        let _ = self.link.reach();
+        self.link.was_lost()
+    }
+
     fn write(&mut self, batch: &Batch<'_>) -> Result<usize, Error> {
         match self.write_at_once(batch) {
             Err(error) if is_about_a_value(&error) => {
@@ -111,17 +128,20 @@ impl Sink for PostgresSink {
         }
     }
 
-    fn look(&mut self) {
+    fn look(&mut self) -> bool {
         self.link.look();
+        self.link.was_lost()
     }
 
     fn alive(&mut self, at: Timestamp) -> Result<(), Error> {
+        self.link.reach()?;
         self.link.work(0, async |session| {
             presence::alive(&session.client, session.process, at).await
         })
     }
 
     fn tidy(&mut self, keep: &Keep) -> Result<Tidied, Error> {
+        self.link.reach()?;
         let tidy = &mut self.tidy;
         self.link
             .work(0, async |session| tidy.step(session, keep).await)
@@ -132,18 +152,29 @@ impl Sink for PostgresSink {
     }
 }
 
-type Sent<'a> = BoxFuture<'a, Result<(), tokio_postgres::Error>>;
+/// Gives how many blocks it has found gone.
+type Sent<'a> = BoxFuture<'a, Result<usize, tokio_postgres::Error>>;
 
 /// Everything is sent before the first answer is awaited. A statement that fails makes those after it fail, and turns the
 /// commit into a rollback.
-async fn write(session: &Session, columns: &Columns) -> Result<(), tokio_postgres::Error> {
+///
+/// Returns how many of the touched blocks are gone.
+async fn write(session: &Session, columns: &Columns) -> Result<usize, tokio_postgres::Error> {
     let client = &session.client;
-    let mut sent: Vec<Sent<'_>> = vec![client.batch_execute("BEGIN").boxed()];
+    let mut sent: Vec<Sent<'_>> = vec![client.batch_execute("BEGIN").map_ok(|()| 0).boxed()];
     for (sql, values) in columns.with_statements(&session.process) {
         let statement = &session.statements[sql as usize];
-        sent.push(async move { client.execute(statement, &values).await.map(drop) }.boxed());
+        let answer = async move {
+            if matches!(sql, Sql::Touched) {
+                let gone = client.query(statement, &values).await;
+                gone.map(|blocks| blocks.len())
+            } else {
+                client.execute(statement, &values).await.map(|_| 0)
+            }
+        };
+        sent.push(answer.boxed());
     }
-    sent.push(client.batch_execute("COMMIT").boxed());
+    sent.push(client.batch_execute("COMMIT").map_ok(|()| 0).boxed());
     // In order, which decides what is sent first.
-    join_all(sent).await.into_iter().collect()
+    join_all(sent).await.into_iter().sum()
 }

@@ -1,6 +1,6 @@
 //! When and what the recorder writes, and what it leaves out when it is behind: against a database that counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use super::{Script, eventually, plan, settings};
 use crate::events::{EventKind, Observer, RunId, State, Timestamp};
 use crate::facts::payload;
 use crate::store::batch::{Batch, Change, Keep, Sink, Tidied};
+use crate::store::block::BlockHash;
 use crate::store::live::Live;
 use crate::store::{Error, Recorder, RecorderStats, Settings, open};
 
@@ -19,6 +20,10 @@ const T0: i64 = 1_790_000_000_000_000;
 struct Ledger {
     writes: Vec<Vec<(RunId, Change)>>,
     last: HashMap<RunId, (State, u64)>,
+    plans: HashSet<String>,
+    blocks: HashSet<BlockHash>,
+    /// The connection was lost, and the recorder has not asked yet.
+    was_lost: bool,
     refuse: usize,
     /// How long it takes to refuse.
     hangs: Duration,
@@ -39,6 +44,10 @@ impl Counting {
 }
 
 impl Sink for Counting {
+    fn reach(&mut self) -> bool {
+        self.with(|ledger| std::mem::take(&mut ledger.was_lost))
+    }
+
     fn write(&mut self, batch: &Batch<'_>) -> Result<usize, Error> {
         self.with(|ledger| {
             if ledger.refuse > 0 {
@@ -46,6 +55,10 @@ impl Sink for Counting {
                 std::thread::park_timeout(ledger.hangs);
                 return Err(Error::Corrupt("refused on purpose".to_owned()));
             }
+            let plans = batch.plans.iter().map(|plan| plan.hash.clone());
+            ledger.plans.extend(plans);
+            let blocks = batch.blocks.iter().map(|block| block.hash);
+            ledger.blocks.extend(blocks);
             let runs = batch.runs.iter();
             ledger
                 .writes
@@ -210,6 +223,56 @@ async fn a_database_that_refuses_for_a_while_gets_everything_in_the_end() {
     assert_eq!(last[&late.id].0, State::Failed);
     assert_eq!(last.len(), 2);
     assert!(last.values().all(|(state, _)| state.is_final()));
+}
+
+/// A run that is over, with a request in which one message is long.
+fn turn(at: i64) -> Script {
+    let body = serde_json::json!({"messages": ["the same ".repeat(1000)]}).to_string();
+    Script::new(at, &plan())
+        .payload(payload::CLIENT_REQUEST, &body)
+        .ended(State::Completed)
+}
+
+#[test]
+fn what_a_database_has_lost_with_the_connection_is_written_again() {
+    let (sink, mut recorder) = counting();
+    recorder.observe(&turn(T0).batch());
+    recorder.write(Instant::now());
+    let stored = sink.with(|ledger| {
+        ledger.was_lost = true;
+        (
+            std::mem::take(&mut ledger.plans),
+            std::mem::take(&mut ledger.blocks),
+        )
+    });
+    assert!(!stored.0.is_empty() && !stored.1.is_empty());
+    // It learns of the loss when it has taken this turn in, and has taken its block for stored.
+    recorder.observe(&turn(T0 + 60_000_000).batch());
+    recorder.write(Instant::now());
+    let again = sink.with(|ledger| (ledger.plans.clone(), ledger.blocks.clone()));
+    assert_eq!(again, stored);
+    assert_eq!(recorder.stats().errors.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn what_was_to_be_touched_and_its_plan_are_written_after_a_refusal() {
+    let (sink, mut recorder) = counting();
+    recorder.observe(&turn(T0).batch());
+    recorder.write(Instant::now());
+    let stored = sink.with(|ledger| {
+        ledger.refuse = 1;
+        (
+            std::mem::take(&mut ledger.plans),
+            std::mem::take(&mut ledger.blocks),
+        )
+    });
+    recorder.observe(&turn(T0 + 60_000_000).batch());
+    recorder.write(Instant::now());
+    assert!(recorder.stats().is_failing());
+    recorder.write(Instant::now());
+    assert!(!recorder.stats().is_failing());
+    let again = sink.with(|ledger| (ledger.plans.clone(), ledger.blocks.clone()));
+    assert_eq!(again, stored);
 }
 
 #[test]

@@ -190,6 +190,68 @@ async fn a_short_cut_is_waited_out_also_when_it_was_seen_before_the_write() {
     assert_eq!(state(&one, script.id).await, Some(State::Running));
 }
 
+/// Records a run that is over, whose request is one that others had too.
+fn record(opened: &mut Opened, at: i64, body: &str) -> RunId {
+    let mut script = Script::new(at, &plan())
+        .payload(payload::CLIENT_REQUEST, body)
+        .ended(State::Completed);
+    opened.recorder.observe(&script.batch());
+    opened.recorder.write(Instant::now());
+    script.id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_has_lost_that_failed_over_is_written_again() {
+    let database = Database::make().await;
+    let wire = Wire::before(&database).await;
+    let (mut one, other) = (wire.open(&database).await, database.open().await);
+    let body = serde_json::json!({"messages": ["the same ".repeat(1000)]}).to_string();
+    let mut open_run = begin(&mut one, T0);
+    record(&mut one, T0, &body);
+    wire.cut();
+    let lose = "DELETE FROM dagway.plans; DELETE FROM dagway.blocks";
+    database.connect().await.batch_execute(lose).await.unwrap();
+    wire.mend();
+    // It looks at its connection once a second, and writes nothing meanwhile.
+    let begun = Instant::now();
+    until(async || {
+        one.recorder.idle();
+        begun.elapsed() > Duration::from_millis(1200)
+    })
+    .await;
+    // In the same minute, in which it would not even say that the block is used again.
+    let next = record(&mut one, T0 + 1000, &body);
+    assert!(!one.recorder.stats().is_failing());
+    let text = other.store.payload(next, payload::CLIENT_REQUEST).await;
+    assert_eq!(text.unwrap().unwrap(), body.as_bytes());
+    assert!(other.store.run(next).await.unwrap().is_some());
+    open_run = open_run.ended(State::Completed);
+    one.recorder.observe(&open_run.batch());
+    one.recorder.write(Instant::now());
+    let whole = other.store.run(open_run.id).await.unwrap().unwrap();
+    assert_eq!(whole.summary.state, State::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_is_gone_when_it_is_touched_is_written_again() {
+    let database = Database::make().await;
+    let mut one = database.open().await;
+    let body = serde_json::json!({"messages": ["the same ".repeat(1000)]}).to_string();
+    record(&mut one, T0, &body);
+    let lose = "DELETE FROM dagway.blocks";
+    database.connect().await.batch_execute(lose).await.unwrap();
+    let next = record(&mut one, T0 + MINUTE, &body);
+    assert!(one.recorder.stats().is_failing());
+    one.recorder.write(Instant::now());
+    assert!(!one.recorder.stats().is_failing());
+    assert_eq!(one.recorder.stats().errors.load(Ordering::Relaxed), 1);
+    let text = one.store.payload(next, payload::CLIENT_REQUEST).await;
+    assert_eq!(text.unwrap().unwrap(), body.as_bytes());
+    // To touch one that is there is a write like any other.
+    record(&mut one, T0 + 2 * MINUTE, &body);
+    assert_eq!(one.recorder.stats().errors.load(Ordering::Relaxed), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_nothing_is_given_up_and_the_recorder_does_not_wait_for_it_again() {
     let database = Database::make().await;
