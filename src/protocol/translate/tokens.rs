@@ -210,7 +210,7 @@ fn walk_block<'a>(block: &Block<'a>, texts: &mut impl Texts<'a>) -> u64 {
             }
         }
         Block::ToolReference(name) => texts.plain(name.clone()),
-        Block::Compaction(Some(summary)) => texts.escaped(*summary),
+        Block::Compaction(Some(summary)) => texts.escaped(summary.text),
         Block::ToolChange(change) => match change.as_ref() {
             ToolChange::Defined(tool) => walk_tool(tool, texts),
             ToolChange::Added(name) | ToolChange::Removed(name) => texts.plain(name.clone()),

@@ -3,7 +3,7 @@
 //! Anthropic's ids match `^[a-zA-Z0-9_-]+$`, and Claude Code loses results or loops for ever when one id stands twice
 //! in a conversation. Upstreams say `call_0` in every turn, `functions.Bash:0` (Kimi), or nothing. So:
 //!
-//! | upstream says | the client sees | goes back upstream |
+//! | upstream says | the client sees | goes back to Kimi |
 //! | --- | --- | --- |
 //! | `call_abc`, new in the conversation | `call_abc` | `call_abc` |
 //! | `call_0`, a second time | `dgw_u1_call_0` | `dgw_u1_call_0`: repeated ids confuse providers as well |
@@ -11,6 +11,9 @@
 //! | `functions.Bash:0`, a second time | `dgw_x1_ZnVuY3Rpb25zLkJhc2g6MA` | `functions.Bash:0`: its provider says so itself |
 //! | `dgw_…`, copied from the history by a model | `dgw_x0_…` | the same `dgw_…` |
 //! | nothing | `toolu_<message>_<n>` | the same |
+//!
+//! To all other models the client's id goes as it is: Claude's servers refuse `functions.Bash:0`, and most refuse an
+//! id that stands twice. Only what is too long for them is replaced by `dgw_h_` and a hash ([`plain`]).
 //!
 //! A call and its result carry the same client id, so they stay a pair on every way back.
 //! This file must not know what a tool call is besides its id.
@@ -26,10 +29,14 @@ const PREFIX: &str = "dgw_";
 const EXACT: &str = "dgw_x";
 /// Followed by a number, `_` and the beginning of a plain id that was used before; goes back as it stands.
 const REPEATED: &str = "dgw_u";
+/// Followed by a hash of an id that would be too long.
+const HASHED: &str = "dgw_h_";
 /// Longer ids are replaced; no upstream writes such.
 const LONGEST: usize = 512;
 /// What is kept of a message's id and of a repeated id, because some upstreams take no more than 40 characters back.
 const KEPT: usize = 24;
+/// What those upstreams take.
+const TAKEN: usize = 40;
 
 /// The ids of one conversation, and how the ids of a new message join them.
 #[derive(Clone, Debug, Default)]
@@ -110,22 +117,59 @@ impl ToolIds {
     }
 }
 
-/// Gives the id that goes upstream for an id of the client's history.
+/// Gives the upstream's own id for an id of the client's history.
 #[must_use]
 pub fn decode(outward: &str) -> Cow<'_, str> {
-    match exact(outward) {
-        Some(upstream) => Cow::Owned(upstream),
+    match Exact::of(outward) {
+        Some(exact) => Cow::Owned(exact.upstream),
         None => Cow::Borrowed(outward),
     }
 }
 
-fn exact(outward: &str) -> Option<String> {
-    let (number, encoded) = outward.strip_prefix(EXACT)?.split_once('_')?;
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
+/// Gives the id that goes to an upstream that shall not see another's form. The client's own is plain and unique; one
+/// that was made long here becomes a hash, the same in every turn.
+#[must_use]
+pub fn plain(outward: &str) -> Cow<'_, str> {
+    if outward.len() <= TAKEN || Exact::of(outward).is_none() {
+        return Cow::Borrowed(outward);
     }
-    let upstream = String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
-    (!upstream.is_empty()).then_some(upstream)
+    let hash: String = blake3::hash(outward.as_bytes())
+        .to_hex()
+        .chars()
+        .take(KEPT)
+        .collect();
+    Cow::Owned(format!("{HASHED}{hash}"))
+}
+
+/// Makes another id of one that the client's history holds more than once. It decodes to the same.
+#[must_use]
+pub fn again(outward: &str, number: usize) -> String {
+    match Exact::of(outward) {
+        Some(exact) => format!("{EXACT}{}0{number}_{}", exact.number, exact.encoded),
+        None => format!("{outward}_{number}"),
+    }
+}
+
+/// An id that was encoded here, in its parts.
+struct Exact<'i> {
+    number: &'i str,
+    encoded: &'i str,
+    upstream: String,
+}
+
+impl<'i> Exact<'i> {
+    fn of(outward: &'i str) -> Option<Self> {
+        let (number, encoded) = outward.strip_prefix(EXACT)?.split_once('_')?;
+        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let upstream = String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
+        (!upstream.is_empty()).then_some(Self {
+            number,
+            encoded,
+            upstream,
+        })
+    }
 }
 
 fn is_plain_char(c: char) -> bool {
@@ -253,6 +297,33 @@ mod tests {
         ] {
             assert_eq!(decode(id), id);
         }
+    }
+
+    #[test]
+    fn an_id_that_goes_to_other_models_is_the_clients_unless_it_was_made_too_long() {
+        let short = "dgw_x0_ZnVuY3Rpb25zLkJhc2g6MA";
+        let foreign = "toolu_".repeat(20);
+        for id in ["", "call_0", short, foreign.as_str()] {
+            assert_eq!(plain(id), id);
+        }
+        let mut conversation = ids(&[]);
+        let long = format!("functions.{}:0", "n".repeat(60));
+        let (one, two) = (conversation.outward(&long), conversation.outward(&long));
+        let sent = plain(&one);
+        assert_eq!(sent, plain(&one));
+        assert_ne!(sent, plain(&two));
+        assert!(
+            sent.len() <= TAKEN && sent.chars().all(is_plain_char),
+            "{sent}"
+        );
+    }
+
+    #[test]
+    fn another_of_an_id_differs_and_decodes_to_the_same() {
+        assert_eq!(again("a", 2), "a_2");
+        let id = "dgw_x1_ZnVuY3Rpb25zLkJhc2g6MA";
+        assert_eq!(again(id, 2), "dgw_x102_ZnVuY3Rpb25zLkJhc2g6MA");
+        assert_eq!(decode(&again(id, 2)), decode(id));
     }
 
     proptest! {

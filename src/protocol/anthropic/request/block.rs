@@ -70,6 +70,8 @@ pub struct ServerResult<'a> {
     pub content: Option<Raw<'a>>,
     /// The tool failed; only an MCP server's result says it here.
     pub is_error: bool,
+    /// A cache breakpoint.
+    pub cache: Option<CacheControl>,
 }
 
 /// A content block.
@@ -103,7 +105,7 @@ pub enum Block<'a> {
     /// `…_tool_result` of a server tool.
     ServerResult(ServerResult<'a>),
     /// `compaction`: the summary that replaces what came before.
-    Compaction(Option<RawStr<'a>>),
+    Compaction(Option<TextBlock<'a>>),
     /// `tool_addition`, `tool_removal`.
     ToolChange(Box<ToolChange<'a>>),
     /// A block that means something to Anthropic's servers alone, by its type.
@@ -257,7 +259,10 @@ impl<'a> Fields<'a> {
                 citations: self.citations,
                 cache: self.cache,
             })),
-            "compaction" => Block::Compaction(self.content.map_or(Ok(None), summary)?),
+            "compaction" => Block::Compaction(match self.content {
+                Some(content) => Some(summary(content, self.cache)?),
+                None => None,
+            }),
             "tool_addition" | "tool_removal" => {
                 change::parse(kind, needed(self.tool, "tool")?, cursor)?
             }
@@ -267,6 +272,7 @@ impl<'a> Fields<'a> {
             result if RESULTS.contains(&result) => Block::ServerResult(ServerResult {
                 content: self.content,
                 is_error: self.is_error,
+                cache: self.cache,
                 kind,
             }),
             other => return Err(unknown_tag(other, EXPECTED)),
@@ -365,10 +371,10 @@ fn texts<'a>(content: Raw<'a>, cursor: &mut Cursor<'a>) -> Parsed<Vec<TextBlock<
     Ok(texts)
 }
 
-fn summary(content: Raw<'_>) -> Parsed<Option<RawStr<'_>>> {
+fn summary(content: Raw<'_>, cache: Option<CacheControl>) -> Parsed<TextBlock<'_>> {
     Cursor::new(content.as_str())
         .string()
-        .map(Some)
+        .map(|text| TextBlock { text, cache })
         .map_err(|fault| fault.within("content"))
 }
 

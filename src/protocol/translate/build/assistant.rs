@@ -1,7 +1,5 @@
 //! The model's own messages in an upstream request: words, thoughts and calls, in the form that its provider takes.
 
-use std::borrow::Cow;
-
 use super::super::messages::{Assistant, Text};
 use super::super::model::Family;
 use super::super::note::Note;
@@ -11,8 +9,6 @@ use super::writer::Writer;
 
 const GO_ON: &str =
     "Go on exactly where your last message ends. Do not repeat or introduce any of it.";
-/// The length of the ids that Mistral takes.
-const MISTRALS_ID: usize = 9;
 
 impl Conversation<'_> {
     pub(super) fn assistant(&mut self, out: &mut Writer, turn: &Assistant<'_>, last: bool) {
@@ -35,7 +31,7 @@ impl Conversation<'_> {
             } else {
                 self.texts(out, &texts, Place::Messages);
             }
-            self.thoughts.write(out, turn, self.target);
+            self.thoughts.write(out, turn, self.target, self.ids);
             if !turn.calls.is_empty() {
                 out.key("tool_calls").array(|out| self.calls(out, turn));
             }
@@ -57,7 +53,7 @@ impl Conversation<'_> {
     fn calls(&self, out: &mut Writer, turn: &Assistant<'_>) {
         for call in &turn.calls {
             out.object(|out| {
-                out.key("id").string(&self.call_id(&call.id));
+                out.key("id").string(&self.ids.sent(&call.id));
                 out.key("type").string("function");
                 out.key("function").object(|out| {
                     out.key("name").string(&call.name);
@@ -65,20 +61,6 @@ impl Conversation<'_> {
                 });
             });
         }
-    }
-
-    /// The form of a call's id that the provider takes. Mistral refuses all but nine letters and digits, which its own
-    /// ids have; those of other models and clients get a form that is the same in every turn.
-    pub(super) fn call_id<'i>(&self, id: &'i str) -> Cow<'i, str> {
-        let fits = id.len() == MISTRALS_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if self.target.family != Family::Mistral || fits {
-            return Cow::Borrowed(id);
-        }
-        let letters = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let hash = blake3::hash(id.as_bytes());
-        let nine = hash.as_bytes().iter().take(MISTRALS_ID);
-        let form = nine.map(|&byte| char::from(letters[usize::from(byte) % letters.len()]));
-        Cow::Owned(form.collect())
     }
 
     /// Mistral takes no message of the user's directly behind a tool's.

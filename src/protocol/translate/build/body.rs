@@ -9,6 +9,7 @@ use super::super::note::Note;
 use super::super::thinking::{self, Reasoning, Wish};
 use super::super::tools::{Choice, Tools};
 use super::breakpoints::Breakpoints;
+use super::call_ids::CallIds;
 use super::conversation::Conversation;
 use super::writer::Writer;
 use super::{format, limits, offers, thoughts};
@@ -79,6 +80,7 @@ pub fn build_request(
             messages,
             tools,
             target,
+            ids: CallIds::new(target, routing),
             demand: routing.demand,
         };
         (has_thoughts, max_tokens) = parts.write(out, &mut notes);
@@ -97,6 +99,7 @@ struct Parts<'p> {
     messages: &'p Messages<'p>,
     tools: &'p Tools<'p>,
     target: &'p Target,
+    ids: CallIds,
     demand: Demand,
 }
 
@@ -108,6 +111,7 @@ impl Parts<'_> {
             messages,
             tools,
             target,
+            ids,
             demand,
         } = *self;
         let mut breakpoints = Breakpoints::choose(messages, tools, request.cache, target);
@@ -139,7 +143,7 @@ impl Parts<'_> {
         }
         let mut has_thoughts = false;
         out.key("messages").array(|out| {
-            has_thoughts = Conversation::new(target, &mut breakpoints, notes).write(
+            has_thoughts = Conversation::new(target, ids, &mut breakpoints, notes).write(
                 out,
                 messages,
                 appendix.as_ref(),

@@ -7,6 +7,7 @@ use super::super::messages::{Media, Messages, Part, Text, ToolTurn, Turn};
 use super::super::model::Target;
 use super::super::note::Note;
 use super::breakpoints::{Breakpoints, Place};
+use super::call_ids::CallIds;
 use super::thoughts::Thoughts;
 use super::writer::Writer;
 use crate::protocol::anthropic::request::RawStr;
@@ -17,6 +18,7 @@ const UNSEEN: &str = "[An image stood here, which this model cannot see.]";
 /// Writes the messages, and notes what this model could not be given.
 pub(super) struct Conversation<'c> {
     pub(super) target: &'c Target,
+    pub(super) ids: CallIds,
     pub(super) breakpoints: &'c mut Breakpoints,
     pub(super) notes: &'c mut Vec<Note>,
     pub(super) thoughts: Thoughts,
@@ -39,11 +41,13 @@ pub(super) enum Piece<'t> {
 impl<'c> Conversation<'c> {
     pub(super) fn new(
         target: &'c Target,
+        ids: CallIds,
         breakpoints: &'c mut Breakpoints,
         notes: &'c mut Vec<Note>,
     ) -> Self {
         Self {
             target,
+            ids,
             breakpoints,
             notes,
             thoughts: Thoughts::default(),
@@ -208,7 +212,7 @@ impl<'c> Conversation<'c> {
 
     fn tool(&mut self, out: &mut Writer, turn: &ToolTurn<'_>) {
         let texts: Vec<&Text<'_>> = turn.texts.iter().collect();
-        let id = self.call_id(&turn.id);
+        let id = self.ids.sent(&turn.id);
         out.object(|out| {
             out.key("role").string("tool");
             out.key("tool_call_id").string(&id);

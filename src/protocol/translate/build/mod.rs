@@ -6,6 +6,7 @@
 mod assistant;
 mod body;
 mod breakpoints;
+mod call_ids;
 mod conversation;
 mod format;
 mod limits;

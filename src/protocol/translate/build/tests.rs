@@ -1041,6 +1041,33 @@ fn p69_a_model_that_cannot_see_is_told_that_there_was_an_image() {
 }
 
 #[test]
+fn kimis_ids_go_back_exactly_unless_another_model_may_answer() {
+    let outward = "dgw_x0_ZnVuY3Rpb25zLkJhc2g6MA";
+    let wish = body(&json!({"messages":[
+        {"role":"user","content":"go"},
+        {"role":"assistant","content":[{"type":"tool_use","id":outward,"name":"Bash","input":{}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":outward,"content":"ok"}]}]}));
+    for (models, extensions, id) in [
+        (&[] as &[&str], true, "functions.Bash:0"),
+        (&["moonshotai/kimi-k3"], true, "functions.Bash:0"),
+        (&["moonshotai/kimi-k3", CLAUDE], true, outward),
+        (&[CLAUDE], false, "functions.Bash:0"),
+    ] {
+        let models: Vec<String> = models.iter().map(|&model| model.to_owned()).collect();
+        let routing = Routing {
+            models: &models,
+            ..Routing::default()
+        };
+        let mut target = Target::new("moonshotai/kimi-k2", None);
+        target.dialect.extensions = extensions;
+        let sent: Value = serde_json::from_slice(&built(&wish, &target, &routing).body).unwrap();
+        let messages = &sent["messages"];
+        assert_eq!(messages[1]["tool_calls"][0]["id"], id, "{models:?}");
+        assert_eq!(messages[2]["tool_call_id"], id, "{models:?}");
+    }
+}
+
+#[test]
 fn the_route_is_part_of_the_request() {
     let models = ["a/b".to_owned(), GPT.to_owned()];
     let provider = serde_json::value::to_raw_value(&json!({"order":["x"]})).unwrap();

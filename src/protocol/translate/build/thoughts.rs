@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::super::envelope::{Detail, Sent};
 use super::super::messages::{Assistant, Messages, Thought, Turn};
 use super::super::model::{Family, Target};
+use super::call_ids::{CallIds, NamedCalls};
 use super::writer::Writer;
 
 /// What providers write in place of a thought that they do not show; it cannot be given back.
@@ -56,7 +57,13 @@ const NATIVE: &str = "anthropic-claude-v1";
 
 impl Thoughts {
     /// Writes `reasoning_details` or `reasoning` of an assistant message.
-    pub(super) fn write(&mut self, out: &mut Writer, turn: &Assistant<'_>, target: &Target) {
+    pub(super) fn write(
+        &mut self,
+        out: &mut Writer,
+        turn: &Assistant<'_>,
+        target: &Target,
+        ids: CallIds,
+    ) {
         let extensions = target.dialect.extensions;
         let words = if extensions {
             "reasoning"
@@ -76,7 +83,7 @@ impl Thoughts {
             self.has_details = true;
             self.dropped += usize::from(!plain.is_empty());
             out.key("reasoning_details")
-                .array(|out| self.details(out, turn, target));
+                .array(|out| self.details(out, turn, target, ids));
         } else if !plain.is_empty() {
             out.key(words).string(&plain);
         } else if target.family.wants_thoughts_as_text() && !turn.calls.is_empty() {
@@ -118,14 +125,15 @@ impl Thoughts {
         false
     }
 
-    fn details(&mut self, out: &mut Writer, turn: &Assistant<'_>, target: &Target) {
+    fn details(&mut self, out: &mut Writer, turn: &Assistant<'_>, target: &Target, ids: CallIds) {
+        let calls = NamedCalls::new(ids, &turn.calls);
         let mut index: u64 = 0;
         for thought in &turn.thoughts {
             match thought {
                 Thought::Packed(packed) => {
                     let (envelope, restored) = packed.as_ref();
                     if envelope.fits(&target.id) {
-                        self.packed(out, &restored.details);
+                        self.packed(out, &restored.details, &calls);
                         index += restored.details.len() as u64;
                     }
                 }
@@ -153,7 +161,7 @@ impl Thoughts {
         }
     }
 
-    fn packed(&mut self, out: &mut Writer, details: &[Detail]) {
+    fn packed(&mut self, out: &mut Writer, details: &[Detail], calls: &NamedCalls<'_>) {
         for detail in details {
             if !self.may_go(detail) {
                 self.dropped += 1;
@@ -162,7 +170,10 @@ impl Thoughts {
             if let Some(id) = &detail.id {
                 self.seen.insert((detail.kind.clone(), id.clone()));
             }
-            out.value(&Sent(detail));
+            match calls.renamed(detail) {
+                Some(renamed) => out.value(&Sent(&renamed)),
+                None => out.value(&Sent(detail)),
+            }
         }
     }
 

@@ -57,7 +57,7 @@ fn read_block<'a>(walk: &mut Walk<'a>, turn: &mut Assistant<'a>, block: &Block<'
         }
         Block::ServerToolUse(call) => turn.texts.push(fold::call(call)),
         Block::ServerResult(result) => turn.texts.push(fold::result(result)),
-        Block::Compaction(Some(summary)) if !summary.is_blank() => {
+        Block::Compaction(Some(summary)) if !summary.text.is_blank() => {
             turn.texts.push(fold::summary(*summary));
         }
         Block::Image(..) | Block::Document(_) | Block::SearchResult(_) => {

@@ -1,9 +1,10 @@
-//! What Anthropic's servers did in earlier turns, told in words: no other API knows their blocks.
+//! What Anthropic's servers did in earlier turns, told in words: no other API knows their blocks. The words carry the
+//! block's cache breakpoint.
 
 use serde_json::Value;
 
 use super::part::{Text, escape};
-use crate::protocol::anthropic::request::{RawStr, ServerResult, ToolUse};
+use crate::protocol::anthropic::request::{ServerResult, TextBlock, ToolUse};
 
 /// Tells of a call of a server tool.
 pub(super) fn call<'a>(call: &ToolUse<'a>) -> Text<'a> {
@@ -15,7 +16,10 @@ pub(super) fn call<'a>(call: &ToolUse<'a>) -> Text<'a> {
         },
         Err(_) => String::new(),
     };
-    Text::plain(format!("[{}: {told}]", call.name))
+    Text {
+        cache: call.cache,
+        ..Text::plain(format!("[{}: {told}]", call.name))
+    }
 }
 
 /// Tells what a server tool gave.
@@ -36,16 +40,23 @@ pub(super) fn result<'a>(result: &ServerResult<'a>) -> Text<'a> {
     } else {
         "Result of"
     };
-    Text::plain(format!("[{what} {name}]\n{}", told.join("\n")))
+    Text {
+        cache: result.cache,
+        ..Text::plain(format!("[{what} {name}]\n{}", told.join("\n")))
+    }
 }
 
 /// Puts the summary that stands for an earlier part of the conversation.
-pub(super) fn summary(summary: RawStr<'_>) -> Text<'_> {
-    Text::escaped(format!(
+pub(super) fn summary(summary: TextBlock<'_>) -> Text<'_> {
+    let told = format!(
         "{}{}",
         escape("Summary of the conversation so far:\n"),
-        summary.escaped()
-    ))
+        summary.text.escaped()
+    );
+    Text {
+        cache: summary.cache,
+        ..Text::escaped(told)
+    }
 }
 
 /// Collects what a reader can use: links, texts, outputs, errors. Encrypted content is worthless elsewhere.

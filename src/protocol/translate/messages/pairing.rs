@@ -27,7 +27,7 @@ pub(super) struct Pairing<'a> {
 }
 
 struct OpenCall<'a> {
-    /// As it goes upstream.
+    /// As it is unique.
     id: Cow<'a, str>,
     name: Cow<'a, str>,
     result: Option<Answer<'a>>,
@@ -40,7 +40,7 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Pairing<'a> {
-    /// Opens a call and gives the id under which it goes upstream.
+    /// Opens a call and gives its id, which no other has.
     pub(super) fn call(&mut self, client_id: &Cow<'a, str>, name: &Cow<'a, str>) -> Cow<'a, str> {
         let id = self.unique(client_id);
         self.waiting
@@ -106,20 +106,19 @@ impl<'a> Pairing<'a> {
         attachments
     }
 
-    /// The upstream's own form of an id goes back as it is. Any other is used once: providers that check refuse the
-    /// second, and the others pair it with the wrong result.
+    /// Each id is used once: providers that check refuse the second, and the others pair it with the wrong result.
     fn unique(&mut self, client_id: &Cow<'a, str>) -> Cow<'a, str> {
-        let id = match tool_ids::decode(client_id) {
-            Cow::Owned(upstream) => return Cow::Owned(upstream),
-            Cow::Borrowed("") => Cow::Borrowed("call"),
-            Cow::Borrowed(_) => client_id.clone(),
+        let id = if client_id.is_empty() {
+            Cow::Borrowed("call")
+        } else {
+            client_id.clone()
         };
         let Some(mut number) = self.used.get(&id).copied() else {
             self.used.insert(id.clone(), SECOND);
             return id;
         };
         let numbered = loop {
-            let numbered: Cow<'a, str> = Cow::Owned(format!("{id}_{number}"));
+            let numbered: Cow<'a, str> = Cow::Owned(tool_ids::again(&id, number));
             number += 1;
             if !self.used.contains_key(&numbered) {
                 break numbered;
@@ -200,5 +199,15 @@ mod tests {
         assert!(answer(&mut pairing, "a_2", "two".to_owned()));
         let turns = settled(&mut pairing);
         assert_eq!((turns[0].0.as_str(), turns[1].1.as_str()), ("a_4", "two"));
+    }
+
+    #[test]
+    fn an_encoded_id_that_stands_twice_stays_one_that_can_be_decoded() {
+        let mut pairing = Pairing::default();
+        let id = "dgw_x0_ZnVuY3Rpb25zLkJhc2g6MA";
+        assert_eq!(call(&mut pairing, id), id);
+        let second = call(&mut pairing, id);
+        assert_ne!(second, id);
+        assert_eq!(tool_ids::decode(&second), "functions.Bash:0");
     }
 }

@@ -190,6 +190,39 @@ fn a_breakpoint_that_a_part_cannot_carry_moves_to_the_text_before_it() {
 }
 
 #[test]
+fn a_breakpoint_of_a_block_that_is_told_in_words_stands_on_the_words() {
+    let cache = json!({"type":"ephemeral"});
+    for mut block in [
+        json!({"type":"web_search_tool_result","tool_use_id":"s","content":[{"title":"T","url":"https://a"}]}),
+        json!({"type":"mcp_tool_result","tool_use_id":"s","content":[text("R")]}),
+        json!({"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"q"}}),
+        json!({"type":"mcp_tool_use","id":"s","name":"m","input":{}}),
+        json!({"type":"compaction","content":"We met."}),
+    ] {
+        block["cache_control"] = cache.clone();
+        let messages = json!([
+            user("go"),
+            assistant(json!([text("a"), block])),
+            user("more")
+        ]);
+        let sent = to(&messages, CLAUDE);
+        let words = sent[1]["content"].as_array().unwrap();
+        assert_eq!(words.len(), 2, "{block}");
+        assert_eq!(words[0].get("cache_control"), None, "{block}");
+        assert_eq!(words[1]["cache_control"], cache, "{block}");
+        assert_eq!(notes(messages, CLAUDE), "", "{block}");
+    }
+    for mut block in [
+        json!({"type":"web_search_tool_result","tool_use_id":"s","content":[]}),
+        json!({"type":"compaction","content":"We met."}),
+    ] {
+        block["cache_control"] = cache.clone();
+        let sent = to(json!([user(json!([block]))]), CLAUDE);
+        assert_eq!(sent[0]["content"][0]["cache_control"], cache, "{block}");
+    }
+}
+
+#[test]
 fn a_breakpoint_without_a_text_is_noted() {
     let cache = json!({"type":"ephemeral"});
     let mut picture = image();
@@ -529,8 +562,8 @@ fn what_a_model_cannot_be_given_is_counted() {
     );
 }
 
-#[test]
-fn p09_kimis_ids_go_back_as_kimi_wrote_them() {
+/// Two calls under the id that Kimi gave both, with the ids that the client knows them by.
+fn kimis_calls() -> ([String; 2], Value) {
     let mut ids = ToolIds::new(Vec::new(), "msg_1");
     let (first, second) = (
         ids.outward("functions.Bash:0"),
@@ -543,6 +576,29 @@ fn p09_kimis_ids_go_back_as_kimi_wrote_them() {
         assistant(json!([call(&second)])),
         user(json!([result(&second, "2")]))
     ]);
+    ([first, second], messages)
+}
+
+#[test]
+fn p09_kimis_ids_go_to_other_models_as_the_client_knows_them() {
+    let (ids, messages) = kimis_calls();
+    assert_eq!(ids[0], "dgw_x0_ZnVuY3Rpb25zLkJhc2g6MA");
+    assert_eq!(ids[1], "dgw_x1_ZnVuY3Rpb25zLkJhc2g6MA");
+    for model in [CLAUDE, GPT, DEEPSEEK, "google/gemini-3-pro"] {
+        let sent = to(&messages, model);
+        for (turn, id) in [1_usize, 3].into_iter().zip(&ids) {
+            assert_eq!(sent[turn]["tool_calls"][0]["id"], id.as_str(), "{model}");
+            assert_eq!(sent[turn + 1]["tool_call_id"], id.as_str(), "{model}");
+        }
+    }
+    let sent = to(&messages, "mistralai/devstral");
+    assert_eq!(sent[1]["tool_calls"][0]["id"], sent[2]["tool_call_id"]);
+    assert_ne!(sent[2]["tool_call_id"], sent[4]["tool_call_id"]);
+}
+
+#[test]
+fn p09_kimis_ids_go_back_as_kimi_wrote_them() {
+    let (_, messages) = kimis_calls();
     let sent = to(messages, "moonshotai/kimi-k2");
     assert_eq!(sent[1]["tool_calls"][0]["id"], "functions.Bash:0");
     assert_eq!(sent[2]["tool_call_id"], "functions.Bash:0");
@@ -882,6 +938,32 @@ fn p25_the_same_detail_goes_back_once() {
     let sent = to(messages, GPT);
     assert_eq!(sent[1]["reasoning_details"][0]["id"], "rs_1");
     assert_eq!(sent[3], assistant("b"));
+}
+
+#[test]
+fn a_detail_that_names_a_call_goes_back_under_the_id_of_the_call() {
+    let outward = "dgw_x0_dG9vbDow";
+    // Older envelopes hold the upstream's own id.
+    for named in [outward, "tool:0"] {
+        for (model, format, id) in [
+            ("google/gemini-3-pro", "google-gemini-v1", outward),
+            ("moonshotai/kimi-k2", "unknown", "tool:0"),
+        ] {
+            let details = ["rs_1", named]
+                .map(|id| detail("reasoning.encrypted", format, Some(id)))
+                .to_vec();
+            let messages = json!([
+                user("go"),
+                assistant(json!([packed(model, "", details), call(outward)])),
+                user(json!([result(outward, "R")]))
+            ]);
+            let sent = to(messages, model);
+            assert_eq!(sent[1]["tool_calls"][0]["id"], id);
+            assert_eq!(sent[1]["reasoning_details"][0]["id"], "rs_1");
+            assert_eq!(sent[1]["reasoning_details"][1]["id"], id, "{named}");
+            assert_eq!(sent[2]["tool_call_id"], id);
+        }
+    }
 }
 
 #[test]

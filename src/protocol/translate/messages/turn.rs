@@ -53,7 +53,7 @@ pub struct Assistant<'a> {
 /// A tool call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call<'a> {
-    /// The id that goes upstream, unique in the conversation unless the upstream itself repeats it.
+    /// The client's id, made unique in the conversation; each model gets it in the form that it takes.
     pub id: Cow<'a, str>,
     /// The tool's name as it goes upstream.
     pub name: Cow<'a, str>,
@@ -64,7 +64,7 @@ pub struct Call<'a> {
 /// What a tool gave, in words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolTurn<'a> {
-    /// The id of the call, as it goes upstream.
+    /// The id of the call.
     pub id: Cow<'a, str>,
     /// Never empty.
     pub texts: Vec<Text<'a>>,

@@ -61,7 +61,7 @@ fn read_part<'a>(walk: &mut Walk<'a>, parts: &mut Vec<Part<'a>>, block: &Block<'
         }
         Block::ToolReference(name) => parts.push(Part::Text(result::tool_reference(name))),
         Block::ServerResult(given) => parts.push(Part::Text(fold::result(given))),
-        Block::Compaction(Some(summary)) if !summary.is_blank() => {
+        Block::Compaction(Some(summary)) if !summary.text.is_blank() => {
             parts.push(Part::Text(fold::summary(*summary)));
         }
         other => walk.left_out(other.kind()),

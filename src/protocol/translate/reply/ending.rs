@@ -12,7 +12,6 @@ use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event::MessageEnd;
 use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::json_text::Mender;
-use crate::protocol::translate::tool_ids;
 
 impl Translator {
     /// The upstream has said that the answer is complete.
@@ -124,13 +123,13 @@ impl Translator {
         self.write_end(reason, only_sequence.as_deref(), out);
     }
 
-    /// The client's ids of the calls. Reasoning that names a call by its upstream id follows it.
+    /// The client's ids of the calls. Reasoning that names a call by its upstream id follows it; on the way back both
+    /// get the form that the model takes.
     fn outward_ids(&mut self, calls: &[Call]) -> Vec<String> {
         let mut ids = Vec::with_capacity(calls.len());
         for call in calls {
             let id = self.tool_ids.outward(&call.id);
-            let sent_back = tool_ids::decode(&id);
-            self.thinking.details.follow_call(&call.id, &sent_back);
+            self.thinking.details.follow_call(&call.id, &id);
             ids.push(id);
         }
         ids

@@ -317,21 +317,26 @@ fn v17_encrypted_reasoning_after_the_tools_stands_before_them() {
 
 #[test]
 fn v18_geminis_entry_keeps_naming_its_call_even_when_the_call_was_renamed() {
-    for (used, sent_back) in [
-        (vec![], "tool_0"),
-        (vec!["tool_0".to_owned()], "dgw_u1_tool_0"),
+    for (used, said, outward) in [
+        (vec![], "tool_0", "tool_0"),
+        (vec!["tool_0".to_owned()], "tool_0", "dgw_u1_tool_0"),
+        (vec![], "tool:0", "dgw_x0_dG9vbDow"),
+        (
+            vec!["dgw_x0_dG9vbDow".to_owned()],
+            "tool:0",
+            "dgw_x1_dG9vbDow",
+        ),
     ] {
         let settings = ReplySettings {
             used_tool_ids: used,
             ..settings()
         };
-        let chunks = vec![encrypted("tool_0"), call(0, "tool_0", "Bash", "{}")];
+        let chunks = vec![encrypted(said), call(0, said, "Bash", "{}")];
         let (received, ..) = replay_with(&settings, &ended(chunks, "tool_calls"));
         assert_eq!(received.kinds(), ["thinking", "tool_use"]);
         let carried = restored(&received.content()[0]).details;
-        assert_eq!(carried[0].id.as_deref(), Some(sent_back));
-        let id = received.content()[1]["id"].as_str().unwrap();
-        assert_eq!(tool_ids::decode(id), sent_back);
+        assert_eq!(carried[0].id.as_deref(), Some(outward));
+        assert_eq!(received.content()[1]["id"], outward);
     }
 }
 
