@@ -146,7 +146,7 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
         ),
         probe(
             "dagway_store_lost_runs_total",
-            "Runs given up because the database refused them for too long.",
+            "Runs given up, whole or from a moment on, because the database refused them for too long.",
             |stats| &stats.lost_runs,
         ),
         probe(

@@ -49,8 +49,9 @@ impl Pools {
     pub(super) fn build(&self) -> reqwest::Result<reqwest::Client> {
         http()?
             .connect_timeout(self.connect_timeout)
-            // Over HTTP/2 all streams of a thread would share one connection: one client that does not read would stop the
-            // others, beyond the server's limit of streams requests would wait unseen, and a break would end them all.
+            // HTTP/1.1, as everywhere here. Over HTTP/2 all streams of a thread would share one connection: one client that
+            // does not read would stop the others, beyond the server's limit of streams requests would wait unseen, and a
+            // break would end them all.
             .http1_only()
             .pool_max_idle_per_host(512)
             .pool_idle_timeout(Duration::from_secs(60))
