@@ -218,6 +218,31 @@ fn a_beginning_that_says_nothing_is_held_back_for_a_while_and_lost_never() {
 }
 
 #[test]
+fn what_failed_before_its_first_word_costs_nothing_and_what_broke_off_is_estimated() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.upstream.early_error_wait = Duration::from_millis(50);
+        })
+        .await;
+        // Prices are known once there is a catalogue.
+        assert_eq!(app.get("/v1/models").await.status, 200);
+        let error = r#"{"error":{"code":502,"message":"Provider disconnected"}}"#;
+        for (first, is_charged) in [("", false), ("Once upon a time", true)] {
+            app.script(Script::new().then(Answer::Sse {
+                pieces: vec![piece(0, &chunk(first)), piece(300, error)],
+                end: End::Clean,
+            }));
+            let got = app.messages(&ask("hello")).await;
+            assert_eq!(got.events().last().unwrap().0, "error", "{}", got.body);
+            let run = app.ended_run(&got.run()).await;
+            let cost = run["facts"]["dagway.cost_usd"].as_f64();
+            assert_eq!(cost.is_some(), is_charged, "{run}");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
 fn an_error_in_mid_stream_reaches_the_client_and_nothing_pretends_to_be_whole() {
     block_on(async {
         let app = TestApp::start().await;
