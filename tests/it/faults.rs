@@ -407,6 +407,22 @@ fn who_asked_for_no_stream_gets_none_however_long_it_takes() {
 }
 
 #[test]
+fn a_count_is_a_count_however_long_it_takes_and_whatever_else_is_asked() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.answer_after = Duration::from_millis(1);
+        })
+        .await;
+        let mut body = ask(&"a word and another ".repeat(50_000));
+        body["stream"] = true.into();
+        let got = app.post("/v1/messages/count_tokens", &body).await;
+        assert_eq!(got.header("content-type"), "application/json");
+        assert!(got.json()["input_tokens"].as_u64().unwrap() > 50_000);
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_client_that_hangs_up_on_early_pings_cancels_the_run() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
@@ -823,6 +839,48 @@ fn a_refused_signature_is_retried_once_without_the_reasoning() {
             assert_eq!(sent.contains("reasoning_details"), thinks, "{name}: {sent}");
         }
         app.stop().await;
+    });
+}
+
+#[test]
+fn a_500_that_says_nothing_is_suspected_in_a_stream_too_and_never_where_repeating_is_forbidden() {
+    block_on(async {
+        let error = r#"{"error":{"code":500,"message":"Internal error"}}"#;
+        let in_a_stream = || Answer::data_lines(&[error], End::Clean);
+        let last_word = Answer::error(500, "Internal error").with_header("x-should-retry", "false");
+        let first = || {
+            Script::new().then(Turn::tool("Bash", json!({ "command": "ls" })).thinking("A look."))
+        };
+        for (script, expected) in [
+            (
+                first()
+                    .then(in_a_stream())
+                    .then(in_a_stream())
+                    .then(Turn::text("At last.")),
+                &[true, true, false][..],
+            ),
+            (first().then(in_a_stream()).then(last_word), &[true, true]),
+        ] {
+            let app = TestApp::start().await;
+            app.script(script);
+            let mut body = ask_whole("list");
+            body["tools"] = json!([{ "name": "Bash", "input_schema": { "type": "object" } }]);
+            body["thinking"] = json!({ "type": "adaptive" });
+            body["max_tokens"] = 8192.into();
+            let content = app.messages(&body).await.json()["content"].clone();
+            let result = json!({ "type": "tool_result", "tool_use_id": content[1]["id"], "content": "README" });
+            let messages = body["messages"].as_array_mut().unwrap();
+            messages.push(json!({ "role": "assistant", "content": content }));
+            messages.push(json!({ "role": "user", "content": [result] }));
+            body["stream"] = true.into();
+            let got = app.messages(&body).await;
+            assert_eq!(got.status == 200, expected.len() == 3, "{}", got.body);
+            let requests = app.simulator.requests();
+            let asked = requests.iter().filter(|seen| seen.method == "POST").skip(1);
+            let thinks = asked.map(|seen| seen.body.to_string().contains("reasoning_details"));
+            assert_eq!(thinks.collect::<Vec<_>>(), expected);
+            app.stop().await;
+        }
     });
 }
 

@@ -6,6 +6,28 @@ use serde_json::{Value, json};
 use crate::support::{TestApp, ask, ask_whole, block_on};
 
 #[test]
+fn the_run_names_the_limit_that_was_sent() {
+    block_on(async {
+        let app = TestApp::start().await;
+        // What a model takes is known once there is a catalogue.
+        assert_eq!(app.get("/v1/models").await.status, 200);
+        let mut body = ask_whole("hello");
+        body["model"] = "simulated/plain-8b".into();
+        body["max_tokens"] = 100_000.into();
+        let got = app.messages(&body).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        let requests = app.simulator.requests();
+        let sent = requests.iter().rfind(|seen| seen.method == "POST").unwrap();
+        let limits = ["max_tokens", "max_completion_tokens"].map(|name| &sent.body[name]);
+        let limit = limits.into_iter().find(|limit| limit.is_u64()).unwrap();
+        assert!(limit.as_u64() < Some(100_000), "{}", sent.body);
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(&run["facts"]["gen_ai.request.max_tokens"], limit);
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_streamed_answer_has_anthropics_grammar_and_headers() {
     block_on(async {
         let app = TestApp::start().await;

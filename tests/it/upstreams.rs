@@ -51,6 +51,19 @@ fn demanding(text: &str) -> Value {
 }
 
 #[test]
+fn a_base_url_without_a_path_has_a_catalogue() {
+    block_on(async {
+        let server = Plain::start();
+        let root = server.url.strip_suffix("/v1").unwrap();
+        let app = TestApp::start_with(|settings| plain(settings, root, "plain-key")).await;
+        let models = app.get("/v1/models?limit=1000").await.body;
+        assert!(models.contains("tiny-1b"), "{models}");
+        app.stop().await;
+        server.stop().await;
+    });
+}
+
+#[test]
 fn a_plain_server_gets_plain_chat_completions_and_its_answers_are_understood() {
     block_on(async {
         let server = Plain::start();

@@ -54,6 +54,7 @@ impl Plain {
                 .app_data(shared.clone())
                 .route("/v1/chat/completions", web::post().to(completions))
                 .route("/v1/models", web::get().to(models))
+                .route("/models", web::get().to(models))
         })
         .workers(1)
         .disable_signals()
