@@ -27,6 +27,8 @@ pub(super) struct Thoughts {
 #[serde(default)]
 struct Copy {
     signature: Option<String>,
+    /// Of a thought that the provider encrypted: it stands nowhere else.
+    data: Option<String>,
 }
 
 impl Thoughts {
@@ -61,8 +63,8 @@ impl Thoughts {
             .unwrap_or_default();
         match copy.signature.filter(|signature| !signature.is_empty()) {
             Some(signature) => self.signatures.contains(&signature),
-            // An unsigned thought was said in clear; its copy holds nothing more.
-            None => self.any,
+            // An unsigned thought was said in clear; its copy holds nothing more, unless it is encrypted.
+            None => self.any && copy.data.is_none_or(|data| data.is_empty()),
         }
     }
 }
@@ -92,6 +94,11 @@ mod tests {
         assert!(thoughts.are_repeated_by(&signed));
         assert!(thoughts.are_repeated_by(&unsigned));
         assert!(!thoughts.are_repeated_by(&copy(r#"{"signature":"other"}"#)));
+        let encrypted = copy(r#"{"data":"Zm9v","type":"reasoning.encrypted"}"#);
+        assert!(
+            !thoughts.are_repeated_by(&encrypted),
+            "it stands nowhere else"
+        );
         assert!(
             !thoughts.are_repeated_by("EqQBCkYIBBgCKkBreal"),
             "Anthropic's own"

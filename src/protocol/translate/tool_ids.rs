@@ -41,6 +41,8 @@ const TAKEN: usize = 40;
 /// The ids of one conversation, and how the ids of a new message join them.
 #[derive(Clone, Debug, Default)]
 pub struct ToolIds {
+    /// Those of the conversation, until the first call needs to know them: most answers hold none.
+    history: Vec<String>,
     used: HashSet<String>,
     /// The number to try next for a form and what stands behind the number: all below are taken.
     next: HashMap<(&'static str, String), usize>,
@@ -52,15 +54,16 @@ pub struct ToolIds {
 impl ToolIds {
     /// Starts with the ids that the conversation already holds, as the client knows them.
     #[must_use]
-    pub fn new(used: Vec<String>, message_id: &str) -> Self {
-        let seed = message_id.strip_prefix("msg_").unwrap_or(message_id);
+    pub fn new(history: Vec<String>, message_id: &str) -> Self {
+        let id = message_id.strip_prefix("msg_").unwrap_or(message_id);
+        let mut seed: String = id.chars().filter(|c| is_plain_char(*c)).collect();
         // The end of an id is its random part.
-        let plain = seed.chars().rev().filter(|c| is_plain_char(*c));
-        let backwards: Vec<char> = plain.take(KEPT).collect();
+        seed.drain(..seed.len().saturating_sub(KEPT));
         Self {
-            used: used.into_iter().collect(),
+            history,
+            used: HashSet::new(),
             next: HashMap::new(),
-            seed: backwards.into_iter().rev().collect(),
+            seed,
             made: 0,
         }
     }
@@ -73,6 +76,7 @@ impl ToolIds {
 
     /// Gives the client's id for an upstream id and remembers it as used.
     pub fn outward(&mut self, upstream: &str) -> String {
+        self.used.extend(std::mem::take(&mut self.history));
         let id = self.unused(upstream);
         self.used.insert(id.clone());
         id
