@@ -33,7 +33,7 @@ use crate::settings::{self, LogFormat, Settings};
 use crate::store::postgres::{self, Address, AddressFault};
 use crate::store::{self, Opened};
 use crate::telemetry::logging::Format;
-use crate::telemetry::{self, SpanExport};
+use crate::telemetry::{self, RunTraces, SpanExport};
 use crate::upstream;
 use doors::Doors;
 use observers::Observers;
@@ -116,9 +116,9 @@ impl App {
     /// # Errors
     /// A sentence with the cure. Nothing is left running.
     pub async fn start(settings: &Settings, manner: Manner) -> Result<Self, StartError> {
-        let export = observers::export(&settings.telemetry)?;
+        let traces = observers::traces(&settings.telemetry)?;
         if manner.log {
-            start_log(&settings.log, export.as_ref())?;
+            start_log(&settings.log, traces.as_ref().map(RunTraces::export))?;
         }
         let upstreams = Arc::new(upstreams::of(settings)?);
         let resources = plans::resources(settings, Arc::clone(&upstreams));
@@ -132,7 +132,7 @@ impl App {
         let doors = Doors::new(settings);
         let probes = outcomes.probes().into_iter().chain(doors.probes());
         let probes = probes.collect();
-        let (observers, metrics) = Observers::start(export, opened.recorder, queue, probes)?;
+        let (observers, metrics) = Observers::start(traces, opened.recorder, queue, probes)?;
         let (present, workflows) = watch::channel(reload::shown(&plans, &settings.workflows));
         let gateway = web::Data::new(Gateway {
             plans: ArcSwap::from_pointee(plans),

@@ -29,7 +29,7 @@ pub(super) struct Observers {
 impl Observers {
     /// Lets them watch what comes out of `source`; `probes` are shown beside their own figures.
     pub(super) fn start(
-        export: Option<SpanExport>,
+        traces: Option<RunTraces>,
         recorder: Recorder,
         (events, source): (&EventSink, EventSource),
         mut probes: Vec<Probe>,
@@ -38,7 +38,7 @@ impl Observers {
         probes.extend(Probe::event_queue(events));
         let depth = events.clone();
         let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.load());
-        let traces = export.clone().map(RunTraces::new);
+        let export = traces.as_ref().map(|traces| traces.export().clone());
         probes.extend(traces.iter().map(RunTraces::probe));
         probes.extend(export.iter().flat_map(SpanExport::probes));
         let metrics =
@@ -76,8 +76,8 @@ impl Observers {
     }
 }
 
-/// The way out for spans, when the settings name a collector.
-pub(super) fn export(settings: &settings::Telemetry) -> Result<Option<SpanExport>, StartError> {
+/// The traces of runs, when the settings name a collector.
+pub(super) fn traces(settings: &settings::Telemetry) -> Result<Option<RunTraces>, StartError> {
     let fails = |error: Box<dyn std::error::Error + Send + Sync>| StartError::Traces(error);
     let Some(collector) = collector(settings).map_err(|error| fails(Box::new(error)))? else {
         return Ok(None);
@@ -86,9 +86,9 @@ pub(super) fn export(settings: &settings::Telemetry) -> Result<Option<SpanExport
         .and_then(|builder| builder.no_proxy().build())
         .map_err(|error| fails(Box::new(error)))?;
     let runtime = tokio::runtime::Handle::current();
-    SpanExport::start(&collector, client, runtime)
-        .map(Some)
-        .map_err(|error| fails(Box::new(error)))
+    let export = SpanExport::start(&collector, client, runtime);
+    let export = export.map_err(|error| fails(Box::new(error)))?;
+    Ok(Some(RunTraces::new(export, settings.messages)))
 }
 
 /// The collector that the settings name, if they name one.

@@ -171,6 +171,8 @@ pub struct Telemetry {
     pub service_name: String,
     /// `name=value` pairs that describe the service.
     pub resource_attributes: String,
+    /// Whether spans carry what errors say and steps log.
+    pub messages: bool,
 }
 
 impl Settings {

@@ -27,6 +27,8 @@ use crate::facts;
 #[derive(Debug)]
 pub(super) struct TraceMaker {
     scope: InstrumentationScope,
+    /// Whether what errors say and steps log goes along.
+    messages: bool,
 }
 
 /// One record, while its trace is made.
@@ -50,11 +52,11 @@ struct Parts {
 }
 
 impl TraceMaker {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(messages: bool) -> Self {
         let scope = InstrumentationScope::builder("dagway")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        Self { scope }
+        Self { scope, messages }
     }
 
     /// How many spans [`TraceMaker::make`] will make of a run.
@@ -118,7 +120,7 @@ impl Trace<'_> {
             to: ending.at,
             attributes,
             events: self.events(None),
-            status: status(ending.state, ending.error.as_deref()),
+            status: self.status(ending.state, ending.error.as_deref()),
         });
         root.parent_span_is_remote = start.trace.parent.is_some();
         root.events.dropped_count = record.notes_dropped;
@@ -155,7 +157,7 @@ impl Trace<'_> {
             to: step.ended.unwrap_or(ending.at),
             attributes,
             events: self.events(Some(index)),
-            status: status(step.state, step.error.as_deref()),
+            status: self.status(step.state, step.error.as_deref()),
         })
     }
 
@@ -195,7 +197,7 @@ impl Trace<'_> {
             attributes,
             events: SpanEvents::default(),
             status: failed.map_or(Status::Unset, |failed| {
-                status(failed.state, failed.error.as_deref())
+                self.status(failed.state, failed.error.as_deref())
             }),
         })
     }
@@ -219,8 +221,47 @@ impl Trace<'_> {
     fn events(&self, step: Option<StepIndex>) -> SpanEvents {
         let mut events = SpanEvents::default();
         let notes = self.record.notes.iter().filter(|note| note.step == step);
-        events.events.extend(notes.map(event));
         events
+            .events
+            .extend(notes.filter_map(|note| self.event(note)));
+        events
+    }
+
+    fn event(&self, note: &Note) -> Option<Event> {
+        let messages = self.maker.messages;
+        let (name, attributes) = match &note.what {
+            NoteKind::Retry {
+                attempt,
+                pause,
+                error,
+            } => {
+                let pause = pause.unwrap_or_default();
+                let mut attributes = vec![
+                    KeyValue::new("dagway.attempt", i64::from(*attempt)),
+                    KeyValue::new("dagway.retry_in_ms", milliseconds(pause)),
+                ];
+                attributes
+                    .extend(messages.then(|| KeyValue::new("error.message", error.to_string())));
+                ("retry", attributes)
+            }
+            NoteKind::Log { .. } if !messages => return None,
+            NoteKind::Log { level, line } => {
+                let attributes = vec![
+                    KeyValue::new("log.level", level_name(*level)),
+                    KeyValue::new("log.message", line.to_string()),
+                ];
+                ("log", attributes)
+            }
+        };
+        Some(Event::new(name, note.at.to_system_time(), attributes, 0))
+    }
+
+    fn status(&self, state: State, error: Option<&str>) -> Status {
+        if !is_error(state) {
+            return Status::Unset;
+        }
+        let message = error.filter(|_| self.maker.messages);
+        Status::error(message.unwrap_or_else(|| state.name()).to_owned())
     }
 
     #[inline]
@@ -268,32 +309,6 @@ fn is_of_call(name: &str) -> bool {
         )
 }
 
-fn event(note: &Note) -> Event {
-    let (name, attributes) = match &note.what {
-        NoteKind::Retry {
-            attempt,
-            pause,
-            error,
-        } => {
-            let pause = pause.unwrap_or_default();
-            let attributes = vec![
-                KeyValue::new("dagway.attempt", i64::from(*attempt)),
-                KeyValue::new("dagway.retry_in_ms", milliseconds(pause)),
-                KeyValue::new("error.message", error.to_string()),
-            ];
-            ("retry", attributes)
-        }
-        NoteKind::Log { level, line } => {
-            let attributes = vec![
-                KeyValue::new("log.level", level_name(*level)),
-                KeyValue::new("log.message", line.to_string()),
-            ];
-            ("log", attributes)
-        }
-    };
-    Event::new(name, note.at.to_system_time(), attributes, 0)
-}
-
 fn attribute(name: &'static str, value: &FactValue) -> KeyValue {
     let value = match value {
         FactValue::Text(text) if name == facts::FINISH_REASON => {
@@ -308,14 +323,6 @@ fn attribute(name: &'static str, value: &FactValue) -> KeyValue {
         FactValue::Bool(bool) => Value::Bool(*bool),
     };
     KeyValue::new(name, value)
-}
-
-fn status(state: State, error: Option<&str>) -> Status {
-    if is_error(state) {
-        Status::error(error.unwrap_or_else(|| state.name()).to_owned())
-    } else {
-        Status::Unset
-    }
 }
 
 const fn level_name(level: Level) -> &'static str {

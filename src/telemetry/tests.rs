@@ -39,7 +39,7 @@ fn export(settings: &Settings) -> SpanExport {
 }
 
 fn observer(export: &SpanExport) -> RunObserver {
-    observer_of(100, RunTraces::new(export.clone()))
+    observer_of(100, RunTraces::new(export.clone(), true))
 }
 
 fn observer_of(most: usize, traces: RunTraces) -> RunObserver {
@@ -71,9 +71,15 @@ fn counted(probe: &Probe) -> usize {
 
 /// Sends one run and gives its spans as they arrived.
 async fn exported(story: Story) -> Vec<Span> {
+    exported_with(true, story).await
+}
+
+/// Does so with or without the messages.
+async fn exported_with(messages: bool, story: Story) -> Vec<Span> {
     let collector = Collector::start();
     let export = export(&settings(collector.endpoint()));
-    observe(&mut observer(&export), story);
+    let traces = RunTraces::new(export.clone(), messages);
+    observe(&mut observer_of(100, traces), story);
     let received = collector
         .wait_until(|received| {
             let is_root = |span: &Span| span.name.starts_with("invoke_workflow");
@@ -259,6 +265,31 @@ async fn retries_and_warnings_are_events_of_their_step() {
     assert_eq!(error.as_deref(), Some("the provider is overloaded"));
     let line = attribute(&warning.attributes, "log.message");
     assert_eq!(line.as_deref(), Some("a chunk came late"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_errors_say_and_steps_log_can_be_left_out() {
+    let mut story = Story::new(&fixture::plan());
+    story.prepare();
+    story.step(400, fixture::CALL, State::Running, 1);
+    story.fault(500, fixture::CALL, State::Retrying, "secret prompt");
+    story.log(600, Some(fixture::CALL), Level::Warn, "secret prompt");
+    story.step(700, fixture::CALL, State::Running, 2);
+    story.fault(9_000, fixture::CALL, State::Failed, "secret prompt");
+    story.fact(facts::ERROR_TYPE, "rate_limit_error");
+    story.end(9_010, State::Failed, Some("call_upstream: secret prompt"));
+    let spans = exported_with(false, story).await;
+
+    let told = format!("{spans:?}");
+    assert!(!told.contains("secret"), "{told}");
+    let call = by_name(&spans, "call_upstream");
+    let names: Vec<_> = call.events.iter().map(|event| &event.name).collect();
+    assert_eq!(names, ["retry"]);
+    let root = by_name(&spans, "invoke_workflow messages");
+    let status = root.status.clone().unwrap();
+    assert_eq!((status.code, status.message.as_str()), (2, "Failed"));
+    let kind = attribute(&root.attributes, "error.type");
+    assert_eq!(kind.as_deref(), Some("rate_limit_error"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -455,7 +486,7 @@ async fn the_collector_learns_who_sends() {
 /// Observes 10,000 runs while nothing can be exported, and checks that none of their spans is unaccounted for.
 fn ten_thousand_runs(export: &SpanExport, queue: usize) -> Vec<Probe> {
     const RUNS: usize = 10_000;
-    let traces = RunTraces::new(export.clone());
+    let traces = RunTraces::new(export.clone(), true);
     let left_out = traces.probe();
     let mut observer = observer_of(100, traces);
     let plan = fixture::plan();
@@ -623,7 +654,7 @@ async fn spans_that_a_collector_rejects_are_counted_as_failed() {
 async fn runs_beyond_the_limit_are_counted_and_not_remembered() {
     let collector = Collector::start();
     let export = export(&settings(collector.endpoint()));
-    let traces = RunTraces::new(export.clone());
+    let traces = RunTraces::new(export.clone(), true);
     let left_out = traces.probe();
     let mut observer = observer_of(2, traces);
     let plan = fixture::plan();

@@ -21,14 +21,20 @@ pub struct RunTraces {
 }
 
 impl RunTraces {
-    /// Sends to `export`.
+    /// Sends to `export`, with or without `messages`: what errors say and steps log.
     #[must_use]
-    pub fn new(export: SpanExport) -> Self {
+    pub fn new(export: SpanExport, messages: bool) -> Self {
         Self {
-            maker: TraceMaker::new(),
+            maker: TraceMaker::new(messages),
             export,
             untraced: Arc::default(),
         }
+    }
+
+    /// Where they go.
+    #[must_use]
+    pub fn export(&self) -> &SpanExport {
+        &self.export
     }
 
     /// What was left out, for `/metrics`; [`SpanExport::probes`] has the rest.
