@@ -7,9 +7,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::events::{RunId, State, Timestamp};
-use crate::facts;
-use crate::store::words::Words;
-use crate::store::{Figure, RunFilter, RunSummary};
+use crate::store::{Figure, RunFilter};
 
 /// Rows of a page when nobody asks for another number.
 pub(crate) const PAGE: u16 = 50;
@@ -217,49 +215,6 @@ impl Query {
     pub(crate) fn narrows(&self) -> bool {
         self.filter != RunFilter::default()
     }
-
-    /// Whether a run belongs to the list, judged as the store does. Used for rows that change while the list is open.
-    pub(crate) fn matches(&self, run: &RunSummary, now: Timestamp) -> bool {
-        let filter = &self.filter;
-        let models = [facts::MODEL_ASKED, facts::MODEL_SENT, facts::MODEL_USED];
-        (filter.states.is_empty() || filter.states.contains(&run.state))
-            && filter
-                .workflow
-                .as_ref()
-                .is_none_or(|name| *name == run.workflow)
-            && filter.model.as_ref().is_none_or(|needle| {
-                models
-                    .iter()
-                    .any(|fact| run.text(fact).is_some_and(|model| contains(model, needle)))
-            })
-            && filter
-                .session
-                .as_ref()
-                .is_none_or(|session| run.text(facts::SESSION) == Some(session))
-            && filter
-                .request_id
-                .as_ref()
-                .is_none_or(|request_id| run.request_id == *request_id)
-            && filter
-                .search
-                .as_ref()
-                .is_none_or(|needle| Words::of(needle).are_in(run))
-            && filter.since.is_none_or(|since| run.started >= since)
-            && filter.until.is_none_or(|until| run.started < until)
-            && filter
-                .min_duration
-                .is_none_or(|least| run.duration(now) >= least)
-            && filter
-                .min_cost
-                .is_none_or(|least| run.float(facts::COST_USD).is_some_and(|cost| cost >= least))
-            && filter
-                .min_retries
-                .is_none_or(|least| run.int(facts::RETRIES).unwrap_or(0) >= i64::from(least))
-    }
-}
-
-fn contains(text: &str, needle: &str) -> bool {
-    text.to_lowercase().contains(&needle.to_lowercase())
 }
 
 /// Writes the pairs as `name=value&…`.

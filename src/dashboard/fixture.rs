@@ -1,6 +1,8 @@
 //! Runs as the recorder would have left them, and a store in memory that holds them. For tests alone.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -681,6 +683,8 @@ pub(crate) struct FakeStore {
     /// By name, or by run and name.
     pub(crate) payloads: HashMap<String, Vec<u8>>,
     pub(crate) takes_writes: bool,
+    /// So many of the next reads of rows fail.
+    pub(crate) failures: AtomicU32,
 }
 
 impl FakeStore {
@@ -694,6 +698,7 @@ impl FakeStore {
             runs: Mutex::new(runs),
             payloads,
             takes_writes: true,
+            failures: AtomicU32::new(0),
         }
     }
 
@@ -711,15 +716,11 @@ impl Store for FakeStore {
         after: Option<RunId>,
         limit: u16,
     ) -> Result<RunPage, Error> {
-        let query = crate::dashboard::filter::Query {
-            filter: filter.clone(),
-            ..Default::default()
-        };
         let mut runs: Vec<RunSummary> = self
             .summaries()
             .into_iter()
             .filter(|run| {
-                after.is_none_or(|after| run.id < after) && query.matches(run, Timestamp::now())
+                after.is_none_or(|after| run.id < after) && filter.admits(run, Timestamp::now())
             })
             .collect();
         let limit = usize::from(limit);
@@ -759,6 +760,11 @@ impl Store for FakeStore {
     }
 
     async fn runs_by_id(&self, ids: &[RunId]) -> Result<Vec<RunSummary>, Error> {
+        let failures = &self.failures;
+        let fail = |left: u32| left.checked_sub(1);
+        if failures.fetch_update(Relaxed, Relaxed, fail).is_ok() {
+            return Err(Error::Corrupt("for a test".to_owned()));
+        }
         let mut runs = self.summaries();
         runs.retain(|run| ids.contains(&run.id));
         Ok(runs)

@@ -194,6 +194,8 @@ struct ListWatch {
     /// Those of them that the browser knows of, to tell them after a break.
     told: Vec<RunId>,
     started: bool,
+    /// The store failed to say what had changed, so the page is shown whole next.
+    is_behind: bool,
     sent: Instant,
     totals_sent: Option<Instant>,
     totals_due: bool,
@@ -214,6 +216,7 @@ impl ListWatch {
             told: open.clone(),
             running: open,
             started: false,
+            is_behind: false,
             sent: Instant::now(),
             totals_sent: None,
             totals_due: false,
@@ -224,7 +227,8 @@ impl ListWatch {
         let store = self.dashboard.store.clone();
         let found = if self.started {
             let now = Instant::now();
-            let patience = if self.running.is_empty() && !self.totals_due {
+            let is_quiet = self.running.is_empty() && !self.totals_due && !self.is_behind;
+            let patience = if is_quiet {
                 self.pace.silence
             } else {
                 self.pace.beat
@@ -239,6 +243,7 @@ impl ListWatch {
             match woken {
                 Wake::End => return None,
                 Wake::Flood => self.whole_page().await,
+                Wake::Time | Wake::Changes(_) if self.is_behind => self.whole_page().await,
                 Wake::Time => store.runs_by_id(&self.running).await.ok(),
                 Wake::Changes(mut runs) => {
                     self.totals_due = true;
@@ -251,7 +256,8 @@ impl ListWatch {
             self.started = true;
             self.whole_page().await
         };
-        // A store that fails for a moment costs the viewer a message, not the stream.
+        // A store that fails for a moment costs the viewer a message, neither the stream nor what changed meanwhile.
+        self.is_behind = found.is_none();
         let mut found = found
             .inspect(|found| self.running = running(found))
             .unwrap_or_default();
@@ -435,6 +441,8 @@ pub(super) fn message(html: &str) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
     use crate::dashboard::fixture::{self, FakeStore};
     use crate::events::State;
@@ -575,6 +583,33 @@ mod tests {
         let row = format!("<tr id=\"run-{open}\"");
         assert!(text(&message).contains(&row), "{}", text(&message));
         assert!(watch.running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_run_that_began_while_the_store_failed_is_shown_once_it_answers() {
+        let store = Arc::new(FakeStore::new(vec![fixture::completed_run()]));
+        let (dashboard, changes) = fixture::dashboard(store.clone());
+        let watch = ListWatch::new(
+            web::Data::new(dashboard),
+            Query::default(),
+            Vec::new(),
+            QUICK,
+        );
+        let (_, watch) = watch.next().await.unwrap();
+        let new = {
+            let mut newer = fixture::streaming_run();
+            newer.summary.id = RunId::now();
+            let new = newer.summary.id;
+            store.runs.lock().unwrap().insert(0, newer);
+            new
+        };
+        store.failures.store(1, Relaxed);
+        changes.send(Changed { runs: [new].into() }).unwrap();
+        let (missed, watch) = watch.next().await.unwrap();
+        assert!(!text(&missed).contains("<tr"), "{}", text(&missed));
+        let (made_up, _) = watch.next().await.unwrap();
+        let row = format!("<tr id=\"run-{new}\"");
+        assert!(text(&made_up).contains(&row), "{}", text(&made_up));
     }
 
     #[test]

@@ -344,7 +344,7 @@ impl Row {
                 .float(facts::FIRST_TOKEN)
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
                 .map(format::duration),
-            stray: !query.matches(run, now),
+            stray: !query.filter.admits(run, now),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
@@ -38,12 +38,8 @@ pub async fn live(dashboard: web::Data<Dashboard>) -> HttpResponse {
 
 /// `GET /health/ready`: the store answers too, and an upstream: a request for a model of another can still be served.
 pub async fn ready(gateway: web::Data<Gateway>, probe: web::Data<Probe>) -> HttpResponse {
-    let store = gateway
-        .store
-        .ready()
-        .await
-        .map_err(|error| error.to_string());
-    let probed = probe.ask(&gateway.upstreams).await;
+    let (store, probed) = join(gateway.store.ready(), probe.ask(&gateway.upstreams)).await;
+    let store = store.map_err(|error| error.to_string());
     let is_ready = store.is_ok() && probed.iter().any(Result::is_ok);
     let upstreams: Map<String, Value> = gateway
         .upstreams
@@ -92,6 +88,7 @@ fn detail(result: &Result<(), String>) -> Value {
 
 impl Probe {
     async fn ask(&self, upstreams: &Upstreams) -> Answers {
+        // Held while the upstreams are asked: who comes meanwhile waits for this answer instead of asking, too.
         let mut last = self.0.lock().await;
         if let Some((at, results)) = last.as_ref()
             && at.elapsed() < GOOD_FOR

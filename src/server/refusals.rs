@@ -97,7 +97,8 @@ impl Count {
                 .told_at
                 .compare_exchange(told_at, now, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
-        tells.then(|| all - self.told.swap(all, Ordering::Relaxed))
+        // Another may have told of more meanwhile.
+        tells.then(|| all.saturating_sub(self.told.swap(all, Ordering::Relaxed)))
     }
 }
 

@@ -23,10 +23,12 @@
 //! | [`stats`] | how the recorder fares |
 //! | [`words`] | what a search looks for |
 //! | [`conditions`] | a filter as SQL |
+//! | [`admission`] | a filter's judgement of one run |
 //! | [`stored`] | values of the database, read back |
 //! | [`sqlite`] | the SQLite engine: the only place with its SQL |
 //! | [`postgres`] | the PostgreSQL engine, likewise |
 
+mod admission;
 pub(crate) mod batch;
 pub(crate) mod block;
 pub(crate) mod conditions;

@@ -52,7 +52,7 @@ pub struct Patience {
 /// A streamed answer on its way.
 pub struct ReplyFlow {
     upstream: Option<ByteFlow>,
-    translator: Converter,
+    converter: Converter,
     tail: Option<TailReporter<ReplySummary>>,
     reporter: Reporter,
     patience: Patience,
@@ -111,7 +111,7 @@ impl ReplyFlow {
     #[must_use]
     pub fn new(
         upstream: ByteFlow,
-        translator: impl Into<Converter>,
+        converter: impl Into<Converter>,
         tail: TailReporter<ReplySummary>,
         reporter: Reporter,
         (patience, sent): (Patience, Instant),
@@ -121,7 +121,7 @@ impl ReplyFlow {
         let mut flow = Self {
             began,
             upstream: Some(upstream),
-            translator: translator.into(),
+            converter: converter.into(),
             tail: Some(tail),
             reporter,
             patience,
@@ -149,7 +149,7 @@ impl ReplyFlow {
             pieces: 0,
             bytes: 0,
         };
-        flow.rest();
+        flow.set_timer();
         flow
     }
 
@@ -158,18 +158,17 @@ impl ReplyFlow {
         self.last_call = Some(Box::pin(last_call.cancelled_owned()));
     }
 
-    /// Whether the process can wait no longer; then the error is ready to go out.
-    fn heeds_last_call(&mut self, cx: &mut Context<'_>) -> bool {
+    /// When the process can wait no longer, the answer ends with an error.
+    fn heed_last_call(&mut self, cx: &mut Context<'_>) {
         let heard = self.last_call.as_mut();
         if !heard.is_some_and(|call| call.as_mut().poll(cx).is_ready()) {
-            return false;
+            return;
         }
         self.last_call = None;
         self.was_stopped = true;
         let error = ApiError::overloaded(STOPPING);
-        self.translator.fail(error, &mut self.out);
+        self.converter.fail(error, &mut self.out);
         self.upstream = None;
-        true
     }
 
     /// Takes what the upstream has ready. Returns whether it has ended.
@@ -185,19 +184,19 @@ impl ReplyFlow {
                     self.answered.take(&bytes, &self.reporter);
                     // What is made of a chunk is seldom longer than it.
                     self.out.reserve(bytes.len());
-                    self.translator.push(&bytes, &mut self.out);
+                    self.converter.push(&bytes, &mut self.out);
                 }
                 // Only figures were missing: what the client has is whole.
-                Poll::Ready(Some(Err(_))) if self.translator.is_finishing() => {
-                    self.translator.end(&mut self.out);
+                Poll::Ready(Some(Err(_))) if self.converter.is_finishing() => {
+                    self.converter.end(&mut self.out);
                     self.upstream = None;
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    self.translator.fail(broken(&error).api, &mut self.out);
+                    self.converter.fail(broken(&error).api, &mut self.out);
                     self.upstream = None;
                 }
                 Poll::Ready(None) => {
-                    self.translator.end(&mut self.out);
+                    self.converter.end(&mut self.out);
                     self.upstream = None;
                 }
                 Poll::Pending => break,
@@ -213,7 +212,7 @@ impl ReplyFlow {
         let now = Instant::now();
         self.is_rushing = now.duration_since(self.last_byte) < RUSH;
         self.last_byte = now;
-        let data_lines = self.translator.chunks();
+        let data_lines = self.converter.chunks();
         if data_lines != self.data_lines {
             if self.data_lines == 0 {
                 let began = self.began.unwrap_or(now);
@@ -224,8 +223,8 @@ impl ReplyFlow {
             }
             self.data_lines = data_lines;
             self.last_data = now;
-            if self.translator.is_finishing() || self.translator.is_done() {
-                self.rest();
+            if self.converter.is_finishing() || self.converter.is_done() {
+                self.set_timer();
             }
         }
     }
@@ -236,14 +235,14 @@ impl ReplyFlow {
             let now = Instant::now();
             let since_byte = now.duration_since(self.last_byte);
             let since_data = now.duration_since(self.last_data);
-            if self.translator.is_done() {
+            if self.converter.is_done() {
                 self.upstream = None;
                 return true;
             }
             let is_stuck = since_data >= self.patience.progress;
-            if self.translator.is_finishing() {
+            if self.converter.is_finishing() {
                 if since_byte >= USAGE_WAIT || is_stuck {
-                    self.translator.end(&mut self.out);
+                    self.converter.end(&mut self.out);
                     self.upstream = None;
                     return true;
                 }
@@ -251,16 +250,16 @@ impl ReplyFlow {
                 let silent = since_byte.max(since_data).as_secs();
                 let message =
                     format!("the upstream sent nothing for {silent} s, so its answer was given up");
-                self.translator
+                self.converter
                     .fail(ApiError::timeout(message), &mut self.out);
                 self.upstream = None;
                 return true;
             }
             if now.duration_since(self.last_given) >= self.patience.ping_after {
-                self.translator.ping(&mut self.out);
+                self.converter.ping(&mut self.out);
                 self.last_given = now;
             }
-            self.rest();
+            self.set_timer();
             if !self.out.is_empty() {
                 return true;
             }
@@ -270,15 +269,15 @@ impl ReplyFlow {
 
     /// Sets the timer to the first moment at which something may be due. What arrives later puts most of these off, so
     /// the timer is asked anew only when it has run out, or when the answer is nearly over.
-    fn rest(&mut self) {
+    fn set_timer(&mut self) {
         let Patience {
             ping_after,
             idle,
             progress,
         } = self.patience;
-        let until = if self.translator.is_done() {
+        let until = if self.converter.is_done() {
             self.last_data + END_WAIT
-        } else if self.translator.is_finishing() {
+        } else if self.converter.is_finishing() {
             (self.last_byte + USAGE_WAIT).min(self.last_data + progress)
         } else {
             let given_up = (self.last_byte + idle).min(self.last_data + progress);
@@ -340,13 +339,13 @@ impl ReplyFlow {
         self.answered.hand_over(&self.reporter);
         self.given.hand_over(&self.reporter);
         self.reporter.progress(self.pieces, self.bytes);
-        let summary = self.translator.summary();
+        let summary = self.converter.summary();
         if let Some(error) = &summary.error {
             self.reporter.fact(facts::ERROR_TYPE, error.kind.name());
         }
         let how = match &summary.error {
             Some(error) => FlowEnd::Failed(Arc::new(self.blame(error.clone()))),
-            None if self.translator.is_done() => FlowEnd::Finished,
+            None if self.converter.is_done() => FlowEnd::Finished,
             None => FlowEnd::Dropped(Arc::new(self.hung_up())),
         };
         tail.report(ReplySummary(summary), how);
@@ -360,12 +359,14 @@ impl Stream for ReplyFlow {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let before = this.out.len();
+        // Asked first: an upstream that always has more ready must not keep the process from stopping.
+        this.heed_last_call(cx);
         let has_ended = this.pull(cx);
         if this.out.is_empty() && has_ended {
             this.close();
             return Poll::Ready(None);
         }
-        if this.out.is_empty() && !this.heeds_last_call(cx) && !this.bear_silence(cx) {
+        if this.out.is_empty() && !this.bear_silence(cx) {
             return Poll::Pending;
         }
         if this.out.is_empty() {

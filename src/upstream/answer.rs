@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
+use jiff::Timestamp;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
@@ -49,6 +50,7 @@ impl AnswerHead {
             retry_after_ms: self.retry_after_ms.as_deref(),
             should_retry: self.should_retry,
             rate_limit_reset: self.rate_limit_reset.as_deref(),
+            came: Timestamp::now(),
         };
         let read = match self.api {
             Api::Chat => from_answer,
@@ -296,11 +298,12 @@ impl ByteFlow {
     /// What it looks like, once it has begun.
     async fn form(&mut self) -> Option<Form> {
         let mut seen = BytesMut::new();
-        while seen.trim_ascii().is_empty() {
-            let Some(Ok(piece)) = self.next().await else {
-                break;
-            };
+        while let Some(Ok(piece)) = self.next().await {
+            let is_blank = piece.trim_ascii().is_empty();
             seen.extend_from_slice(&piece);
+            if !is_blank || seen.len() > LONGEST_PEEK {
+                break;
+            }
         }
         let seen = seen.freeze();
         let form = Form::of_body(&seen);
@@ -513,6 +516,19 @@ mod tests {
         assert_eq!(body(" {\"id\""), Some(Form::Document));
         assert_eq!(body("<html>"), None);
         assert_eq!(body(" "), None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_says_nothing_is_not_gathered_for_ever() {
+        let blank = Bytes::from(vec![b' '; 1 << 10]);
+        let endless = futures_util::stream::repeat_with(move || Ok(blank.clone()));
+        let mut flow = ByteFlow {
+            held: None,
+            began: None,
+            rest: Box::pin(endless),
+        };
+        assert_eq!(flow.form().await, None);
+        assert_eq!(flow.beginning().len(), LONGEST_PEEK + (1 << 10));
     }
 
     #[test]

@@ -64,6 +64,31 @@ fn when_the_grace_is_over_a_stream_ends_with_an_error_and_a_whole_answer_is_one(
 }
 
 #[test]
+fn a_stream_that_always_has_more_ends_with_the_grace_too() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.shutdown_grace = Duration::from_millis(300);
+        })
+        .await;
+        let chunk = r#"{"id":"gen-1","model":"m","choices":[{"index":0,"delta":{"content":"and on "},"finish_reason":null}]}"#;
+        let piece = dagway::simulator::Piece {
+            pause: Duration::ZERO,
+            bytes: format!("data: {chunk}\n\n").repeat(200).into(),
+        };
+        let pieces = vec![piece; 4_000];
+        let end = End::Clean;
+        app.script(Script::new().then(Answer::Sse { pieces, end }));
+        let stream = app.open_stream(&ask("hello")).await;
+        let stopped = tokio::task::spawn_local(tokio::time::timeout(SOON, app.stop()));
+        let streamed = read(stream).await;
+        let (name, error) = events(&streamed.body).pop().unwrap();
+        assert_eq!(name, "error", "{}", streamed.body.len());
+        assert_eq!(error["error"]["type"], "overloaded_error");
+        stopped.await.unwrap().expect("nothing else is waited for");
+    });
+}
+
+#[test]
 fn who_asks_twice_waits_no_longer() {
     block_on(async {
         let app = TestApp::start().await;

@@ -9,6 +9,7 @@
 //! multiply. What cannot pass says `false`.
 //! This file must not know how often a request was tried.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::reason::{code_of, error_of_body, message_of, status_of};
@@ -30,6 +31,8 @@ pub struct Headers<'a> {
     pub should_retry: Option<bool>,
     /// `x-ratelimit-reset`, in milliseconds since 1970.
     pub rate_limit_reset: Option<&'a str>,
+    /// When the answer came, which a date among them is compared with.
+    pub came: Timestamp,
 }
 
 /// An error of the upstream: what the client is told, and what a gateway decides by.

@@ -209,7 +209,8 @@ fn level(effort: Effort) -> Level {
     }
 }
 
-fn level_of_budget(tokens: u64) -> Level {
+/// The level that a budget comes nearest to.
+pub(super) fn level_of_budget(tokens: u64) -> Level {
     match tokens {
         0..=4096 => Level::Low,
         4097..=8192 => Level::Medium,

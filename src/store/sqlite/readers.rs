@@ -72,6 +72,7 @@ impl Readers {
             let connection = lock(&idle).pop();
             let connection = connection.map_or_else(|| connect(&file), Ok)?;
             if !progress.begin(&connection) {
+                lock(&idle).push(connection);
                 return Err(Error::Database(Box::new(CutOff)));
             }
             let result = work(&connection);
@@ -178,6 +179,31 @@ mod tests {
         }
         assert_eq!(lock(&readers.idle).len(), 1);
         assert_eq!(number(&readers, "SELECT 7").await.unwrap(), 7);
+    }
+
+    #[test]
+    fn a_read_that_nobody_waits_for_any_more_leaves_its_connection() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (_folder, readers) = readers(Duration::from_secs(5));
+            assert_eq!(number(&readers, "SELECT 7").await.unwrap(), 7);
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || held.recv());
+            tokio::select! {
+                biased;
+                _ = number(&readers, "SELECT 1") => panic!("no thread was free to read"),
+                () = tokio::task::yield_now() => {}
+            }
+            release.send(()).unwrap();
+            busy.await.unwrap().unwrap();
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            assert_eq!(lock(&readers.idle).len(), 1);
+        });
     }
 
     #[tokio::test]

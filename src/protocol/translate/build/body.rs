@@ -6,7 +6,7 @@ use super::super::dialect::ReasoningField;
 use super::super::messages::{Media, Messages, Part, Turn};
 use super::super::model::Target;
 use super::super::note::Note;
-use super::super::thinking::{self, Reasoning, Wish};
+use super::super::thinking::{self, Reasoning, Wish, level_of_budget};
 use super::super::tools::{Choice, Tools};
 use super::breakpoints::Breakpoints;
 use super::call_ids::CallIds;
@@ -14,6 +14,7 @@ use super::conversation::Conversation;
 use super::writer::Writer;
 use super::{format, limits, offers, thoughts};
 use crate::protocol::anthropic::request::{InvalidRequest, Request};
+use crate::protocol::openrouter::catalogue::Level;
 
 /// Where the upstream shortens prompts unasked.
 const SHORT_CONTEXT: u64 = 8192;
@@ -230,9 +231,8 @@ fn reasoning_effort(out: &mut Writer, reasoning: Reasoning) {
     let word = match reasoning {
         Reasoning::Unsaid | Reasoning::Enabled => return,
         Reasoning::Effort(level) => level.as_str(),
-        Reasoning::Budget(..4096) => "low",
-        Reasoning::Budget(..16384) => "medium",
-        Reasoning::Budget(_) => "high",
+        // `high` is the strongest word that all servers know.
+        Reasoning::Budget(tokens) => level_of_budget(tokens).min(Level::High).as_str(),
     };
     out.key("reasoning_effort").string(word);
 }

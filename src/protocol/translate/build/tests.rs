@@ -781,10 +781,11 @@ fn an_upstream_that_knows_words_for_effort_gets_the_nearest_one() {
         (json!({}), json!(null)),
         (json!({"thinking":{"type":"adaptive"}}), json!(null)),
         (json!({"output_config":{"effort":"high"}}), json!("high")),
-        (budget(4095), json!("low")),
-        (budget(4096), json!("medium")),
-        (budget(16_383), json!("medium")),
-        (budget(16_384), json!("high")),
+        (budget(4096), json!("low")),
+        (budget(4097), json!("medium")),
+        (budget(8192), json!("medium")),
+        (budget(8193), json!("high")),
+        (budget(30_000), json!("high")),
     ] {
         let wishes = changes != json!({});
         assert_eq!(
