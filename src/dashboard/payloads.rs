@@ -13,6 +13,7 @@ use super::page::{Failure, failed, guard, part};
 use super::pretty::{self, Pretty, Token};
 use super::run::{View, parse_id};
 use super::{Dashboard, format};
+use crate::events::State;
 use crate::facts::payload::{self, is_secret_header};
 use crate::store::{PayloadInfo, RunDetail, Store};
 
@@ -21,10 +22,9 @@ const BODY: usize = 48_000;
 /// Events of a stream that are shown.
 const EVENTS: usize = 300;
 
-/// One of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A tab of the payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
-    #[default]
     Asked,
     Sent,
     SentSecond,
@@ -37,7 +37,7 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// In the order of their way.
+    /// In the order in which they pass.
     pub(crate) const ALL: [Self; 9] = [
         Self::Asked,
         Self::Sent,
@@ -110,6 +110,17 @@ impl Side {
         }
     }
 
+    /// What is looked for first: why a run failed that was refused, else what was asked.
+    fn of_interest(run: &RunDetail) -> Self {
+        let is_bad = matches!(run.summary.state, State::Failed | State::TimedOut);
+        let mut payloads = run.payloads.iter();
+        if is_bad && payloads.any(|payload| payload.name == payload::UPSTREAM_REFUSALS) {
+            Self::Refused
+        } else {
+            Self::Asked
+        }
+    }
+
     /// Whether every run has it; other sides are shown only of a run that does.
     const fn is_usual(self) -> bool {
         !matches!(self, Self::SentSecond | Self::SentThird | Self::Refused)
@@ -175,7 +186,7 @@ pub(super) async fn of_run(
     run: &RunDetail,
     view: &View,
 ) -> Result<String, Failure> {
-    let side = view.payload();
+    let side = view.payload().unwrap_or_else(|| Side::of_interest(run));
     let id = run.summary.id;
     let info = |name: &str| run.payloads.iter().find(|payload| payload.name == name);
     let sides = Side::ALL.into_iter();

@@ -42,7 +42,8 @@ pub(super) struct Part {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct View {
     step: Option<String>,
-    payload: payloads::Side,
+    /// The side of the payloads; the one that tells most when none is named.
+    payload: Option<payloads::Side>,
     /// The run that this one is compared with.
     against: Option<RunId>,
     scale: Scale,
@@ -142,7 +143,7 @@ impl View {
         for (name, value) in pairs {
             match name.as_str() {
                 "step" => view.step = Some(value.clone()),
-                "payload" => view.payload = payloads::Side::parse(value)?,
+                "payload" => view.payload = Some(payloads::Side::parse(value)?),
                 "against" => view.against = Some(parse_id(value)?),
                 "scale" => {
                     view.scale = match value.as_str() {
@@ -170,9 +171,8 @@ impl View {
     pub(super) fn encode(&self) -> String {
         let mut pairs = Vec::new();
         pairs.extend(self.step.iter().map(|step| ("step", step.clone())));
-        if self.payload != payloads::Side::default() {
-            pairs.push(("payload", self.payload.name().to_owned()));
-        }
+        let payload = self.payload.map(payloads::Side::name);
+        pairs.extend(payload.map(|name| ("payload", name.to_owned())));
         pairs.extend(self.against.map(|run| ("against", run.to_string())));
         if self.scale == Scale::Stretched {
             pairs.push(("scale", "stretched".to_owned()));
@@ -190,7 +190,7 @@ impl View {
     /// The address that shows another side of the payloads.
     pub(super) fn href_of_payload(&self, run: &RunSummary, payload: payloads::Side) -> String {
         Self {
-            payload,
+            payload: Some(payload),
             ..self.clone()
         }
         .href(run)
@@ -199,7 +199,7 @@ impl View {
     /// The address that compares the run with another.
     pub(super) fn href_against(&self, run: &RunSummary, other: RunId) -> String {
         Self {
-            payload: payloads::Side::Changes,
+            payload: Some(payloads::Side::Changes),
             against: Some(other),
             ..self.clone()
         }
@@ -228,8 +228,8 @@ impl View {
         self.against
     }
 
-    /// The side of the payloads that is shown.
-    pub(super) fn payload(&self) -> payloads::Side {
+    /// The side of the payloads that is asked for.
+    pub(super) fn payload(&self) -> Option<payloads::Side> {
         self.payload
     }
 }

@@ -36,6 +36,8 @@ struct Head {
     figures: Vec<Figure>,
     labels: Vec<Label>,
     tokens: Option<TokenBar>,
+    /// Its tokens are still to come; their place is kept.
+    tokens_due: bool,
 }
 
 /// A number that people look for first.
@@ -105,9 +107,10 @@ pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
                     status,
                 )
             }),
-        figures: figures(summary, now),
+        figures: figures(summary, paused(run, now), now),
         labels: labels(summary),
         tokens: TokenBar::new(summary),
+        tokens_due: !summary.state.is_final(),
     })
 }
 
@@ -120,7 +123,7 @@ fn hung_up(run: &RunSummary, now: Timestamp) -> Option<String> {
     })
 }
 
-fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
+fn figures(run: &RunSummary, paused: Duration, now: Timestamp) -> Vec<Figure> {
     let unknown = || format::UNKNOWN.to_owned();
     let figure = |name, value: Option<String>, note: Option<String>| Figure {
         name,
@@ -143,29 +146,20 @@ fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
         // What nobody counted was not told apart either.
         .filter(|_| !is_estimate)
         .and_then(|(all, read)| format::share(read, all));
-    let first = run
-        .float(facts::FIRST_TOKEN)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let overhead = run.micros(facts::OVERHEAD_US);
     let thinking = run
         .int(facts::REASONING_TOKENS)
         .filter(|tokens| *tokens > 0);
-    // The process died under it, and was last known to live this long after the run's start.
-    let at_least = (run.state == State::Crashed).then(|| "at least".to_owned());
-    let arrival = format::arrival(
-        run.micros(facts::ARRIVAL_US),
-        run.micros(facts::ARRIVAL_WAIT_US),
-    );
     vec![
         figure(
             "Duration",
             Some(format::duration(run.duration(now))),
-            at_least.or(arrival),
+            parts_of_time(run, paused),
         ),
         figure(
             "First token",
-            first.map(format::duration),
-            first.and_then(|first| since_the_request(run, first)),
+            run.first_token().map(format::duration),
+            first_of_the_attempt(run),
         ),
         figure("Dagway's own time", overhead.map(format::duration), None),
         usage(
@@ -176,18 +170,82 @@ fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
         usage(
             "Tokens out",
             run.int(facts::OUTPUT_TOKENS).map(format::thousands),
-            thinking.map(|tokens| format!("{} thinking", format::thousands(tokens))),
+            joined([
+                thinking.map(|tokens| format!("{} thinking", format::thousands(tokens))),
+                speed(run),
+            ]),
         ),
         usage("Cost", run.float(facts::COST_USD).map(format::money), None),
     ]
 }
 
-/// How long the client waited for what the upstream's last attempt began so soon, where that is something else: a run that
-/// was tried again has the time before as well.
-fn since_the_request(run: &RunSummary, first: Duration) -> Option<String> {
-    let waited = run.replied?.since(run.started);
-    let is_more = run.int(facts::RETRIES).is_some() && waited > first;
-    is_more.then(|| format!("{} after the request", format::duration(waited)))
+fn joined(parts: [Option<String>; 2]) -> Option<String> {
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+/// Where the time went, as far as it is worth a word.
+fn parts_of_time(run: &RunSummary, paused: Duration) -> Option<String> {
+    let mut parts = Vec::new();
+    // The process died under it, and was last known to live this long after the run's start.
+    parts.extend((run.state == State::Crashed).then(|| "at least".to_owned()));
+    parts.extend(format::arrival(
+        run.micros(facts::ARRIVAL_US),
+        run.micros(facts::ARRIVAL_WAIT_US),
+    ));
+    parts.extend(
+        (!paused.is_zero()).then(|| format!("{} waiting to retry", format::duration(paused))),
+    );
+    let streamed = streaming_time(run).map(format::duration);
+    parts.extend(streamed.map(|streamed| format!("{streamed} streaming")));
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+/// How long the answer took from its first word to its last.
+fn streaming_time(run: &RunSummary) -> Option<Duration> {
+    run.is(facts::STREAM).then_some(())?;
+    Some(run.ended?.since(run.replied?))
+}
+
+/// What the upstream's last attempt took, where the client waited longer: before it lies what else was tried.
+fn first_of_the_attempt(run: &RunSummary) -> Option<String> {
+    /// Less than this is nothing but the way through Dagway.
+    const WORTH_A_WORD: Duration = Duration::from_millis(20);
+    let attempt = Duration::try_from_secs_f64(run.float(facts::FIRST_TOKEN)?).ok()?;
+    let before = run.first_token()?.saturating_sub(attempt);
+    let told = format::duration(attempt);
+    match run.int(facts::RETRIES) {
+        Some(retries) => Some(format!("{told} in attempt {}", retries.saturating_add(1))),
+        None => (before >= WORTH_A_WORD).then(|| format!("{told} to the first bytes")),
+    }
+}
+
+/// How many tokens came in a second of a streamed answer.
+fn speed(run: &RunSummary) -> Option<String> {
+    /// A shorter stream says little of how fast it was.
+    const LEAST: Duration = Duration::from_millis(200);
+    let time = streaming_time(run).filter(|time| *time >= LEAST)?;
+    let tokens = run.int(facts::OUTPUT_TOKENS).filter(|tokens| *tokens > 0)?;
+    // What nobody counted has no speed either.
+    (!run.is(facts::USAGE_IS_ESTIMATE)).then_some(())?;
+    Some(format!(
+        "{:.0} a second",
+        tokens as f64 / time.as_secs_f64()
+    ))
+}
+
+/// How long steps waited for their next attempts, all together.
+fn paused(run: &RunDetail, now: Timestamp) -> Duration {
+    let changes = run.steps.iter().flat_map(|step| {
+        let next = step.history.iter().skip(1).map(|change| change.at);
+        step.history
+            .iter()
+            .zip(next.chain([step.ended.unwrap_or(now)]))
+    });
+    changes
+        .filter(|(change, _)| change.state == State::Retrying)
+        .map(|(change, until)| until.since(change.at))
+        .sum()
 }
 
 fn labels(run: &RunSummary) -> Vec<Label> {
@@ -319,7 +377,7 @@ mod tests {
         run.facts.insert(fact, FactValue::Bool(true));
         run.facts
             .insert(facts::CACHE_READ_TOKENS.to_owned(), FactValue::Int(0));
-        let told: Vec<_> = figures(&run, fixture::now())
+        let told: Vec<_> = figures(&run, Duration::ZERO, fixture::now())
             .into_iter()
             .filter(|figure| figure.title == Some(format::WHY_ESTIMATED))
             .map(|figure| (figure.value, figure.note))
@@ -347,7 +405,7 @@ mod tests {
         let note = |state| {
             let mut run = fixture::failed_run().summary;
             run.state = state;
-            figures(&run, fixture::now()).remove(0).note
+            figures(&run, Duration::ZERO, fixture::now()).remove(0).note
         };
         assert_eq!(note(State::Crashed).as_deref(), Some("at least"));
         assert_eq!(note(State::Failed), None);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::filter::{Query, RANGES, Range, SORTS, Sort, encode_pairs, written_length};
-use super::page::{Failure, Shell, answer, part, query_pairs};
+use super::filter::{Fault, Query, RANGES, Range, SORTS, Sort, encode_pairs, written_length};
+use super::page::{Failure, Shell, answer, part, query_pairs, render};
 use super::state::StateView;
 use super::{Dashboard, format, live, totals};
 use crate::events::{RunId, State, Timestamp};
@@ -56,7 +56,10 @@ struct Page {
     further: Option<String>,
     /// The first page of the same filter and order.
     first: String,
-    live: String,
+    /// Where the page hears of changes.
+    live: Option<String>,
+    /// What is wrong with the filter.
+    faults: Vec<Fault>,
 }
 
 /// What the filter bar shows.
@@ -67,8 +70,8 @@ struct FilterView {
     model: String,
     session: String,
     search: String,
-    min_duration: String,
-    min_cost: String,
+    min_duration: Typed,
+    min_cost: Typed,
     /// How many retries are looked for, at least.
     min_retries: Option<u32>,
     sorts: Vec<(Sort, bool)>,
@@ -79,6 +82,22 @@ struct FilterView {
     limit: Option<u16>,
     /// Narrow screens show the further fields, because one of them is in use.
     unfolded: bool,
+}
+
+/// What stands in a field that takes figures.
+#[derive(Default)]
+struct Typed {
+    value: String,
+    is_wrong: bool,
+}
+
+impl From<Option<String>> for Typed {
+    fn from(value: Option<String>) -> Self {
+        Self {
+            value: value.unwrap_or_default(),
+            is_wrong: false,
+        }
+    }
 }
 
 /// A column's head.
@@ -99,18 +118,53 @@ struct Chip {
 
 /// `GET /` and `GET /runs`.
 pub(super) async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
-    answer(&dashboard, show(&dashboard, &request).await)
+    match show(&dashboard, &request).await {
+        Ok(page) if !page.faults.is_empty() => render(HttpResponse::BadRequest(), &page),
+        page => answer(&dashboard, page),
+    }
 }
 
 async fn show(dashboard: &Dashboard, request: &HttpRequest) -> Result<Page, Failure> {
     let now = Timestamp::now();
-    let query = Query::parse(&query_pairs(request)?, now).map_err(Failure::Bad)?;
-    let found = dashboard.page(&query).await?;
+    let (query, faults) = Query::parse_what_can_be(&query_pairs(request)?, now);
     let totals = totals::of_the_day(dashboard, now).await?;
+    if !faults.is_empty() {
+        let none = RunPage {
+            runs: Vec::new(),
+            next: None,
+        };
+        let page = view(dashboard, &query, &none, [totals, String::new()], now);
+        return Ok(page.with_faults(faults));
+    }
+    let found = dashboard.page(&query).await?;
     let matched = totals::of_matches(dashboard, &query)
         .await?
         .unwrap_or_default();
     Ok(view(dashboard, &query, &found, [totals, matched], now))
+}
+
+impl Page {
+    /// The filter as it was typed, with what is wrong in it instead of runs.
+    fn with_faults(mut self, faults: Vec<Fault>) -> Self {
+        let typed = |name| {
+            let fault = faults.iter().find(|fault| fault.name == name);
+            fault.map(|fault| fault.value.clone())
+        };
+        for (name, field) in [
+            ("min_duration", &mut self.filter.min_duration),
+            ("min_cost", &mut self.filter.min_cost),
+        ] {
+            if let Some(value) = typed(name) {
+                field.value = value;
+                field.is_wrong = true;
+                self.filter.unfolded = true;
+            }
+        }
+        self.narrowed = true;
+        self.live = None;
+        self.faults = faults;
+        self
+    }
 }
 
 fn view(
@@ -139,7 +193,8 @@ fn view(
             .next
             .map(|next| format!("/runs?{}", query.encode_after(next))),
         first: href(query),
-        live: live::list_address(&live_query, &found.runs),
+        live: Some(live::list_address(&live_query, &found.runs)),
+        faults: Vec::new(),
     }
 }
 
@@ -201,11 +256,8 @@ impl FilterView {
             model: text(&filter.model),
             session: text(&filter.session),
             search: text(&filter.search),
-            min_duration: filter.min_duration.map(written_length).unwrap_or_default(),
-            min_cost: filter
-                .min_cost
-                .map(|cost| cost.to_string())
-                .unwrap_or_default(),
+            min_duration: filter.min_duration.map(written_length).into(),
+            min_cost: filter.min_cost.map(|cost| cost.to_string()).into(),
             min_retries: filter.min_retries,
             sorts: SORTS
                 .into_iter()
@@ -340,10 +392,7 @@ impl Row {
             duration: format::duration(duration),
             micros: duration.as_micros(),
             bar: format::percent_attribute(bar(duration, longest)),
-            first_token: run
-                .float(facts::FIRST_TOKEN)
-                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                .map(format::duration),
+            first_token: run.first_token().map(format::duration),
             stray: !query.filter.admits(run, now),
         }
     }
@@ -353,7 +402,7 @@ impl Session {
     fn new(id: &str) -> Self {
         let query = encode_pairs(&[("session", id.to_owned())]);
         Self {
-            short: format::short(id, 8),
+            short: format::session(id),
             full: id.to_owned(),
             href: format!("/runs?{query}"),
         }
