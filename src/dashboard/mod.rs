@@ -10,12 +10,14 @@
 //! | [`mod@routes`] | the table of routes |
 //! | `page` | what all pages share: shell, headers, error pages |
 //! | `runs`, `run`, `workflows` | one page each |
+//! | `rows` | runs as rows of a table |
 //! | `totals` | the figures above the list of runs |
 //! | `session` | the turns of a session, drawn above its runs |
 //! | `run_head`, `picture`, `bars`, `panel`, `payloads` | one part of a run's page each |
+//! | `side` | the sides from which payloads are looked at |
 //! | `changes` | a request beside that of the turn before |
 //! | `conversation` | a request and its answer as messages |
-//! | `live`, `live_workflows` | the streams that keep pages true |
+//! | `live` | the streams that keep pages true |
 //! | [`api`] | the run API |
 //! | `filter` | the parameters of lists |
 //! | `graph`, `timeline` | geometry of pictures |
@@ -35,17 +37,18 @@ pub(crate) mod fixture;
 pub(crate) mod format;
 mod graph;
 mod live;
-mod live_workflows;
 mod page;
 mod panel;
-pub(crate) mod payloads;
+mod payloads;
 mod picture;
 mod pretty;
 pub mod routes;
+mod rows;
 mod run;
 mod run_head;
 mod runs;
 mod session;
+pub(crate) mod side;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::filter::encode_pairs;
 use super::page::{Failure, Shell, answer, moved, part, query_pairs, with_query};
+use super::side::Side;
 use super::timeline::{Scale, critical_path};
 use super::{Dashboard, bars, format, panel, payloads, picture, run_head, state};
 use crate::events::{RunId, State, StepIndex, Timestamp};
@@ -43,7 +44,7 @@ pub(super) struct Part {
 pub(super) struct View {
     step: Option<String>,
     /// The side of the payloads; the one that tells most when none is named.
-    payload: Option<payloads::Side>,
+    payload: Option<Side>,
     /// The run that this one is compared with.
     against: Option<RunId>,
     scale: Scale,
@@ -143,7 +144,7 @@ impl View {
         for (name, value) in pairs {
             match name.as_str() {
                 "step" => view.step = Some(value.clone()),
-                "payload" => view.payload = Some(payloads::Side::parse(value)?),
+                "payload" => view.payload = Some(Side::parse(value)?),
                 "against" => view.against = Some(parse_id(value)?),
                 "scale" => {
                     view.scale = match value.as_str() {
@@ -171,7 +172,7 @@ impl View {
     pub(super) fn encode(&self) -> String {
         let mut pairs = Vec::new();
         pairs.extend(self.step.iter().map(|step| ("step", step.clone())));
-        let payload = self.payload.map(payloads::Side::name);
+        let payload = self.payload.map(Side::name);
         pairs.extend(payload.map(|name| ("payload", name.to_owned())));
         pairs.extend(self.against.map(|run| ("against", run.to_string())));
         if self.scale == Scale::Stretched {
@@ -188,7 +189,7 @@ impl View {
     }
 
     /// The address that shows another side of the payloads.
-    pub(super) fn href_of_payload(&self, run: &RunSummary, payload: payloads::Side) -> String {
+    pub(super) fn href_of_payload(&self, run: &RunSummary, payload: Side) -> String {
         Self {
             payload: Some(payload),
             ..self.clone()
@@ -199,7 +200,7 @@ impl View {
     /// The address that compares the run with another.
     pub(super) fn href_against(&self, run: &RunSummary, other: RunId) -> String {
         Self {
-            payload: Some(payloads::Side::Changes),
+            payload: Some(Side::Changes),
             against: Some(other),
             ..self.clone()
         }
@@ -229,7 +230,7 @@ impl View {
     }
 
     /// The side of the payloads that is asked for.
-    pub(super) fn payload(&self) -> Option<payloads::Side> {
+    pub(super) fn payload(&self) -> Option<Side> {
         self.payload
     }
 }

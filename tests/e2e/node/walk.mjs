@@ -267,6 +267,7 @@ async function unfolding(page) {
   await page.locator('form button[type="submit"]').first().click();
   await page.waitForURL(/model=gemini/);
   check(await model.isVisible(), "a field in use is shown");
+  check(!(await page.locator('input[name="session"]').isVisible()), "the others are folded again");
 }
 
 async function smallAndDark() {
