@@ -154,6 +154,7 @@ impl App {
             viewers: dashboard::viewers(),
             closing: background.clone(),
             notice: manner.notice,
+            trace_url: trace_url(&settings.telemetry),
             version: env!("CARGO_PKG_VERSION"),
         };
         keep_fresh(settings, &gateway, &background);
@@ -225,6 +226,15 @@ impl App {
         self.gateway.events.close();
         self.observers.finish(LAST_WORDS).await;
     }
+}
+
+/// Makes the address of a trace, where the settings say where traces are looked at.
+fn trace_url(settings: &settings::Telemetry) -> Option<Arc<dyn Fn(&str) -> String + Send + Sync>> {
+    let pattern = settings.trace_url.clone();
+    (!pattern.is_empty()).then(|| {
+        let address = move |id: &str| pattern.replace(settings::TRACE_ID, id);
+        Arc::new(address) as Arc<dyn Fn(&str) -> String + Send + Sync>
+    })
 }
 
 fn start_log(settings: &settings::Log, export: Option<&SpanExport>) -> Result<(), StartError> {

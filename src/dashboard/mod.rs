@@ -93,6 +93,8 @@ pub struct Dashboard {
     pub closing: CancellationToken,
     /// A sentence shown as a banner on every page, such as that no real model answers.
     pub notice: Option<String>,
+    /// The address of a trace by its id, where traces can be looked at.
+    pub trace_url: Option<Arc<dyn Fn(&str) -> String + Send + Sync>>,
     /// The version of the program.
     pub version: &'static str,
 }

@@ -65,7 +65,7 @@ pub(super) async fn page(
 async fn show(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Result<Page, Failure> {
     let view = View::parse(&query_pairs(request)?)?;
     let run = find_soon(dashboard, parse_id(id)?).await?;
-    let parts = parts(dashboard.store.as_ref(), &run, &view, Timestamp::now()).await?;
+    let parts = parts(dashboard, &run, &view, Timestamp::now()).await?;
     let summary = &run.summary;
     let id = summary.id;
     let query = view.encode();
@@ -237,11 +237,12 @@ impl View {
 
 /// All parts of the page as they stand at `now`.
 pub(super) async fn parts(
-    store: &dyn Store,
+    dashboard: &Dashboard,
     run: &RunDetail,
     view: &View,
     now: Timestamp,
 ) -> Result<Vec<Part>, Failure> {
+    let store = dashboard.store.as_ref();
     let summary = &run.summary;
     let selected = selected(run, view, now)?;
     let links = bars::Links {
@@ -253,7 +254,10 @@ pub(super) async fn parts(
     let timeline = bars::of_run(run, selected, now, view.scale, links);
     let part = |id, html| Part { id, html };
     Ok(vec![
-        part("run-head", run_head::of_run(run, now)),
+        part(
+            "run-head",
+            run_head::of_run(run, dashboard.trace_url.as_deref(), now),
+        ),
         part("run-graph", section("run-graph", "Graph", &graph)),
         part("run-timeline", timeline),
         part("run-panel", panel::of_step(run, selected, now)),

@@ -77,7 +77,13 @@ pub(super) fn title(run: &RunSummary) -> String {
 }
 
 /// The head of a run's page as it stands at `now`.
-pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
+///
+/// Where `trace_url` makes the address of a trace, the head leads to it.
+pub(super) fn of_run(
+    run: &RunDetail,
+    trace_url: Option<&(dyn Fn(&str) -> String + Send + Sync)>,
+    now: Timestamp,
+) -> String {
     let summary = &run.summary;
     let text = |fact| summary.text(fact).map(str::to_owned);
     let asked = text(facts::MODEL_ASKED);
@@ -108,7 +114,7 @@ pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
                 )
             }),
         figures: figures(summary, paused(run, now), now),
-        labels: labels(summary),
+        labels: labels(summary, trace_url.map(|url| url(&summary.trace_id))),
         tokens: TokenBar::new(summary),
         tokens_due: !summary.state.is_final(),
     })
@@ -248,7 +254,7 @@ fn paused(run: &RunDetail, now: Timestamp) -> Duration {
         .sum()
 }
 
-fn labels(run: &RunSummary) -> Vec<Label> {
+fn labels(run: &RunSummary, trace: Option<String>) -> Vec<Label> {
     let session = run.text(facts::SESSION).map(|session| {
         let query = encode_pairs(&[("session", session.to_owned())]);
         (session.to_owned(), format!("/runs?{query}"))
@@ -261,11 +267,11 @@ fn labels(run: &RunSummary) -> Vec<Label> {
             copies: false,
         })
     };
-    let id = |name, value: &str| {
+    let id = |name, value: &str, href| {
         Some(Label {
             name,
             value: value.to_owned(),
-            href: None,
+            href,
             copies: true,
         })
     };
@@ -290,9 +296,9 @@ fn labels(run: &RunSummary) -> Vec<Label> {
         }),
         plain("Agent", facts::AGENT),
         plain("Client", facts::USER_AGENT),
-        id("Request id", &run.request_id),
-        id("Trace id", &run.trace_id),
-        id("Run id", &run.id.to_string()),
+        id("Request id", &run.request_id, None),
+        id("Trace id", &run.trace_id, trace),
+        id("Run id", &run.id.to_string(), None),
     ];
     labels.into_iter().flatten().collect()
 }
@@ -387,6 +393,34 @@ mod tests {
         assert!(bar.shares.iter().all(|share| share.count.starts_with("≈ ")));
         let notes: Vec<_> = told.into_iter().map(|(_, note)| note).collect();
         assert_eq!(notes, [None, Some("402 thinking".to_owned()), None]);
+    }
+
+    #[test]
+    fn the_trace_is_a_link_where_traces_can_be_looked_at() {
+        let run = fixture::completed_run();
+        let url = |id: &str| format!("http://jaeger/trace/{id}");
+        let link = format!("<a href=\"{}\">", url(&run.summary.trace_id));
+        assert!(of_run(&run, Some(&url), fixture::now()).contains(&link));
+        assert!(!of_run(&run, None, fixture::now()).contains("jaeger"));
+    }
+
+    #[test]
+    fn where_the_time_went_is_said_below_the_duration() {
+        let run = fixture::retried_run();
+        let told = |name: &str| {
+            let figures = figures(&run.summary, paused(&run, fixture::now()), fixture::now());
+            let figure = figures.into_iter().find(|figure| figure.name == name);
+            figure.and_then(|figure| figure.note)
+        };
+        let notes = ["Duration", "First token", "Tokens out"].map(told);
+        assert_eq!(
+            notes.each_ref().map(Option::as_deref),
+            [
+                Some("1.52 s waiting to retry · 1.70 s streaming"),
+                Some("612 ms in attempt 3"),
+                Some("402 thinking · 698 a second"),
+            ]
+        );
     }
 
     #[test]

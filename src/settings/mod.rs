@@ -173,7 +173,12 @@ pub struct Telemetry {
     pub resource_attributes: String,
     /// Whether spans carry what errors say and steps log.
     pub messages: bool,
+    /// The address of a trace where traces are looked at, with [`TRACE_ID`] in the place of its id; or nothing.
+    pub trace_url: String,
 }
+
+/// What stands for the id of a trace in [`Telemetry::trace_url`].
+pub const TRACE_ID: &str = "{trace_id}";
 
 impl Settings {
     /// The defaults alone, as with an empty environment.

@@ -89,7 +89,7 @@ impl RunWatch {
         let Ok(run) = run_page::find(store, self.id).await else {
             return message("");
         };
-        let Ok(parts) = run_page::parts(store, &run, &self.view, now).await else {
+        let Ok(parts) = run_page::parts(&self.dashboard, &run, &self.view, now).await else {
             return message("");
         };
         let mut html = String::new();
