@@ -10,7 +10,7 @@ use super::page::{Failure, Shell, answer, query_pairs, render};
 use super::state::StateView;
 use super::{Dashboard, format, live, rows, totals};
 use crate::events::{State, Timestamp};
-use crate::store::RunPage;
+use crate::store::{RunFilter, RunPage};
 
 /// States that runs are often filtered by; any other that is asked for is shown beside them.
 const CHIPS: [State; 6] = [
@@ -39,6 +39,8 @@ const COLUMNS: [(&str, &str, Option<&str>); 9] = [
 #[template(path = "runs.html")]
 struct Page {
     shell: Shell,
+    /// What is filtered for, for the browser's tab.
+    title: String,
     totals: String,
     /// The figures of all runs that the filter lets through.
     matched: String,
@@ -175,6 +177,7 @@ fn view(
     };
     Page {
         shell: Shell::new(dashboard, "runs"),
+        title: title(query),
         totals,
         matched,
         filter: FilterView::new(dashboard, query),
@@ -191,6 +194,29 @@ fn view(
         live: Some(live::list_address(&live_query, &found.runs)),
         faults: Vec::new(),
     }
+}
+
+/// The words of a filter that tell one tab from another.
+fn title(query: &Query) -> String {
+    let RunFilter {
+        states,
+        search,
+        model,
+        session,
+        workflow,
+        ..
+    } = &query.filter;
+    let mut said: Vec<String> = Vec::new();
+    said.extend(
+        states
+            .iter()
+            .map(|state| StateView::from(*state).label.to_owned()),
+    );
+    said.extend(query.sort.map(|sort| sort.label.to_owned()));
+    said.extend(session.as_deref().map(format::session));
+    let words = [search, model, workflow].into_iter().flatten();
+    said.extend(words.map(|words| format::ellipsis(words, 40)));
+    said.join(", ")
 }
 
 /// The first page of what is asked for.

@@ -251,6 +251,7 @@ async fn a_filter_that_cannot_be_read_stays_as_it_was_typed_and_says_what_is_wro
         wrong.contains("value=\"a while\" aria-invalid=\"true\""),
         "{wrong}"
     );
+    assert!(page.body.contains("<title>x, son · Runs · Dagway</title>"));
     for (name, value) in [("min_cost", "0.05"), ("model", "son"), ("q", "x")] {
         let kept = field(name);
         assert!(kept.contains(&format!("value=\"{value}\"")), "{kept}");
