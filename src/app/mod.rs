@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::dashboard::{self, Dashboard};
+use crate::dashboard::{self, Dashboard, TraceUrl};
 use crate::events::event_queue;
 use crate::server::early::Early;
 use crate::server::guard::{self, Guard};
@@ -130,8 +130,7 @@ impl App {
         let outcomes = Arc::new(Outcomes::default());
         let queue = (&events, source);
         let doors = Doors::new(settings);
-        let probes = outcomes.probes().into_iter().chain(doors.probes());
-        let probes = probes.collect();
+        let probes = Vec::from_iter(outcomes.probes().into_iter().chain(doors.probes()));
         let (observers, metrics) = Observers::start(traces, opened.recorder, queue, probes)?;
         let (present, workflows) = watch::channel(reload::shown(&plans, &settings.workflows));
         let gateway = web::Data::new(Gateway {
@@ -154,7 +153,7 @@ impl App {
             viewers: dashboard::viewers(),
             closing: background.clone(),
             notice: manner.notice,
-            trace_url: trace_url(&settings.telemetry),
+            trace_url: TraceUrl::new(&settings.telemetry.trace_url, settings::TRACE_ID),
             version: env!("CARGO_PKG_VERSION"),
         };
         keep_fresh(settings, &gateway, &background);
@@ -226,15 +225,6 @@ impl App {
         self.gateway.events.close();
         self.observers.finish(LAST_WORDS).await;
     }
-}
-
-/// Makes the address of a trace, where the settings say where traces are looked at.
-fn trace_url(settings: &settings::Telemetry) -> Option<Arc<dyn Fn(&str) -> String + Send + Sync>> {
-    let pattern = settings.trace_url.clone();
-    (!pattern.is_empty()).then(|| {
-        let address = move |id: &str| pattern.replace(settings::TRACE_ID, id);
-        Arc::new(address) as Arc<dyn Fn(&str) -> String + Send + Sync>
-    })
 }
 
 fn start_log(settings: &settings::Log, export: Option<&SpanExport>) -> Result<(), StartError> {

@@ -93,10 +93,27 @@ pub struct Dashboard {
     pub closing: CancellationToken,
     /// A sentence shown as a banner on every page, such as that no real model answers.
     pub notice: Option<String>,
-    /// The address of a trace by its id, where traces can be looked at.
-    pub trace_url: Option<Arc<dyn Fn(&str) -> String + Send + Sync>>,
+    /// Where traces can be looked at.
+    pub trace_url: Option<TraceUrl>,
     /// The version of the program.
     pub version: &'static str,
+}
+
+/// The address of a trace: what stands before its id, and what behind.
+#[derive(Clone, Debug)]
+pub struct TraceUrl(String, String);
+
+impl TraceUrl {
+    /// Reads an address in which `mark` stands for the id; nothing when it does not.
+    #[must_use]
+    pub fn new(address: &str, mark: &str) -> Option<Self> {
+        let (before, after) = address.split_once(mark)?;
+        Some(Self(before.to_owned(), after.to_owned()))
+    }
+
+    fn of(&self, id: &str) -> String {
+        [&self.0, id, &self.1].concat()
+    }
 }
 
 impl Dashboard {

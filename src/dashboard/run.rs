@@ -256,7 +256,7 @@ pub(super) async fn parts(
     Ok(vec![
         part(
             "run-head",
-            run_head::of_run(run, dashboard.trace_url.as_deref(), now),
+            run_head::of_run(run, dashboard.trace_url.as_ref(), now),
         ),
         part("run-graph", section("run-graph", "Graph", &graph)),
         part("run-timeline", timeline),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 
+use super::TraceUrl;
 use super::filter::{encode, encode_pairs};
 use super::format;
 use super::page::part;
@@ -78,12 +79,8 @@ pub(super) fn title(run: &RunSummary) -> String {
 
 /// The head of a run's page as it stands at `now`.
 ///
-/// Where `trace_url` makes the address of a trace, the head leads to it.
-pub(super) fn of_run(
-    run: &RunDetail,
-    trace_url: Option<&(dyn Fn(&str) -> String + Send + Sync)>,
-    now: Timestamp,
-) -> String {
+/// Where traces can be looked at, the head leads to that of the run.
+pub(super) fn of_run(run: &RunDetail, trace_url: Option<&TraceUrl>, now: Timestamp) -> String {
     let summary = &run.summary;
     let text = |fact| summary.text(fact).map(str::to_owned);
     let asked = text(facts::MODEL_ASKED);
@@ -114,7 +111,7 @@ pub(super) fn of_run(
                 )
             }),
         figures: figures(summary, paused(run, now), now),
-        labels: labels(summary, trace_url.map(|url| url(&summary.trace_id))),
+        labels: labels(summary, trace_url.map(|url| url.of(&summary.trace_id))),
         tokens: TokenBar::new(summary),
         tokens_due: !summary.state.is_final(),
     })
@@ -398,8 +395,11 @@ mod tests {
     #[test]
     fn the_trace_is_a_link_where_traces_can_be_looked_at() {
         let run = fixture::completed_run();
-        let url = |id: &str| format!("http://jaeger/trace/{id}");
-        let link = format!("<a href=\"{}\">", url(&run.summary.trace_id));
+        let url = TraceUrl::new("http://jaeger/trace/{id}?x", "{id}").unwrap();
+        let link = format!(
+            "<a href=\"http://jaeger/trace/{}?x\">",
+            run.summary.trace_id
+        );
         assert!(of_run(&run, Some(&url), fixture::now()).contains(&link));
         assert!(!of_run(&run, None, fixture::now()).contains("jaeger"));
     }
