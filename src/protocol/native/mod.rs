@@ -22,6 +22,8 @@
 //! | several `message_delta` with different stop reasons | the first reason in all | the last one would win over `tool_use` |
 //!
 //! What was mended is noted in the run, unless it was only a member that was missing.
+//! Of a request, what the chat lane itself put into the history goes no further, because nobody else can verify it
+//! ([`own_blocks`]): its thoughts and citations are left out, its web searches are told in words.
 //! Every event gets its `event:` line, which the SDKs need. Comments are passed over: Dagway pings by itself.
 //! This module must not know how bytes are fetched.
 
@@ -30,17 +32,17 @@ mod blocks;
 mod catalogue;
 mod error;
 mod figures;
+mod own;
 mod passage;
 mod peek;
 mod repeat;
 mod splice;
-mod thoughts;
 mod whole;
 
 pub use catalogue::catalogue;
 pub use error::from_answer;
+pub use own::{OwnBlocks, own_blocks};
 pub use passage::{Passage, PassageSettings};
 pub use peek::{answering_model, judged, peek};
 pub use splice::spliced;
-pub use thoughts::{OwnThoughts, own_thoughts};
 pub use whole::whole;
