@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod messages;
 pub mod model;
 pub mod note;
+mod published;
 pub mod reply;
 #[cfg(test)]
 mod roundtrip;
