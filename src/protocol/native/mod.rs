@@ -10,12 +10,13 @@
 //! | an id that does not begin with `msg_` | one that does | clients check it |
 //! | the model's name, where it was mapped on the way there | the name that was asked for | what was replaced is put back |
 //! | the end of the stream without `message_stop`, after a stop reason | `message_stop` | the answer is whole |
-//! | the end of the stream before that | an `error` event | a broken answer must not look like a short one |
+//! | the end of the stream before that, or `message_stop` | an `error` event | a broken answer must not look like a short one |
 //! | numbers of blocks with holes, or used again | 0, 1, 2 … | SDKs append a block and look it up by its number: an input would be `{}` |
 //! | no `message_start`, or a text or thought that never began | the event that is missing | SDKs throw, Claude Code asks again |
 //! | a second `message_start`, the end of a block that is not open | nothing | SDKs throw |
 //! | a block that is open at the end | `content_block_stop`, unless it may be half a call | Claude Code loses what is not closed, and runs what is |
 //! | an input, first words or a signature in `content_block_start` alone | the same in a delta | Claude Code loses them |
+//! | an error without a type | an `error` event with its words and its kind | they would be lost |
 //! | no `usage`, `content`, `delta`, `signature` … where SDKs take them for granted | an empty or estimated one | SDKs throw |
 //! | no name for the stop sequence that was met, when one alone was asked for | its name | OpenRouter's endpoint loses it |
 //! | a whole message where events were asked for | its events | SDKs and Claude Code wait for events |
