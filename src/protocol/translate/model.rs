@@ -147,12 +147,12 @@ fn unknown(
     let hint = if near.is_empty() {
         String::new()
     } else {
-        format!("; did you mean {}?", near.join(" or "))
+        format!(" Did you mean {}?", near.join(" or "))
     };
     InvalidRequest::at(
         "model",
         format!(
-            "`{asked}` is no model that Dagway knows{hint}. Ask for an alias, for a Claude model such as \
+            "`{asked}` is no model that Dagway knows.{hint} Ask for an alias, for a Claude model such as \
              `claude-sonnet-4-5`, or for an id of the catalogue such as `vendor/model`, or give `{name}` a meaning \
              under `[models.aliases]` in the settings"
         ),
@@ -168,8 +168,9 @@ fn near(name: &str, aliases: &BTreeMap<String, String>) -> Vec<String> {
         .map(String::as_str)
         .filter(|alias| !alias.ends_with('*'))
         .filter_map(|alias| {
-            let slips = strsim::osa_distance(&lower, &alias.to_ascii_lowercase());
-            let part = lower.len() > 2 && (alias.contains(&lower) || lower.contains(alias));
+            let small = alias.to_ascii_lowercase();
+            let slips = strsim::osa_distance(&lower, &small);
+            let part = lower.len() > 2 && (small.contains(&lower) || lower.contains(&small));
             (slips <= 2 && slips < alias.len() || part).then_some((slips, alias))
         })
         .collect();
@@ -432,8 +433,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_cure() {
         for (asked, hint) in [
-            ("opsu", "did you mean `opus`?"),
-            ("sonnet5", "did you mean `sonnet`?"),
+            ("opsu", "knows. Did you mean `opus`? Ask for"),
+            ("sonnet5", "Did you mean `sonnet`?"),
+            ("gpt-5", "knows. Ask for"),
             ("gpt-5", "an id of the catalogue such as `vendor/model`"),
             ("", "is no model"),
             ("openai/", "is no model"),
@@ -468,6 +470,10 @@ mod tests {
             ("abx", &["`ab`", "`a`"]),
         ] {
             assert_eq!(near(name, &aliases), expected, "{name}");
+        }
+        let aliases = [("My-Workhorse".to_owned(), "a/b".to_owned())].into();
+        for name in ["workhorse", "the-my-workhorse-2"] {
+            assert_eq!(near(name, &aliases), ["`My-Workhorse`"], "{name}");
         }
     }
 
