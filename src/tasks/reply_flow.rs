@@ -20,7 +20,7 @@ use crate::engine::{FlowEnd, TailReporter, TaskError};
 use crate::events::{Reporter, Timestamp};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
-use crate::upstream::{ByteFlow, answer::broken};
+use crate::upstream::{ByteFlow, byte_flow::broken};
 
 /// A piece handed to the socket is not grown beyond this while more is ready.
 const FULL_PIECE: usize = 16 << 10;

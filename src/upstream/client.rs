@@ -13,9 +13,10 @@ use reqwest::{Method, Request, Url};
 use rustix::io::Errno;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::answer::{Answer, Failure};
+use super::answer::Answer;
 use super::pools::Pools;
 pub use super::pools::http;
+use super::refusal::Failure;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::dialect::Dialect;
 
