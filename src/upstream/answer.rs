@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Response;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
 use super::byte_flow::ByteFlow;
 use super::client::Api;
-use super::form::{Form, Said};
+use super::form::{Form, Said, first_event, without_mark};
 use super::headers;
 use super::refusal::{Failure, Refusal};
 use crate::protocol::native;
@@ -35,7 +35,7 @@ pub struct AnswerHead {
 }
 
 impl AnswerHead {
-    /// The error that a body is.
+    /// The error that a body is: a document, or events, of which the first says it.
     #[must_use]
     pub fn error(&self, body: &[u8]) -> UpstreamError {
         let headers = Headers {
@@ -49,8 +49,27 @@ impl AnswerHead {
             Api::Chat => from_answer,
             Api::Messages => native::from_answer,
         };
-        let mut error = read(self.status, &self.content_type, headers, body);
+        let event = first_event(body);
+        let said = event.as_deref().unwrap_or_else(|| without_mark(body));
+        let mut error = read(self.status, &self.content_type, headers, said);
         error.api.headers.clone_from(&self.anthropics);
+        error
+    }
+
+    /// The error that an answer is whose body comes in this packing. Nothing is unpacked here: it was asked for plain.
+    fn packed(&self, packing: &str) -> UpstreamError {
+        let sentence = format!(
+            "it sent its answer packed (`content-encoding: {packing}`), though it was asked not to; is there a proxy in \
+             between that packs answers? Have it let them pass as they are"
+        );
+        if self.status < 300 {
+            return UpstreamError::of_no_use_ever(&sentence);
+        }
+        let mut error = self.error(b"");
+        error.api.message = format!(
+            "the upstream answered with status {}, and {sentence}",
+            self.status
+        );
         error
     }
 }
@@ -90,6 +109,15 @@ impl Answer {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_bytes())),
         );
+        if let Some(packing) = packing(response.headers()) {
+            let error = head.packed(&packing);
+            let refusal = Refusal {
+                status: status.as_u16(),
+                headers,
+                body: Bytes::new(),
+            };
+            return Err(refusal.into_failure(error));
+        }
         let generation = text(response.headers(), "x-generation-id");
         let content_type = head.content_type.clone();
         let mut flow = ByteFlow::of_response(response);
@@ -143,13 +171,16 @@ impl Answer {
         Err(refusal.into_failure(error))
     }
 
-    /// Reads the body whole.
+    /// Reads the body whole, without a byte order mark.
     ///
     /// # Errors
     /// When the connection breaks or the body is longer than 64 MB.
     pub async fn whole(self) -> Result<Bytes, UpstreamError> {
         match self.body {
-            Body::Stream(flow) | Body::Whole(flow) => flow.whole().await,
+            Body::Stream(flow) | Body::Whole(flow) => {
+                let body = flow.whole().await?;
+                Ok(body.slice_ref(without_mark(&body)))
+            }
         }
     }
 }
@@ -179,6 +210,63 @@ fn anthropics(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
+/// What the body is packed with, if it is.
+fn packing(headers: &HeaderMap) -> Option<String> {
+    const LONGEST: usize = 60;
+    let codings = headers.get_all(CONTENT_ENCODING).iter();
+    codings
+        .map(|coding| String::from_utf8_lossy(coding.as_bytes()))
+        .find(|coding| !coding.trim().is_empty() && !coding.trim().eq_ignore_ascii_case("identity"))
+        .map(|coding| coding.trim().chars().take(LONGEST).collect())
+}
+
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    fn head(api: Api, status: u16) -> AnswerHead {
+        head_of(api, status, &HeaderMap::new())
+    }
+
+    #[test]
+    fn an_error_is_read_from_events_and_behind_a_mark_too() {
+        let document = r#"{"error":{"message":"pay up","code":402}}"#;
+        for body in [
+            format!("data: {document}\n\ndata: [DONE]\n\n"),
+            format!(": wait\n\ndata: {document}"),
+            format!("\u{feff}{document}"),
+            document.to_owned(),
+        ] {
+            let error = head(Api::Chat, 402).error(body.as_bytes());
+            assert_eq!(error.api.status, 402, "{body}");
+            assert!(error.api.message.starts_with("pay up"), "{error}");
+        }
+        let native =
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+        let body = format!("event: error\ndata: {native}\n\n");
+        let error = head(Api::Messages, 529).error(body.as_bytes());
+        assert_eq!(error.api.body("req_1"), native.as_bytes());
+    }
+
+    #[test]
+    fn a_packed_answer_is_told_by_its_packing_and_useless_for_ever_unless_its_status_says_more() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(packing(&headers), None);
+        headers.append(CONTENT_ENCODING, HeaderValue::from_static("Identity"));
+        assert_eq!(packing(&headers), None);
+        headers.append(CONTENT_ENCODING, HeaderValue::from_static("br"));
+        assert_eq!(packing(&headers).as_deref(), Some("br"));
+        for (status, told, retryable) in [(200, 502, false), (429, 429, true), (403, 403, false)] {
+            let error = head(Api::Chat, status).packed("br");
+            assert_eq!((error.api.status, error.retryable), (told, retryable));
+            let message = &error.api.message;
+            assert!(message.contains("`content-encoding: br`"), "{message}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use futures_util::Stream;
 use reqwest::Response;
 
 use super::client::Api;
-use super::form::Form;
+use super::form::{Form, without_mark};
 use crate::protocol::native;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::reply::{Beginning, Peek, is_object, judged, peek};
@@ -24,6 +24,8 @@ pub struct ByteFlow {
     held: Option<Bytes>,
     /// When its first data came, if that was held back.
     pub began: Option<Instant>,
+    /// Whether these are the bytes that came, and not a form that they were put into.
+    pub is_as_it_came: bool,
     rest: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
 }
 
@@ -33,6 +35,7 @@ impl ByteFlow {
         Self {
             held: None,
             began: None,
+            is_as_it_came: true,
             rest: Box::pin(response.bytes_stream()),
         }
     }
@@ -43,7 +46,7 @@ impl ByteFlow {
         let mut event = BytesMut::with_capacity(document.len() + 32);
         event.extend_from_slice(b"data: ");
         // Line ends are white space in JSON, and would end the line here.
-        let line = document.iter().map(|byte| match byte {
+        let line = without_mark(document).iter().map(|byte| match byte {
             b'\n' | b'\r' => b' ',
             other => *other,
         });
@@ -52,6 +55,7 @@ impl ByteFlow {
         Self {
             held: Some(event.freeze()),
             began: None,
+            is_as_it_came: false,
             rest: Box::pin(futures_util::stream::empty()),
         }
     }
@@ -203,6 +207,7 @@ fn failed(reason: &str) -> UpstreamError {
 
 /// Whether these are events, to the last.
 fn has_said_its_last(bytes: &[u8]) -> bool {
+    let bytes = without_mark(bytes);
     let are_events = bytes.starts_with(b"data:") || bytes.starts_with(b":");
     are_events && bytes.trim_ascii_end().ends_with(b"data: [DONE]")
 }
@@ -235,6 +240,7 @@ mod tests {
         let mut flow = ByteFlow {
             held: None,
             began: None,
+            is_as_it_came: true,
             rest: Box::pin(endless),
         };
         assert_eq!(flow.form().await, None);

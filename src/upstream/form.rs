@@ -1,5 +1,7 @@
 //! What the body of an answer is, by what it says of itself or how it begins: events or a document.
 
+use crate::protocol::sse::Reader;
+
 /// What the body of an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -32,14 +34,36 @@ impl Form {
 
     /// What the beginning of a body says; nothing when it is neither, or blank.
     pub(super) fn of_body(body: &[u8]) -> Option<Self> {
-        let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-        let body = body.trim_ascii_start();
+        let body = without_mark(body).trim_ascii_start();
         let fields: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
         if fields.iter().any(|field| body.starts_with(field)) {
             return Some(Self::Events);
         }
         (body.first() == Some(&b'{')).then_some(Self::Document)
     }
+}
+
+/// A body without the byte order mark that some servers set before it (RFC 8259, 8.1).
+#[must_use]
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
+/// The data of the first event of a body that consists of events, or would if it went on.
+pub(super) fn first_event(body: &[u8]) -> Option<Vec<u8>> {
+    if Form::of_body(body) != Some(Form::Events) {
+        return None;
+    }
+    let is_said = |data: &&[u8]| !data.trim_ascii().is_empty();
+    let mut reader = Reader::default();
+    let mut input = body;
+    while let Ok(Some(data)) = reader.next(&mut input) {
+        if is_said(&data) {
+            return Some(data.to_vec());
+        }
+    }
+    let last = reader.finish().ok()?;
+    last.filter(is_said).map(<[u8]>::to_vec)
 }
 
 #[cfg(test)]
@@ -75,5 +99,19 @@ mod tests {
         assert_eq!(body(" {\"id\""), Some(Form::Document));
         assert_eq!(body("<html>"), None);
         assert_eq!(body(" "), None);
+    }
+
+    #[test]
+    fn the_first_event_is_the_first_that_says_anything() {
+        let first = |body: &str| {
+            let data = first_event(body.as_bytes());
+            data.map(|data| String::from_utf8(data).unwrap())
+        };
+        assert_eq!(first("data: a\n\ndata: b\n\n").as_deref(), Some("a"));
+        let late = "\u{feff}: wait\n\nevent: error\r\ndata: {\"x\":1}";
+        assert_eq!(first(late).as_deref(), Some("{\"x\":1}"));
+        assert_eq!(first("retry: later, please"), None);
+        assert_eq!(first("{\"error\":1}"), None);
+        assert_eq!(first("slow down"), None);
     }
 }
