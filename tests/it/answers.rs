@@ -108,3 +108,23 @@ fn a_packed_answer_is_told_in_one_sentence_and_asked_for_once() {
         app.stop().await;
     });
 }
+
+#[test]
+fn what_the_client_was_given_is_counted_however_it_came() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let mut wrong = ask_whole("hello");
+        wrong["max_tokens"] = "many".into();
+        for (body, pieces) in [
+            (ask_whole("hello"), 1..=1),
+            (wrong, 1..=1),
+            (ask("hello"), 1..=99),
+        ] {
+            let got = app.messages(&body).await;
+            let run = app.ended_run(&got.run()).await;
+            assert_eq!(run["bytes"], got.body.len(), "{run}");
+            assert!(pieces.contains(&run["pieces"].as_u64().unwrap()), "{run}");
+        }
+        app.stop().await;
+    });
+}
