@@ -12,6 +12,8 @@ mod faults;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod lanes;
 #[cfg(test)]
 mod messages;
