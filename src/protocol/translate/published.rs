@@ -95,7 +95,10 @@ mod tests {
         let (_, schema) = published(kind, zoom).unwrap();
         let schema: Value = serde_json::from_str(schema).unwrap();
         let fields = schema["properties"].as_object().unwrap();
-        let verb = fields.get("command").or(fields.get("action")).unwrap();
+        let verb = fields
+            .get("command")
+            .or_else(|| fields.get("action"))
+            .unwrap();
         let verbs = verb["enum"].as_array().unwrap().iter();
         let verbs = verbs.map(|verb| verb.as_str().unwrap().to_owned());
         (verbs.collect(), fields.keys().cloned().collect())

@@ -1046,7 +1046,7 @@ fn the_preview_shows_the_shape_and_no_text() {
 }
 
 #[test]
-fn what_nobody_knows_is_set_aside_by_name_unless_it_says_nothing() {
+fn what_nobody_knows_or_heeds_is_set_aside_by_name() {
     let text = |block: Value| message("user", &json!([block]));
     for (request, expected) in [
         (
@@ -1102,6 +1102,10 @@ fn what_nobody_knows_is_set_aside_by_name_unless_it_says_nothing() {
     ] {
         assert_eq!(aside(&request), [expected], "{request}");
     }
+}
+
+#[test]
+fn what_is_heeded_or_says_nothing_is_not_set_aside() {
     for request in [
         body(
             &json!({"tools":[{"name":"T","input_schema":{},"defer_loading":true,"eager_input_streaming":false}]}),

@@ -223,53 +223,24 @@ mod tests {
         use Finish::{Aborted, Failed, Filtered, Length, Missing, Stop, ToolCalls, Unknown};
         for (words, finish) in [
             (
-                &[
-                    "stop",
-                    "end_turn",
-                    "stop_sequence",
-                    "eos",
-                    "eos_token",
-                    "stop_token",
-                    "completed",
-                    "complete",
-                    "STOP",
-                    "Stop",
-                ][..],
+                "stop end_turn stop_sequence eos eos_token stop_token completed complete STOP Stop",
                 Stop,
             ),
             (
-                &[
-                    "length",
-                    "max_tokens",
-                    "MAX_TOKENS",
-                    "max_output_tokens",
-                    "model_length",
-                ],
+                "length max_tokens MAX_TOKENS max_output_tokens model_length",
                 Length,
             ),
+            ("tool_calls tool_use tool_call function_call", ToolCalls),
             (
-                &["tool_calls", "tool_use", "tool_call", "function_call"],
-                ToolCalls,
-            ),
-            (
-                &[
-                    "content_filter",
-                    "refusal",
-                    "SAFETY",
-                    "safety",
-                    "RECITATION",
-                    "PROHIBITED_CONTENT",
-                    "BLOCKLIST",
-                    "SPII",
-                ],
+                "content_filter refusal SAFETY safety RECITATION PROHIBITED_CONTENT BLOCKLIST SPII",
                 Filtered,
             ),
-            (&["error"], Failed),
-            (&["abort", "aborted", "cancelled", "canceled"], Aborted),
-            (&[""], Missing),
-            (&["x"], Unknown),
+            ("error", Failed),
+            ("abort aborted cancelled canceled", Aborted),
+            ("", Missing),
+            ("x", Unknown),
         ] {
-            for word in words {
+            for word in words.split(' ') {
                 assert_eq!(Finish::of(word), finish, "{word}");
             }
         }
