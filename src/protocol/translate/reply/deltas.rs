@@ -4,18 +4,31 @@
 
 use serde_json::value::RawValue;
 
-use super::peek::holds;
+use super::peek::{holds, says};
 use super::thinking::text_of;
 use super::translator::{Translator, origin};
 use crate::protocol::json_text;
 use crate::protocol::openrouter::chunk::{
-    self, Annotation, CallPiece, Delta, FunctionPiece, Image, NotAChunk, Object, ReasoningPiece,
+    self, Annotation, CallPiece, Choice, Delta, FunctionPiece, Image, NotAChunk, Object,
+    ReasoningPiece,
 };
 
 /// What is kept of a refusal's text.
 const LONGEST_REFUSAL: usize = 1 << 20;
 
 impl Translator {
+    /// What a choice holds. Some servers send the whole beside every delta, others in the place of all: it counts when it
+    /// comes with the end and nothing has come before.
+    pub(super) fn content_of<'c, 'a>(&self, choice: &'c Choice<'a>) -> Option<&'c Delta<'a>> {
+        let (delta, message) = (choice.delta.as_ref(), choice.message.as_ref());
+        let is_empty = delta.is_none_or(|delta| !says(delta));
+        let is_end = choice.finish_reason.filled().is_some();
+        match message {
+            Some(_) if is_empty && is_end && self.has_said_nothing() => message,
+            _ => delta.or(message),
+        }
+    }
+
     /// Passes on what a delta holds.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use super::blocks::Blocks;
 use super::calls::Calls;
 use super::fetches::Fetches;
 use super::form::Form;
-use super::peek;
 use super::searches::Searches;
 use super::stop::{Finish, StopScanner};
 use super::summary::Summary;
@@ -21,7 +20,7 @@ use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event;
 use crate::protocol::anthropic::message::{AppliedEdit, StopReason};
 use crate::protocol::json_text::Mender;
-use crate::protocol::openrouter::chunk::{Choice, Chunk, Delta, NotAChunk};
+use crate::protocol::openrouter::chunk::{Choice, Chunk, NotAChunk};
 use crate::protocol::openrouter::error;
 use crate::protocol::sse::Reader;
 use crate::protocol::translate::tool_ids::ToolIds;
@@ -321,18 +320,6 @@ impl Translator {
         }
         self.remember_finish(choice, out);
         self.finish_if_all_is_known(chunk, out);
-    }
-
-    /// What a choice holds. Some servers send the whole beside every delta, others in the place of all: it counts when it
-    /// comes with the end and nothing has come before.
-    fn content_of<'c, 'a>(&self, choice: &'c Choice<'a>) -> Option<&'c Delta<'a>> {
-        let (delta, message) = (choice.delta.as_ref(), choice.message.as_ref());
-        let is_empty = delta.is_none_or(|delta| !peek::says(delta));
-        let is_end = choice.finish_reason.filled().is_some();
-        match message {
-            Some(_) if is_empty && is_end && self.has_said_nothing() => message,
-            _ => delta.or(message),
-        }
     }
 
     fn fail_upstream(&mut self, error: &str, out: &mut Vec<u8>) {
