@@ -36,7 +36,7 @@
 //!
 //! # The modules, and what each may use
 //!
-//! A test (`tests/it/house.rs`) holds the sources to this table.
+//! A test (`tests/it/house.rs`) reads this table and holds the sources to it.
 //!
 //! | module | what it is for | may use | does not know |
 //! | --- | --- | --- | --- |
@@ -50,7 +50,7 @@
 //! | [`telemetry`] | logs, spans, metrics | `events`, `facts` | where events come from |
 //! | [`tasks`] | where engine and protocol meet | `engine`, `events`, `facts`, `protocol`, `upstream`, `store` | actix |
 //! | [`dashboard`] | pages and run API | `events`, `facts`, `store` | the upstream |
-//! | [`server`] | routes, guard, errors | all but `settings`, `telemetry`, `cli`, `app` | SQL, pages |
+//! | [`server`] | routes, guard, errors | `engine`, `events`, `facts`, `protocol`, `upstream`, `store`, `tasks`, `dashboard` | SQL, pages |
 //! | [`simulator`] | a simulated OpenRouter for demo and tests | nothing | Dagway |
 //! | [`conformance`] | cases that prove a gateway, and what runs them | nothing | Dagway |
 //! | [`app`] | the composition root | all | |
