@@ -43,13 +43,14 @@
 //! | [`engine`] | tasks, plans, runs | `events` | HTTP, LLMs, SQL |
 //! | [`events`] | what can be observed of a run, and its way out | nothing | how a run is executed, who observes it |
 //! | [`facts`] | the names of a run's figures | nothing | how they are found |
+//! | [`duration`] | lengths of time as people write them | nothing | what takes so long |
 //! | [`protocol`] | the two dialects and the translation | nothing | async, I/O, clocks |
-//! | [`settings`] | all settings, read once | nothing | what they are used for |
+//! | [`settings`] | all settings, read once | `duration` | what they are used for |
 //! | [`upstream`] | the other side over HTTP | `facts`, `protocol` | runs, clients |
 //! | [`store`] | recorder and run store | `events`, `facts` | HTTP, pages |
 //! | [`telemetry`] | logs, spans, metrics | `events`, `facts` | where events come from |
 //! | [`tasks`] | where engine and protocol meet | `engine`, `events`, `facts`, `protocol`, `upstream`, `store` | actix |
-//! | [`dashboard`] | pages and run API | `events`, `facts`, `store` | the upstream |
+//! | [`dashboard`] | pages and run API | `duration`, `events`, `facts`, `store` | the upstream |
 //! | [`server`] | routes, guard, errors | `engine`, `events`, `facts`, `protocol`, `upstream`, `store`, `tasks`, `dashboard` | SQL, pages |
 //! | [`simulator`] | a simulated OpenRouter for demo and tests | nothing | Dagway |
 //! | [`conformance`] | cases that prove a gateway, and what runs them | nothing | Dagway |
@@ -79,6 +80,7 @@ pub mod app;
 pub mod cli;
 pub mod conformance;
 pub mod dashboard;
+pub mod duration;
 pub mod engine;
 pub mod events;
 pub mod facts;

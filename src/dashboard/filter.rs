@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::duration;
 use crate::events::{RunId, State, Timestamp};
 use crate::store::{Figure, RunFilter};
 
@@ -273,7 +274,7 @@ fn range(name: &str) -> Result<Range, String> {
 
 /// Reads a moment, or how long before now it was.
 fn moment(name: &str, value: &str, now: Timestamp) -> Result<Timestamp, String> {
-    if let Some(length) = ago(value) {
+    if let Some(length) = duration::parse(value) {
         return Ok(before(now, length));
     }
     // A `+` that was not percent-encoded arrives as a blank.
@@ -289,39 +290,17 @@ fn moment(name: &str, value: &str, now: Timestamp) -> Result<Timestamp, String> 
         })
 }
 
-/// Reads a whole number with its unit.
-fn ago(value: &str) -> Option<Duration> {
-    const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
-    let (number, seconds) = UNITS
-        .into_iter()
-        .find_map(|(unit, seconds)| Some((value.strip_suffix(unit)?, seconds)))?;
-    let number: u64 = number.trim_end().parse().ok()?;
-    number.checked_mul(seconds).map(Duration::from_secs)
-}
-
-/// Reads a length of time: a number of seconds, or one with its unit.
+/// Reads a length of time: a number of seconds, or one with its units.
 fn length(value: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, f64); 6] = [
-        ("us", 1e-6),
-        ("µs", 1e-6),
-        ("ms", 1e-3),
-        ("s", 1.0),
-        ("m", 60.0),
-        ("h", 3_600.0),
-    ];
-    let (number, seconds) = UNITS
-        .into_iter()
-        .find_map(|(unit, seconds)| Some((value.strip_suffix(unit)?, seconds)))
-        .unwrap_or((value, 1.0));
-    let number: Option<f64> = number.trim_end().parse().ok();
-    // Rounded, because a product of two decimal fractions is seldom exact.
-    let micros = number.map(|number| (number * seconds * 1e6).round() / 1e6);
-    micros
+    let seconds: Option<f64> = value.parse().ok();
+    seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .or_else(|| duration::parse(value))
         .ok_or_else(|| {
             format!(
-                "min_duration: {} is not a length of time; give one such as 2s, 500ms or 1.5m",
-                quoted(value)
+                "min_duration: {} is not a length of time; give one such as {}",
+                quoted(value),
+                duration::EXAMPLES
             )
         })
 }
@@ -462,8 +441,8 @@ mod tests {
         range: `2y` is not a span of time; give one of 15m, 1h, 24h, 7d, 30d, or use since and until
         since: `yesterday` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z, or how long ago it was, such as 90m or 2d
         until: `12` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z, or how long ago it was, such as 90m or 2d
-        min_duration: `-1s` is not a length of time; give one such as 2s, 500ms or 1.5m
-        min_duration: `long` is not a length of time; give one such as 2s, 500ms or 1.5m
+        min_duration: `-1s` is not a length of time; give one such as 250ms, 30s, 1m30s, 12h or 14d
+        min_duration: `long` is not a length of time; give one such as 250ms, 30s, 1m30s, 12h or 14d
         min_cost: `NaN` is not an amount; give US dollars, such as 0.05
         min_retries: `-1` is not a count; give a whole number, such as 1
         sort: `model` is no order; give one of started, duration, cost, tokens
@@ -485,6 +464,8 @@ mod tests {
             ("12.345s", "12.345s"),
             ("0.5ms", "500us"),
             ("7µs", "7us"),
+            ("1m30s", "90s"),
+            ("2min", "120s"),
         ] {
             assert_eq!(read(text).as_deref(), Ok(written), "{text}");
             assert_eq!(read(written).as_deref(), Ok(written));
@@ -499,13 +480,13 @@ mod tests {
         }
         assert_eq!(
             parse("since=2d").unwrap().filter.since,
-            parse("since=48h").unwrap().filter.since
+            parse("since=1d24h").unwrap().filter.since
         );
-        let longest = format!("since={}s", u64::MAX);
-        assert_eq!(parse(&longest).unwrap().filter.since, Some(Timestamp(0)));
+        let longest = parse("since=876000h").unwrap();
+        assert_eq!(longest.filter.since, Some(Timestamp(0)));
         for wrong in [
-            "since=1.5h",
             "since=-1h",
+            "since=12",
             "since=99999999999999999999d",
             "since=h",
         ] {

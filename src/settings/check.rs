@@ -94,31 +94,31 @@ impl Settings {
         Ok(())
     }
 
+    /// An address that others reach needs both keys and a password.
+    fn check_exposure(&self) -> Result<(), Error> {
+        let server = &self.server;
+        let mut missing = Vec::new();
+        if server.client_keys.is_empty() {
+            missing.push("DAGWAY_CLIENT_KEYS to one or more keys of your own");
+        }
+        if server.dashboard_password.is_empty() {
+            missing.push("DAGWAY_DASHBOARD_PASSWORD to a password of your choice");
+        }
+        if server.is_loopback() || missing.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "{} is not a loopback address: everybody who reaches it could spend your credit and read your prompts; set \
+             {}, or listen on 127.0.0.1",
+            server.listen,
+            missing.join(" and ")
+        );
+        invalid("server.listen", message)
+    }
+
     fn check_server(&self) -> Result<(), Error> {
         let server = &self.server;
-        let exposed =
-            "everybody who reaches this address could spend your credit and read your prompts";
-        if !server.is_loopback() && server.client_keys.is_empty() {
-            let cure =
-                "set DAGWAY_CLIENT_KEYS to one or more keys of your own, or listen on 127.0.0.1";
-            return invalid(
-                "server.listen",
-                format!(
-                    "{} is not a loopback address: {exposed}; {cure}",
-                    server.listen
-                ),
-            );
-        }
-        if !server.is_loopback() && server.dashboard_password.is_empty() {
-            let cure = "set DAGWAY_DASHBOARD_PASSWORD, or listen on 127.0.0.1";
-            return invalid(
-                "server.listen",
-                format!(
-                    "{} is not a loopback address: {exposed}; {cure}",
-                    server.listen
-                ),
-            );
-        }
+        self.check_exposure()?;
         if server.body_memory_mb < server.body_limit_mb {
             let message = format!(
                 "{} MB are less than the largest body may have (server.body_limit_mb, {} MB)",

@@ -4,12 +4,14 @@
 //! This module must not know what a setting is used for.
 
 mod check;
+mod keys;
 mod models;
 mod places;
 mod source;
 #[cfg(test)]
 mod tests;
 mod upstreams;
+mod variables;
 mod written;
 
 use std::collections::BTreeMap;
@@ -20,8 +22,10 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+use crate::duration;
+pub use keys::Keyless;
 pub use models::{Lane, Models, Rule};
-pub use source::{Error, read};
+pub use source::{Error, read, read_with};
 pub use upstreams::{Kind, LimitField, Quirks, ReasoningField, Upstream};
 
 /// The defaults, commented: the reference of all settings.
@@ -72,16 +76,16 @@ pub struct Server {
     #[serde(deserialize_with = "written::whole::<0, 512, _, _>")]
     pub workers: usize,
     /// How long a stream may tell the client nothing before it gets a ping.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub ping_after: Duration,
     /// How long a client that asked for a stream may be left without one.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub answer_after: Duration,
     /// How long a client may take nothing of what it is sent.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub stalled_client: Duration,
     /// How long requests may go on after a signal.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub shutdown_grace: Duration,
 }
 
@@ -90,19 +94,19 @@ pub struct Server {
 #[serde(deny_unknown_fields)]
 pub struct Waits {
     /// The longest wait for a connection.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub connect_timeout: Duration,
     /// The longest silence without any byte.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub idle_timeout: Duration,
     /// The longest silence without data.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub progress_timeout: Duration,
     /// How long an answer is held back to see whether it begins with an error.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub early_error_wait: Duration,
     /// How often the catalogues are fetched.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub catalogue_refresh: Duration,
 }
 
@@ -125,7 +129,7 @@ pub struct Store {
     /// The URL of a PostgreSQL database that is the run store instead; empty: none.
     pub database: Secret,
     /// How long runs are kept.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "time")]
     pub keep_for: Duration,
     /// How large the store may grow, in megabytes.
     #[serde(deserialize_with = "written::whole::<1, 1_000_000_000, _, _>")]
@@ -186,15 +190,6 @@ impl Settings {
 }
 
 impl Settings {
-    /// Whether the one key that is needed is missing: OpenRouter is the only upstream, and it is the real one.
-    #[must_use]
-    pub fn lacks_the_key(&self) -> bool {
-        let [openrouter] = self.upstreams.values().collect::<Vec<_>>()[..] else {
-            return false;
-        };
-        openrouter.key.is_empty() && openrouter.base_url.contains("openrouter.ai")
-    }
-
     /// Puts a simulation in the place of every upstream.
     pub fn simulate(&mut self, base_url: &str, key: &str) {
         let mut simulated = self.upstreams.remove(upstreams::OPENROUTER);
@@ -288,17 +283,17 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("`{text}` is not an IP address with a port, such as 127.0.0.1:4000"))
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer).map_err(|_| {
         serde::de::Error::custom("it is a time with its unit, in quotes, such as \"30s\"")
     })?;
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| {
+    let duration = duration::parse(&text).ok_or_else(|| {
         serde::de::Error::custom(format!(
-            "`{text}` is not a time; write it with its unit, such as 30s"
+            "`{text}` is not a time; write it with its unit, such as {}",
+            duration::EXAMPLES
         ))
     })?;
-    let duration = signed.unsigned_abs();
-    if signed.is_negative() || !(SHORTEST..=LONGEST).contains(&duration) {
+    if !(SHORTEST..=LONGEST).contains(&duration) {
         return Err(serde::de::Error::custom(format!(
             "`{text}` is not between 1ms and 876000h"
         )));

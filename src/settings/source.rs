@@ -1,13 +1,16 @@
 //! Lays the sources of settings over one another and says, for a wrong one, where it was written.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::{Table, Value};
 
 use super::places::{self, Places};
 use super::upstreams::OPENROUTER;
+use super::variables::{self, OPENROUTER_BASE_URL};
 use super::written::Written;
-use super::{DEFAULTS, Secret, Settings, Upstream, default_data_folder};
+use super::{DEFAULTS, Settings, default_data_folder, keys};
 
 /// Why the settings cannot be used. Each is a sentence with its cure.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +22,14 @@ pub enum Error {
     Unreadable {
         /// The file.
         path: String,
-        /// Why.
+        /// What the system said.
         source: std::io::Error,
+    },
+    /// The file is no text.
+    #[error("the settings file {path} is not UTF-8 text; save it in that encoding")]
+    Encoding {
+        /// The file.
+        path: String,
     },
     /// The file is not TOML.
     #[error("the settings file {path} is not valid TOML: {message}")]
@@ -62,39 +71,31 @@ pub enum Error {
     },
 }
 
-/// Short names of the environment, and the settings they stand for.
-const SHORT_NAMES: [(&str, &str, &str); 9] = [
-    ("DAGWAY_LISTEN", "server", "listen"),
-    ("DAGWAY_DATA", "store", "folder"),
-    ("DAGWAY_DATABASE_URL", "store", "database"),
-    ("DAGWAY_CLIENT_KEYS", "server", "client_keys"),
-    ("DAGWAY_DASHBOARD_PASSWORD", "server", "dashboard_password"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry", "endpoint"),
-    ("OTEL_EXPORTER_OTLP_HEADERS", "telemetry", "headers"),
-    ("OTEL_SERVICE_NAME", "telemetry", "service_name"),
-    (
-        "OTEL_RESOURCE_ATTRIBUTES",
-        "telemetry",
-        "resource_attributes",
-    ),
-];
-
-/// The short name for the base URL of the upstream that is built in.
-const OPENROUTER_BASE_URL: &str = "OPENROUTER_BASE_URL";
-
-/// Variables with our prefix that are not settings.
-const NOT_SETTINGS: [&str; 1] = ["DAGWAY_CONFIG"];
-
 /// Reads the settings: the defaults, over them `file` if one is given, over that the environment.
 ///
 /// # Errors
 /// The first wrong setting, with the place where it was written.
 pub fn read(file: Option<&Path>, environment: &[(String, String)]) -> Result<Settings, Error> {
+    read_with(file, environment, None)
+}
+
+/// The same with the address of `--listen` over all of it, if one is given.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+    listen: Option<SocketAddr>,
+) -> Result<Settings, Error> {
     let mut layers = Layers::defaults()?;
     if let Some(path) = file {
         layers.lay_file(path)?;
     }
     layers.lay_environment(environment)?;
+    if let Some(address) = listen {
+        layers.lay_listen(address)?;
+    }
     let (table, places) = (layers.table, layers.places);
     finish(table, environment).map_err(|error| error.written_at(&places))
 }
@@ -110,7 +111,7 @@ fn finish(table: Table, environment: &[(String, String)]) -> Result<Settings, Er
         settings.store.folder = default_data_folder(environment);
     }
     for (name, upstream) in &mut settings.upstreams {
-        find_key(name, upstream, environment)?;
+        keys::find(name, upstream, environment)?;
     }
     settings.check()?;
     Ok(settings)
@@ -135,9 +136,12 @@ impl Layers {
 
     fn lay_file(&mut self, path: &Path) -> Result<(), Error> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
-            path: name.clone(),
-            source,
+        let text = std::fs::read_to_string(path).map_err(|source| {
+            let path = name.clone();
+            match source.kind() {
+                ErrorKind::InvalidData => Error::Encoding { path },
+                _ => Error::Unreadable { path, source },
+            }
         })?;
         let sections = parse(&text, &name)?;
         for (setting, line) in places::lines(&text) {
@@ -163,10 +167,19 @@ impl Layers {
 
     fn lay_environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
         for (name, text) in environment {
-            if !text.is_empty() && !is_no_setting(name) {
-                self.lay_variable(name, text)?;
+            if !text.is_empty() && !variables::is_no_setting(name) {
+                let laid = self.lay_variable(name, text);
+                laid.map_err(|error| error.meaning(variables::meant(name, &self.defaults)))?;
             }
         }
+        Ok(())
+    }
+
+    fn lay_listen(&mut self, address: SocketAddr) -> Result<(), Error> {
+        let place = "the option --listen";
+        let address = Value::String(address.to_string());
+        self.set(place, "server", "listen", address)?;
+        self.places.note("server.listen", place);
         Ok(())
     }
 
@@ -179,11 +192,12 @@ impl Layers {
             self.places.note("upstreams.openrouter.base_url", &place);
             return Ok(());
         }
-        let Some((section, key)) = setting_of(name) else {
+        let Some((section, key)) = variables::setting_of(name) else {
             return Ok(());
         };
         let setting = format!("{section}.{key}");
-        if self.is_of_tables(&section, &key) {
+        let default = self.default(&section, &key);
+        if section == "upstreams" || default.is_some_and(variables::is_of_tables) {
             let message = "a variable cannot hold it; write it into a file and start with `dagway --config FILE` \
                            (`dagway settings` shows how it is written)";
             return Err(Error::Invalid {
@@ -207,17 +221,6 @@ impl Layers {
         self.set(&place, &section, &key, value)?;
         self.places.note(&setting, &place);
         Ok(())
-    }
-
-    /// Whether a setting, in the file, is made of tables, which one line of text cannot say.
-    fn is_of_tables(&self, section: &str, key: &str) -> bool {
-        let default = self.default(section, key);
-        section == "upstreams"
-            || match default {
-                Some(Value::Array(items)) => items.iter().any(Value::is_table),
-                Some(default) => default.is_table(),
-                None => false,
-            }
     }
 
     fn default(&self, section: &str, key: &str) -> Option<&Value> {
@@ -250,6 +253,15 @@ impl Layers {
 
     fn set(&mut self, origin: &str, section: &str, key: &str, value: Value) -> Result<(), Error> {
         let path = format!("{section}.{key}");
+        if section == "upstreams" && !value.is_table() {
+            return Err(Error::Section {
+                origin: origin.to_owned(),
+                section: path.clone(),
+                cure: format!(
+                    "write a line of its own, `[{path}]`, and below it `kind` and `base_url`"
+                ),
+            });
+        }
         let Some(Value::Table(entries)) = self.table.get_mut(section) else {
             return Err(self.unknown(origin, &path));
         };
@@ -302,6 +314,15 @@ impl Layers {
 }
 
 impl Error {
+    /// Says which variable was meant, in place of a setting, when a variable is none.
+    fn meaning(mut self, variable: Option<String>) -> Self {
+        if let Self::Unknown { hint, .. } = &mut self {
+            let meant = variable.map(|variable| format!(" (did you mean {variable}?)"));
+            *hint = meant.unwrap_or_default();
+        }
+        self
+    }
+
     /// Says where the wrong setting was written, when that is known.
     fn written_at(self, places: &Places) -> Self {
         let Self::Invalid {
@@ -320,66 +341,11 @@ impl Error {
     }
 }
 
-/// Whether a variable with our prefix is none of our settings. Kubernetes tells each container of every service beside
-/// it, so that a service called `dagway` sets `DAGWAY_SERVICE_HOST`, `DAGWAY_PORT` and more
-/// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>).
-fn is_no_setting(variable: &str) -> bool {
-    let is_of_kubernetes = ["DAGWAY_SERVICE_", "DAGWAY_PORT_"]
-        .iter()
-        .any(|prefix| variable.starts_with(prefix));
-    is_of_kubernetes || variable == "DAGWAY_PORT" || NOT_SETTINGS.contains(&variable)
-}
-
-/// The setting that a variable stands for, if it is one of ours.
-fn setting_of(variable: &str) -> Option<(String, String)> {
-    if let Some((_, section, key)) = SHORT_NAMES.iter().find(|(name, ..)| *name == variable) {
-        return Some(((*section).to_owned(), (*key).to_owned()));
-    }
-    let rest = variable.strip_prefix("DAGWAY_")?.to_ascii_lowercase();
-    let (section, key) = rest.split_once('_').unwrap_or((&rest, ""));
-    Some((section.to_owned(), key.to_owned()))
-}
-
 fn parse(text: &str, name: &str) -> Result<Table, Error> {
     text.parse::<Table>().map_err(|error| Error::Syntax {
         path: name.to_owned(),
         message: error.to_string().trim_end().to_owned(),
     })
-}
-
-/// Finds the key of an upstream: the variable counts before the file, and that before what is written in the settings.
-fn find_key(
-    name: &str,
-    upstream: &mut Upstream,
-    environment: &[(String, String)],
-) -> Result<(), Error> {
-    let variable = upstream.key_env.as_deref().and_then(|wanted| {
-        let found = environment.iter().find(|(name, _)| name == wanted);
-        found
-            .map(|(_, key)| key.trim())
-            .filter(|key| !key.is_empty())
-    });
-    if let Some(key) = variable {
-        upstream.key = Secret::new(key);
-        return Ok(());
-    }
-    let Some(path) = &upstream.key_file else {
-        return Ok(());
-    };
-    match std::fs::read_to_string(path) {
-        Ok(key) if !key.trim().is_empty() => {
-            upstream.key = Secret::new(key.trim());
-            Ok(())
-        }
-        Ok(_) => invalid(
-            &format!("upstreams.{name}.key_file"),
-            format!("{} is empty; write the key into it", path.display()),
-        ),
-        Err(error) => invalid(
-            &format!("upstreams.{name}.key_file"),
-            format!("cannot read {}: {error}", path.display()),
-        ),
-    }
 }
 
 /// A wrong setting; where it was written is said later, where that is known.

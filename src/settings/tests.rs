@@ -63,8 +63,8 @@ fn a_wrong_setting_is_a_sentence_with_place_and_cure() {
     let named = read(None, &environment(&[("DAGWAY_LISTEN", "localhost:4321")]));
     assert_eq!(named.unwrap().server.listen.to_string(), "127.0.0.1:4321");
     insta::assert_snapshot!(fails(&[("DAGWAY_LISTEN", "localhost")]), @"the variable DAGWAY_LISTEN: the setting `server.listen` is wrong: `localhost` is not an IP address with a port, such as 127.0.0.1:4000");
-    insta::assert_snapshot!(fails(&[("DAGWAY_UPSTREAM_IDLE_TIMEOUT", "240")]), @"the variable DAGWAY_UPSTREAM_IDLE_TIMEOUT: the setting `upstream.idle_timeout` is wrong: `240` is not a time; write it with its unit, such as 30s");
-    insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_LISTENN", "x")]), @"the variable DAGWAY_SERVER_LISTENN: there is no setting `server.listenn` (did you mean `server.listen`?); `dagway settings` lists all of them");
+    insta::assert_snapshot!(fails(&[("DAGWAY_UPSTREAM_IDLE_TIMEOUT", "240")]), @"the variable DAGWAY_UPSTREAM_IDLE_TIMEOUT: the setting `upstream.idle_timeout` is wrong: `240` is not a time; write it with its unit, such as 250ms, 30s, 1m30s, 12h or 14d");
+    insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_LISTENN", "x")]), @"the variable DAGWAY_SERVER_LISTENN: there is no setting `server.listenn` (did you mean DAGWAY_SERVER_LISTEN?); `dagway settings` lists all of them");
     insta::assert_snapshot!(fails(&[("DAGWAY_SERVER_WORKERS", "many")]), @r#"the variable DAGWAY_SERVER_WORKERS: the setting `server.workers` is wrong: `many` is not a whole number from 0 to 512"#);
     insta::assert_snapshot!(fails(&[("OPENROUTER_BASE_URL", "openrouter.ai")]), @"the variable OPENROUTER_BASE_URL: the setting `upstreams.openrouter.base_url` is wrong: `openrouter.ai` is no http or https URL, such as https://openrouter.ai/api/v1");
 }
@@ -140,6 +140,9 @@ fn a_number_that_a_library_would_choke_on_is_a_sentence() {
         ("DAGWAY_STORE_KEEP_FOR", "876000h"),
     ]);
     assert_eq!(read(None, &most).unwrap().server.workers, 512);
+    let fortnight = read(None, &environment(&[("DAGWAY_STORE_KEEP_FOR", "14d")]));
+    let usual = Settings::defaults().unwrap().store.keep_for;
+    assert_eq!(fortnight.unwrap().store.keep_for, usual);
 }
 
 #[test]
@@ -288,6 +291,11 @@ const WRONG_FILES: &[(&str, usize, &str)] = &[
         2,
         "there is no setting `servr` (did you mean `server`?)",
     ),
+    (
+        "[upstreams]\nlocal = 'http://x'\n",
+        2,
+        "write a line of its own, `[upstreams.local]`, and below it `kind` and `base_url`",
+    ),
 ];
 
 #[test]
@@ -308,28 +316,94 @@ fn a_wrong_line_of_a_file_is_named() {
 }
 
 #[test]
+fn a_misspelt_variable_is_told_which_was_meant() {
+    for (written, meant) in [
+        ("DAGWAY_LISTENN", "DAGWAY_LISTEN"),
+        ("DAGWAY_CLIENT_KEY", "DAGWAY_CLIENT_KEYS"),
+        ("DAGWAY_DATABASE", "DAGWAY_DATABASE_URL"),
+        ("DAGWAY_PASSWORD", "DAGWAY_DASHBOARD_PASSWORD"),
+        ("DAGWAY_API_KEY", "OPENROUTER_API_KEY"),
+        ("DAGWAY_CONFIGG", "DAGWAY_CONFIG"),
+        ("DAGWAY_STORE_PAYLOAD", "DAGWAY_STORE_PAYLOADS"),
+    ] {
+        let said = fails(&[(written, "x")]);
+        let expected = format!("(did you mean {meant}?)");
+        assert!(said.contains(&expected) && said.contains(written), "{said}");
+    }
+}
+
+#[test]
 fn an_open_address_demands_keys_and_a_password() {
-    assert!(fails(&[("DAGWAY_LISTEN", "0.0.0.0:4000")]).contains("DAGWAY_CLIENT_KEYS"));
-    assert!(
-        fails(&[
-            ("DAGWAY_LISTEN", "0.0.0.0:4000"),
-            ("DAGWAY_CLIENT_KEYS", "k")
-        ])
-        .contains("DAGWAY_DASHBOARD_PASSWORD")
-    );
+    let open = ("DAGWAY_LISTEN", "0.0.0.0:4000");
+    insta::assert_snapshot!(fails(&[open]), @"the variable DAGWAY_LISTEN: the setting `server.listen` is wrong: 0.0.0.0:4000 is not a loopback address: everybody who reaches it could spend your credit and read your prompts; set DAGWAY_CLIENT_KEYS to one or more keys of your own and DAGWAY_DASHBOARD_PASSWORD to a password of your choice, or listen on 127.0.0.1");
+    let said = fails(&[open, ("DAGWAY_CLIENT_KEYS", "k")]);
+    assert!(said.contains("set DAGWAY_DASHBOARD_PASSWORD") && !said.contains("CLIENT_KEYS"));
+    let said = fails(&[open, ("DAGWAY_DASHBOARD_PASSWORD", "p")]);
+    assert!(said.contains("set DAGWAY_CLIENT_KEYS") && !said.contains("PASSWORD"));
     let whole = [
-        ("DAGWAY_LISTEN", "0.0.0.0:4000"),
+        open,
         ("DAGWAY_CLIENT_KEYS", "k, l"),
         ("DAGWAY_DASHBOARD_PASSWORD", "p"),
     ];
-    assert_eq!(
-        read(None, &environment(&whole))
-            .unwrap()
-            .server
-            .client_keys
-            .len(),
-        2
+    let settings = read(None, &environment(&whole)).unwrap();
+    assert_eq!(settings.server.client_keys.len(), 2);
+}
+
+#[test]
+fn the_option_for_the_address_is_over_the_variable_and_named_when_it_is_wrong() {
+    let open = environment(&[("DAGWAY_LISTEN", "0.0.0.0:4000")]);
+    let here = "127.0.0.1:1".parse().ok();
+    let settings = read_with(None, &open, here).unwrap();
+    assert_eq!(settings.server.listen.port(), 1);
+    let said = read_with(None, &[], "0.0.0.0:1".parse().ok()).unwrap_err();
+    assert!(
+        said.to_string().starts_with("the option --listen: "),
+        "{said}"
     );
+}
+
+#[test]
+fn a_file_that_is_no_text_is_told_from_one_that_is_not_there() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"[server]\n# caf\xe9\n").unwrap();
+    let said = read(Some(file.path()), &[]).unwrap_err().to_string();
+    assert!(
+        said.ends_with("is not UTF-8 text; save it in that encoding"),
+        "{said}"
+    );
+}
+
+#[test]
+fn upstreams_without_a_key_are_known_by_the_variable_that_should_hold_it() {
+    let text = "[upstreams.far]\nkind = 'openai'\nbase_url = 'https://far.test/v1'\nkey_env = 'FAR_KEY'\n\
+                [upstreams.near]\nkind = 'openai'\nbase_url = 'http://[::1]:1/v1'\nkey_env = 'NEAR_KEY'\n\
+                [upstreams.free]\nkind = 'openai'\nbase_url = 'https://free.test/v1'\n";
+    let settings = file(text);
+    let keyless = |variables: &[(&str, &str)]| -> Vec<(String, bool)> {
+        let settings = read(Some(settings.path()), &environment(variables)).unwrap();
+        let keyless = settings.keyless();
+        keyless.map(|one| (one.to_string(), one.is_here)).collect()
+    };
+    let said = |name: &str, variable: &str, is_here| {
+        (
+            format!("the upstream `{name}` has no key: set {variable}"),
+            is_here,
+        )
+    };
+    assert_eq!(
+        keyless(&[]),
+        [
+            said("far", "FAR_KEY", false),
+            said("near", "NEAR_KEY", true),
+            said("openrouter", "OPENROUTER_API_KEY", false),
+        ]
+    );
+    let keys = [
+        ("FAR_KEY", "k"),
+        ("NEAR_KEY", "k"),
+        ("OPENROUTER_API_KEY", "k"),
+    ];
+    assert_eq!(keyless(&keys), []);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! `[upstreams.NAME]`: places where models are, and what each is like.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use reqwest::Url;
 use serde::Deserialize;
 
 use super::Secret;
@@ -33,6 +35,19 @@ pub struct Upstream {
     /// Where it differs from its kind.
     #[serde(default)]
     pub quirks: Quirks,
+}
+
+impl Upstream {
+    /// Whether it is on this machine.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        let url = Url::parse(&self.base_url);
+        let host = url.as_ref().ok().and_then(Url::host_str);
+        host.is_some_and(|host| {
+            let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        })
+    }
 }
 
 /// Which API an upstream has.

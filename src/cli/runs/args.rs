@@ -68,7 +68,7 @@ pub struct Filter {
     /// Begun before such a time ago, or before a moment
     #[arg(long, global = true, value_name = "WHEN")]
     pub until: Option<String>,
-    /// That took at least so long, such as 30s or 2m
+    /// That took at least so long, such as 250ms, 30s or 1m30s
     #[arg(long, global = true, value_name = "TIME")]
     pub min_duration: Option<String>,
     /// That cost at least so many US dollars, such as 0.05

@@ -1,0 +1,82 @@
+//! The keys of the upstreams: where each is found, and which are missing.
+
+use super::source::invalid;
+use super::{Error, Secret, Settings, Upstream};
+
+/// Finds the key of an upstream: the variable counts before the file, and that before what is written in the settings.
+pub(super) fn find(
+    name: &str,
+    upstream: &mut Upstream,
+    environment: &[(String, String)],
+) -> Result<(), Error> {
+    let variable = upstream.key_env.as_deref().and_then(|wanted| {
+        let found = environment.iter().find(|(name, _)| name == wanted);
+        found
+            .map(|(_, key)| key.trim())
+            .filter(|key| !key.is_empty())
+    });
+    if let Some(key) = variable {
+        upstream.key = Secret::new(key);
+        return Ok(());
+    }
+    let Some(path) = &upstream.key_file else {
+        return Ok(());
+    };
+    match std::fs::read_to_string(path) {
+        Ok(key) if !key.trim().is_empty() => {
+            upstream.key = Secret::new(key.trim());
+            Ok(())
+        }
+        Ok(_) => invalid(
+            &format!("upstreams.{name}.key_file"),
+            format!("{} is empty; write the key into it", path.display()),
+        ),
+        Err(error) => invalid(
+            &format!("upstreams.{name}.key_file"),
+            format!("cannot read {}: {error}", path.display()),
+        ),
+    }
+}
+
+/// An upstream whose variable holds no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyless<'a> {
+    /// The upstream's name.
+    pub upstream: &'a str,
+    /// The variable.
+    pub variable: &'a str,
+    /// Whether it is on this machine, where servers seldom want one.
+    pub is_here: bool,
+}
+
+impl std::fmt::Display for Keyless<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            upstream, variable, ..
+        } = self;
+        write!(f, "the upstream `{upstream}` has no key: set {variable}")
+    }
+}
+
+impl Settings {
+    /// The upstreams that have no key though a variable is named for it.
+    pub fn keyless(&self) -> impl Iterator<Item = Keyless<'_>> {
+        let without = self.upstreams.iter().filter(|(_, one)| one.key.is_empty());
+        without.filter_map(|(name, one)| {
+            Some(Keyless {
+                upstream: name,
+                variable: one.key_env.as_deref()?,
+                is_here: one.is_here(),
+            })
+        })
+    }
+
+    /// Whether the one key that is needed is missing: OpenRouter is the only upstream, and it is the real one.
+    #[must_use]
+    pub fn lacks_the_key(&self) -> bool {
+        let [openrouter] = self.upstreams.values().collect::<Vec<_>>()[..] else {
+            return false;
+        };
+        openrouter.key.is_empty() && openrouter.base_url.contains("openrouter.ai")
+    }
+}

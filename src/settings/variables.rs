@@ -1,0 +1,95 @@
+//! Which variables of the environment are settings, and which settings they stand for.
+//!
+//! This file must not know what a setting means.
+
+use toml::{Table, Value};
+
+/// Short names of the environment, and the settings they stand for.
+const SHORT_NAMES: [(&str, &str, &str); 9] = [
+    ("DAGWAY_LISTEN", "server", "listen"),
+    ("DAGWAY_DATA", "store", "folder"),
+    ("DAGWAY_DATABASE_URL", "store", "database"),
+    ("DAGWAY_CLIENT_KEYS", "server", "client_keys"),
+    ("DAGWAY_DASHBOARD_PASSWORD", "server", "dashboard_password"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry", "endpoint"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "telemetry", "headers"),
+    ("OTEL_SERVICE_NAME", "telemetry", "service_name"),
+    (
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "telemetry",
+        "resource_attributes",
+    ),
+];
+
+/// The short name for the base URL of the upstream that is built in.
+pub(super) const OPENROUTER_BASE_URL: &str = "OPENROUTER_BASE_URL";
+
+/// Variables with our prefix that are not settings.
+const NOT_SETTINGS: [&str; 1] = ["DAGWAY_CONFIG"];
+
+/// Further variables that someone may mean.
+const OTHERS: [&str; 3] = ["DAGWAY_CONFIG", "OPENROUTER_API_KEY", OPENROUTER_BASE_URL];
+
+/// The most letters in which a name that is meant may differ from what was written.
+const LIKE: usize = 3;
+
+/// Whether a variable with our prefix is none of our settings. Kubernetes tells each container of every service beside
+/// it, so that a service called `dagway` sets `DAGWAY_SERVICE_HOST`, `DAGWAY_PORT` and more
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>).
+pub(super) fn is_no_setting(variable: &str) -> bool {
+    let is_of_kubernetes = ["DAGWAY_SERVICE_", "DAGWAY_PORT_"]
+        .iter()
+        .any(|prefix| variable.starts_with(prefix));
+    is_of_kubernetes || variable == "DAGWAY_PORT" || NOT_SETTINGS.contains(&variable)
+}
+
+/// The setting that a variable stands for, if it is one of ours.
+pub(super) fn setting_of(variable: &str) -> Option<(String, String)> {
+    if let Some((_, section, key)) = SHORT_NAMES.iter().find(|(name, ..)| *name == variable) {
+        return Some(((*section).to_owned(), (*key).to_owned()));
+    }
+    let rest = variable.strip_prefix("DAGWAY_")?.to_ascii_lowercase();
+    let (section, key) = rest.split_once('_').unwrap_or((&rest, ""));
+    Some((section.to_owned(), key.to_owned()))
+}
+
+/// The variable that was meant by one that is none: it is spelt alike, or has what was written as a part.
+pub(super) fn meant(written: &str, defaults: &Table) -> Option<String> {
+    let ending = written.replacen("DAGWAY_", "_", 1);
+    let is_part = |name: &str| {
+        let goes_on = name.strip_prefix(written);
+        goes_on.is_some_and(|rest| rest.starts_with('_')) || name.ends_with(&ending)
+    };
+    let unlike = |name: &str| match strsim::levenshtein(name, written) {
+        letters if is_part(name) => letters.min(LIKE - 1),
+        letters => letters,
+    };
+    let short = SHORT_NAMES.iter().map(|(name, ..)| (*name).to_owned());
+    let others = OTHERS.iter().map(|name| (*name).to_owned());
+    let known = short.chain(others).chain(long_names(defaults));
+    known
+        .map(|name| (unlike(&name), name.len(), name))
+        .min()
+        .filter(|(unlike, ..)| *unlike <= LIKE)
+        .map(|(_, _, name)| name)
+}
+
+/// The long names of all settings that a variable can hold.
+fn long_names(defaults: &Table) -> impl Iterator<Item = String> {
+    let sections = defaults.iter().filter_map(|(section, entries)| {
+        let entries = entries.as_table()?.iter();
+        Some(entries.map(move |(key, value)| (section, key, value)))
+    });
+    sections
+        .flatten()
+        .filter(|(.., value)| !is_of_tables(value))
+        .map(|(section, key, _)| format!("DAGWAY_{section}_{key}").to_ascii_uppercase())
+}
+
+/// Whether a value, in the file, is made of tables, which one line of text cannot say.
+pub(super) fn is_of_tables(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(Value::is_table),
+        other => other.is_table(),
+    }
+}
