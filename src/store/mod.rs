@@ -16,6 +16,7 @@
 //! | [`number`] | numbers in few bytes |
 //! | [`block`] | texts kept once, by their hash |
 //! | [`preview`] | an artifact's text, capped |
+//! | [`private`] | folders and files for this user alone |
 //! | [`journal`] | what happened in a run, as bytes |
 //! | [`detail`] | the journal read back as a run whole |
 //! | [`batch`] | what is written in one transaction, and the [`Sink`](batch::Sink) that writes it |
@@ -44,6 +45,7 @@ pub(crate) mod open_run;
 pub(crate) mod payload;
 pub mod postgres;
 pub(crate) mod preview;
+pub mod private;
 pub(crate) mod recent;
 pub mod recorder;
 pub mod settings;

@@ -131,7 +131,7 @@ pub struct StepRun {
 /// A change of state.
 #[derive(Clone, Debug)]
 pub struct StateChange {
-    /// When.
+    /// The moment of the change.
     pub at: Timestamp,
     /// The state from then on.
     pub state: State,
@@ -157,7 +157,7 @@ pub struct Preview {
 /// A line of a log.
 #[derive(Clone, Debug)]
 pub struct LogLine {
-    /// When.
+    /// The moment when it was written.
     pub at: Timestamp,
     /// The step that spoke; `None` for the run.
     pub step: Option<StepIndex>,

@@ -1,12 +1,12 @@
 //! Takes the folder for this process, opens the database in it, and marks what a dead process left behind.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::migrate::{self, MIGRATIONS, migrate};
 use super::read::SqliteStore;
@@ -14,6 +14,7 @@ use super::readers::Readers;
 use super::write::SqliteSink;
 use crate::store::Opened;
 use crate::store::live::Live;
+use crate::store::private;
 use crate::store::recorder::Recorder;
 use crate::store::settings::Settings;
 use crate::store::stats::RecorderStats;
@@ -31,6 +32,14 @@ pub enum OpenError {
         folder: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// There is a file where the folder, or one above it, should be.
+    #[error("the data folder {} cannot be made: {} is a file, not a folder; choose another one (DAGWAY_DATA)", .folder.display(), .file.display())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// The file.
+        file: PathBuf,
     },
     /// Another process records into the folder.
     #[error("another Dagway records into {} already; stop it or choose another data folder for this one (DAGWAY_DATA)", .folder.display())]
@@ -55,21 +64,44 @@ pub enum OpenError {
         file: PathBuf,
     },
     /// The database is not as it was written.
-    #[error("the run store {} is damaged ({found}); move it away to start afresh, together with its -wal and -shm; `sqlite3 {} .recover` may save runs", .file.display(), .file.display())]
+    #[error("the run store {at} is damaged ({found}); to start afresh, move it away, together with {at}-wal and {at}-shm; `sqlite3 {at} .recover` may save runs", at = .file.display())]
     Damaged {
         /// The database.
         file: PathBuf,
         /// The first damage that was found.
         found: String,
     },
-    /// The database is broken, or the disk.
-    #[error("the run store {} cannot be opened: {source}; free some disk space, or move the file away to start afresh", .file.display())]
+    /// The database cannot be used at present.
+    #[error("the run store {} cannot be opened: {source}; {cure}", .file.display())]
     Database {
         /// The database.
         file: PathBuf,
         /// What SQLite said.
         source: rusqlite::Error,
+        /// What helps.
+        cure: &'static str,
     },
+}
+
+impl OpenError {
+    /// What it means that SQLite said so of the database.
+    pub(super) fn of_database(file: &Path, source: rusqlite::Error) -> Self {
+        let file = file.to_owned();
+        let cure = match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                let found = source.to_string();
+                return Self::Damaged { file, found };
+            }
+            Some(ErrorCode::DiskFull) => "free some disk space",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "end the program that has it open"
+            }
+            _ => {
+                "see whether the disk is well and this user may write there, or choose another data folder (DAGWAY_DATA)"
+            }
+        };
+        Self::Database { file, source, cure }
+    }
 }
 
 /// Holds the folder for this process. The system lets go of it when the process ends, however it ends.
@@ -85,14 +117,12 @@ pub(super) struct FolderLock {
 pub fn open(settings: Settings) -> Result<Opened, OpenError> {
     let file = settings.folder.join("dagway.db");
     let lock = Arc::new(take_folder(&settings.folder)?);
-    private_file(&file).map_err(|source| OpenError::Folder {
+    // SQLite gives its other files the permissions of this one.
+    private::file(&file).map_err(|source| OpenError::Folder {
         folder: settings.folder.clone(),
         source,
     })?;
-    let database = |source| OpenError::Database {
-        file: file.clone(),
-        source,
-    };
+    let database = |source| OpenError::of_database(&file, source);
     let mut connection = connect(&file).map_err(database)?;
     migrate(&mut connection, &MIGRATIONS).map_err(|fault| refusal(&file, fault))?;
     let crashed = mark_crashed(&connection).map_err(database)?;
@@ -110,11 +140,16 @@ pub fn open(settings: Settings) -> Result<Opened, OpenError> {
 
 /// The sentence for a database that cannot be brought to the present schema.
 pub(super) fn refusal(file: &Path, fault: migrate::Fault) -> OpenError {
-    let file = file.to_owned();
     match fault {
-        migrate::Fault::Newer { found, known } => OpenError::Newer { file, found, known },
-        migrate::Fault::Foreign => OpenError::Foreign { file },
-        migrate::Fault::Database(source) => OpenError::Database { file, source },
+        migrate::Fault::Newer { found, known } => OpenError::Newer {
+            file: file.to_owned(),
+            found,
+            known,
+        },
+        migrate::Fault::Foreign => OpenError::Foreign {
+            file: file.to_owned(),
+        },
+        migrate::Fault::Database(source) => OpenError::of_database(file, source),
     }
 }
 
@@ -124,11 +159,14 @@ pub(super) fn take_folder(folder: &Path) -> Result<FolderLock, OpenError> {
         folder: folder.to_owned(),
         source,
     };
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder).map_err(unusable)?;
-    let file = private_file(&folder.join("dagway.lock")).map_err(unusable)?;
+    if let Some(file) = folder.ancestors().find(|path| path.is_file()) {
+        return Err(OpenError::NoFolder {
+            folder: folder.to_owned(),
+            file: file.to_owned(),
+        });
+    }
+    private::folder(folder).map_err(unusable)?;
+    let file = private::file(&folder.join("dagway.lock")).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(FolderLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
@@ -136,15 +174,6 @@ pub(super) fn take_folder(folder: &Path) -> Result<FolderLock, OpenError> {
         }),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
-}
-
-/// Makes a file that only this user can read; SQLite gives its other files the same permissions.
-fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// A connection that writes.
@@ -178,4 +207,37 @@ fn mark_crashed(connection: &Connection) -> rusqlite::Result<u64> {
     )?;
     connection.execute("DELETE FROM alive", [])?;
     Ok(u64::try_from(crashed).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn every_fault_of_a_database_has_its_own_cure() {
+        let said = |code| {
+            let fault = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            OpenError::of_database(Path::new("/d/dagway.db"), fault).to_string()
+        };
+        for (code, expected) in [
+            (
+                ffi::SQLITE_CORRUPT,
+                "move it away, together with /d/dagway.db-wal and /d/dagway.db-shm",
+            ),
+            (
+                ffi::SQLITE_NOTADB,
+                "`sqlite3 /d/dagway.db .recover` may save runs",
+            ),
+            (ffi::SQLITE_FULL, "; free some disk space"),
+            (ffi::SQLITE_BUSY, "; end the program that has it open"),
+            (ffi::SQLITE_IOERR, "whether the disk is well"),
+        ] {
+            let said = said(code);
+            assert!(said.contains(expected), "{said}");
+            let is_full = code == ffi::SQLITE_FULL;
+            assert_eq!(said.contains("free some disk space"), is_full, "{said}");
+        }
+    }
 }

@@ -84,12 +84,12 @@ fn a_store_that_could_not_be_opened_has_the_sentence_of_opening_it() {
         let broken = tempfile::tempdir().unwrap();
         std::fs::write(broken.path().join("dagway.db"), damage).unwrap();
         let said = said_of(broken.path()).unwrap_err();
-        assert!(matches!(said, OpenError::Database { .. }), "{said}");
+        assert!(matches!(said, OpenError::Damaged { .. }), "{said}");
     }
 
     let no_folder = tempfile::NamedTempFile::new().unwrap();
     let said = said_of(no_folder.path()).unwrap_err();
-    assert!(matches!(said, OpenError::Folder { .. }), "{said}");
+    assert!(matches!(said, OpenError::NoFolder { .. }), "{said}");
 }
 
 #[test]

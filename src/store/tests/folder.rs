@@ -152,16 +152,15 @@ fn a_folder_that_cannot_be_made_is_named_with_the_cure() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = refusal(Settings {
-        folder: file.join("below"),
-        ..Settings::default()
-    });
-    assert!(matches!(error, OpenError::Folder { .. }), "{error}");
-    let sentence = error.to_string();
-    assert!(
-        sentence.contains("below") && sentence.contains("make it writable"),
-        "{sentence}"
-    );
+    for folder in [file.clone(), file.join("below")] {
+        let error = refusal(Settings {
+            folder,
+            ..Settings::default()
+        });
+        assert!(matches!(error, OpenError::NoFolder { .. }), "{error}");
+        let expected = format!("{} is a file, not a folder; choose another", file.display());
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
 }
 
 #[test]
@@ -187,7 +186,11 @@ fn databases_that_are_newer_foreign_or_broken_are_refused_and_left_alone() {
     let noise = "no database ".repeat(1000);
     std::fs::write(&file, &noise).unwrap();
     let error = refusal_of_database(&folder);
-    assert!(matches!(error, OpenError::Database { .. }), "{error}");
-    assert!(error.to_string().contains("move the file away"), "{error}");
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    let said = error.to_string();
+    assert!(
+        said.contains("move it away") && said.contains(".recover"),
+        "{said}"
+    );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), noise);
 }
