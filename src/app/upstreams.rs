@@ -63,6 +63,7 @@ fn config(name: &str, upstream: &settings::Upstream, settings: &Settings) -> Con
         kind,
         base_url: upstream.base_url.clone(),
         key: SecretString::from(upstream.key.expose()),
+        key_env: upstream.key_env.clone(),
         headers: headers
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name.clone(), value.clone()))

@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::answer::{Answer, Failure};
 use super::pools::Pools;
 pub use super::pools::http;
+use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::dialect::Dialect;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub base_url: String,
     /// Sent as its kind wants it.
     pub key: SecretString,
+    /// The variable that the key is looked for in, for the sentence about one that is missing or wrong.
+    pub key_env: Option<String>,
     /// More headers for every request.
     pub headers: Vec<(String, String)>,
     /// Which chat completions it speaks.
@@ -76,13 +79,27 @@ pub enum ConfigError {
         /// Why not.
         source: <Url as std::str::FromStr>::Err,
     },
-    /// A value that cannot stand in a header.
-    #[error("upstreams.{name}: {what} cannot stand in an HTTP request")]
+    /// A header that cannot be sent.
+    #[error(
+        "upstreams.{name}.headers: `{header}` cannot stand in an HTTP request; use ASCII letters, digits and `-` in the \
+         name, and neither line ends nor other control characters in the value"
+    )]
     Header {
         /// The upstream's name.
         name: String,
-        /// Which value.
-        what: String,
+        /// The header's name.
+        header: String,
+    },
+    /// A key that cannot be sent.
+    #[error(
+        "upstreams.{name}: its key{from} has a character that no HTTP request can hold, such as a line end in its \
+         midst; copy the key anew"
+    )]
+    Key {
+        /// The upstream's name.
+        name: String,
+        /// Where the key is looked for, in words that follow it.
+        from: String,
     },
     /// The TLS stack could not be set up.
     #[error("the HTTP client could not be made: {0}")]
@@ -103,7 +120,8 @@ pub struct Client {
     completions: Url,
     messages: Url,
     headers: HeaderMap,
-    has_key: bool,
+    /// What is said of a refusal when there is no key.
+    keyless: Option<String>,
     early_error_wait: Duration,
 }
 
@@ -159,7 +177,11 @@ impl Client {
             completions: parse(&format!("{trimmed}/chat/completions"))?,
             messages: parse(&format!("{trimmed}/messages"))?,
             headers: headers(config)?,
-            has_key: !config.key.expose_secret().is_empty(),
+            keyless: config
+                .key
+                .expose_secret()
+                .is_empty()
+                .then(|| keyless(config)),
             early_error_wait: config.early_error_wait,
         })
     }
@@ -191,7 +213,7 @@ impl Client {
     /// Whether a key is configured.
     #[must_use]
     pub fn has_key(&self) -> bool {
-        self.has_key
+        self.keyless.is_none()
     }
 
     /// The upstream's host.
@@ -225,7 +247,11 @@ impl Client {
             .execute(request)
             .await
             .map_err(|error| self.unreachable(&error))?;
-        Answer::read(response, call.api).await
+        let answer = Answer::read(response, call.api).await;
+        answer.map_err(|failure| Failure {
+            error: Box::new(self.for_want_of_a_key(*failure.error)),
+            ..failure
+        })
     }
 
     /// Fetches a small JSON document below the base URL.
@@ -249,7 +275,10 @@ impl Client {
             Kind::Anthropic => Api::Messages,
         };
         let answer = Answer::read(response, api).await;
-        answer.map_err(|failure| *failure.error)?.whole().await
+        answer
+            .map_err(|failure| self.for_want_of_a_key(*failure.error))?
+            .whole()
+            .await
     }
 
     /// Asks for something small that needs the key, to see whether the upstream answers and takes it.
@@ -321,6 +350,16 @@ impl Client {
         headers
     }
 
+    /// The same error; when it is that there is no key, it says so.
+    fn for_want_of_a_key(&self, mut error: UpstreamError) -> UpstreamError {
+        if let Some(sentence) = &self.keyless
+            && error.status == Some(401)
+        {
+            error.api = ApiError::authentication(sentence.as_str());
+        }
+        error
+    }
+
     fn unreachable(&self, error: &reqwest::Error) -> UpstreamError {
         let mut reason = error.to_string();
         let mut cause = std::error::Error::source(error);
@@ -354,15 +393,21 @@ fn lacks_files(error: &io::Error) -> bool {
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
+/// What is said of an upstream that wants a key and has none.
+fn keyless(config: &Config) -> String {
+    let Config { name, key_env, .. } = config;
+    let cure = match key_env {
+        Some(variable) => format!("set {variable}"),
+        None => format!("name the variable that holds it with upstreams.{name}.key_env"),
+    };
+    format!("the upstream `{name}` has no key: {cure}")
+}
+
 /// What Anthropic's API wants to know of a client that does not say it.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// The headers that every call carries.
 fn headers(config: &Config) -> Result<HeaderMap, ConfigError> {
-    let wrong = |what: &str| ConfigError::Header {
-        name: config.name.clone(),
-        what: what.to_owned(),
-    };
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Without a word on it any coding would do (RFC 9110, 12.5.3), and none is read here.
@@ -375,9 +420,12 @@ fn headers(config: &Config) -> Result<HeaderMap, ConfigError> {
         headers.insert("anthropic-version", ANTHROPIC_VERSION);
     }
     for (name, value) in &config.headers {
-        let header = HeaderName::try_from(name).map_err(|_| wrong(&format!("header `{name}`")))?;
-        let mut value =
-            HeaderValue::from_str(value).map_err(|_| wrong(&format!("header `{name}`")))?;
+        let wrong = || ConfigError::Header {
+            name: config.name.clone(),
+            header: name.clone(),
+        };
+        let header = HeaderName::try_from(name).map_err(|_| wrong())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
         // It may well be a key of some kind.
         value.set_sensitive(true);
         headers.insert(header, value);
@@ -390,8 +438,75 @@ fn headers(config: &Config) -> Result<HeaderMap, ConfigError> {
         Kind::OpenRouter | Kind::OpenAi => (AUTHORIZATION, format!("Bearer {key}")),
         Kind::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
     };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| wrong("the key"))?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| ConfigError::Key {
+        name: config.name.clone(),
+        from: match &config.key_env {
+            Some(variable) => format!(", which {variable} or the settings hold,"),
+            None => String::new(),
+        },
+    })?;
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(key: &str, key_env: Option<&str>) -> Config {
+        Config {
+            name: "mine".to_owned(),
+            kind: Kind::OpenAi,
+            base_url: "https://mine.test/v1".to_owned(),
+            key: SecretString::from(key),
+            key_env: key_env.map(str::to_owned),
+            headers: Vec::new(),
+            dialect: Dialect::PLAIN,
+            connect_timeout: Duration::from_secs(1),
+            early_error_wait: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn a_key_or_header_that_cannot_be_sent_is_named_with_the_cure() {
+        let said = |config: &Config| Client::new(config).unwrap_err().to_string();
+        let key = said(&config("sk\nx", Some("MINE_KEY")));
+        assert!(
+            key.contains("upstreams.mine") && key.contains("MINE_KEY"),
+            "{key}"
+        );
+        assert!(
+            key.contains("copy the key anew") && !key.contains("sk"),
+            "{key}"
+        );
+        let mut headers = config("", None);
+        headers
+            .headers
+            .push(("x team".to_owned(), "blue".to_owned()));
+        let header = said(&headers);
+        assert!(
+            header.contains("upstreams.mine.headers: `x team`"),
+            "{header}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_for_want_of_a_key_says_so_and_no_other_does() {
+        let refused = |status| UpstreamError {
+            status: Some(status),
+            ..UpstreamError::no_use("it is refused")
+        };
+        let said = |config: &Config, status| {
+            let client = Client::new(config).unwrap();
+            client.for_want_of_a_key(refused(status)).to_string()
+        };
+        let expected = "the upstream `mine` has no key: set MINE_KEY";
+        let without = config("", Some("MINE_KEY"));
+        assert!(said(&without, 401).contains(expected));
+        assert!(!said(&without, 403).contains(expected));
+        assert!(!said(&config("k", Some("MINE_KEY")), 401).contains(expected));
+        let nowhere = said(&config("", None), 401);
+        assert!(nowhere.contains("upstreams.mine.key_env"), "{nowhere}");
+    }
 }

@@ -59,6 +59,7 @@ mod tests {
             kind: Kind::OpenRouter,
             base_url: "http://openrouter.test/v1".to_owned(),
             key: SecretString::from(""),
+            key_env: None,
             headers: Vec::new(),
             dialect: Dialect::OPENROUTER,
             connect_timeout: Duration::from_secs(1),

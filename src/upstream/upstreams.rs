@@ -323,6 +323,7 @@ mod tests {
             kind,
             base_url: format!("http://{name}.test/v1"),
             key: SecretString::from(""),
+            key_env: None,
             headers: Vec::new(),
             dialect: Dialect::OPENROUTER,
             connect_timeout: Duration::from_secs(1),
