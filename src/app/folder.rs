@@ -17,17 +17,17 @@ pub enum Error {
     /// The folder cannot be read.
     #[error("cannot read {path}: {source}; check workflows.folder, and who may read it")]
     Folder {
-        /// Which.
+        /// The folder.
         path: String,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
     /// A file cannot be read.
     #[error("cannot read {path}: {source}; check the path, and who may read it")]
     File {
-        /// Which.
+        /// The file.
         path: String,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
 }

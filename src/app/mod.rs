@@ -11,6 +11,7 @@ mod reload;
 mod signals;
 pub mod upstreams;
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,15 +80,30 @@ pub enum StartError {
     #[error("the observers cannot be started: {0}")]
     Observers(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address cannot be listened on.
-    #[error(
-        "cannot listen on {address}: {source}; end the program that uses it, or choose another with DAGWAY_LISTEN"
-    )]
+    #[error("cannot listen on {address}: {}", why_not(.source))]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// Why an address cannot be listened on, and what helps.
+fn why_not(error: &std::io::Error) -> String {
+    let cure = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "it is in use; end the program that uses it (`dagway doctor` tells whether that is Dagway), or choose another"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; choose 127.0.0.1, another that it has, or 0.0.0.0 for all of them"
+        }
+        ErrorKind::PermissionDenied => {
+            "this user may not have that port, as most of those below 1024; choose a higher one"
+        }
+        _ => return format!("{error}; choose another with DAGWAY_LISTEN or --listen"),
+    };
+    format!("{cure}, with DAGWAY_LISTEN or --listen")
 }
 
 /// What differs between a server and a demo, and between a program and a test.
@@ -300,6 +316,14 @@ type Serving = (
     tokio::task::JoinHandle<std::io::Result<()>>,
 );
 
+/// How many threads serve.
+pub(crate) fn workers(server: &settings::Server) -> usize {
+    match server.workers {
+        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        workers => workers,
+    }
+}
+
 /// When an answer begins that has not come.
 fn early(server: &settings::Server) -> Early {
     Early {
@@ -332,10 +356,7 @@ fn serve(
     let dashboard = web::Data::new(dashboard);
     let guard = web::Data::new(guard);
     let probe = web::Data::new(Probe::default());
-    let workers = match settings.server.workers {
-        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-        workers => workers,
-    };
+    let workers = workers(&settings.server);
     let stalled_client = settings.server.stalled_client;
     let server = HttpServer::new(move || {
         gateway.upstreams.all().for_each(|one| one.client.warm_up());
@@ -383,6 +404,30 @@ pub fn url_here(mut address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_had_has_the_cure_for_its_fault() {
+        let address: SocketAddr = "10.9.9.9:80".parse().unwrap();
+        for (kind, expected) in [
+            (ErrorKind::AddrInUse, "it is in use; end the program"),
+            (
+                ErrorKind::AddrNotAvailable,
+                "this machine has no such address",
+            ),
+            (ErrorKind::PermissionDenied, "choose a higher one"),
+            (ErrorKind::OutOfMemory, "out of memory"),
+        ] {
+            let source = kind.into();
+            let said = StartError::Listen { address, source }.to_string();
+            assert!(said.starts_with("cannot listen on 10.9.9.9:80: "), "{said}");
+            assert!(
+                said.contains(expected) && said.contains("DAGWAY_LISTEN"),
+                "{said}"
+            );
+            let is_in_use = kind == ErrorKind::AddrInUse;
+            assert_eq!(said.contains("end the program"), is_in_use, "{said}");
+        }
+    }
 
     #[test]
     fn clients_on_this_machine_get_an_address_that_they_can_open() {
