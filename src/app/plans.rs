@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::folder::{self, File};
 use super::upstreams;
 use crate::engine::plan::Faults;
-use crate::engine::{Plan, Resources};
+use crate::engine::{Plan, Resources, Task};
 use crate::events::PlanInfo;
 use crate::server::gateway::{MessagesPlan, Plans};
 use crate::settings::Settings;
@@ -16,6 +16,7 @@ use crate::tasks;
 use crate::tasks::build_request::ProviderWish;
 use crate::tasks::count_tokens::CountingSlots;
 use crate::tasks::reply_flow::Patience;
+use crate::tasks::splice_model::SpliceModel;
 use crate::upstream::Upstreams;
 
 /// A workflow compiled in.
@@ -29,6 +30,17 @@ struct BuiltIn {
     text: &'static str,
 }
 
+impl BuiltIn {
+    /// Whether a workflow would serve here.
+    fn is_place_of(&self, plan: &PlanInfo) -> bool {
+        let is_named = self.name.is_none_or(|name| name == plan.name);
+        is_named && plan.route.as_deref() == Some(self.route)
+    }
+}
+
+/// The name of the workflow that serves the native lane.
+const NATIVE: &str = "native";
+
 /// How many workflows are in use.
 const PLACES: usize = 3;
 
@@ -36,7 +48,7 @@ const PLACES: usize = 3;
 static BUILT_IN: [BuiltIn; PLACES] = [
     BuiltIn {
         route: "POST /v1/messages",
-        name: Some("native"),
+        name: Some(NATIVE),
         lane: " in the native lane",
         file: "workflows/native.toml",
         text: include_str!("../../workflows/native.toml"),
@@ -85,6 +97,17 @@ pub enum Error {
     NoRoute {
         /// Which file.
         file: String,
+    },
+    /// A file for the native lane under a name of its own: it would take the place of the translation.
+    #[error(
+        "{file}: it passes requests on untranslated (`{task}`), which is for the native lane, whose workflow has the name \
+         `native`; call it that, or begin with a copy of workflows/messages.toml"
+    )]
+    Untranslated {
+        /// Which file.
+        file: String,
+        /// The task that shows it.
+        task: &'static str,
     },
     /// Two files for one place: one would win in silence.
     #[error("{first} and {second} both serve {route}{lane}; keep one of them in the folder")]
@@ -188,12 +211,18 @@ fn place_of<'a>(
     let Some(route) = info.route.clone() else {
         return Err(Error::NoRoute { file });
     };
-    let is_it =
-        |ours: &BuiltIn| ours.route == route && ours.name.is_none_or(|name| name == info.name);
     let mut places = BUILT_IN.iter().zip(places);
-    places
-        .find(|(ours, _)| is_it(ours))
-        .ok_or(Error::Route { file, route })
+    let (ours, place) = places
+        .find(|(ours, _)| ours.is_place_of(info))
+        .ok_or_else(|| Error::Route {
+            file: file.clone(),
+            route,
+        })?;
+    let task = SpliceModel::NAME;
+    if ours.name != Some(NATIVE) && info.steps.iter().any(|step| step.task == task) {
+        return Err(Error::Untranslated { file, task });
+    }
+    Ok((ours, place))
 }
 
 fn have_names_of_their_own(plans: &[Arc<PlanInfo>]) -> Result<(), Error> {
@@ -215,6 +244,24 @@ fn routes() -> String {
     let mut routes = BUILT_IN.each_ref().map(|ours| ours.route).to_vec();
     routes.dedup();
     routes.join(", ")
+}
+
+/// What a workflow serves, in words: its route, and the lane where there are several.
+#[must_use]
+pub fn served_by(plan: &PlanInfo) -> String {
+    let place = BUILT_IN.iter().find(|ours| ours.is_place_of(plan));
+    match (place, &plan.route) {
+        (Some(ours), _) => format!("{}{}", ours.route, ours.lane),
+        (None, Some(route)) => route.clone(),
+        (None, None) => "no route".to_owned(),
+    }
+}
+
+/// The file compiled in whose place a workflow takes, unless it is that one.
+#[must_use]
+pub fn replaced_by(plan: &PlanInfo) -> Option<&'static str> {
+    let ours = BUILT_IN.iter().find(|ours| ours.is_place_of(plan))?;
+    (ours.text != plan.source).then_some(ours.file)
 }
 
 /// Proves the workflows in use and describes them, without starting anything.
@@ -275,7 +322,7 @@ mod tests {
 
     const MESSAGES: &str = include_str!("../../workflows/messages.toml");
     const COUNT: &str = include_str!("../../workflows/count_tokens.toml");
-    const NATIVE: &str = include_str!("../../workflows/native.toml");
+    const UNTRANSLATED: &str = include_str!("../../workflows/native.toml");
 
     /// What is said of a folder with these files, checked one by one and as the server takes them.
     fn said(files: &[(&str, String)]) -> Result<usize, String> {
@@ -335,6 +382,36 @@ mod tests {
     }
 
     #[test]
+    fn a_workflow_that_does_not_translate_cannot_take_the_place_of_the_one_that_does() {
+        let mine = UNTRANSLATED.replace("name  = \"native\"", "name = \"mine\"");
+        assert_ne!(mine, UNTRANSLATED);
+        let said = said(&[("a.toml", mine)]).unwrap_err();
+        assert!(
+            said.starts_with("a.toml: it passes requests on untranslated"),
+            "{said}"
+        );
+        assert!(said.contains("`native`; call it that"), "{said}");
+    }
+
+    #[test]
+    fn what_a_workflow_serves_and_replaces_is_told() {
+        let infos = describe_all(&Settings::defaults().unwrap()).unwrap();
+        let told: Vec<_> = infos
+            .iter()
+            .map(|info| (served_by(info), replaced_by(info)))
+            .collect();
+        let lane = |lane: &str| format!("POST /v1/messages in the {lane} lane");
+        assert!(told.contains(&(lane("chat"), None)), "{told:?}");
+        assert!(told.contains(&(lane("native"), None)), "{told:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, MESSAGES.replace("\"messages\"", "\"mine\"")).unwrap();
+        let infos = describe_files(&[file]).unwrap();
+        assert_eq!(served_by(&infos[0]), lane("chat"));
+        assert_eq!(replaced_by(&infos[0]), Some("workflows/messages.toml"));
+    }
+
+    #[test]
     fn the_faults_of_all_files_are_told_at_once() {
         let broken = |text: &str| text.replace("[steps.validate]", "[steps.validat]");
         let files = [("a.toml", broken(MESSAGES)), ("b.toml", broken(COUNT))];
@@ -347,7 +424,11 @@ mod tests {
 
     #[test]
     fn a_file_for_each_place_is_fine() {
-        let files = [("a.toml", MESSAGES), ("b.toml", NATIVE), ("c.toml", COUNT)];
+        let files = [
+            ("a.toml", MESSAGES),
+            ("b.toml", UNTRANSLATED),
+            ("c.toml", COUNT),
+        ];
         assert_eq!(
             said(&files.map(|(name, text)| (name, text.to_owned()))),
             Ok(3)

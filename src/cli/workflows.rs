@@ -28,11 +28,13 @@ fn check(files: &[PathBuf], settings: &Settings) -> Result<(), Failure> {
     };
     let infos = proved.map_err(|error| Failure::Usage(error.to_string()))?;
     for info in infos {
-        let route = info.route.as_deref().unwrap_or("no route");
+        let replaces = plans::replaced_by(&info);
         say(format!(
-            "{}: {} steps, {route}: proved",
+            "{}: {} steps, {}: proved{}",
             info.file,
-            info.steps.len()
+            info.steps.len(),
+            plans::served_by(&info),
+            replaces.map_or_else(String::new, |ours| format!("; it replaces {ours}"))
         ));
     }
     Ok(())
@@ -61,12 +63,18 @@ fn show(name: Option<&str>, settings: &Settings) -> Result<(), Failure> {
 /// A plan as text, steps in the order in which they may run.
 fn text(info: &PlanInfo) -> String {
     let mut text = format!(
-        "{} ({}, {})\n  {}\n",
+        "{} ({}, {})\n",
         info.name,
         info.file,
-        info.route.as_deref().unwrap_or("no route"),
-        info.about
+        plans::served_by(info)
     );
+    if let Some(ours) = plans::replaced_by(info) {
+        let _ = writeln!(text, "  replaces {ours}\n");
+    }
+    for line in info.about.lines() {
+        let line = format!("  {line}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
     let width = info
         .steps
         .iter()
@@ -123,14 +131,6 @@ fn retry(rule: &Retry) -> String {
         Backoff::Constant => write!(text, "{:?} apart", rule.base),
         Backoff::Exponential => write!(text, "{:?} to {:?} apart, doubling", rule.base, rule.max),
     };
-    if rule.jitter {
-        text.push_str(", with jitter");
-    }
-    if rule.honour_retry_after {
-        text.push_str(", or as the answer asks");
-    }
-    if !rule.timeouts {
-        text.push_str(", not after a timeout");
-    }
+    text.extend(rule.conditions());
     text
 }

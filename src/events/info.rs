@@ -72,6 +72,20 @@ pub struct Retry {
     pub timeouts: bool,
 }
 
+impl Retry {
+    /// What holds besides the number of attempts and their pauses, each in words that follow those.
+    pub fn conditions(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.jitter, ", with jitter"),
+            (self.honour_retry_after, ", or as the answer asks"),
+            (!self.timeouts, ", not after a timeout"),
+        ];
+        all.into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, words)| words)
+    }
+}
+
 /// What plans say that were recorded before there was a choice.
 const fn yes() -> bool {
     true
