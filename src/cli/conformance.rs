@@ -7,7 +7,7 @@ use reqwest::Url;
 use tokio::net::TcpStream;
 
 use super::args;
-use super::{Failure, say};
+use super::{Failure, say, say_error};
 use crate::app::{App, Manner};
 use crate::conformance::{self, Case, Options, Report, Upstream};
 use crate::settings::{Lane, Rule, Settings};
@@ -117,7 +117,14 @@ async fn has_come(target: &str) -> Result<(), Failure> {
         return Err(Failure::Usage(message));
     };
     let listens = async {
+        let mut is_told = false;
         while TcpStream::connect((host, port)).await.is_err() {
+            if !std::mem::replace(&mut is_told, true) {
+                let longest = LONGEST_WAIT.as_secs();
+                say_error(&format!(
+                    "nothing listens at {target} yet; waits for it, {longest} s at most"
+                ));
+            }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };

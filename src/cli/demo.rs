@@ -1,7 +1,7 @@
 //! `dagway demo`: live runs without key or network, against the simulated OpenRouter.
 
 use super::args;
-use super::{Failure, say, serve};
+use super::{Failure, open_files, say, serve};
 use crate::app::{App, Manner, Signals};
 use crate::settings::{Secret, Settings};
 use crate::simulator::sessions::{self, Pace};
@@ -19,6 +19,8 @@ const SIMULATED: &str =
 /// # Errors
 /// When one of them cannot start.
 pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failure> {
+    open_files::raise_limit();
+    open_files::suffice(&settings)?;
     let (timing, pace) = if args.fast {
         (simulator::Settings::immediate(), Pace::Fast)
     } else {

@@ -12,7 +12,7 @@ use super::claude;
 use super::code::{dagway_answers, trouble};
 use super::{Failure, say};
 use crate::app::{self, StartError};
-use crate::settings::{Settings, Upstream};
+use crate::settings::{Keyless, Settings, Upstream};
 use crate::store::{self, Examined, OpenError, postgres};
 use crate::telemetry::logging;
 use crate::upstream::{self, Kind, Probed};
@@ -66,7 +66,7 @@ impl Finding {
 /// # Errors
 /// Exit code 1 when something is wrong.
 pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Result<(), Failure> {
-    let mut findings = vec![key(settings)];
+    let mut findings = keys(settings);
     findings.extend(upstreams(settings).await);
     findings.extend([
         port(settings).await,
@@ -108,30 +108,33 @@ fn line(finding: &Finding, is_coloured: bool) -> String {
     format!("{style}{mark}{style:#}  {what:10}  {detail}")
 }
 
-fn key(settings: &Settings) -> Finding {
-    let upstreams = settings.upstreams.iter();
-    let missing: Vec<&str> = upstreams
-        .clone()
-        .filter(|(_, upstream)| upstream.key_env.is_some() && upstream.key.is_empty())
-        .filter_map(|(_, upstream)| upstream.key_env.as_deref())
-        .collect();
+fn keys(settings: &Settings) -> Vec<Finding> {
     if settings.lacks_the_key() {
         let cure = "OPENROUTER_API_KEY is not set; get a key at https://openrouter.ai/keys";
-        return Finding::ill("key", cure);
-    }
-    if !missing.is_empty() {
-        return Finding::ill("key", format!("{} not set", missing.join(", ")));
+        return vec![Finding::ill("key", cure)];
     }
     let is_strange = |upstream: &Upstream| {
-        upstream.base_url.contains("openrouter.ai") && !upstream.key.expose().starts_with("sk-or-")
+        let key = upstream.key.expose();
+        upstream.base_url.contains("openrouter.ai") && !key.is_empty() && !key.starts_with("sk-or-")
     };
-    if upstreams.clone().any(|(_, upstream)| is_strange(upstream)) {
-        return Finding::ill(
-            "key",
-            "OPENROUTER_API_KEY does not begin with sk-or-; it may be a key of another service",
-        );
+    let strange = settings.upstreams.values().find(|one| is_strange(one));
+    let mut findings: Vec<Finding> = settings.keyless().map(missing).collect();
+    findings.extend(strange.map(|upstream| {
+        let key = upstream.key_env.as_deref().unwrap_or("the key");
+        let doubt = "does not begin with sk-or-; it may be a key of another service";
+        Finding::ill("key", format!("{key} {doubt}"))
+    }));
+    if findings.is_empty() {
+        findings.push(Finding::well("key", "is set"));
     }
-    Finding::well("key", "is set")
+    findings
+}
+
+fn missing(one: Keyless<'_>) -> Finding {
+    if one.is_here {
+        return Finding::note("key", format!("{one}, if it wants one"));
+    }
+    Finding::ill("key", one.to_string())
 }
 
 async fn upstreams(settings: &Settings) -> Vec<Finding> {
@@ -151,6 +154,9 @@ async fn upstream(upstream: &upstream::Upstream) -> Finding {
         ),
         Ok(Probed::TakesTheKey) => Finding::well("upstream", format!("{name}: {url} answers")),
         Ok(Probed::Answers) => not_found(upstream),
+        Err(error) if error.api.status == 401 && !client.has_key() => {
+            Finding::ill("upstream", format!("{url} answers, but {error}"))
+        }
         Err(error) if error.api.status == 401 => Finding::ill(
             "upstream",
             match client.kind() {
@@ -194,10 +200,11 @@ async fn port(settings: &Settings) -> Finding {
     match tokio::net::TcpListener::bind(listen).await {
         Ok(_) => Finding::well("port", format!("{listen} is free")),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => in_use(listen).await,
-        Err(error) => Finding::ill(
-            "port",
-            format!("cannot listen on {listen}: {error}; choose another with DAGWAY_LISTEN"),
-        ),
+        Err(source) => {
+            let address = listen;
+            let fault = StartError::Listen { address, source };
+            Finding::ill("port", fault.to_string())
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
+    open_files::raise_limit();
+    open_files::suffice(&settings)?;
     let app = App::start(
         &settings,
         Manner {
@@ -24,7 +26,13 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
         },
     )
     .await?;
-    open_files::raise_limit();
+    open_files::warn_of_few();
+    for one in settings.keyless().filter(|one| !one.is_here) {
+        tracing::warn!(
+            upstream = one.upstream,
+            "{one}; until then it refuses every request"
+        );
+    }
     greet(&app, &settings, None);
     app.until_signal().await;
     Ok(())
