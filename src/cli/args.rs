@@ -25,8 +25,8 @@ use crate::settings::listen_address;
         Every setting, with its default and its variable: dagway settings"
 )]
 pub struct Args {
-    /// A file with settings; `dagway settings` prints the defaults
-    #[arg(long, short, global = true, env = "DAGWAY_CONFIG", value_name = "FILE")]
+    /// A file with settings, which the variable `DAGWAY_CONFIG` may name, too; `dagway settings` prints the defaults
+    #[arg(long, short, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where to listen, in place of 127.0.0.1:4000; port 0 takes a free one
     #[arg(long, short, global = true, value_name = "ADDRESS:PORT", value_parser = listen_address)]
@@ -61,6 +61,24 @@ impl Args {
             arguments: theirs.to_vec(),
         });
         Ok(args)
+    }
+}
+
+impl Args {
+    /// The name of the command, when it does nothing with an option that was given, and that option.
+    pub(super) fn given_in_vain(&self) -> Option<(&'static str, &'static str)> {
+        let (command, reads_settings) = match &self.command {
+            Some(Command::Settings) => ("settings", false),
+            Some(Command::Conformance(_)) => ("conformance", false),
+            Some(Command::Workflows { .. }) => ("workflows", true),
+            _ => return None,
+        };
+        let option = match (&self.config, self.listen) {
+            (Some(_), _) if !reads_settings => "--config",
+            (_, Some(_)) => "--listen",
+            _ => return None,
+        };
+        Some((command, option))
     }
 }
 
@@ -227,6 +245,31 @@ mod tests {
         for line in ["dagway code --help", "dagway code -h", "dagway help code"] {
             let help = read(line).unwrap_err();
             assert!(help.to_string().contains("dagway code -- --help"), "{help}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_a_command_does_nothing_with_is_known() {
+        for (line, expected) in [
+            ("dagway settings -c x", Some(("settings", "--config"))),
+            (
+                "dagway -l 127.0.0.1:1 settings",
+                Some(("settings", "--listen")),
+            ),
+            (
+                "dagway conformance --listen 127.0.0.1:1",
+                Some(("conformance", "--listen")),
+            ),
+            ("dagway conformance -c x", Some(("conformance", "--config"))),
+            (
+                "dagway workflows check -l 127.0.0.1:1",
+                Some(("workflows", "--listen")),
+            ),
+            ("dagway workflows check -c x", None),
+            ("dagway runs -c x -l 127.0.0.1:1", None),
+            ("dagway -c x -l 127.0.0.1:1", None),
+        ] {
+            assert_eq!(read(line).unwrap().given_in_vain(), expected, "{line}");
         }
     }
 

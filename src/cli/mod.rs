@@ -14,6 +14,7 @@ pub mod runs;
 pub mod serve;
 pub mod workflows;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use args::Args;
@@ -48,7 +49,15 @@ impl From<StartError> for Failure {
 /// Reads the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::read(std::env::args_os().collect()).unwrap_or_else(|said| said.exit());
+    let mut args = Args::read(std::env::args_os().collect()).unwrap_or_else(|said| said.exit());
+    if let Some((command, option)) = args.given_in_vain() {
+        say_error(&format!(
+            "`dagway {command}` does nothing with {option}; leave it out"
+        ));
+        return ExitCode::from(2);
+    }
+    let named = std::env::var_os("DAGWAY_CONFIG").filter(|name| !name.is_empty());
+    args.config = args.config.or_else(|| named.map(PathBuf::from));
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -71,11 +80,11 @@ fn run(args: &Args, environment: &[(String, String)]) -> Result<(), Failure> {
         say(settings::DEFAULTS.trim_end());
         return Ok(());
     }
-    let mut settings = settings::read(args.config.as_deref(), environment)?;
-    if let Some(listen) = args.listen {
-        settings.server.listen = listen;
-        settings.check()?;
-    }
+    let settings = match args.command {
+        // It proves Dagway with the settings that all have, whatever this machine's are.
+        Some(Command::Conformance(_)) => Settings::defaults()?,
+        _ => settings::read_with(args.config.as_deref(), environment, args.listen)?,
+    };
     if let Some(Command::Workflows { command }) = &args.command {
         return workflows::run(command, &settings);
     }
@@ -99,7 +108,7 @@ async fn dispatch(
     match &args.command {
         None | Some(Command::Serve) => serve::run(settings).await,
         Some(Command::Demo(demo)) => demo::run(settings, demo).await,
-        Some(Command::Code { arguments }) => code::run(settings, arguments).await,
+        Some(Command::Code { arguments }) => code::run(settings, arguments, environment).await,
         Some(Command::Conformance(conformance)) => conformance::run(conformance).await,
         Some(Command::Runs(args)) => runs::run(args, &settings, environment).await,
         Some(Command::Doctor) => doctor::run(&settings, environment).await,

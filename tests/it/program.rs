@@ -6,11 +6,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use dagway::app::{App, Manner};
-use dagway::settings::Settings;
+use dagway::settings::{Secret, Settings};
 use dagway::simulator::{self, Answer, Script, Simulator};
 use serde_json::Value;
 
-use crate::support::{ask, block_on, eventually};
+use crate::support::{DEADLINE, TestApp, ask, block_on, eventually};
 
 pub(crate) fn dagway(folder: &Path) -> Command {
     in_folder(Command::new(env!("CARGO_BIN_EXE_dagway")), folder)
@@ -68,6 +68,140 @@ fn a_wrong_setting_is_a_sentence_and_exit_code_2() {
         "{}",
         stderr(&open)
     );
+}
+
+#[test]
+fn a_variable_that_is_empty_names_no_file_and_an_option_in_vain_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = ["workflows", "check"];
+    let empty = run(dagway(folder.path()).env("DAGWAY_CONFIG", "").args(check));
+    assert!(empty.status.success(), "{}", stderr(&empty));
+    let nowhere = run(dagway(folder.path())
+        .env("DAGWAY_CONFIG", "nowhere.toml")
+        .args(check));
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(stderr(&nowhere).contains("nowhere.toml"), "{nowhere:?}");
+    let output = run(dagway(folder.path()).args(["settings", "-c", "nope.toml"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let said = stderr(&output);
+    assert!(
+        said.contains("`dagway settings` does nothing with --config"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_settings_of_this_machine_do_not_stop_the_conformance_suite() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(dagway(folder.path())
+        .env("DAGWAY_STORE_FOO", "1")
+        .args(["conformance", "--list"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn the_suite_says_that_it_waits_for_the_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = dagway(folder.path())
+        .args(["conformance", "--upstream-listen", "127.0.0.1:0"])
+        .args(["--target", &format!("http://{}", free_address())])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = lines.next().unwrap().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said.contains("yet; waits for it, 120 s at most"), "{said}");
+}
+
+#[test]
+fn a_file_in_the_place_of_the_data_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let output = run(dagway(folder.path())
+        .env("OPENROUTER_API_KEY", "sk-or-x")
+        .env("DAGWAY_LISTEN", "127.0.0.1:0")
+        .env("DAGWAY_DATA", &file));
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("is a file, not a folder"), "{said}");
+}
+
+#[test]
+fn too_few_open_files_to_serve_with_are_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(limited(folder.path(), "-n 24")
+        .env("OPENROUTER_API_KEY", "sk-or-x")
+        .env("DAGWAY_LISTEN", "127.0.0.1:0"));
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(
+        said.contains("only 24 ") && said.contains("ulimit -Hn"),
+        "{said}"
+    );
+}
+
+/// Settings with a second upstream, which is far away and has no key.
+fn with_a_keyless_upstream(folder: &Path) -> std::path::PathBuf {
+    let file = folder.join("settings.toml");
+    let text = "[upstreams.far]\nkind = 'openai'\nbase_url = 'https://far.invalid/v1'\nkey_env = 'FAR_KEY'\n";
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn an_upstream_without_its_key_is_told_at_the_start_and_by_the_doctor() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = with_a_keyless_upstream(folder.path());
+    let expected = "the upstream `far` has no key: set FAR_KEY";
+    let said = diagnosis(
+        folder.path(),
+        &[("DAGWAY_CONFIG", config.to_str().unwrap())],
+    );
+    assert!(
+        said.contains(&format!("FAIL  key         {expected}")),
+        "{said}"
+    );
+    let mut child = dagway(folder.path())
+        .env("DAGWAY_CONFIG", &config)
+        .env("OPENROUTER_API_KEY", "sk-or-x")
+        .env("DAGWAY_LISTEN", "127.0.0.1:0")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains(expected));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(told.is_some());
+}
+
+#[test]
+fn a_request_to_an_upstream_without_its_key_is_told_which_variable_to_set() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            let openrouter = settings.upstreams.get_mut("openrouter").unwrap();
+            openrouter.key = Secret::new("");
+        })
+        .await;
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 401, "{}", got.body);
+        let error = &got.json()["error"];
+        assert_eq!(error["type"], "authentication_error");
+        let expected = "the upstream `openrouter` has no key: set OPENROUTER_API_KEY";
+        assert!(
+            error["message"].as_str().unwrap().contains(expected),
+            "{error}"
+        );
+        app.stop().await;
+    });
 }
 
 #[test]
@@ -175,7 +309,7 @@ fn the_doctor_names_what_is_wrong_and_leaves_a_private_folder() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
     for line in [
-        "FAIL  key",
+        "note  key         the upstream `openrouter` has no key: set OPENROUTER_API_KEY, if it wants one",
         "FAIL  upstream",
         "ok    port",
         "ok    store",
@@ -223,7 +357,11 @@ fn the_doctor_sees_that_the_store_cannot_be_opened() {
     std::fs::write(data.join("dagway.db"), [0xa5; 8192]).unwrap();
     let said = diagnosis(folder.path(), &[]);
     assert!(said.contains("FAIL  store       the run store "), "{said}");
-    assert!(said.contains("move the file away"), "{said}");
+    assert!(
+        said.contains("move it away") && said.contains(".recover"),
+        "{said}"
+    );
+    assert!(!said.contains("disk space"), "{said}");
 }
 
 #[test]
@@ -346,10 +484,9 @@ fn a_users_workflow_replaces_the_built_in_one() {
     let output = run(dagway(folder.path())
         .env("DAGWAY_WORKFLOWS_FOLDER", &workflows)
         .args(["workflows", "check"]));
-    assert!(
-        String::from_utf8_lossy(&output.stdout).contains("mine.toml"),
-        "{output:?}"
-    );
+    let said = String::from_utf8(output.stdout).unwrap();
+    let expected = "mine.toml: 9 steps, POST /v1/messages in the chat lane: proved; it replaces workflows/messages.toml";
+    assert!(said.contains(expected), "{said}");
 }
 
 /// A `claude` that does what `script` says, and a PATH on which it is.
@@ -412,6 +549,135 @@ fn code_says_what_the_dagway_says_of_itself_that_it_finds() {
         let said = stderr(&output.await.unwrap());
         assert!(said.contains("no model is asked here"), "{said}");
         assert!(said.contains(&address), "{said}");
+        app.stop().await;
+    });
+}
+
+/// An address at which nobody listens.
+fn free_address() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// A `dagway code` whose `claude` goes on until there is a file `stop-NAME`.
+struct Session {
+    child: Child,
+    folder: std::path::PathBuf,
+    name: &'static str,
+}
+
+impl Session {
+    const SCRIPT: &str =
+        "echo \"$ANTHROPIC_AUTH_TOKEN\" > started-$1; while [ ! -e stop-$1 ]; do sleep 0.05; done";
+
+    async fn begin(
+        folder: &Path,
+        path: &std::ffi::OsStr,
+        listen: &str,
+        name: &'static str,
+    ) -> Self {
+        let child = dagway(folder)
+            .env("PATH", path)
+            .env("OPENROUTER_API_KEY", "sk-or-test")
+            .env("OPENROUTER_BASE_URL", "http://127.0.0.1:9/api/v1")
+            .args(["--listen", listen, "code", name])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let folder = folder.to_owned();
+        let session = Self {
+            child,
+            folder,
+            name,
+        };
+        let started = session.folder.join(format!("started-{name}"));
+        eventually("claude has started", || started.exists()).await;
+        session
+    }
+
+    /// Lets Claude Code end; what the session said.
+    async fn end(self) -> String {
+        std::fs::write(self.folder.join(format!("stop-{}", self.name)), "").unwrap();
+        let ended = tokio::task::spawn_blocking(move || self.child.wait_with_output().unwrap());
+        let output = ended.await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        stderr(&output)
+    }
+}
+
+#[test]
+fn a_session_goes_on_when_the_one_that_served_it_ends() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let path = claude(folder, Session::SCRIPT);
+        let listen = free_address().to_string();
+        let first = Session::begin(folder, &path, &listen, "first").await;
+        let second = Session::begin(folder, &path, &listen, "second").await;
+        let served_by = first.child.id();
+        first.end().await;
+        let http = dagway::upstream::client::http().unwrap();
+        let http = http.no_proxy().build().unwrap();
+        let health = format!("http://{listen}/health");
+        let since = std::time::Instant::now();
+        while http.get(&health).send().await.is_err() {
+            assert!(since.elapsed() < DEADLINE, "nobody took its place");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let third = Session::begin(folder, &path, &listen, "third").await;
+        let taken_over_by = second.child.id();
+        let said = third.end().await;
+        let part_of = |process| format!("is part of another `dagway code` (process {process})");
+        assert!(said.contains(&part_of(taken_over_by)), "{said}");
+        let said = second.end().await;
+        assert!(said.contains(&part_of(served_by)), "{said}");
+        assert!(
+            said.contains("goes on in this session when that one ends"),
+            "{said}"
+        );
+        assert!(
+            http.get(&health).send().await.is_err(),
+            "it ended with the last"
+        );
+    });
+}
+
+#[test]
+fn code_presents_the_users_own_token_where_keys_are_demanded_and_says_when_it_is_refused() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.client_keys = vec![Secret::new("their-key")];
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = claude(folder.path(), "echo $ANTHROPIC_AUTH_TOKEN");
+        let address = app.app.address().to_string();
+        let session = |variables: &[(&str, &str)]| {
+            let mut command = dagway(folder.path());
+            command
+                .env("PATH", &path)
+                .envs(variables.iter().copied())
+                .args(["--listen", &address, "code"]);
+            tokio::task::spawn_blocking(move || run(&mut command))
+        };
+        let with_token = session(&[("ANTHROPIC_AUTH_TOKEN", "their-key")])
+            .await
+            .unwrap();
+        assert_eq!(String::from_utf8(with_token.stdout).unwrap(), "their-key\n");
+        let without = session(&[]).await.unwrap();
+        assert_eq!(without.status.code(), Some(2));
+        let said = stderr(&without);
+        assert!(
+            said.contains("one of its DAGWAY_CLIENT_KEYS; set that variable here"),
+            "{said}"
+        );
+        let wrong = session(&[("DAGWAY_CLIENT_KEYS", "another")]).await.unwrap();
+        assert!(
+            stderr(&wrong).contains("is none of them"),
+            "{}",
+            stderr(&wrong)
+        );
         app.stop().await;
     });
 }

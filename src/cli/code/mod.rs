@@ -1,0 +1,199 @@
+//! `dagway code`: Claude Code through Dagway, in one command.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`hello`] | what a Dagway says that runs already |
+//! | [`host`] | the Dagway that a session uses |
+//! | [`seat`] | which `dagway code` serves, and who does when that ends |
+
+mod hello;
+mod host;
+mod seat;
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, kill_process};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::claude;
+use super::{Failure, say_error};
+use crate::app::url_here;
+use crate::settings::Settings;
+pub(super) use hello::{dagway_answers, trouble};
+use host::{Host, succeed};
+
+/// How long Claude Code may take to end when it is asked to.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Starts `claude` with the right variables; starts Dagway in this process when none runs at the address, or when the
+/// one that does ends with another `dagway code`.
+///
+/// # Errors
+/// When `claude` is not there or Dagway cannot start; otherwise the exit code is that of `claude`.
+pub async fn run(
+    settings: Settings,
+    arguments: &[OsString],
+    environment: &[(String, String)],
+) -> Result<(), Failure> {
+    let path = std::env::var_os("PATH");
+    let program = claude::find(path.as_deref())
+        .ok_or_else(|| Failure::Usage(format!("`claude` is not in your PATH; {}", claude::CURE)))?;
+    let host = Host::find(&settings).await?;
+    let token = token(&host, &settings, environment);
+    if matches!(host, Host::Another { .. }) && hello::refuses(settings.server.listen, &token).await
+    {
+        return Err(Failure::Usage(refused(&settings)));
+    }
+    let url = match &host {
+        Host::Ours(ours) => ours.app.url(),
+        Host::Another { .. } => url_here(settings.server.listen),
+    };
+    greet(&url, &host, &settings);
+    // Listened for before there is a child: a signal in between would leave it behind.
+    let terminate = signal(SignalKind::terminate())
+        .map_err(|error| Failure::Running(format!("signals cannot be listened for: {error}")))?;
+    let child = Command::new(program)
+        .args(arguments)
+        .env("ANTHROPIC_BASE_URL", &url)
+        .env("ANTHROPIC_AUTH_TOKEN", token)
+        .env_remove("ANTHROPIC_API_KEY")
+        .kill_on_drop(true)
+        .spawn();
+    let status = match child {
+        Ok(child) => accompany(outcome(child, terminate), host, &settings).await,
+        Err(error) => {
+            stop(host).await;
+            Err(error)
+        }
+    };
+    let status = status
+        .map_err(|error| Failure::Running(format!("`claude` could not be started: {error}")))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(code) => Err(Failure::Exit(u8::try_from(code).unwrap_or(1))),
+        None => Err(Failure::Exit(code_of_signal(status))),
+    }
+}
+
+/// The key that Claude Code presents. Where a Dagway runs whose keys are not known here, the user's own choice counts.
+fn token(host: &Host, settings: &Settings, environment: &[(String, String)]) -> String {
+    let known = settings.server.client_keys.first();
+    let chosen = environment
+        .iter()
+        .find(|(name, value)| name == "ANTHROPIC_AUTH_TOKEN" && !value.is_empty());
+    match (known, chosen, host) {
+        // Exposed to the program that is to present it.
+        (Some(key), ..) => key.expose().to_owned(),
+        (None, Some((_, chosen)), Host::Another { .. }) => chosen.clone(),
+        _ => "dagway".to_owned(),
+    }
+}
+
+/// What is said when the Dagway that runs does not take the key.
+fn refused(settings: &Settings) -> String {
+    let url = url_here(settings.server.listen);
+    let cure = if settings.server.client_keys.is_empty() {
+        "set that variable here"
+    } else {
+        "the first one that is set here is none of them"
+    };
+    format!("the Dagway at {url} demands one of its DAGWAY_CLIENT_KEYS; {cure}")
+}
+
+/// Says where the session goes, and what it depends on.
+fn greet(url: &str, host: &Host, settings: &Settings) {
+    if let Host::Another { hello, holder } = host {
+        if let Some(notice) = &hello.notice {
+            say_error(&format!("the Dagway at {url}: {notice}"));
+        }
+        if let Some(holder) = holder {
+            let then = if settings.lacks_the_key() {
+                "ends with it, for OPENROUTER_API_KEY is not set here"
+            } else {
+                "goes on in this session when that one ends"
+            };
+            say_error(&format!(
+                "the Dagway at {url} is part of {holder} and {then}; `dagway` in a terminal of its own outlives both"
+            ));
+        }
+    }
+    say_error(&format!(
+        "Claude Code through {url}; watch the runs at {url}/"
+    ));
+}
+
+/// Waits for Claude Code to end, with a Dagway at its side all the time; then stops what is of this process.
+async fn accompany(
+    ends: impl Future<Output = std::io::Result<ExitStatus>>,
+    host: Host,
+    settings: &Settings,
+) -> std::io::Result<ExitStatus> {
+    let may_succeed = matches!(
+        &host,
+        Host::Another {
+            holder: Some(_),
+            ..
+        }
+    );
+    if !may_succeed || settings.lacks_the_key() {
+        let status = ends.await;
+        stop(host).await;
+        return status;
+    }
+    let mut ends = pin!(ends);
+    let successor = tokio::select! {
+        status = &mut ends => return status,
+        successor = succeed(settings) => successor,
+    };
+    let status = ends.await;
+    match successor {
+        Ok(ours) => ours.app.stop().await,
+        Err(error) => say_error(&format!(
+            "the Dagway that this session used has ended, and none could be started in its place: {error}"
+        )),
+    }
+    status
+}
+
+async fn stop(host: Host) {
+    if let Host::Ours(ours) = host {
+        ours.app.stop().await;
+    }
+}
+
+/// The exit code by which a shell tells that a signal ended a program.
+fn code_of_signal(status: ExitStatus) -> u8 {
+    let signal = status.signal().unwrap_or_default();
+    u8::try_from(128 + signal).unwrap_or(1)
+}
+
+/// Waits for Claude Code to end. Ctrl-C reaches both and is Claude Code's to act on. SIGTERM reaches Dagway alone, which
+/// passes it on: Claude Code must be able to leave the terminal as it found it.
+async fn outcome(mut child: Child, mut terminate: Signal) -> std::io::Result<ExitStatus> {
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            _ = terminate.recv() => break,
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+    if let Some(id) = child.id()
+        && pass_on_sigterm(id)
+        && let Ok(status) = tokio::time::timeout(LAST_WORDS, child.wait()).await
+    {
+        return status;
+    }
+    child.start_kill()?;
+    child.wait().await
+}
+
+/// Whether SIGTERM was sent.
+fn pass_on_sigterm(process: u32) -> bool {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    process.is_some_and(|process| kill_process(process, rustix::process::Signal::TERM).is_ok())
+}
