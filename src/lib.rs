@@ -74,7 +74,9 @@
 //!
 //! # How to add a task
 //!
-//! One file in [`tasks`], one line in [`tasks::ALL`], three lines in a workflow. [`tasks::map_model`] is a good one to read first.
+//! A file in [`tasks`] and its `mod`, an entry in [`tasks::ALL`], a step in a workflow of each lane (`workflows/messages.toml`,
+//! `workflows/native.toml`), and `after` on the steps that must wait for it. The README goes through it with a whole task;
+//! [`tasks::map_model`] is a good one to read first.
 
 pub mod app;
 pub mod cli;

@@ -1,7 +1,8 @@
 //! The tasks: where engine and protocol meet. One file each, and the artifacts that it gives.
 //!
-//! **Adding a task is one file, one line in [`ALL`], three lines in a workflow.** It then has a node on the graph, a bar in
-//! every timeline, a span, a metric and a line in `dagway workflows show`. A task opens no span and writes no row.
+//! **Adding a task is one file with its `mod`, one entry in [`ALL`], one step in a workflow of each lane.** It then has a node
+//! on the graph, a bar in every timeline, a span, a metric and a line in `dagway workflows show`. A task opens no span and
+//! writes no row.
 
 pub mod build_request;
 pub mod call_upstream;
