@@ -197,17 +197,11 @@ fn code_without_tests() -> Vec<(PathBuf, String)> {
 
 /// The text up to the module of tests that it ends with.
 fn without_tests(text: &str) -> &str {
-    let mut begun = 0;
-    for line in text.split_inclusive('\n') {
-        let rest = &text[begun..];
-        let begins = rest.strip_prefix("#[cfg(test)]\nmod ");
-        let is_here = begins.and_then(|rest| rest.lines().next());
-        if is_here.is_some_and(|line| line.ends_with('{')) {
-            return &text[..begun];
-        }
-        begun += line.len();
-    }
-    text
+    let marks = text.match_indices("#[cfg(test)]\nmod ");
+    let mut parts = marks.map(|(at, _)| text.split_at(at));
+    let is_whole_module = |rest: &str| rest.lines().nth(1).is_some_and(|line| line.ends_with('{'));
+    let found = parts.find(|(before, rest)| before.ends_with('\n') && is_whole_module(rest));
+    found.map_or(text, |(before, _)| before)
 }
 
 /// The modules that a file declares for tests alone, as paths without an ending.
