@@ -7,7 +7,7 @@
 //! answer for more, so no clock of the answer's own would run. The system's clock does.
 
 use std::any::Any;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -34,6 +34,23 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(WAITING_CONNECTIONS)?.into_std()
 }
 
+/// Why an address cannot be listened on, and what helps.
+pub(super) fn why_not(error: &io::Error) -> String {
+    let cure = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "it is in use; end the program that uses it (`dagway doctor` tells whether that is Dagway), or choose another"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; choose 127.0.0.1, another that it has, or 0.0.0.0 for all of them"
+        }
+        ErrorKind::PermissionDenied => {
+            "this user may not have that port, as most of those below 1024; choose a higher one"
+        }
+        _ => return format!("{error}; choose another with DAGWAY_LISTEN or --listen"),
+    };
+    format!("{cure}, with DAGWAY_LISTEN or --listen")
+}
+
 /// Has the system close the connection when what was sent is not taken for so long; then the run is cancelled as with
 /// any client that hangs up.
 ///
@@ -57,9 +74,34 @@ pub(super) fn end_when_stalled(_connection: &dyn Any, _after: Duration) {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::StartError;
 
     /// More than the standard library's queue holds.
     const BURST: usize = 400;
+
+    #[test]
+    fn an_address_that_cannot_be_had_has_the_cure_for_its_fault() {
+        let address: SocketAddr = "10.9.9.9:80".parse().unwrap();
+        for (kind, expected) in [
+            (ErrorKind::AddrInUse, "it is in use; end the program"),
+            (
+                ErrorKind::AddrNotAvailable,
+                "this machine has no such address",
+            ),
+            (ErrorKind::PermissionDenied, "choose a higher one"),
+            (ErrorKind::OutOfMemory, "out of memory"),
+        ] {
+            let source = kind.into();
+            let said = StartError::Listen { address, source }.to_string();
+            assert!(said.starts_with("cannot listen on 10.9.9.9:80: "), "{said}");
+            assert!(
+                said.contains(expected) && said.contains("DAGWAY_LISTEN"),
+                "{said}"
+            );
+            let is_in_use = kind == ErrorKind::AddrInUse;
+            assert_eq!(said.contains("end the program"), is_in_use, "{said}");
+        }
+    }
 
     #[tokio::test]
     async fn a_burst_of_connections_waits_until_it_is_accepted() {

@@ -11,7 +11,6 @@ mod reload;
 mod signals;
 pub mod upstreams;
 
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,30 +79,13 @@ pub enum StartError {
     #[error("the observers cannot be started: {0}")]
     Observers(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {}", why_not(.source))]
+    #[error("cannot listen on {address}: {}", connection::why_not(.source))]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the system said.
         source: std::io::Error,
     },
-}
-
-/// Why an address cannot be listened on, and what helps.
-fn why_not(error: &std::io::Error) -> String {
-    let cure = match error.kind() {
-        ErrorKind::AddrInUse => {
-            "it is in use; end the program that uses it (`dagway doctor` tells whether that is Dagway), or choose another"
-        }
-        ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; choose 127.0.0.1, another that it has, or 0.0.0.0 for all of them"
-        }
-        ErrorKind::PermissionDenied => {
-            "this user may not have that port, as most of those below 1024; choose a higher one"
-        }
-        _ => return format!("{error}; choose another with DAGWAY_LISTEN or --listen"),
-    };
-    format!("{cure}, with DAGWAY_LISTEN or --listen")
 }
 
 /// What differs between a server and a demo, and between a program and a test.
@@ -404,30 +386,6 @@ pub fn url_here(mut address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_that_cannot_be_had_has_the_cure_for_its_fault() {
-        let address: SocketAddr = "10.9.9.9:80".parse().unwrap();
-        for (kind, expected) in [
-            (ErrorKind::AddrInUse, "it is in use; end the program"),
-            (
-                ErrorKind::AddrNotAvailable,
-                "this machine has no such address",
-            ),
-            (ErrorKind::PermissionDenied, "choose a higher one"),
-            (ErrorKind::OutOfMemory, "out of memory"),
-        ] {
-            let source = kind.into();
-            let said = StartError::Listen { address, source }.to_string();
-            assert!(said.starts_with("cannot listen on 10.9.9.9:80: "), "{said}");
-            assert!(
-                said.contains(expected) && said.contains("DAGWAY_LISTEN"),
-                "{said}"
-            );
-            let is_in_use = kind == ErrorKind::AddrInUse;
-            assert_eq!(said.contains("end the program"), is_in_use, "{said}");
-        }
-    }
 
     #[test]
     fn clients_on_this_machine_get_an_address_that_they_can_open() {
