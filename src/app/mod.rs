@@ -23,12 +23,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::dashboard::{self, Dashboard};
+use crate::dashboard::{self, Dashboard, TraceUrl};
 use crate::events::event_queue;
 use crate::server::early::Early;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
-use crate::server::{Gateway, head, http10, routes};
+use crate::server::{Gateway, head, http10, routes, upgrade};
 use crate::settings::{self, LogFormat, Settings};
 use crate::store::postgres::{self, Address, AddressFault};
 use crate::store::{self, Opened};
@@ -38,7 +38,7 @@ use crate::upstream;
 use doors::Doors;
 use observers::Observers;
 pub(crate) use observers::collector;
-use reload::{Outcomes, Reload};
+use reload::{Outcomes, Proved, Reload};
 pub use signals::Signals;
 
 /// How many batches of events may wait to be observed. A batch is some hundred bytes, besides its payloads.
@@ -126,11 +126,10 @@ impl App {
         let opened = open_store(settings).await?;
         let (events, source) = event_queue(EVENT_QUEUE);
         let outcomes = Arc::new(Outcomes::default());
-        let queue = (&events, source);
         let doors = Doors::new(settings);
-        let probes = outcomes.probes().into_iter().chain(doors.probes());
-        let probes = probes.collect();
-        let (observers, metrics) = Observers::start(traces, opened.recorder, queue, probes)?;
+        let probes = Vec::from_iter(outcomes.probes().into_iter().chain(doors.probes()));
+        let (observers, metrics) =
+            Observers::start(traces, opened.recorder, &events, source, probes)?;
         let (present, workflows) = watch::channel(reload::shown(&plans, &settings.workflows));
         let gateway = web::Data::new(Gateway {
             plans: ArcSwap::from_pointee(plans),
@@ -143,24 +142,25 @@ impl App {
             bodies: doors.bodies.clone(),
             early: early(&settings.server),
         });
-        let changes = Arc::new(move || opened.live.subscribe());
         let background = CancellationToken::new();
         let dashboard = Dashboard {
             store: opened.store,
             workflows,
-            changes,
+            changes: Arc::new(move || opened.live.subscribe()),
             viewers: dashboard::viewers(),
             closing: background.clone(),
             notice: manner.notice,
+            trace_url: TraceUrl::new(&settings.telemetry.trace_url, settings::TRACE_ID),
             version: env!("CARGO_PKG_VERSION"),
         };
         keep_fresh(settings, &gateway, &background);
         if let Some(folder) = reload::watched(&settings.workflows) {
-            let begun = (files, resources);
-            let reload = Reload::new(folder, begun, gateway.clone(), present, outcomes);
+            let proved = Proved { files, resources };
+            let reload = Reload::new(folder, proved, gateway.clone(), present, outcomes);
             keep(&gateway.tracker, &background, reload.keep());
         }
-        let served = serve(server, settings, &gateway, (dashboard, doors.guard));
+        let shared = Shared::new(gateway.clone(), dashboard, doors.guard);
+        let served = serve(server, &settings.server, shared);
         let (address, server, served) = served.inspect_err(|_| background.cancel())?;
         tracing::info!(server.address = %address, upstreams = gateway.upstreams.hosts(), "Dagway serves");
         Ok(Self {
@@ -298,14 +298,6 @@ type Serving = (
     tokio::task::JoinHandle<std::io::Result<()>>,
 );
 
-/// How many threads serve.
-pub(crate) fn workers(server: &settings::Server) -> usize {
-    match server.workers {
-        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-        workers => workers,
-    }
-}
-
 /// When an answer begins that has not come.
 fn early(server: &settings::Server) -> Early {
     Early {
@@ -322,37 +314,52 @@ fn keep_fresh(settings: &Settings, gateway: &Gateway, background: &CancellationT
     keep(&gateway.tracker, background, fresh);
 }
 
+/// What all workers share.
+struct Shared {
+    gateway: web::Data<Gateway>,
+    dashboard: web::Data<Dashboard>,
+    guard: web::Data<Guard>,
+    probe: web::Data<Probe>,
+}
+
+impl Shared {
+    fn new(gateway: web::Data<Gateway>, dashboard: Dashboard, guard: Guard) -> Self {
+        Self {
+            gateway,
+            dashboard: web::Data::new(dashboard),
+            guard: web::Data::new(guard),
+            probe: web::Data::new(Probe::default()),
+        }
+    }
+}
+
 fn serve(
     listener: std::net::TcpListener,
-    settings: &Settings,
-    gateway: &web::Data<Gateway>,
-    (dashboard, guard): (Dashboard, Guard),
+    settings: &settings::Server,
+    shared: Shared,
 ) -> Result<Serving, StartError> {
     let fails = |source| StartError::Listen {
-        address: settings.server.listen,
+        address: settings.listen,
         source,
     };
     let address = listener.local_addr().map_err(fails)?;
-    let gateway = gateway.clone();
-    let tracker = gateway.tracker.clone();
-    let dashboard = web::Data::new(dashboard);
-    let guard = web::Data::new(guard);
-    let probe = web::Data::new(Probe::default());
-    let workers = workers(&settings.server);
-    let stalled_client = settings.server.stalled_client;
+    let tracker = shared.gateway.tracker.clone();
+    let stalled_client = settings.stalled_client;
     let server = HttpServer::new(move || {
-        gateway.upstreams.all().for_each(|one| one.client.warm_up());
+        let upstreams = shared.gateway.upstreams.all();
+        upstreams.for_each(|one| one.client.warm_up());
         ActixApp::new()
-            .app_data(gateway.clone())
-            .app_data(dashboard.clone())
-            .app_data(guard.clone())
-            .app_data(probe.clone())
+            .app_data(shared.gateway.clone())
+            .app_data(shared.dashboard.clone())
+            .app_data(shared.guard.clone())
+            .app_data(shared.probe.clone())
             .wrap(from_fn(head::as_get))
             .wrap(from_fn(guard::check))
             .wrap(from_fn(http10::unframed))
+            .wrap(from_fn(upgrade::declined))
             .configure(routes::all)
     })
-    .workers(workers)
+    .workers(settings.threads())
     // Without it, every stream stalls for 40 ms (Nagle's algorithm against delayed acknowledgements).
     .tcp_nodelay(true)
     .on_connect(move |connection, _| connection::end_when_stalled(connection, stalled_client))
@@ -360,7 +367,7 @@ fn serve(
     .h1_allow_half_closed(false)
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(30))
-    .shutdown_timeout((settings.server.shutdown_grace + LAST_CALL).as_secs())
+    .shutdown_timeout((settings.shutdown_grace + LAST_CALL).as_secs())
     .disable_signals()
     .listen(listener)
     .map_err(fails)?

@@ -31,7 +31,8 @@ impl Observers {
     pub(super) fn start(
         traces: Option<RunTraces>,
         recorder: Recorder,
-        (events, source): (&EventSink, EventSource),
+        events: &EventSink,
+        source: EventSource,
         mut probes: Vec<Probe>,
     ) -> Result<(Self, MetricsText), StartError> {
         probes.extend(recorder_probes(recorder.stats()));

@@ -70,6 +70,12 @@ pub(super) fn shown(plans: &Plans, settings: &settings::Workflows) -> Workflows 
     }
 }
 
+/// Files that proved, and what they were proved against.
+pub(super) struct Proved {
+    pub(super) files: Vec<File>,
+    pub(super) resources: Resources,
+}
+
 /// Judges the folder's files whenever they have changed.
 pub(super) struct Reload {
     watch: Watch,
@@ -84,10 +90,10 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// Begins with `files`, whose plans are in use.
+    /// Begins with files whose plans are in use.
     pub(super) fn new(
         folder: &Path,
-        (files, resources): (Vec<File>, Resources),
+        Proved { files, resources }: Proved,
         gateway: web::Data<Gateway>,
         shown: watch::Sender<Workflows>,
         outcomes: Arc<Outcomes>,

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::case::End;
 use super::slot::{Reply, Slot, json_reply, refusal};
@@ -30,8 +30,11 @@ const LONGEST_HANG: Duration = Duration::from_secs(60);
 pub struct Upstream {
     address: SocketAddr,
     desk: Arc<Desk>,
-    stop: CancellationToken,
+    _accepting: Accepting,
 }
+
+/// Takes connections and owns them all.
+type Accepting = AbortOnDropHandle<()>;
 
 /// Who gets which request.
 #[derive(Debug, Default)]
@@ -48,19 +51,18 @@ impl Upstream {
     /// When the address cannot be bound.
     pub async fn start(listen: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
-        let upstream = Self {
-            address: listener.local_addr()?,
-            desk: Arc::default(),
-            stop: CancellationToken::new(),
-        };
-        let (desk, stop) = (Arc::clone(&upstream.desk), upstream.stop.clone());
-        TaskTracker::new().spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = accept(listener, desk, stop.clone()) => {}
-            }
-        });
-        Ok(upstream)
+        let address = listener.local_addr()?;
+        let desk = Arc::default();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the upstream owns it: dropped, it ends"
+        )]
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&desk)));
+        Ok(Self {
+            address,
+            desk,
+            _accepting: AbortOnDropHandle::new(accepting),
+        })
     }
 
     /// What the gateway under test must have as the base URL of its upstream.
@@ -93,12 +95,6 @@ impl Upstream {
     }
 }
 
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
 impl Desk {
     fn answer(&self, seen: Seen) -> (Reply, Option<Arc<Slot>>) {
         if seen.method == "GET" && seen.path.ends_with("/models") {
@@ -126,17 +122,13 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: TcpListener, desk: Arc<Desk>, stop: CancellationToken) {
-    let connections = TaskTracker::new();
+async fn accept(listener: TcpListener, desk: Arc<Desk>) {
+    let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        let (desk, stop) = (Arc::clone(&desk), stop.clone());
-        connections.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                // A connection that breaks is the gateway's business; the case sees what came of it.
-                _ = converse(socket, &desk) => {}
-            }
-        });
+        let desk = Arc::clone(&desk);
+        // A connection that breaks is the gateway's business; the case sees what came of it.
+        connections.spawn(async move { converse(socket, &desk).await });
+        while connections.try_join_next().is_some() {}
     }
 }
 

@@ -181,6 +181,8 @@ pub(super) struct Summary<'a> {
     replied: Option<String>,
     ended: Option<String>,
     duration_ms: f64,
+    /// From the request on, attempts and pauses included.
+    first_token_ms: Option<f64>,
     error: Option<&'a str>,
     pieces: u64,
     bytes: u64,
@@ -201,6 +203,7 @@ impl<'a> Summary<'a> {
             replied: run.replied.map(format::rfc3339),
             ended: run.ended.map(format::rfc3339),
             duration_ms: millis(run.duration(now)),
+            first_token_ms: run.first_token().map(millis),
             error: run.error.as_deref(),
             pieces: run.pieces,
             bytes: run.bytes,

@@ -26,6 +26,10 @@ struct RowView {
     name: String,
     state: StateView,
     critical: bool,
+    /// How much of the run's time a critical step took, where that is worth a word.
+    share: Option<String>,
+    /// Its name stands out, because the run's length hangs on it.
+    weighs: bool,
     /// The line under the bars of a critical step.
     underline: Option<(String, String)>,
     selected: bool,
@@ -71,6 +75,9 @@ pub(crate) fn of_run<S: Fn(&str) -> String>(
                 name: name.clone(),
                 state: step.state.into(),
                 critical: row.critical,
+                share: (row.critical && row.share >= WORTH_A_WORD)
+                    .then(|| format!("{:.0} %", row.share.min(1.0) * 100.0)),
+                weighs: row.critical && row.share >= HEAVY,
                 underline: underline(row),
                 selected: row.step == selected,
                 duration: step.started.map_or_else(
@@ -96,6 +103,10 @@ pub(crate) fn of_run<S: Fn(&str) -> String>(
     })
 }
 
+/// The share of a run's time from which a step of the critical path is told how much it took.
+const WORTH_A_WORD: f64 = 0.005;
+/// The share from which its name stands out.
+const HEAVY: f64 = 0.05;
 /// Bars narrower than this share of the width could not be seen.
 const THINNEST: f64 = 0.004;
 

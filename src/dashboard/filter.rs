@@ -32,6 +32,17 @@ pub(crate) struct Query {
     pub(crate) limit: u16,
 }
 
+/// A parameter that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Its name.
+    pub(crate) name: String,
+    /// What was given.
+    pub(crate) value: String,
+    /// What is wrong, and what would be right.
+    pub(crate) sentence: String,
+}
+
 /// A span of time that ends now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
@@ -108,14 +119,35 @@ impl Query {
     /// # Errors
     /// A sentence that names the parameter and the cure.
     pub(crate) fn parse(pairs: &[(String, String)], now: Timestamp) -> Result<Self, String> {
+        let (query, faults) = Self::parse_what_can_be(pairs, now);
+        match faults.into_iter().next() {
+            Some(fault) => Err(fault.sentence),
+            None => Ok(query),
+        }
+    }
+
+    /// Reads as many of the pairs as can be read, and says what is wrong with the others.
+    pub(crate) fn parse_what_can_be(
+        pairs: &[(String, String)],
+        now: Timestamp,
+    ) -> (Self, Vec<Fault>) {
         let mut query = Self::default();
+        let mut faults = Vec::new();
         for (name, value) in pairs {
-            let value = value.trim();
-            if !value.is_empty() {
-                query.take(name, value, now)?;
+            let given = value.trim();
+            if given.is_empty() {
+                continue;
+            }
+            if let Err(sentence) = query.take(name, given, now) {
+                let (name, value) = (name.clone(), given.to_owned());
+                faults.push(Fault {
+                    name,
+                    value,
+                    sentence,
+                });
             }
         }
-        Ok(query)
+        (query, faults)
     }
 
     fn take(&mut self, name: &str, value: &str, now: Timestamp) -> Result<(), String> {

@@ -877,6 +877,7 @@ pub(crate) fn dashboard(store: Arc<dyn Store>) -> (Dashboard, broadcast::Sender<
         viewers: crate::dashboard::viewers(),
         closing: tokio_util::sync::CancellationToken::new(),
         notice: None,
+        trace_url: None,
         version: "0.1.0",
     };
     (dashboard, sender)

@@ -213,9 +213,12 @@ fn moment(at: Timestamp, pattern: &str) -> String {
     }
 }
 
-/// The first `length` characters of an id that is too long for a table.
-pub(crate) fn short(id: &str, length: usize) -> String {
-    id.chars().take(length).collect()
+/// A session as it stands in a table: of a UUID its beginning tells enough, another name stands as it is.
+pub(crate) fn session(id: &str) -> String {
+    let is_uuid = id.len() == 36 && uuid::Uuid::try_parse(id).is_ok();
+    id.chars()
+        .take(if is_uuid { 8 } else { usize::MAX })
+        .collect()
 }
 
 /// At most `length` characters, with an ellipsis where the rest was.
@@ -349,6 +352,7 @@ mod tests {
     fn text_is_cut_between_characters() {
         assert_eq!(ellipsis("żółw", 4), "żółw");
         assert_eq!(ellipsis("żółwie", 4), "żół…");
-        assert_eq!(short("żółwie", 2), "żó");
+        assert_eq!(session("01a2069b-3e08-7347-9075-9da8b5b36d3e"), "01a2069b");
+        assert_eq!(session("nightly-żółwie-2"), "nightly-żółwie-2");
     }
 }

@@ -10,12 +10,14 @@
 //! | [`mod@routes`] | the table of routes |
 //! | `page` | what all pages share: shell, headers, error pages |
 //! | `runs`, `run`, `workflows` | one page each |
+//! | `rows` | runs as rows of a table |
 //! | `totals` | the figures above the list of runs |
 //! | `session` | the turns of a session, drawn above its runs |
 //! | `run_head`, `picture`, `bars`, `panel`, `payloads` | one part of a run's page each |
+//! | `side` | the sides from which payloads are looked at |
 //! | `changes` | a request beside that of the turn before |
 //! | `conversation` | a request and its answer as messages |
-//! | `live`, `live_workflows` | the streams that keep pages true |
+//! | `live` | the streams that keep pages true |
 //! | [`api`] | the run API |
 //! | `filter` | the parameters of lists |
 //! | `graph`, `timeline` | geometry of pictures |
@@ -35,17 +37,18 @@ pub(crate) mod fixture;
 pub(crate) mod format;
 mod graph;
 mod live;
-mod live_workflows;
 mod page;
 mod panel;
-pub(crate) mod payloads;
+mod payloads;
 mod picture;
 mod pretty;
 pub mod routes;
+mod rows;
 mod run;
 mod run_head;
 mod runs;
 mod session;
+pub(crate) mod side;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
@@ -90,8 +93,27 @@ pub struct Dashboard {
     pub closing: CancellationToken,
     /// A sentence shown as a banner on every page, such as that no real model answers.
     pub notice: Option<String>,
+    /// Where traces can be looked at.
+    pub trace_url: Option<TraceUrl>,
     /// The version of the program.
     pub version: &'static str,
+}
+
+/// The address of a trace: what stands before its id, and what behind.
+#[derive(Clone, Debug)]
+pub struct TraceUrl(String, String);
+
+impl TraceUrl {
+    /// Reads an address in which `mark` stands for the id; nothing when it does not.
+    #[must_use]
+    pub fn new(address: &str, mark: &str) -> Option<Self> {
+        let (before, after) = address.split_once(mark)?;
+        Some(Self(before.to_owned(), after.to_owned()))
+    }
+
+    fn of(&self, id: &str) -> String {
+        [&self.0, id, &self.1].concat()
+    }
 }
 
 impl Dashboard {

@@ -158,7 +158,8 @@ pub async fn not_found(dashboard: web::Data<Dashboard>, request: HttpRequest) ->
     failed(&dashboard, &Failure::Missing(sentence))
 }
 
-fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
+/// The page as an answer.
+pub(crate) fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
     guard(&mut response);
     match page.render() {
         Ok(html) => response

@@ -131,7 +131,11 @@ fn history(run: &RunDetail, index: StepIndex, now: Timestamp) -> Vec<Change> {
                 since: format::duration(change.at.since(run.summary.started)),
                 lasted,
                 message: change.message.clone(),
-                retry_in: change.retry_in.map(format::duration),
+                // Once it is over, its length is told as that of any state.
+                retry_in: change
+                    .retry_in
+                    .filter(|_| next.is_none())
+                    .map(format::duration),
             }
         })
         .collect()

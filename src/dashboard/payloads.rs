@@ -12,6 +12,7 @@ use super::conversation::{self, Conversation};
 use super::page::{Failure, failed, guard, part};
 use super::pretty::{self, Pretty, Token};
 use super::run::{View, parse_id};
+use super::side::Side;
 use super::{Dashboard, format};
 use crate::facts::payload::{self, is_secret_header};
 use crate::store::{PayloadInfo, RunDetail, Store};
@@ -20,114 +21,6 @@ use crate::store::{PayloadInfo, RunDetail, Store};
 const BODY: usize = 48_000;
 /// Events of a stream that are shown.
 const EVENTS: usize = 300;
-
-/// One of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Side {
-    #[default]
-    Asked,
-    Sent,
-    SentSecond,
-    SentThird,
-    Refused,
-    Answered,
-    Got,
-    Conversation,
-    Changes,
-}
-
-impl Side {
-    /// In the order of their way.
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Asked,
-        Self::Sent,
-        Self::SentSecond,
-        Self::SentThird,
-        Self::Refused,
-        Self::Answered,
-        Self::Got,
-        Self::Conversation,
-        Self::Changes,
-    ];
-
-    /// Its name in URLs.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::Sent => "sent",
-            Self::SentSecond => "sent-2",
-            Self::SentThird => "sent-3",
-            Self::Refused => "refused",
-            Self::Answered => "answered",
-            Self::Got => "got",
-            Self::Conversation => "conversation",
-            Self::Changes => "changes",
-        }
-    }
-
-    const fn title(self) -> &'static str {
-        match self {
-            Self::Asked => "Client asked",
-            Self::Sent => "Dagway sent",
-            Self::SentSecond => "Sent 2nd form",
-            Self::SentThird => "Sent 3rd form",
-            Self::Refused => "Provider refused",
-            Self::Answered => "Provider answered",
-            Self::Got => "Client got",
-            Self::Conversation => "Conversation",
-            Self::Changes => "Since last turn",
-        }
-    }
-
-    /// Whether it is a payload as it is, and not what is told from some.
-    pub(crate) const fn is_payload(self) -> bool {
-        !matches!(self, Self::Conversation | Self::Changes)
-    }
-
-    /// The payload that is shown, or that what is shown begins with.
-    pub(crate) const fn body(self) -> &'static str {
-        match self {
-            Self::Asked | Self::Conversation | Self::Changes => payload::CLIENT_REQUEST,
-            Self::Sent => payload::UPSTREAM_REQUEST,
-            Self::SentSecond => payload::UPSTREAM_REQUEST_AGAIN[0],
-            Self::SentThird => payload::UPSTREAM_REQUEST_AGAIN[1],
-            Self::Refused => payload::UPSTREAM_REFUSALS,
-            Self::Answered => payload::UPSTREAM_RESPONSE,
-            Self::Got => payload::CLIENT_RESPONSE,
-        }
-    }
-
-    /// The payload that its headers are; refusals have theirs within, what is told needs none.
-    const fn headers(self) -> Option<&'static str> {
-        match self {
-            Self::Asked => Some(payload::CLIENT_REQUEST_HEADERS),
-            Self::Sent | Self::SentSecond | Self::SentThird => {
-                Some(payload::UPSTREAM_REQUEST_HEADERS)
-            }
-            Self::Refused | Self::Conversation | Self::Changes => None,
-            Self::Answered => Some(payload::UPSTREAM_RESPONSE_HEADERS),
-            Self::Got => Some(payload::CLIENT_RESPONSE_HEADERS),
-        }
-    }
-
-    /// Whether every run has it; other sides are shown only of a run that does.
-    const fn is_usual(self) -> bool {
-        !matches!(self, Self::SentSecond | Self::SentThird | Self::Refused)
-    }
-
-    /// Reads a name as written by [`Side::name`].
-    pub(super) fn parse(name: &str) -> Result<Self, Failure> {
-        Self::ALL
-            .into_iter()
-            .find(|side| side.name() == name)
-            .ok_or_else(|| {
-                Failure::Bad(
-                    "payload: give asked, sent, sent-2, sent-3, refused, answered, got, conversation or changes, or leave it out"
-                        .to_owned(),
-                )
-            })
-    }
-}
 
 #[derive(Template)]
 #[template(path = "parts/payloads.html")]
@@ -175,7 +68,7 @@ pub(super) async fn of_run(
     run: &RunDetail,
     view: &View,
 ) -> Result<String, Failure> {
-    let side = view.payload();
+    let side = view.payload().unwrap_or_else(|| Side::of_interest(run));
     let id = run.summary.id;
     let info = |name: &str| run.payloads.iter().find(|payload| payload.name == name);
     let sides = Side::ALL.into_iter();

@@ -7,7 +7,7 @@ use actix_web::web::{ServiceConfig, get, resource, to};
 use actix_web::{Resource, Route};
 
 use super::page::another_method;
-use super::{assets, live, live_workflows, payloads, run, runs, workflows};
+use super::{assets, live, payloads, run, runs, workflows};
 
 /// Mounts the dashboard. It expects `web::Data<Dashboard>` among the app's data.
 pub fn routes(config: &mut ServiceConfig) {
@@ -22,11 +22,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(page("/workflows/{name}", get().to(workflows::page)).wrap(Compress::default()))
         .service(page("/live/runs", get().to(live::runs)))
         .service(page("/live/runs/{id}", get().to(live::run)))
-        .service(page("/live/workflows", get().to(live_workflows::list)))
-        .service(page(
-            "/live/workflows/{name}",
-            get().to(live_workflows::one),
-        ))
+        .service(page("/live/workflows", get().to(live::all_workflows)))
+        .service(page("/live/workflows/{name}", get().to(live::one_workflow)))
         .service(page("/assets/{file}", get().to(assets::serve)).wrap(Compress::default()));
 }
 

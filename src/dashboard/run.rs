@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::filter::encode_pairs;
 use super::page::{Failure, Shell, answer, moved, part, query_pairs, with_query};
+use super::side::Side;
 use super::timeline::{Scale, critical_path};
 use super::{Dashboard, bars, format, panel, payloads, picture, run_head, state};
 use crate::events::{RunId, State, StepIndex, Timestamp};
@@ -42,7 +43,8 @@ pub(super) struct Part {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct View {
     step: Option<String>,
-    payload: payloads::Side,
+    /// The side of the payloads; the one that tells most when none is named.
+    payload: Option<Side>,
     /// The run that this one is compared with.
     against: Option<RunId>,
     scale: Scale,
@@ -63,7 +65,7 @@ pub(super) async fn page(
 async fn show(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Result<Page, Failure> {
     let view = View::parse(&query_pairs(request)?)?;
     let run = find_soon(dashboard, parse_id(id)?).await?;
-    let parts = parts(dashboard.store.as_ref(), &run, &view, Timestamp::now()).await?;
+    let parts = parts(dashboard, &run, &view, Timestamp::now()).await?;
     let summary = &run.summary;
     let id = summary.id;
     let query = view.encode();
@@ -142,7 +144,7 @@ impl View {
         for (name, value) in pairs {
             match name.as_str() {
                 "step" => view.step = Some(value.clone()),
-                "payload" => view.payload = payloads::Side::parse(value)?,
+                "payload" => view.payload = Some(Side::parse(value)?),
                 "against" => view.against = Some(parse_id(value)?),
                 "scale" => {
                     view.scale = match value.as_str() {
@@ -170,9 +172,8 @@ impl View {
     pub(super) fn encode(&self) -> String {
         let mut pairs = Vec::new();
         pairs.extend(self.step.iter().map(|step| ("step", step.clone())));
-        if self.payload != payloads::Side::default() {
-            pairs.push(("payload", self.payload.name().to_owned()));
-        }
+        let payload = self.payload.map(Side::name);
+        pairs.extend(payload.map(|name| ("payload", name.to_owned())));
         pairs.extend(self.against.map(|run| ("against", run.to_string())));
         if self.scale == Scale::Stretched {
             pairs.push(("scale", "stretched".to_owned()));
@@ -188,9 +189,9 @@ impl View {
     }
 
     /// The address that shows another side of the payloads.
-    pub(super) fn href_of_payload(&self, run: &RunSummary, payload: payloads::Side) -> String {
+    pub(super) fn href_of_payload(&self, run: &RunSummary, payload: Side) -> String {
         Self {
-            payload,
+            payload: Some(payload),
             ..self.clone()
         }
         .href(run)
@@ -199,7 +200,7 @@ impl View {
     /// The address that compares the run with another.
     pub(super) fn href_against(&self, run: &RunSummary, other: RunId) -> String {
         Self {
-            payload: payloads::Side::Changes,
+            payload: Some(Side::Changes),
             against: Some(other),
             ..self.clone()
         }
@@ -228,19 +229,20 @@ impl View {
         self.against
     }
 
-    /// The side of the payloads that is shown.
-    pub(super) fn payload(&self) -> payloads::Side {
+    /// The side of the payloads that is asked for.
+    pub(super) fn payload(&self) -> Option<Side> {
         self.payload
     }
 }
 
 /// All parts of the page as they stand at `now`.
 pub(super) async fn parts(
-    store: &dyn Store,
+    dashboard: &Dashboard,
     run: &RunDetail,
     view: &View,
     now: Timestamp,
 ) -> Result<Vec<Part>, Failure> {
+    let store = dashboard.store.as_ref();
     let summary = &run.summary;
     let selected = selected(run, view, now)?;
     let links = bars::Links {
@@ -252,7 +254,10 @@ pub(super) async fn parts(
     let timeline = bars::of_run(run, selected, now, view.scale, links);
     let part = |id, html| Part { id, html };
     Ok(vec![
-        part("run-head", run_head::of_run(run, now)),
+        part(
+            "run-head",
+            run_head::of_run(run, dashboard.trace_url.as_ref(), now),
+        ),
         part("run-graph", section("run-graph", "Graph", &graph)),
         part("run-timeline", timeline),
         part("run-panel", panel::of_step(run, selected, now)),

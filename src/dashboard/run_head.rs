@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 
+use super::TraceUrl;
 use super::filter::{encode, encode_pairs};
 use super::format;
 use super::page::part;
@@ -36,6 +37,8 @@ struct Head {
     figures: Vec<Figure>,
     labels: Vec<Label>,
     tokens: Option<TokenBar>,
+    /// Its tokens are still to come; their place is kept.
+    tokens_due: bool,
 }
 
 /// A number that people look for first.
@@ -75,7 +78,9 @@ pub(super) fn title(run: &RunSummary) -> String {
 }
 
 /// The head of a run's page as it stands at `now`.
-pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
+///
+/// Where traces can be looked at, the head leads to that of the run.
+pub(super) fn of_run(run: &RunDetail, trace_url: Option<&TraceUrl>, now: Timestamp) -> String {
     let summary = &run.summary;
     let text = |fact| summary.text(fact).map(str::to_owned);
     let asked = text(facts::MODEL_ASKED);
@@ -105,9 +110,10 @@ pub(super) fn of_run(run: &RunDetail, now: Timestamp) -> String {
                     status,
                 )
             }),
-        figures: figures(summary, now),
-        labels: labels(summary),
+        figures: figures(summary, paused(run, now), now),
+        labels: labels(summary, trace_url.map(|url| url.of(&summary.trace_id))),
         tokens: TokenBar::new(summary),
+        tokens_due: !summary.state.is_final(),
     })
 }
 
@@ -120,7 +126,7 @@ fn hung_up(run: &RunSummary, now: Timestamp) -> Option<String> {
     })
 }
 
-fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
+fn figures(run: &RunSummary, paused: Duration, now: Timestamp) -> Vec<Figure> {
     let unknown = || format::UNKNOWN.to_owned();
     let figure = |name, value: Option<String>, note: Option<String>| Figure {
         name,
@@ -143,29 +149,20 @@ fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
         // What nobody counted was not told apart either.
         .filter(|_| !is_estimate)
         .and_then(|(all, read)| format::share(read, all));
-    let first = run
-        .float(facts::FIRST_TOKEN)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let overhead = run.micros(facts::OVERHEAD_US);
     let thinking = run
         .int(facts::REASONING_TOKENS)
         .filter(|tokens| *tokens > 0);
-    // The process died under it, and was last known to live this long after the run's start.
-    let at_least = (run.state == State::Crashed).then(|| "at least".to_owned());
-    let arrival = format::arrival(
-        run.micros(facts::ARRIVAL_US),
-        run.micros(facts::ARRIVAL_WAIT_US),
-    );
     vec![
         figure(
             "Duration",
             Some(format::duration(run.duration(now))),
-            at_least.or(arrival),
+            parts_of_time(run, paused),
         ),
         figure(
             "First token",
-            first.map(format::duration),
-            first.and_then(|first| since_the_request(run, first)),
+            run.first_token().map(format::duration),
+            first_of_the_attempt(run),
         ),
         figure("Dagway's own time", overhead.map(format::duration), None),
         usage(
@@ -176,21 +173,85 @@ fn figures(run: &RunSummary, now: Timestamp) -> Vec<Figure> {
         usage(
             "Tokens out",
             run.int(facts::OUTPUT_TOKENS).map(format::thousands),
-            thinking.map(|tokens| format!("{} thinking", format::thousands(tokens))),
+            joined([
+                thinking.map(|tokens| format!("{} thinking", format::thousands(tokens))),
+                speed(run),
+            ]),
         ),
         usage("Cost", run.float(facts::COST_USD).map(format::money), None),
     ]
 }
 
-/// How long the client waited for what the upstream's last attempt began so soon, where that is something else: a run that
-/// was tried again has the time before as well.
-fn since_the_request(run: &RunSummary, first: Duration) -> Option<String> {
-    let waited = run.replied?.since(run.started);
-    let is_more = run.int(facts::RETRIES).is_some() && waited > first;
-    is_more.then(|| format!("{} after the request", format::duration(waited)))
+fn joined(parts: [Option<String>; 2]) -> Option<String> {
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
-fn labels(run: &RunSummary) -> Vec<Label> {
+/// Where the time went, as far as it is worth a word.
+fn parts_of_time(run: &RunSummary, paused: Duration) -> Option<String> {
+    let mut parts = Vec::new();
+    // The process died under it, and was last known to live this long after the run's start.
+    parts.extend((run.state == State::Crashed).then(|| "at least".to_owned()));
+    parts.extend(format::arrival(
+        run.micros(facts::ARRIVAL_US),
+        run.micros(facts::ARRIVAL_WAIT_US),
+    ));
+    parts.extend(
+        (!paused.is_zero()).then(|| format!("{} waiting to retry", format::duration(paused))),
+    );
+    let streamed = streaming_time(run).map(format::duration);
+    parts.extend(streamed.map(|streamed| format!("{streamed} streaming")));
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+/// How long the answer took from its first word to its last.
+fn streaming_time(run: &RunSummary) -> Option<Duration> {
+    run.is(facts::STREAM).then_some(())?;
+    Some(run.ended?.since(run.replied?))
+}
+
+/// What the upstream's last attempt took, where the client waited longer: before it lies what else was tried.
+fn first_of_the_attempt(run: &RunSummary) -> Option<String> {
+    /// Less than this is nothing but the way through Dagway.
+    const WORTH_A_WORD: Duration = Duration::from_millis(20);
+    let attempt = Duration::try_from_secs_f64(run.float(facts::FIRST_TOKEN)?).ok()?;
+    let before = run.first_token()?.saturating_sub(attempt);
+    let told = format::duration(attempt);
+    match run.int(facts::RETRIES) {
+        Some(retries) => Some(format!("{told} in attempt {}", retries.saturating_add(1))),
+        None => (before >= WORTH_A_WORD).then(|| format!("{told} to the first bytes")),
+    }
+}
+
+/// How many tokens came in a second of a streamed answer.
+fn speed(run: &RunSummary) -> Option<String> {
+    /// A shorter stream says little of how fast it was.
+    const LEAST: Duration = Duration::from_millis(200);
+    let time = streaming_time(run).filter(|time| *time >= LEAST)?;
+    let tokens = run.int(facts::OUTPUT_TOKENS).filter(|tokens| *tokens > 0)?;
+    // What nobody counted has no speed either.
+    (!run.is(facts::USAGE_IS_ESTIMATE)).then_some(())?;
+    Some(format!(
+        "{:.0} a second",
+        tokens as f64 / time.as_secs_f64()
+    ))
+}
+
+/// How long steps waited for their next attempts, all together.
+fn paused(run: &RunDetail, now: Timestamp) -> Duration {
+    let changes = run.steps.iter().flat_map(|step| {
+        let next = step.history.iter().skip(1).map(|change| change.at);
+        step.history
+            .iter()
+            .zip(next.chain([step.ended.unwrap_or(now)]))
+    });
+    changes
+        .filter(|(change, _)| change.state == State::Retrying)
+        .map(|(change, until)| until.since(change.at))
+        .sum()
+}
+
+fn labels(run: &RunSummary, trace: Option<String>) -> Vec<Label> {
     let session = run.text(facts::SESSION).map(|session| {
         let query = encode_pairs(&[("session", session.to_owned())]);
         (session.to_owned(), format!("/runs?{query}"))
@@ -203,11 +264,11 @@ fn labels(run: &RunSummary) -> Vec<Label> {
             copies: false,
         })
     };
-    let id = |name, value: &str| {
+    let id = |name, value: &str, href| {
         Some(Label {
             name,
             value: value.to_owned(),
-            href: None,
+            href,
             copies: true,
         })
     };
@@ -232,9 +293,9 @@ fn labels(run: &RunSummary) -> Vec<Label> {
         }),
         plain("Agent", facts::AGENT),
         plain("Client", facts::USER_AGENT),
-        id("Request id", &run.request_id),
-        id("Trace id", &run.trace_id),
-        id("Run id", &run.id.to_string()),
+        id("Request id", &run.request_id, None),
+        id("Trace id", &run.trace_id, trace),
+        id("Run id", &run.id.to_string(), None),
     ];
     labels.into_iter().flatten().collect()
 }
@@ -319,7 +380,7 @@ mod tests {
         run.facts.insert(fact, FactValue::Bool(true));
         run.facts
             .insert(facts::CACHE_READ_TOKENS.to_owned(), FactValue::Int(0));
-        let told: Vec<_> = figures(&run, fixture::now())
+        let told: Vec<_> = figures(&run, Duration::ZERO, fixture::now())
             .into_iter()
             .filter(|figure| figure.title == Some(format::WHY_ESTIMATED))
             .map(|figure| (figure.value, figure.note))
@@ -329,6 +390,37 @@ mod tests {
         assert!(bar.shares.iter().all(|share| share.count.starts_with("≈ ")));
         let notes: Vec<_> = told.into_iter().map(|(_, note)| note).collect();
         assert_eq!(notes, [None, Some("402 thinking".to_owned()), None]);
+    }
+
+    #[test]
+    fn the_trace_is_a_link_where_traces_can_be_looked_at() {
+        let run = fixture::completed_run();
+        let url = TraceUrl::new("http://jaeger/trace/{id}?x", "{id}").unwrap();
+        let link = format!(
+            "<a href=\"http://jaeger/trace/{}?x\">",
+            run.summary.trace_id
+        );
+        assert!(of_run(&run, Some(&url), fixture::now()).contains(&link));
+        assert!(!of_run(&run, None, fixture::now()).contains("jaeger"));
+    }
+
+    #[test]
+    fn where_the_time_went_is_said_below_the_duration() {
+        let run = fixture::retried_run();
+        let told = |name: &str| {
+            let figures = figures(&run.summary, paused(&run, fixture::now()), fixture::now());
+            let figure = figures.into_iter().find(|figure| figure.name == name);
+            figure.and_then(|figure| figure.note)
+        };
+        let notes = ["Duration", "First token", "Tokens out"].map(told);
+        assert_eq!(
+            notes.each_ref().map(Option::as_deref),
+            [
+                Some("1.52 s waiting to retry · 1.70 s streaming"),
+                Some("612 ms in attempt 3"),
+                Some("402 thinking · 698 a second"),
+            ]
+        );
     }
 
     #[test]
@@ -347,7 +439,7 @@ mod tests {
         let note = |state| {
             let mut run = fixture::failed_run().summary;
             run.state = state;
-            figures(&run, fixture::now()).remove(0).note
+            figures(&run, Duration::ZERO, fixture::now()).remove(0).note
         };
         assert_eq!(note(State::Crashed).as_deref(), Some("at least"));
         assert_eq!(note(State::Failed), None);

@@ -2,18 +2,15 @@
 //!
 //! It must not know how one run is shown whole.
 
-use std::time::Duration;
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::filter::{Query, RANGES, Range, SORTS, Sort, encode_pairs, written_length};
-use super::page::{Failure, Shell, answer, part, query_pairs};
+use super::filter::{Fault, Query, RANGES, Range, SORTS, Sort, written_length};
+use super::page::{Failure, Shell, answer, query_pairs, render};
 use super::state::StateView;
-use super::{Dashboard, format, live, totals};
-use crate::events::{RunId, State, Timestamp};
-use crate::facts;
-use crate::store::{RunPage, RunSummary};
+use super::{Dashboard, format, live, rows, totals};
+use crate::events::{State, Timestamp};
+use crate::store::{RunFilter, RunPage};
 
 /// States that runs are often filtered by; any other that is asked for is shown beside them.
 const CHIPS: [State; 6] = [
@@ -42,6 +39,8 @@ const COLUMNS: [(&str, &str, Option<&str>); 9] = [
 #[template(path = "runs.html")]
 struct Page {
     shell: Shell,
+    /// What is filtered for, for the browser's tab.
+    title: String,
     totals: String,
     /// The figures of all runs that the filter lets through.
     matched: String,
@@ -56,7 +55,10 @@ struct Page {
     further: Option<String>,
     /// The first page of the same filter and order.
     first: String,
-    live: String,
+    /// Where the page hears of changes.
+    live: Option<String>,
+    /// What is wrong with the filter.
+    faults: Vec<Fault>,
 }
 
 /// What the filter bar shows.
@@ -67,8 +69,8 @@ struct FilterView {
     model: String,
     session: String,
     search: String,
-    min_duration: String,
-    min_cost: String,
+    min_duration: Typed,
+    min_cost: Typed,
     /// How many retries are looked for, at least.
     min_retries: Option<u32>,
     sorts: Vec<(Sort, bool)>,
@@ -77,8 +79,23 @@ struct FilterView {
     since: Option<String>,
     until: Option<String>,
     limit: Option<u16>,
-    /// Narrow screens show the further fields, because one of them is in use.
-    unfolded: bool,
+    range_chosen: bool,
+}
+
+/// What stands in a field that takes figures.
+#[derive(Default)]
+struct Typed {
+    value: String,
+    is_wrong: bool,
+}
+
+impl From<Option<String>> for Typed {
+    fn from(value: Option<String>) -> Self {
+        Self {
+            value: value.unwrap_or_default(),
+            is_wrong: false,
+        }
+    }
 }
 
 /// A column's head.
@@ -99,18 +116,52 @@ struct Chip {
 
 /// `GET /` and `GET /runs`.
 pub(super) async fn page(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
-    answer(&dashboard, show(&dashboard, &request).await)
+    match show(&dashboard, &request).await {
+        Ok(page) if !page.faults.is_empty() => render(HttpResponse::BadRequest(), &page),
+        page => answer(&dashboard, page),
+    }
 }
 
 async fn show(dashboard: &Dashboard, request: &HttpRequest) -> Result<Page, Failure> {
     let now = Timestamp::now();
-    let query = Query::parse(&query_pairs(request)?, now).map_err(Failure::Bad)?;
-    let found = dashboard.page(&query).await?;
+    let (query, faults) = Query::parse_what_can_be(&query_pairs(request)?, now);
     let totals = totals::of_the_day(dashboard, now).await?;
+    if !faults.is_empty() {
+        let none = RunPage {
+            runs: Vec::new(),
+            next: None,
+        };
+        let page = view(dashboard, &query, &none, [totals, String::new()], now);
+        return Ok(page.with_faults(faults));
+    }
+    let found = dashboard.page(&query).await?;
     let matched = totals::of_matches(dashboard, &query)
         .await?
         .unwrap_or_default();
     Ok(view(dashboard, &query, &found, [totals, matched], now))
+}
+
+impl Page {
+    /// The filter as it was typed, with what is wrong in it instead of runs.
+    fn with_faults(mut self, faults: Vec<Fault>) -> Self {
+        let typed = |name| {
+            let fault = faults.iter().find(|fault| fault.name == name);
+            fault.map(|fault| fault.value.clone())
+        };
+        for (name, field) in [
+            ("min_duration", &mut self.filter.min_duration),
+            ("min_cost", &mut self.filter.min_cost),
+        ] {
+            if let Some(value) = typed(name) {
+                field.value = value;
+                field.is_wrong = true;
+            }
+        }
+        self.narrowed = true;
+        self.live = None;
+        self.faults = faults;
+        self
+    }
 }
 
 fn view(
@@ -126,10 +177,11 @@ fn view(
     };
     Page {
         shell: Shell::new(dashboard, "runs"),
+        title: title(query),
         totals,
         matched,
         filter: FilterView::new(dashboard, query),
-        rows: rows(&found.runs, query, now),
+        rows: rows::rows(&found.runs, query, now),
         is_empty: found.runs.is_empty(),
         narrowed: query.narrows(),
         heads: heads(query),
@@ -139,8 +191,32 @@ fn view(
             .next
             .map(|next| format!("/runs?{}", query.encode_after(next))),
         first: href(query),
-        live: live::list_address(&live_query, &found.runs),
+        live: Some(live::list_address(&live_query, &found.runs)),
+        faults: Vec::new(),
     }
+}
+
+/// The words of a filter that tell one tab from another.
+fn title(query: &Query) -> String {
+    let RunFilter {
+        states,
+        search,
+        model,
+        session,
+        workflow,
+        ..
+    } = &query.filter;
+    let mut said: Vec<String> = Vec::new();
+    said.extend(
+        states
+            .iter()
+            .map(|state| StateView::from(*state).label.to_owned()),
+    );
+    said.extend(query.sort.map(|sort| sort.label.to_owned()));
+    said.extend(session.as_deref().map(format::session));
+    let words = [search, model, workflow].into_iter().flatten();
+    said.extend(words.map(|words| format::ellipsis(words, 40)));
+    said.join(", ")
 }
 
 /// The first page of what is asked for.
@@ -201,11 +277,8 @@ impl FilterView {
             model: text(&filter.model),
             session: text(&filter.session),
             search: text(&filter.search),
-            min_duration: filter.min_duration.map(written_length).unwrap_or_default(),
-            min_cost: filter
-                .min_cost
-                .map(|cost| cost.to_string())
-                .unwrap_or_default(),
+            min_duration: filter.min_duration.map(written_length).into(),
+            min_cost: filter.min_cost.map(|cost| cost.to_string()).into(),
             min_retries: filter.min_retries,
             sorts: SORTS
                 .into_iter()
@@ -221,164 +294,7 @@ impl FilterView {
                 .map(format::rfc3339),
             until: filter.until.map(format::rfc3339),
             limit: (query.limit != super::filter::PAGE).then_some(query.limit),
-            unfolded: uses_further_fields(query),
+            range_chosen: query.range.is_some() || filter.since.is_some(),
         }
-    }
-}
-
-/// Whether more is asked for than states and words.
-fn uses_further_fields(query: &Query) -> bool {
-    let filter = &query.filter;
-    query.sort.is_some()
-        || query.range.is_some()
-        || filter.workflow.is_some()
-        || filter.model.is_some()
-        || filter.session.is_some()
-        || filter.min_duration.is_some()
-        || filter.min_cost.is_some()
-}
-
-#[derive(Template)]
-#[template(path = "parts/rows.html")]
-struct Rows {
-    rows: Vec<Row>,
-}
-
-/// A run as a row.
-struct Row {
-    id: RunId,
-    state: StateView,
-    moving: bool,
-    streaming: bool,
-    chunks: String,
-    retries: Option<String>,
-    workflow: String,
-    started: String,
-    exact: String,
-    ago: String,
-    clock: String,
-    asked: String,
-    used: Option<String>,
-    provider: Option<String>,
-    error: Option<String>,
-    session: Option<Session>,
-    agent: Option<String>,
-    tokens_in: String,
-    cached: Option<String>,
-    tokens_out: String,
-    thinking: Option<String>,
-    cost: String,
-    /// Why tokens and cost are no more than about right.
-    estimated: Option<&'static str>,
-    duration: String,
-    micros: u128,
-    /// How long its bar is, by the longest run of the list.
-    bar: String,
-    first_token: Option<String>,
-    /// It is shown if it already is, but the filter does not ask for it.
-    stray: bool,
-}
-
-struct Session {
-    short: String,
-    full: String,
-    href: String,
-}
-
-/// The rows of a list, as table rows.
-pub(super) fn rows(runs: &[RunSummary], query: &Query, now: Timestamp) -> String {
-    let durations = runs.iter().map(|run| run.duration(now));
-    let longest = durations.max().unwrap_or_default();
-    let row = |run| Row::new(run, query, now, longest);
-    let rows = runs.iter().map(row).collect();
-    part(&Rows { rows })
-}
-
-impl Row {
-    fn new(run: &RunSummary, query: &Query, now: Timestamp, longest: Duration) -> Self {
-        let text = |fact| run.text(fact).map(str::to_owned);
-        let asked = text(facts::MODEL_ASKED);
-        let used = text(facts::MODEL_USED)
-            .or_else(|| text(facts::MODEL_SENT))
-            .filter(|used| Some(used) != asked.as_ref());
-        let input = run.int(facts::INPUT_TOKENS);
-        let cached = run.int(facts::CACHE_READ_TOKENS).filter(|read| *read > 0);
-        let is_estimate = run.is(facts::USAGE_IS_ESTIMATE);
-        let usage = |known: Option<String>| match known {
-            Some(known) if is_estimate => format::about(&known),
-            known => known.unwrap_or_else(unknown),
-        };
-        let tokens = |count: Option<i64>| usage(count.map(format::tokens));
-        let duration = run.duration(now);
-        Self {
-            id: run.id,
-            state: run.state.into(),
-            moving: !run.state.is_final(),
-            streaming: run.streaming,
-            chunks: format::chunks(run.pieces),
-            retries: run.int(facts::RETRIES).map(format::retries),
-            workflow: run.workflow.clone(),
-            started: format::rfc3339(run.started),
-            exact: format::exact(run.started),
-            ago: format::ago(run.started, now),
-            clock: format::clock(run.started),
-            asked: asked.unwrap_or_else(unknown),
-            used,
-            provider: text(facts::PROVIDER_BEHIND),
-            error: run.error.clone(),
-            session: run.text(facts::SESSION).map(Session::new),
-            agent: text(facts::AGENT),
-            tokens_in: tokens(input),
-            cached: cached.and_then(|read| format::share(read, input?)),
-            tokens_out: tokens(run.int(facts::OUTPUT_TOKENS)),
-            thinking: run
-                .int(facts::REASONING_TOKENS)
-                .filter(|thinking| *thinking > 0)
-                .map(format::tokens),
-            cost: usage(run.float(facts::COST_USD).map(format::money)),
-            estimated: is_estimate.then_some(format::WHY_ESTIMATED),
-            duration: format::duration(duration),
-            micros: duration.as_micros(),
-            bar: format::percent_attribute(bar(duration, longest)),
-            first_token: run
-                .float(facts::FIRST_TOKEN)
-                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                .map(format::duration),
-            stray: !query.filter.admits(run, now),
-        }
-    }
-}
-
-impl Session {
-    fn new(id: &str) -> Self {
-        let query = encode_pairs(&[("session", id.to_owned())]);
-        Self {
-            short: format::short(id, 8),
-            full: id.to_owned(),
-            href: format!("/runs?{query}"),
-        }
-    }
-}
-
-/// How long a bar is: in proportion to the longest of the list, so that a slow run is seen at once.
-fn bar(duration: Duration, longest: Duration) -> f64 {
-    let longest = longest.as_secs_f64().max(1e-6);
-    (duration.as_secs_f64() / longest).clamp(0.01, 1.0)
-}
-
-fn unknown() -> String {
-    format::UNKNOWN.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bar_is_in_proportion_to_the_longest_and_always_seen() {
-        let longest = Duration::from_secs(4);
-        let lengths = [0, 1, 2, 4].map(|seconds| bar(Duration::from_secs(seconds), longest));
-        assert_eq!(lengths, [0.01, 0.25, 0.5, 1.0]);
-        assert_eq!(bar(Duration::ZERO, Duration::ZERO), 0.01);
     }
 }

@@ -43,6 +43,8 @@ struct Chart {
     /// The tallest column and the dearest turn, in words.
     most: String,
     dearest: String,
+    /// A turn came to no good end, or is under way.
+    has_marks: bool,
     /// Turns for which a cache gave much less than for the turn before.
     lost: usize,
 }
@@ -73,6 +75,8 @@ pub(super) fn chart(runs: &[RunSummary]) -> String {
 /// A run that asked a model.
 struct Turn<'a> {
     run: &'a RunSummary,
+    /// Its tokens are told.
+    is_known: bool,
     input: i64,
     cached: i64,
     written: i64,
@@ -90,6 +94,7 @@ impl<'a> Turn<'a> {
         let cached = count(facts::CACHE_READ_TOKENS).min(input);
         Some(Self {
             run,
+            is_known: input > 0 || run.int(facts::OUTPUT_TOKENS).is_some_and(|out| out > 0),
             input,
             cached,
             written: count(facts::CACHE_WRITE_TOKENS).min(input - cached),
@@ -117,18 +122,22 @@ impl<'a> Turn<'a> {
             }
         };
         let StateView { label, .. } = run.state.into();
-        let mut title = format!(
-            "{} · {label} · {} in, {} of them cached, {} out · {}",
-            format::ellipsis(run.text(facts::MODEL_SENT).unwrap_or_default(), 60),
-            about(format::tokens(self.input)),
-            about(format::tokens(self.cached)),
-            about(format::tokens(self.output)),
-            about(format::money(self.cost)),
-        );
-        if lost {
-            title.push_str(" · the cache was missed");
-        }
-        title
+        let model = format::ellipsis(run.text(facts::MODEL_SENT).unwrap_or_default(), 60);
+        let mut said = vec![model, label.to_owned()];
+        said.push(if self.is_known {
+            format!(
+                "{} in, {} of them cached, {} out",
+                about(format::tokens(self.input)),
+                about(format::tokens(self.cached)),
+                about(format::tokens(self.output)),
+            )
+        } else {
+            "tokens are not known".to_owned()
+        });
+        let cost = run.float(facts::COST_USD).filter(|_| self.is_known);
+        said.extend(cost.map(|_| about(format::money(self.cost))));
+        said.extend(lost.then(|| "the cache was missed".to_owned()));
+        said.join(" · ")
     }
 }
 
@@ -138,16 +147,16 @@ fn draw(turns: &[Turn<'_>], is_cut: bool) -> Chart {
     let lost = losses(turns);
     let columns = turns.iter().zip(&lost).enumerate();
     let step = if turns.len() <= FEW { WIDE } else { NARROW };
+    let columns: Vec<Column> = columns
+        .map(|(place, (turn, lost))| column(place * step + GAP / 2, turn, *lost, (most, dearest)))
+        .collect();
     Chart {
         is_cut,
         width: turns.len() * step,
         step,
         bar: step - GAP,
-        columns: columns
-            .map(|(place, (turn, lost))| {
-                column(place * step + GAP / 2, turn, *lost, (most, dearest))
-            })
-            .collect(),
+        has_marks: columns.iter().any(|column| column.mark.is_some()),
+        columns,
         most: format::tokens(most),
         dearest: format::money(dearest),
         lost: lost.iter().filter(|lost| **lost).count(),
@@ -279,6 +288,8 @@ mod tests {
             chart.columns[0].title,
             "m · Completed · 60 in, 40 of them cached, 20 out · $0.500"
         );
+        assert_eq!(chart.columns[1].title, "m · Failed · tokens are not known");
+        assert!(chart.has_marks);
     }
 
     #[test]

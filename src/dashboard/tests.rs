@@ -218,7 +218,6 @@ async fn what_does_not_exist_is_said_with_a_page() {
             format!("{}?against=nope", page_of(&fixture::completed_run())),
             404,
         ),
-        ("/runs?state=done".to_owned(), 400),
         ("/live/runs?limit=0".to_owned(), 400),
     ] {
         let answer = get(&path).await;
@@ -237,6 +236,37 @@ async fn an_empty_list_says_how_to_begin() {
     );
     let filtered = get("/runs?q=nothing-like-it").await;
     assert!(filtered.body.contains("No run matches"));
+}
+
+#[actix_web::test]
+async fn a_filter_that_cannot_be_read_stays_as_it_was_typed_and_says_what_is_wrong() {
+    let page = get("/runs?min_duration=a%20while&min_cost=0.05&model=son&q=x").await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    let field = |name: &str| {
+        let field = page.body.split(&format!("name=\"{name}\"")).nth(1).unwrap();
+        field.split('>').next().unwrap().to_owned()
+    };
+    let wrong = field("min_duration");
+    assert!(
+        wrong.contains("value=\"a while\" aria-invalid=\"true\""),
+        "{wrong}"
+    );
+    assert!(page.body.contains("<title>x, son · Runs · Dagway</title>"));
+    for (name, value) in [("min_cost", "0.05"), ("model", "son"), ("q", "x")] {
+        let kept = field(name);
+        assert!(kept.contains(&format!("value=\"{value}\"")), "{kept}");
+        assert!(!kept.contains("aria-invalid"), "{kept}");
+    }
+    assert!(
+        page.body.contains("min_duration: `a while`"),
+        "{}",
+        page.body
+    );
+    assert!(
+        !page.body.contains("<tr id="),
+        "no run is let through by mistake"
+    );
+    assert!(!page.body.contains("hx-sse:connect"));
 }
 
 #[actix_web::test]
@@ -471,6 +501,7 @@ async fn the_api_lists_runs_page_by_page() {
       "replied": null,
       "ended": "2026-11-22T08:42:12.241310Z",
       "duration_ms": 241.31,
+      "first_token_ms": null,
       "error": "the upstream answered 402: this request needs more credits, or fewer max_tokens; add credits at https://openrouter.ai/settings/credits",
       "pieces": 0,
       "bytes": 0,

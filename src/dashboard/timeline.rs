@@ -37,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) step: StepIndex,
     /// Whether the run would have been shorter, had this step been.
     pub(crate) critical: bool,
+    /// Its share of the run's time.
+    pub(crate) share: f64,
     pub(crate) segments: Vec<Segment>,
 }
 
@@ -78,12 +80,20 @@ impl Timeline {
     pub(crate) fn new(run: &RunDetail, now: Timestamp, scale: Scale) -> Self {
         let axis = Axis::new(run, now, scale);
         let critical = critical_path(&run.plan, &run.steps, now);
+        let total = run.summary.duration(now).as_secs_f64();
+        let share = |step: &StepRun| {
+            let lasted = step
+                .started
+                .map(|from| step.ended.unwrap_or(now).since(from));
+            lasted.map_or(0.0, |lasted| lasted.as_secs_f64() / total.max(1e-6))
+        };
         let rows = run
             .steps
             .iter()
             .map(|step| Row {
                 step: step.step,
                 critical: critical.contains(&step.step),
+                share: share(step),
                 segments: segments(run, step, now, &axis),
             })
             .collect();
@@ -279,7 +289,7 @@ impl Axis {
         while at < total * 0.96 {
             ticks.push(Tick {
                 at: at / total,
-                label: since_start(Duration::from_micros(at as u64)),
+                label: round_time(at, total),
             });
             at += step;
         }
@@ -297,6 +307,21 @@ impl Scale {
             Self::Stretched => (micros / KNEE_MICROS).ln_1p(),
         }
     }
+}
+
+/// A round time on an axis of `total`, all in microseconds: in the unit of the axis, without figures behind the last that
+/// tells.
+fn round_time(at: f64, total: f64) -> String {
+    let (unit, name) = match total {
+        ..1e3 => (1.0, "µs"),
+        ..1e6 => (1e3, "ms"),
+        ..6e8 => (1e6, "s"),
+        _ => return since_start(Duration::from_micros(at as u64)),
+    };
+    if at == 0.0 {
+        return "0".to_owned();
+    }
+    format!("{} {name}", at / unit)
 }
 
 fn since_start(passed: Duration) -> String {
@@ -402,6 +427,21 @@ mod tests {
             .map(|row| run.plan.steps[usize::from(row.step)].name.as_str())
             .collect();
         assert_eq!(streaming, ["call_upstream", "convert_response"]);
+    }
+
+    #[test]
+    fn round_times_are_written_in_one_unit_and_without_needless_figures() {
+        for (at, total, label) in [
+            (0.0, 2e6, "0"),
+            (500_000.0, 2e6, "0.5 s"),
+            (1_000_000.0, 2e6, "1 s"),
+            (50_000.0, 300_000.0, "50 ms"),
+            (200.0, 900.0, "200 µs"),
+            (100_000_000.0, 5e8, "100 s"),
+            (1_200_000_000.0, 6e9, "20 m 00 s"),
+        ] {
+            assert_eq!(round_time(at, total), label);
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ struct TotalsView {
     shares: Vec<StateShare>,
     success: String,
     failed: String,
+    /// The runs that failed.
+    failures: Option<String>,
     tokens_in: String,
     cached: Option<String>,
     tokens_out: String,
@@ -51,9 +53,7 @@ impl TotalsView {
         };
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let good = count(|state| matches!(state, State::Completed | State::Cached));
-        // A client that hung up is neither a success nor a failure.
-        let failed =
-            count(|state| matches!(state, State::Failed | State::TimedOut | State::Crashed));
+        let failed = count(is_failure);
         let slow = totals.duration_p50_p95.map(|(_, p95)| slow(p95));
         let (p50, p95) = totals.duration_p50_p95.map_or_else(
             || (unknown(), unknown()),
@@ -67,6 +67,7 @@ impl TotalsView {
                 0 => "none failed".to_owned(),
                 failed => format!("{} failed", format::thousands(signed(failed))),
             },
+            failures: (failed > 0).then(failures),
             tokens_in: format::tokens(totals.input_tokens),
             cached: format::share(totals.cache_read_tokens, totals.input_tokens),
             tokens_out: format::tokens(totals.output_tokens),
@@ -91,6 +92,19 @@ fn slow(least: Duration) -> String {
         ("min_duration", written_length(least)),
     ]);
     format!("/runs?{query}")
+}
+
+/// The address of the runs of the last 24 hours that failed.
+fn failures() -> String {
+    let mut query = vec![("range", "24h".to_owned())];
+    let failed = State::ALL.into_iter().filter(|state| is_failure(*state));
+    query.extend(failed.map(|state| ("state", state.name().to_owned())));
+    format!("/runs?{}", encode_pairs(&query))
+}
+
+/// A client that hung up is neither a success nor a failure.
+fn is_failure(state: State) -> bool {
+    matches!(state, State::Failed | State::TimedOut | State::Crashed)
 }
 
 /// More runs than these are not added up while somebody waits.
@@ -134,6 +148,11 @@ fn matched_line(totals: &Totals) -> String {
         estimated,
         ..
     } = TotalsView::new(totals);
+    let cost = if totals.cost_usd > 0.0 {
+        cost
+    } else {
+        "no cost known".to_owned()
+    };
     let estimated = estimated.map_or_else(String::new, |runs| format!(" ({runs})"));
     let runs = match runs {
         0 => return String::new(),
@@ -144,7 +163,7 @@ fn matched_line(totals: &Totals) -> String {
         }
     };
     let duration = format::duration(totals.duration);
-    format!("{runs}: {cost}{estimated} · {duration} · {failed}")
+    format!("{runs}: {cost}{estimated} · {duration} in all · {failed}")
 }
 
 #[cfg(test)]
@@ -161,20 +180,28 @@ mod tests {
         };
         assert_eq!(
             matched_line(&totals(1, 8)),
-            "These 9 runs: $0.0110 · 23.0 s · 1 failed"
+            "These 9 runs: $0.0110 · 23.0 s in all · 1 failed"
         );
         assert_eq!(
             matched_line(&totals(0, 1)),
-            "This run: $0.0110 · 23.0 s · none failed"
+            "This run: $0.0110 · 23.0 s in all · none failed"
         );
         assert_eq!(matched_line(&totals(0, 0)), "");
+        let unknown = Totals {
+            cost_usd: 0.0,
+            ..totals(1, 0)
+        };
+        assert_eq!(
+            matched_line(&unknown),
+            "This run: no cost known · 23.0 s in all · 1 failed"
+        );
         let estimated = Totals {
             estimated: 2,
             ..totals(2, 7)
         };
         assert_eq!(
             matched_line(&estimated),
-            "These 9 runs: $0.0110 (2 estimated) · 23.0 s · 2 failed"
+            "These 9 runs: $0.0110 (2 estimated) · 23.0 s in all · 2 failed"
         );
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Scheduler {
     failure: Option<RunFailure>,
     /// Why there will be no reply.
     reply_failure: Option<RunFailure>,
+    /// What is said if the run is dropped.
+    if_dropped: Option<&'static str>,
     /// Whether a flow was dropped, or the run itself.
     was_cancelled: bool,
     is_over: bool,
@@ -73,6 +75,7 @@ impl Scheduler {
             now,
             failure: None,
             reply_failure: None,
+            if_dropped: None,
             was_cancelled: false,
             is_over: false,
             graph,
@@ -83,6 +86,10 @@ impl Scheduler {
 
     pub(super) fn reporter(&self) -> &Reporter {
         &self.reporter
+    }
+
+    pub(super) fn if_dropped(&mut self, what: Option<&'static str>) {
+        self.if_dropped = what;
     }
 
     /// Runs until the reply is there or known not to come. What was noted until then goes out with what follows, in
@@ -412,10 +419,21 @@ impl Drop for Scheduler {
         self.working = None;
         self.slots.clear();
         self.now = Timestamp::now();
+        let why = self.if_dropped.map(|what| self.reporter.after(what));
         for step in (0..).take(self.counters.steps.len()) {
-            if !self.counters.steps[usize::from(step)].state.is_final() {
-                self.was_cancelled = true;
-                self.enter(step, State::Cancelled, None);
+            let state = self.counters.steps[usize::from(step)].state;
+            if state.is_final() {
+                continue;
+            }
+            self.was_cancelled = true;
+            let is_at_work = matches!(state, State::Running | State::Retrying);
+            let why = why.clone().filter(|_| is_at_work);
+            self.enter(step, State::Cancelled, why.clone());
+            if let Some(why) = why
+                && self.reply_failure.is_none()
+            {
+                let error = Arc::new(TaskError::client(why));
+                self.reply_failure = Some(self.failure_of(step, State::Cancelled, error));
             }
         }
         self.end();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::event::{EventKind, FactValue, Level, RunStart, StepIndex};
 use super::journal::Journal;
-use super::run_id::RunId;
+use super::run_id::{RunId, Timestamp};
 
 /// Says what happens in a step. Cheap to clone; never blocks.
 #[derive(Clone, Debug)]
@@ -73,6 +73,13 @@ impl Reporter {
     #[must_use]
     pub fn waited(&self) -> Duration {
         self.journal.waited()
+    }
+
+    /// What happened to the run, and how long it had gone on: `the client hung up after 0.50 s`.
+    #[must_use]
+    pub fn after(&self, what: &str) -> String {
+        let seconds = Timestamp::now().since(self.start().at).as_secs_f64();
+        format!("{what} after {seconds:.2} s")
     }
 
     /// Writes a line into the step's log.

@@ -13,6 +13,12 @@ pub const LONGEST: usize = 32 << 20;
 const KEPT: usize = 16 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// A body without the byte order mark that some servers write in front of it.
+#[must_use]
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
+}
+
 /// A line or an event is longer than [`LONGEST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event of the stream is longer than {} MB", LONGEST >> 20)]

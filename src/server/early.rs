@@ -19,14 +19,14 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use super::errors;
-use super::gateway::Gateway;
+use super::gateway::{Gateway, go_on};
 use crate::engine::{Run, RunFailure};
 use crate::events::Reporter;
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event;
 use crate::protocol::anthropic::request::Request;
-use crate::tasks::reply_flow::{ReplyFlow, STOPPING};
+use crate::tasks::reply_flow::{GIVEN_UP, ReplyFlow, STOPPING};
 use crate::tasks::{ClientReply, Content};
 
 /// How long a client that asked for a stream is left without one.
@@ -59,6 +59,9 @@ pub(super) struct EarlyAnswer {
     ping: Pin<Box<Sleep>>,
     ping_after: Duration,
     reporter: Reporter,
+    /// What the client was given before the answer.
+    pieces: u64,
+    bytes: u64,
     last_call: CancellationToken,
     tracker: TaskTracker,
     span: Span,
@@ -97,6 +100,8 @@ impl EarlyAnswer {
             ping: Box::pin(tokio::time::sleep(Duration::ZERO)),
             ping_after,
             reporter,
+            pieces: 0,
+            bytes: 0,
             last_call,
             tracker: gateway.tracker.clone(),
             span,
@@ -104,9 +109,10 @@ impl EarlyAnswer {
     }
 
     /// Takes what the run gave; returns what is to be said at once.
-    fn take(&mut self, run: Run<ClientReply>, outcome: Outcome) -> Option<Bytes> {
+    fn take(&mut self, mut run: Run<ClientReply>, outcome: Outcome) -> Option<Bytes> {
         self.stage = Stage::Over;
         let Some(replied) = outcome else {
+            run.if_dropped(GIVEN_UP);
             return Some(self.fail(&ApiError::overloaded(STOPPING)));
         };
         let rest = run.finish().instrument(self.span.clone());
@@ -114,6 +120,7 @@ impl EarlyAnswer {
             Ok(reply) => match reply.content {
                 Content::Stream(mut flow) => {
                     flow.end_at(self.last_call.clone());
+                    flow.go_on_after(self.pieces, self.bytes);
                     self.stage = Stage::Answering(flow);
                     None
                 }
@@ -124,18 +131,21 @@ impl EarlyAnswer {
             },
             Err(failure) => Some(self.fail(&errors::of_run(&failure))),
         };
-        actix_web::rt::spawn(self.tracker.track_future(rest));
+        go_on(&self.tracker, rest);
         said
     }
 
-    fn fail(&self, error: &ApiError) -> Bytes {
+    fn fail(&mut self, error: &ApiError) -> Bytes {
         self.reporter.fact(facts::ERROR_TYPE, error.kind.name());
         let event = error.event(&self.reporter.start().request_id);
         self.say(event)
     }
 
-    fn say(&self, event: Vec<u8>) -> Bytes {
+    fn say(&mut self, event: Vec<u8>) -> Bytes {
         let event = Bytes::from(event);
+        self.pieces += 1;
+        self.bytes += event.len() as u64;
+        self.reporter.progress(self.pieces, self.bytes);
         self.reporter
             .payload(payload::CLIENT_RESPONSE, event.clone());
         event

@@ -67,6 +67,16 @@ pub struct Gateway {
     pub early: Early,
 }
 
+/// Goes on with what remains of a run after its answer, on this worker. The tracker owns it: a process that stops waits
+/// for it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a run stays on its worker, and the tracker that shutdown drains owns it"
+)]
+pub(super) fn go_on(tracker: &TaskTracker, rest: impl Future<Output: 'static> + 'static) {
+    actix_web::rt::spawn(tracker.track_future(rest));
+}
+
 impl Gateway {
     /// The lane of a request, which its model decides.
     #[must_use]

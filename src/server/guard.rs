@@ -17,6 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
+use super::browser::{self, Page};
 use super::errors;
 use super::refusals::{Reason, Refusals};
 use crate::events::RunId;
@@ -55,14 +56,20 @@ pub async fn check<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let since = Instant::now();
-    let refusal = request
-        .app_data::<web::Data<Guard>>()
-        .and_then(|guard| guard.turn_away(&request));
-    let mut response = match refusal {
-        Some(refusal) => request.into_response(refusal).map_into_right_body(),
+    let (page, answer) = match request.app_data::<web::Data<Guard>>() {
+        Some(guard) => (guard.page(&request), guard.turn_away(&request)),
+        None => (None, None),
+    };
+    let is_question = page.is_some() && browser::is_question(&request);
+    let answer = answer.or_else(|| is_question.then(|| Page::may_ask(&request)));
+    let mut response = match answer {
+        Some(answer) => request.into_response(answer).map_into_right_body(),
         None => next.call(request).await?.map_into_left_body(),
     };
     complete(response.headers_mut(), since);
+    if let Some(page) = page {
+        page.may_read(response.headers_mut());
+    }
     Ok(response)
 }
 
@@ -83,6 +90,14 @@ fn complete(headers: &mut HeaderMap, since: Instant) {
 }
 
 impl Guard {
+    /// The page behind a request to the Messages API, where pages can have a key.
+    fn page(&self, request: &ServiceRequest) -> Option<Page> {
+        if self.client_keys.is_empty() {
+            return None;
+        }
+        Page::of(request).filter(|_| door(request) == Door::Clients)
+    }
+
     /// What is answered to one who may not come in, who is counted.
     fn turn_away(&self, request: &ServiceRequest) -> Option<HttpResponse> {
         let (reason, response) = self.refuse(request)?;
@@ -111,7 +126,7 @@ impl Guard {
                 let error = ApiError::permission(message);
                 Some((Reason::Origin, errors::answer(&error, &request_id())))
             }
-            Door::Clients if !self.client_may(request) => {
+            Door::Clients if !self.client_may(request) && !browser::is_question(request) => {
                 let message = "this is not one of Dagway's client keys; send one from DAGWAY_CLIENT_KEYS \
                                as x-api-key or as a bearer token (ANTHROPIC_AUTH_TOKEN)";
                 let error = ApiError::authentication(message);
@@ -140,14 +155,15 @@ impl Guard {
         let Some(allowed) = &self.allowed_hosts else {
             return true;
         };
-        let Some(host) = request
-            .headers()
-            .get(HOST)
-            .and_then(|host| host.to_str().ok())
-        else {
+        // A target that names a host counts before the header (RFC 9112, 3.2.2).
+        let named = request.uri().host();
+        let by_header = || {
+            let host = request.headers().get(HOST)?.to_str().ok()?;
+            Some(without_port(host))
+        };
+        let Some(name) = named.or_else(by_header) else {
             return true;
         };
-        let name = without_port(host);
         let is_loopback = name.eq_ignore_ascii_case("localhost")
             || name
                 .trim_matches(['[', ']'])
@@ -209,7 +225,9 @@ fn is_of_a_strangers_page(request: &ServiceRequest) -> bool {
         (Some(site), _) => !matches!(site, b"same-origin" | b"none"),
         (None, Some(origin)) => {
             let named = memchr::memmem::find(origin, b"://").map(|at| &origin[at + 3..]);
-            named.is_none() || named != text(HOST.as_str())
+            let target = request.uri().authority();
+            let target = target.map(|target| target.as_str().as_bytes());
+            named.is_none() || named != target.or_else(|| text(HOST.as_str()))
         }
         (None, None) => false,
     }
@@ -344,6 +362,40 @@ mod tests {
                 .insert_header((HOST, host));
             assert_eq!(status(request), None, "{host}");
         }
+    }
+
+    #[test]
+    fn a_target_that_names_a_host_counts_before_the_header() {
+        let come = |target: &str, host: &'static str| {
+            status(TestRequest::get().uri(target).insert_header((HOST, host)))
+        };
+        let ours = "127.0.0.1:4000";
+        assert_eq!(come("http://evil.test/health", ours), Some(403));
+        assert_eq!(come("http://127.0.0.1@evil.test/health", ours), Some(403));
+        assert_eq!(come("http://[::1]:4000/health", ours), None);
+        assert_eq!(come("http://localhost:4000/health", "evil.test"), None);
+        let open = Guard::default();
+        let request = TestRequest::post()
+            .uri("http://evil.test/v1/messages")
+            .insert_header((HOST, ours))
+            .insert_header(("origin", "http://127.0.0.1:4000"));
+        assert!(open.turn_away(&request.to_srv_request()).is_some());
+    }
+
+    #[test]
+    fn only_a_browsers_question_comes_without_a_key() {
+        let question = |method: actix_web::http::Method| {
+            TestRequest::default()
+                .method(method)
+                .uri("/v1/messages")
+                .insert_header(("origin", "https://app.test"))
+        };
+        let asked = ("access-control-request-method", "POST");
+        let options = actix_web::http::Method::OPTIONS;
+        let post = actix_web::http::Method::POST;
+        assert_eq!(status(question(options.clone()).insert_header(asked)), None);
+        assert_eq!(status(question(options)), Some(401));
+        assert_eq!(status(question(post).insert_header(asked)), Some(401));
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //! | [`elsewhere`] | endpoints of Anthropic's that are not served, and what to do instead |
 //! | [`head`] | HEAD wherever GET is |
 //! | [`http10`] | streams for clients of HTTP/1.0 |
+//! | [`upgrade`] | offers of another protocol, all declined |
+//! | [`browser`] | pages that have a key |
 //! | [`guard`] | keys, password, Host header, request ids |
 //! | [`refusals`] | who was not let in |
 //! | [`models`] | `/v1/models` |
@@ -19,6 +21,7 @@
 //! It knows nothing of SQL and makes no pages of the dashboard.
 
 pub mod body;
+mod browser;
 pub mod early;
 pub mod elsewhere;
 pub mod errors;
@@ -31,5 +34,6 @@ pub mod models;
 pub mod refusals;
 pub mod routes;
 pub mod runs;
+pub mod upgrade;
 
 pub use gateway::Gateway;

@@ -15,8 +15,11 @@ const BASES: [&str; 3] = ["", "/v1", "/api"];
 
 /// Mounts everything.
 pub fn all(routes: &mut ServiceConfig) {
-    for base in BASES {
-        messages_api(routes, base);
+    // The usual form first: each path costs a comparison.
+    for end in ["", "/"] {
+        for base in BASES {
+            messages_api(routes, base, end);
+        }
     }
     routes
         // greetings, health, figures
@@ -36,8 +39,9 @@ pub fn all(routes: &mut ServiceConfig) {
         .default_service(web::to(elsewhere::nowhere));
 }
 
-fn messages_api(routes: &mut ServiceConfig, base: &str) {
-    let path = |path: &str| format!("{base}{path}");
+/// The Messages API below a base, each path with this end: some clients write a slash behind everything.
+fn messages_api(routes: &mut ServiceConfig, base: &str, end: &str) {
+    let path = |path: &str| format!("{base}{path}{end}");
     routes
         .service(only(
             SENT,
@@ -52,7 +56,7 @@ fn messages_api(routes: &mut ServiceConfig, base: &str) {
         .service(only(READ, &path("/v1/models"), web::get().to(models::list)))
         .service(only(
             READ,
-            &path("/v1/models/{id:.+}"),
+            &path("/v1/models/{id:.*[^/]}"),
             web::get().to(models::retrieve),
         ));
 }

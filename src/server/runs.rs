@@ -12,12 +12,12 @@ use tracing::Instrument;
 
 use super::body::Room;
 use super::early::EarlyAnswer;
-use super::gateway::{Gateway, MessagesPlan};
+use super::gateway::{Gateway, MessagesPlan, go_on};
 use super::{body, errors};
 use crate::events::{Level, Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
-use crate::tasks::reply_flow::STOPPING;
+use crate::tasks::reply_flow::{GIVEN_UP, HUNG_UP, STOPPING};
 use crate::tasks::{ClientReply, ClientRequest, Content};
 use crate::upstream::Lane;
 use crate::upstream::headers::to_json;
@@ -102,9 +102,19 @@ async fn serve(
     };
     let (run_id, request_id) = (id.text(), &*start.request_id);
     let span = tracing::error_span!("run", run.id = run_id, request.id = request_id);
-    run(gateway, &plan, (request.headers(), input, arrival), start)
-        .instrument(span)
-        .await
+    let incoming = Incoming {
+        headers: request.headers(),
+        input,
+        arrival,
+    };
+    run(gateway, &plan, incoming, start).instrument(span).await
+}
+
+/// A request that was let in and read.
+struct Incoming<'a> {
+    headers: &'a HeaderMap,
+    input: ClientRequest,
+    arrival: Arrival<'a>,
 }
 
 /// How long it took until a request was there and had its place.
@@ -147,13 +157,19 @@ fn plan_for(gateway: &Gateway, door: Door, lane: Lane) -> Arc<MessagesPlan> {
 async fn run(
     gateway: &Gateway,
     plan: &Arc<MessagesPlan>,
-    (headers, input, arrival): (&HeaderMap, ClientRequest, Arrival<'_>),
+    incoming: Incoming<'_>,
     start: RunStart,
 ) -> HttpResponse {
+    let Incoming {
+        headers,
+        input,
+        arrival,
+    } = incoming;
     let received = input.received;
     let asked = input.body();
     let body = asked.clone();
     let mut run = plan.start(Arc::new(input), start, &gateway.events);
+    run.if_dropped(HUNG_UP);
     let reporter = run.reporter().clone();
     arrival.state(&reporter);
     reporter.payload(payload::CLIENT_REQUEST_HEADERS, shown(headers));
@@ -177,10 +193,12 @@ async fn run(
             answer(reply, &reporter, received)
         }
         Some(Err(failure)) => refuse(&errors::of_run(&failure), &reporter, received),
-        None => return refuse(&ApiError::overloaded(STOPPING), &reporter, received),
+        None => {
+            run.if_dropped(GIVEN_UP);
+            return refuse(&ApiError::overloaded(STOPPING), &reporter, received);
+        }
     };
-    let rest = gateway.tracker.track_future(run.finish().in_current_span());
-    actix_web::rt::spawn(rest);
+    go_on(&gateway.tracker, run.finish().in_current_span());
     response
 }
 
@@ -189,6 +207,7 @@ fn refuse(error: &ApiError, reporter: &Reporter, received: Instant) -> HttpRespo
     let request_id = &reporter.start().request_id;
     reporter.fact(facts::ERROR_TYPE, error.kind.name());
     let body = Bytes::from(error.body(request_id));
+    reporter.progress(1, body.len() as u64);
     reporter.payload(payload::CLIENT_RESPONSE, body);
     let mut response = errors::answer(error, request_id);
     state_answer(&mut response, reporter, received);
@@ -222,6 +241,7 @@ fn answer(reply: ClientReply, reporter: &Reporter, received: Instant) -> HttpRes
     }
     let mut response = match reply.content {
         Content::Whole(body) => {
+            reporter.progress(1, body.len() as u64);
             builder.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
             builder.body(body)
         }

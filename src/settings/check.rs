@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::source::invalid;
-use super::{Error, Kind, Lane, Rule, Secret, Settings, Upstream};
+use super::{Error, Kind, Lane, Rule, Secret, Settings, TRACE_ID, Upstream};
 
 impl Settings {
     /// Checks what no single setting can say.
@@ -26,6 +26,17 @@ impl Settings {
             return invalid(
                 "models.provider",
                 format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"),
+            );
+        }
+        let trace_url = &self.telemetry.trace_url;
+        let is_address = trace_url.contains(TRACE_ID)
+            && Url::parse(trace_url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if !trace_url.is_empty() && !is_address {
+            return invalid(
+                "telemetry.trace_url",
+                format!(
+                    "`{trace_url}` is no address with {TRACE_ID} in it, such as http://127.0.0.1:16686/trace/{TRACE_ID}"
+                ),
             );
         }
         for (name, upstream) in &self.upstreams {

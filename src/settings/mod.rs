@@ -177,7 +177,12 @@ pub struct Telemetry {
     pub resource_attributes: String,
     /// Whether spans carry what errors say and steps log.
     pub messages: bool,
+    /// The address of a trace where traces are looked at, with [`TRACE_ID`] in the place of its id; or nothing.
+    pub trace_url: String,
 }
+
+/// What stands for the id of a trace in [`Telemetry::trace_url`].
+pub const TRACE_ID: &str = "{trace_id}";
 
 impl Settings {
     /// The defaults alone, as with an empty environment.
@@ -208,6 +213,15 @@ impl Settings {
 }
 
 impl Server {
+    /// How many worker threads there are to be.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            workers => workers,
+        }
+    }
+
     /// Whether only programs on this machine can connect.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

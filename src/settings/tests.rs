@@ -209,6 +209,16 @@ fn what_would_never_work_is_refused() {
             "`*.x` is no host name",
         ),
         ("DAGWAY_CLIENT_KEYS", "schlüssel", "no client can send"),
+        (
+            "DAGWAY_TELEMETRY_TRACE_URL",
+            "http://127.0.0.1:16686/trace/",
+            "no address with {trace_id} in it",
+        ),
+        (
+            "DAGWAY_TELEMETRY_TRACE_URL",
+            "jaeger/{trace_id}",
+            "no address with {trace_id} in it",
+        ),
     ] {
         let said = fails(&[(variable, value)]);
         assert!(said.contains(expected) && said.contains(variable), "{said}");

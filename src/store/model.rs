@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::events::{FactValue, Level, PlanInfo, RunId, State, StepIndex, Timestamp};
+use crate::facts;
 
 /// A run as a row of a list. Times are microseconds; absent figures are not known (yet).
 #[derive(Clone, Debug)]
@@ -79,6 +80,15 @@ impl RunSummary {
             FactValue::Float(float) => Some(*float),
             _ => None,
         }
+    }
+
+    /// How long the client waited for the first of an answer: from the request on, attempts and pauses included. What the
+    /// last attempt alone took is [`FIRST_TOKEN`](crate::facts::FIRST_TOKEN).
+    #[must_use]
+    pub fn first_token(&self) -> Option<Duration> {
+        let of_the_attempt = self.float(facts::FIRST_TOKEN)?;
+        let waited = self.replied.map(|replied| replied.since(self.started));
+        waited.or_else(|| Duration::try_from_secs_f64(of_the_attempt).ok())
     }
 
     /// Whether a fact is stated and true.
@@ -243,6 +253,7 @@ pub struct Totals {
     pub estimated: u64,
     /// How long the runs took that are over, all together.
     pub duration: Duration,
-    /// Median and 95th percentile of the durations of the completed runs: one that is refused at once is not quick.
+    /// Median and 95th percentile of the durations of the completed runs in which a model answered, or of all completed ones
+    /// where none did: what is refused at once, or counts tokens, is not quick.
     pub duration_p50_p95: Option<(Duration, Duration)>,
 }

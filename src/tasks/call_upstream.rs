@@ -15,9 +15,9 @@ use crate::events::{Level, trace};
 use crate::facts;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::reply::{Peek, may_be_empty};
-use crate::upstream::answer::{Failure, Refusal, look_at};
+use crate::upstream::byte_flow::look_at;
 use crate::upstream::headers::sent_to_json;
-use crate::upstream::{Answer, Api, Body, ByteFlow, Call, Client};
+use crate::upstream::{Answer, Api, Body, ByteFlow, Call, Client, Failure, Refusal, without_mark};
 
 /// Sends the request and returns when the answer's headers are in and it does not begin with an error.
 #[derive(Debug, Default, Deserialize)]
@@ -40,9 +40,11 @@ pub struct UpstreamAnswer {
 
 /// The body of an upstream's answer.
 pub enum UpstreamContent {
-    /// One JSON document, read whole.
+    /// One JSON document, read whole, for a client that wants one.
     Whole(Bytes),
-    /// Server-sent events.
+    /// One JSON document, read whole, for a client that wants events.
+    AsEvent(Bytes),
+    /// Server-sent events, for a client that wants them.
     Stream(ByteFlow),
 }
 
@@ -72,7 +74,6 @@ impl Task for CallUpstream {
         let answer = ask(client, &call, headers)
             .await
             .map_err(|failure| task_error(cx, &request, failure))?;
-        let becomes_event = request.stream;
         let content = match answer.body {
             Body::Stream(flow) if request.stream => UpstreamContent::Stream(flow),
             Body::Stream(_) if call.api == Api::Messages => {
@@ -81,11 +82,15 @@ impl Task for CallUpstream {
             }
             // The client gets what it asked for, events or a whole, whatever the upstream prefers to write.
             Body::Stream(flow) | Body::Whole(flow) => {
-                let head = (answer.status, &answer.headers);
-                let body = whole(flow, head, (call.api, becomes_event)).await;
+                let refusal = Refusal {
+                    status: answer.status,
+                    headers: answer.headers.clone(),
+                    body: Bytes::new(),
+                };
+                let body = whole(flow, &call, refusal).await;
                 let body = body.map_err(|failure| task_error(cx, &request, failure))?;
-                if becomes_event {
-                    UpstreamContent::Stream(ByteFlow::of_event(&body))
+                if request.stream {
+                    UpstreamContent::AsEvent(body)
                 } else {
                     UpstreamContent::Whole(body)
                 }
@@ -159,40 +164,31 @@ async fn ask(client: &Client, call: &Call, headers: HeaderMap) -> Result<Answer,
 }
 
 /// Reads a whole answer here, so that an error in a 200 can still be retried, and can be a status for a client that gets
-/// events.
-async fn whole(
-    flow: ByteFlow,
-    (status, headers): (u16, &Bytes),
-    (api, becomes_event): (Api, bool),
-) -> Result<Bytes, Failure> {
+/// events. `refusal` is what the answer is then, but for its body.
+async fn whole(flow: ByteFlow, call: &Call, refusal: Refusal) -> Result<Bytes, Failure> {
     let body = flow.whole().await?;
-    if is_cut(&body) {
-        let error = UpstreamError::no_use("it ended its answer before it was complete");
-        let headers = headers.clone();
-        let refusal = Refusal {
-            status,
-            headers,
-            body,
-        };
-        return Err(refusal.into_failure(error));
+    match error_in(without_mark(&body), call) {
+        None => Ok(body),
+        Some(error) => Err(Refusal { body, ..refusal }.into_failure(error)),
+    }
+}
+
+/// The error that a whole answer is, though its status says nothing of one.
+fn error_in(body: &[u8], call: &Call) -> Option<UpstreamError> {
+    if is_cut(body) {
+        let reason = "it ended its answer before it was complete";
+        return Some(UpstreamError::no_use(reason));
     }
     // Every error says so in this word; to look for it costs less than to read the body twice.
-    let is_suspect = memchr::memmem::find(&body, b"\"error\"").is_some()
-        || (api == Api::Chat && may_be_empty(&body));
-    if !becomes_event && !is_suspect {
-        return Ok(body);
+    let is_suspect = memchr::memmem::find(body, b"\"error\"").is_some()
+        || (call.api == Api::Chat && may_be_empty(body));
+    if !call.stream && !is_suspect {
+        return None;
     }
-    let error = match look_at(&body, api) {
-        Peek::Error(error) => *error,
-        Peek::Fine | Peek::More => return Ok(body),
-    };
-    let headers = headers.clone();
-    let refusal = Refusal {
-        status,
-        headers,
-        body,
-    };
-    Err(refusal.into_failure(error))
+    match look_at(body, call.api) {
+        Peek::Error(error) => Some(*error),
+        Peek::Fine | Peek::More => None,
+    }
 }
 
 /// Whether a document is missing, or its end: a connection that breaks may look like one that is closed in order.

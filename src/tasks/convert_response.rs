@@ -4,19 +4,20 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::build_request::UpstreamRequest;
-use super::call_upstream::{UpstreamAnswer, UpstreamContent};
-use super::client_reply::{ClientReply, Content};
+use super::call_upstream::UpstreamAnswer;
+use super::client_reply::ClientReply;
 use super::convert_tools::ConvertedTools;
+use super::converter::Converter;
+use super::deliver::{Conversion, deliver};
 use super::map_model::MappedModel;
-use super::reply_flow::{Patience, ReplyFlow};
+use super::reply_flow::Patience;
 use super::validate::ValidRequest;
-use crate::engine::{Cx, FlowEnd, Own, Res, Tail, Task, TaskError, tail};
+use crate::engine::{Cx, Own, Res, Tail, Task, TaskError};
 use crate::events::Artifact;
-use crate::facts;
+use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::translate::reply::{
     ReplySettings, Summary, Translator, answering_model, whole,
 };
@@ -55,43 +56,21 @@ impl Task for ConvertResponse {
             applied_edits: request.applied_edits.clone(),
             ..reply_settings(cx, &valid, &model, &tools)
         };
-        let (reporter, tail) = tail();
-        let answering;
-        let content = match answer.content {
-            UpstreamContent::Stream(flow) => {
-                answering = answering_model(flow.beginning());
-                let translator = Translator::new(settings);
-                let timing = (*patience, answer.sent);
-                Content::Stream(Box::new(ReplyFlow::new(
-                    flow,
-                    translator,
-                    reporter,
-                    cx.reporter().clone(),
-                    timing,
-                )))
-            }
-            UpstreamContent::Whole(body) => {
-                cx.fact(
-                    facts::FIRST_TOKEN,
-                    answer.arrived.duration_since(answer.sent).as_secs_f64(),
-                );
-                cx.payload(facts::payload::UPSTREAM_RESPONSE, body.clone());
-                let (converted, summary) = whole(settings, &body);
-                let message = converted.map_err(TaskError::upstream)?;
-                answering = summary.model_used.clone();
-                reporter.report(ReplySummary(summary), FlowEnd::Finished);
-                let message = Bytes::from(message);
-                cx.payload(facts::payload::CLIENT_RESPONSE, message.clone());
-                Content::Whole(message)
-            }
-        };
-        let reply = ClientReply {
-            content,
-            model: Some(answering.unwrap_or_else(|| model.target.id.clone())),
-            generation: answer.generation,
-            headers: Vec::new(),
-        };
-        Ok((Own(reply), tail))
+        deliver(settings, answer, &model, *patience, cx)
+    }
+}
+
+impl Conversion for ReplySettings {
+    fn answering_model(beginning: &[u8]) -> Option<String> {
+        answering_model(beginning)
+    }
+
+    fn of_events(self) -> Converter {
+        Translator::new(self).into()
+    }
+
+    fn of_whole(self, body: &[u8]) -> (Result<Vec<u8>, ApiError>, Summary) {
+        whole(self, body)
     }
 }
 

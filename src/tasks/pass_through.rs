@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::Deserialize;
 
-use super::call_upstream::{UpstreamAnswer, UpstreamContent};
-use super::client_reply::{ClientReply, Content};
+use super::call_upstream::UpstreamAnswer;
+use super::client_reply::ClientReply;
 use super::convert_response::ReplySummary;
+use super::converter::Converter;
+use super::deliver::{Conversion, deliver};
 use super::map_model::MappedModel;
-use super::reply_flow::{Patience, ReplyFlow};
+use super::reply_flow::Patience;
 use super::validate::ValidRequest;
-use crate::engine::{Cx, FlowEnd, Own, Res, Tail, Task, TaskError, tail};
-use crate::facts;
+use crate::engine::{Cx, Own, Res, Tail, Task, TaskError};
+use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::native::{Passage, PassageSettings, answering_model, whole};
+use crate::protocol::translate::reply::Summary;
 
 /// Wraps the answer in the filter and returns at once: the client's socket pulls.
 #[derive(Debug, Default, Deserialize)]
@@ -44,40 +46,20 @@ impl Task for PassThrough {
             },
             body: Some(Arc::clone(valid.request.backing_cart())),
         };
-        let (reporter, tail) = tail();
-        let answering;
-        let content = match answer.content {
-            UpstreamContent::Stream(flow) => {
-                answering = answering_model(flow.beginning());
-                Content::Stream(Box::new(ReplyFlow::new(
-                    flow,
-                    Passage::new(settings),
-                    reporter,
-                    cx.reporter().clone(),
-                    (*patience, answer.sent),
-                )))
-            }
-            UpstreamContent::Whole(body) => {
-                cx.fact(
-                    facts::FIRST_TOKEN,
-                    answer.arrived.duration_since(answer.sent).as_secs_f64(),
-                );
-                cx.payload(facts::payload::UPSTREAM_RESPONSE, body.clone());
-                let (passed, summary) = whole(&settings, &body);
-                let message = passed.map_err(TaskError::upstream)?;
-                answering = summary.model_used.clone();
-                reporter.report(ReplySummary(summary), FlowEnd::Finished);
-                let message = Bytes::from(message);
-                cx.payload(facts::payload::CLIENT_RESPONSE, message.clone());
-                Content::Whole(message)
-            }
-        };
-        let reply = ClientReply {
-            content,
-            model: Some(answering.unwrap_or_else(|| model.target.id.clone())),
-            generation: answer.generation,
-            headers: answer.passed_headers,
-        };
-        Ok((Own(reply), tail))
+        deliver(settings, answer, &model, *patience, cx)
+    }
+}
+
+impl Conversion for PassageSettings {
+    fn answering_model(beginning: &[u8]) -> Option<String> {
+        answering_model(beginning)
+    }
+
+    fn of_events(self) -> Converter {
+        Passage::new(self).into()
+    }
+
+    fn of_whole(self, body: &[u8]) -> (Result<Vec<u8>, ApiError>, Summary) {
+        whole(&self, body)
     }
 }

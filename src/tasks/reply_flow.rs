@@ -16,16 +16,15 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::convert_response::ReplySummary;
 use super::converter::Converter;
+use super::record::Record;
 use crate::engine::{FlowEnd, TailReporter, TaskError};
-use crate::events::{Reporter, Timestamp};
+use crate::events::Reporter;
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
-use crate::upstream::{ByteFlow, answer::broken};
+use crate::upstream::{ByteFlow, byte_flow::broken};
 
 /// A piece handed to the socket is not grown beyond this while more is ready.
 const FULL_PIECE: usize = 16 << 10;
-/// Texts for the record are handed over in pieces of about this size, so that an open stream holds little.
-const RECORD_PIECE: usize = 1 << 10;
 /// How long the usage may come after the finish; some upstreams never send it.
 const USAGE_WAIT: Duration = Duration::from_secs(2);
 /// How long the connection may go on after the answer; its proper end lets it be used again.
@@ -38,6 +37,12 @@ const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 /// What clients are told whose answer a stopping process cannot wait for.
 pub const STOPPING: &str = "Dagway is being stopped, and this answer took longer than it could wait; ask again in a moment";
 
+/// What the run says of an answer that had not begun by then.
+pub const GIVEN_UP: &str = "Dagway was being stopped and gave it up";
+
+/// What the run of a client says that let go of its answer.
+pub const HUNG_UP: &str = "the client hung up";
+
 /// How long silence is borne.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -47,6 +52,15 @@ pub struct Patience {
     pub idle: Duration,
     /// The upstream's silence without data after which the stream is given up, comments or not.
     pub progress: Duration,
+}
+
+/// When an answer was asked for, and how long its silence is borne.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// When the attempt that gave it was sent.
+    pub sent: Instant,
+    /// How long silence is borne.
+    pub patience: Patience,
 }
 
 /// A streamed answer on its way.
@@ -61,7 +75,8 @@ pub struct ReplyFlow {
     last_call: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     was_stopped: bool,
     out: Vec<u8>,
-    answered: Record,
+    /// What came of the upstream; nothing where its answer was recorded before.
+    answered: Option<Record>,
     given: Record,
     sent: Instant,
     /// When the upstream's first data came, if that was held back.
@@ -75,53 +90,29 @@ pub struct ReplyFlow {
     last_given: Instant,
     last_progress: Instant,
     data_lines: u64,
+    /// Whether a piece of its own has gone out.
+    has_given: bool,
     pieces: u64,
     bytes: u64,
 }
 
-/// A text for the record, handed over in pieces.
-struct Record {
-    name: &'static str,
-    held: Vec<u8>,
-}
-
-impl Record {
-    fn take(&mut self, bytes: &[u8], reporter: &Reporter) {
-        if self.held.len() + bytes.len() > RECORD_PIECE {
-            self.hand_over(reporter);
-        }
-        // Never more room than that: thousands of streams may be open.
-        let room = RECORD_PIECE.max(bytes.len());
-        self.held.reserve_exact(room - self.held.len());
-        self.held.extend_from_slice(bytes);
-        if self.held.len() >= RECORD_PIECE {
-            self.hand_over(reporter);
-        }
-    }
-
-    fn hand_over(&mut self, reporter: &Reporter) {
-        if !self.held.is_empty() {
-            reporter.payload(self.name, Bytes::from(std::mem::take(&mut self.held)));
-        }
-    }
-}
-
 impl ReplyFlow {
-    /// Wraps an upstream's stream that was asked for at `sent`.
+    /// Wraps an upstream's stream.
     #[must_use]
     pub fn new(
         upstream: ByteFlow,
-        converter: impl Into<Converter>,
+        converter: Converter,
+        Timing { sent, patience }: Timing,
         tail: TailReporter<ReplySummary>,
         reporter: Reporter,
-        (patience, sent): (Patience, Instant),
     ) -> Self {
         let now = Instant::now();
         let began = upstream.began;
+        let is_to_record = upstream.is_as_it_came;
         let mut flow = Self {
             began,
             upstream: Some(upstream),
-            converter: converter.into(),
+            converter,
             tail: Some(tail),
             reporter,
             patience,
@@ -129,14 +120,8 @@ impl ReplyFlow {
             last_call: None,
             was_stopped: false,
             out: Vec::new(),
-            answered: Record {
-                name: payload::UPSTREAM_RESPONSE,
-                held: Vec::new(),
-            },
-            given: Record {
-                name: payload::CLIENT_RESPONSE,
-                held: Vec::new(),
-            },
+            answered: is_to_record.then_some(Record::new(payload::UPSTREAM_RESPONSE)),
+            given: Record::new(payload::CLIENT_RESPONSE),
             sent,
             is_rushing: false,
             has_waited: false,
@@ -146,11 +131,18 @@ impl ReplyFlow {
             last_given: began.unwrap_or(now),
             last_progress: now,
             data_lines: 0,
+            has_given: false,
             pieces: 0,
             bytes: 0,
         };
         flow.set_timer();
         flow
+    }
+
+    /// Goes on with an answer of which the client was given so much already.
+    pub fn go_on_after(&mut self, pieces: u64, bytes: u64) {
+        self.pieces = pieces;
+        self.bytes = bytes;
     }
 
     /// Has the answer end with an error when `last_call` is cancelled.
@@ -181,7 +173,9 @@ impl ReplyFlow {
             match Pin::new(upstream).poll_next(cx) {
                 Poll::Ready(Some(Ok(bytes))) => {
                     has_read = true;
-                    self.answered.take(&bytes, &self.reporter);
+                    if let Some(answered) = &mut self.answered {
+                        answered.take(&bytes, &self.reporter);
+                    }
                     // What is made of a chunk is seldom longer than it.
                     self.out.reserve(bytes.len());
                     self.converter.push(&bytes, &mut self.out);
@@ -305,7 +299,8 @@ impl ReplyFlow {
         self.bytes += piece.len() as u64;
         self.last_given = self.last_given.max(self.last_byte);
         let now = self.last_byte;
-        if now.duration_since(self.last_progress) >= PROGRESS_PAUSE || self.pieces == 1 {
+        if now.duration_since(self.last_progress) >= PROGRESS_PAUSE || !self.has_given {
+            self.has_given = true;
             self.last_progress = now;
             self.reporter.progress(self.pieces, self.bytes);
             self.reporter.flush();
@@ -327,16 +322,16 @@ impl ReplyFlow {
 
     /// Only the client's socket pulls, so nobody else can have let go.
     fn hung_up(&self) -> TaskError {
-        let waited = Timestamp::now().since(self.reporter.start().at);
-        let seconds = waited.as_secs_f64();
-        TaskError::client(format!("the client hung up after {seconds:.2} s"))
+        TaskError::client(self.reporter.after(HUNG_UP))
     }
 
     /// Reports the end, once.
     fn close(&mut self) {
         let Some(tail) = self.tail.take() else { return };
         self.upstream = None;
-        self.answered.hand_over(&self.reporter);
+        if let Some(answered) = &mut self.answered {
+            answered.hand_over(&self.reporter);
+        }
         self.given.hand_over(&self.reporter);
         self.reporter.progress(self.pieces, self.bytes);
         let summary = self.converter.summary();

@@ -16,7 +16,7 @@ use crate::engine::{Cx, Task, TaskError};
 use crate::events::Level;
 use crate::facts;
 use crate::protocol::anthropic::request::AnthropicsOwn;
-use crate::protocol::native::{own_thoughts, spliced};
+use crate::protocol::native::{own_blocks, spliced};
 use crate::upstream::{Api, Kind};
 
 /// Passes the body on. Bytes are copied only when the name differs.
@@ -48,15 +48,15 @@ impl Task for SpliceModel {
             Kind::OpenRouter => &request.anthropics_own,
             Kind::OpenAi | Kind::Anthropic => &[],
         };
-        let thoughts = own_thoughts(text);
+        let own = own_blocks(text);
         let mut notes: Vec<String> = left_out.iter().map(|own| own.why.to_owned()).collect();
-        notes.extend(why_no_thoughts(thoughts.count));
+        notes.extend(own.notes());
         for note in &notes {
             cx.log(Level::Warn, note.as_str());
         }
         let cuts = left_out.iter().map(|own| (&own.place, own.instead));
-        let thoughts = thoughts.cuts.iter();
-        let cuts = cuts.chain(thoughts.map(|(place, instead)| (place, *instead)));
+        let own = own.cuts.iter();
+        let cuts = cuts.chain(own.map(|(place, instead)| (place, instead.as_ref())));
         let body = match spliced(text, &model.target.id, cuts) {
             Some(body) => Bytes::from(body),
             None => shared_bytes(text),
@@ -87,16 +87,4 @@ impl Task for SpliceModel {
             built: Instant::now(),
         })
     }
-}
-
-/// What to say when so many thoughts were left out.
-fn why_no_thoughts(count: usize) -> Option<String> {
-    let which = match count {
-        0 => return None,
-        1 => "1 thought of another model was".to_owned(),
-        more => format!("{more} thoughts of other models were"),
-    };
-    Some(format!(
-        "{which} left out of the history, because this model could not verify them and would refuse the request"
-    ))
 }

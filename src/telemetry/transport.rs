@@ -13,6 +13,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{StatusCode, Url};
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::retries::Retries;
 
@@ -97,10 +98,14 @@ impl Transport {
     pub(super) async fn deliver(&self, body: Bytes) -> Result<Bytes, Failure> {
         let post = Arc::clone(&self.post);
         // The timers need the runtime as much as the requests do.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "whoever waits for the delivery owns it: dropped, it ends"
+        )]
         let delivery = self
             .runtime
             .spawn(async move { post.send_until_taken(body).await });
-        delivery.await.unwrap_or_else(|_| {
+        AbortOnDropHandle::new(delivery).await.unwrap_or_else(|_| {
             self.post.last_failure.set(Failure::NoRuntime.to_string());
             Err(Failure::NoRuntime)
         })

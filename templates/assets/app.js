@@ -56,7 +56,11 @@
     filter.addEventListener("submit", () => {
       for (const field of filter.elements) if (field.name && field.value === "") field.disabled = true;
     });
-    addEventListener("pageshow", () => { for (const field of filter.elements) field.disabled = false; });
+    // Who comes back sees the list of this address, and the filter has to say so.
+    addEventListener("pageshow", (event) => {
+      for (const field of filter.elements) field.disabled = false;
+      if (event.persisted) filter.reset();
+    });
   }
 
   // --- copy ------------------------------------------------------------------------------------------------------
@@ -69,8 +73,16 @@
     const button = event.target.closest?.("[data-copy]");
     if (!button) return;
     await navigator.clipboard.writeText(button.dataset.copy);
+    const icon = button.querySelector("use");
+    const label = button.getAttribute("aria-label");
+    icon.setAttribute("href", "#i-check");
     button.classList.add("copied");
-    setTimeout(() => button.classList.remove("copied"), 1200);
+    button.setAttribute("aria-label", "Copied");
+    setTimeout(() => {
+      icon.setAttribute("href", "#i-copy");
+      button.classList.remove("copied");
+      button.setAttribute("aria-label", label);
+    }, 1200);
   });
 
   const command = byId("command");
@@ -180,10 +192,30 @@
     liveState.dataset.state = state;
     liveState.querySelector(".live-text").textContent = text;
   };
-  document.addEventListener("htmx:sse:after:connection", () => setLive("on", "Live"));
-  document.addEventListener("htmx:sse:error", () => setLive("off", "Reconnecting"));
+  // A short break is nobody's concern. After a longer one, what is shown may have been overtaken.
+  const SHORT_BREAK = 3000;
+  const stale = byId("stale");
+  let breaks;
+  const connected = () => {
+    clearTimeout(breaks);
+    breaks = undefined;
+    stale.hidden = true;
+    delete root.dataset.stale;
+  };
+  const broken = () => {
+    const since = clock(Date.now());
+    breaks ??= setTimeout(() => {
+      stale.textContent = `No connection since ${since}: what is shown may be old`;
+      stale.hidden = false;
+      root.dataset.stale = "";
+    }, SHORT_BREAK);
+  };
+  document.addEventListener("htmx:sse:after:connection", () => { connected(); setLive("on", "Live"); });
+  document.addEventListener("htmx:sse:error", () => { broken(); setLive("off", "Reconnecting"); });
   document.addEventListener("htmx:sse:close", (event) => {
-    if (event.detail.reason === "message") liveState.hidden = true;
+    if (event.detail.reason !== "message") return;
+    connected();
+    liveState.hidden = true;
   });
   document.addEventListener("htmx:after:swap", () => { showCopyButtons(); tellTime(); });
 })();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use dagway::protocol::anthropic::request::{InvalidRequest, Request};
 use dagway::protocol::json_text::whole_characters;
-use dagway::protocol::native::{own_thoughts, spliced};
+use dagway::protocol::native::{own_blocks, spliced};
 use dagway::protocol::openrouter::catalogue::Catalogue;
 use dagway::protocol::translate::model::Target as Model;
 use dagway::protocol::translate::{
@@ -100,14 +100,12 @@ fn passes(text: &str) -> Result<(), String> {
         Ok(request) => request,
         Err(refused) => return refusal(&refused).map(drop),
     };
-    let thoughts = own_thoughts(text);
+    let dagways = own_blocks(text);
+    let dagways = dagways.cuts.iter();
+    let dagways = dagways.map(|(place, instead)| (place, instead.as_ref()));
     let own = request.anthropics_own.iter();
     let own = own.map(|own| (&own.place, own.instead));
-    let thoughts = thoughts
-        .cuts
-        .iter()
-        .map(|(place, instead)| (place, *instead));
-    let without = spliced(text, "vendor/other", own.chain(thoughts));
+    let without = spliced(text, "vendor/other", own.chain(dagways));
     if let Some(without) = without
         && serde_json::from_slice::<IgnoredAny>(&without).is_err()
     {

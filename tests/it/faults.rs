@@ -373,6 +373,7 @@ fn a_stream_begins_with_pings_while_the_upstream_says_nothing_at_all() {
             .get(&format!("/api/runs/{}/payloads/client.response", got.run()))
             .await;
         assert_eq!(payload.body, got.body, "what was said early is recorded");
+        assert_eq!(run["bytes"], got.body.len(), "and counted: {run}");
         app.stop().await;
     });
 }
@@ -391,6 +392,8 @@ fn a_failure_behind_early_pings_is_an_error_event() {
         assert!(error["request_id"].is_string(), "{error}");
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Failed", "{run}");
+        assert_eq!(run["bytes"], got.body.len(), "{run}");
+        assert_eq!(run["pieces"], events.len(), "{run}");
         app.stop().await;
     });
 }
@@ -450,6 +453,11 @@ fn a_client_that_hangs_up_on_early_pings_cancels_the_run() {
         let run = app.ended_run(&run).await;
         assert_eq!(app.body_bytes_held().await, 0, "the room is given back");
         assert_eq!(run["state"], "Cancelled", "{run}");
+        let told = run["error"].as_str().unwrap();
+        assert!(
+            told.starts_with("call_upstream: the client hung up after "),
+            "{told}"
+        );
         app.stop().await;
     });
 }
@@ -687,6 +695,11 @@ fn a_client_that_hangs_up_before_the_answer_cancels_the_run() {
         let id = app.only_run().await;
         let run = app.ended_run(&id).await;
         assert_eq!(run["state"], "Cancelled", "{run}");
+        let told = run["error"].as_str().unwrap();
+        assert!(
+            told.starts_with("call_upstream: the client hung up after "),
+            "{told}"
+        );
         app.stop().await;
     });
 }

@@ -2,6 +2,8 @@
 //! The modules say `cfg(test)`, because that is how lints recognise what may panic and print.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod conformance;
@@ -9,6 +11,8 @@ mod conformance;
 mod faults;
 #[cfg(test)]
 mod house;
+#[cfg(test)]
+mod http;
 #[cfg(test)]
 mod lanes;
 #[cfg(test)]

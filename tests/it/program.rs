@@ -1,6 +1,8 @@
 //! The program itself: sentences and exit codes, a real kill, an orderly end.
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -724,13 +726,17 @@ impl Server {
         Self::of(limited(folder, limits), upstream)
     }
 
-    fn of(mut command: Command, upstream: &str) -> Self {
+    fn of(command: Command, upstream: &str) -> Self {
+        Self::with_log(command, upstream, Stdio::null())
+    }
+
+    fn with_log(mut command: Command, upstream: &str, log: Stdio) -> Self {
         command
             .env("OPENROUTER_API_KEY", "sk-or-test")
             .env("OPENROUTER_BASE_URL", upstream)
             .env("DAGWAY_LISTEN", "127.0.0.1:0")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(log);
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let url = lines
@@ -760,6 +766,30 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn who_speaks_no_http_leaves_no_line_in_the_log_unless_that_is_asked_for() {
+    for (filter, is_told) in [(None, false), (Some("info"), true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut command = dagway(folder.path());
+        command.envs(filter.map(|filter| ("DAGWAY_LOG_FILTER", filter)));
+        let file = File::create(&log).unwrap();
+        let server = Server::with_log(command, "http://127.0.0.1:9/api/v1", file.into());
+        let address = server.url.trim_start_matches("http://").to_owned();
+        for _ in 0..3 {
+            let mut socket = TcpStream::connect(&address).unwrap();
+            socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        }
+        drop(server);
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(log.contains("Dagway serves"), "{log}");
+        assert_eq!(log.contains("actix_http"), is_told, "{log}");
     }
 }
 

@@ -91,7 +91,7 @@ impl Held {
         let url = format!("http://{}/v1", server.addrs()[0]);
         let server = server.run();
         let handle = server.handle();
-        actix_web::rt::spawn(server);
+        tokio::task::spawn_local(server);
         Self {
             url,
             gate,

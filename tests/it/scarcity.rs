@@ -25,7 +25,7 @@ fn a_body_that_finds_no_room_waits_until_another_is_answered() {
         let filler = "x".repeat(900 << 10);
         let body = ask(&format!("never answered {filler}")).to_string();
         let held = app.http.post(app.url("/v1/messages")).body(body);
-        let holds = actix_web::rt::spawn(held.send());
+        let holds = tokio::task::spawn_local(held.send());
         until_held(&app, |bytes| bytes >= 900 << 10).await;
         let small = app.messages(&ask("small")).await;
         assert_eq!(small.status, 200, "{}", small.body);

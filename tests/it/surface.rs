@@ -179,7 +179,7 @@ fn counts_are_within_five_percent_of_the_documented_ones_and_say_that_they_are_e
 }
 
 /// Method, path, status, and words of the sentence.
-const ELSEWHERE: [(&str, &str, u16, &str); 39] = [
+const ELSEWHERE: [(&str, &str, u16, &str); 40] = [
     (
         "POST",
         "/v1/messages/batches",
@@ -237,7 +237,13 @@ const ELSEWHERE: [(&str, &str, u16, &str); 39] = [
     ("POST", "/api/v1/files", 404, "files are not stored"),
     ("GET", "/api/v1/messages", 405, "serves POST /v1/messages"),
     ("GET", "/api/oauth/profile", 404, "serves POST /v1/messages"),
-    ("GET", "/v1/models/", 404, "GET /v1/models lists the models"),
+    (
+        "GET",
+        "/v1/models//",
+        404,
+        "GET /v1/models lists the models",
+    ),
+    ("POST", "/v1/models/", 405, "GET /v1/models"),
     ("POST", "//v1/messages", 404, "base URL"),
     ("GET", "//v1/models", 404, "base URL"),
     ("GET", "/v1/messages", 405, "serves POST /v1/messages"),

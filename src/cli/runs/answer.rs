@@ -51,6 +51,8 @@ pub(super) struct Run {
     pub(super) replied: Option<Timestamp>,
     #[serde(deserialize_with = "millis")]
     duration_ms: Duration,
+    #[serde(default)]
+    first_token_ms: Option<f64>,
     error: Option<String>,
     #[serde(default)]
     pub(super) pieces: u64,
@@ -103,9 +105,9 @@ impl Run {
         self.facts.get(fact)?.as_f64()
     }
 
-    /// A length of time in seconds by its name in [`facts`].
-    pub(super) fn seconds(&self, fact: &str) -> Option<Duration> {
-        Duration::try_from_secs_f64(self.float(fact)?).ok()
+    /// How long the client waited for the first of the answer.
+    pub(super) fn first_token(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.first_token_ms? / 1e3).ok()
     }
 
     /// Tokens and cost are no more than about right.

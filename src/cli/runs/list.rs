@@ -117,11 +117,7 @@ pub(super) fn row(run: &Run, clock: &Clock, now: Timestamp) -> Row {
         Cell::plain(usage(run.int(facts::OUTPUT_TOKENS).map(format::tokens))),
         Cell::plain(usage(run.float(facts::COST_USD).map(format::money))),
         Cell::plain(format::duration(run.duration())),
-        Cell::plain(
-            run.seconds(facts::FIRST_TOKEN)
-                .map(format::duration)
-                .unwrap_or_default(),
-        ),
+        Cell::plain(run.first_token().map(format::duration).unwrap_or_default()),
         Cell::plain(
             run.int(facts::RETRIES)
                 .map(|retries| retries.to_string())

@@ -8,7 +8,7 @@ use super::terminal::Paper;
 use super::{chosen, terminal, text};
 use crate::cli::Failure;
 use crate::dashboard::filter::encode;
-use crate::dashboard::payloads::Side;
+use crate::dashboard::side::Side;
 
 /// Prints a payload.
 ///

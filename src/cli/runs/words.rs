@@ -73,7 +73,7 @@ fn took(run: &Run) -> String {
         micros(facts::ARRIVAL_US),
         micros(facts::ARRIVAL_WAIT_US),
     ));
-    let first = run.seconds(facts::FIRST_TOKEN).map(format::duration);
+    let first = run.first_token().map(format::duration);
     said.extend(first.map(|first| format!("first token after {first}")));
     let own = micros(facts::OVERHEAD_US).map(format::duration);
     said.extend(own.map(|own| format!("Dagway itself {own}")));

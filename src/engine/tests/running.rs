@@ -282,6 +282,38 @@ async fn the_reply_does_not_wait_for_other_steps() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_dropped_says_why() {
+    let rig = Rig::of("[steps.answer]\nwith = { hangs = true }");
+    let mut run = rig.start();
+    run.if_dropped("nobody waits");
+    let waiting = tokio::time::timeout(Duration::ZERO, run.reply()).await;
+    assert!(waiting.is_err());
+    drop(run);
+    let told = rig.events().told();
+    let said = "answer Cancelled 1: nobody waits after 0.";
+    assert!(told.contains(said), "{told}");
+    let last = told.lines().last().unwrap();
+    let said = "ended Cancelled: answer: nobody waits after 0.";
+    assert!(last.starts_with(said), "{told}");
+}
+
+#[tokio::test]
+async fn once_it_is_answered_nobody_who_waits_is_the_reason() {
+    let steps = "[steps.idle]\nwith = { hangs = true }\n[steps.answer]";
+    let rig = Rig::of(steps);
+    let mut run = rig.start();
+    run.if_dropped("nobody waits");
+    run.reply().await.unwrap();
+    {
+        let finish = pin!(run.finish());
+        let waiting = tokio::time::timeout(Duration::ZERO, finish).await;
+        assert!(waiting.is_err());
+    }
+    let told = rig.events().told();
+    assert_eq!(told.lines().last().unwrap(), "ended Cancelled");
+}
+
+#[tokio::test]
 async fn a_run_that_was_never_polled_is_cancelled_too() {
     let rig = Rig::of("[steps.answer]");
     drop(rig.start());

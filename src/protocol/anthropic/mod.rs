@@ -4,5 +4,6 @@ pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod message;
-pub mod models;
 pub mod request;
+
+pub use crate::protocol::translate::models;

@@ -30,6 +30,12 @@ impl Block<'_> {
         self.signature.and_then(text).unwrap_or_default()
     }
 
+    /// The signature that a thought has at its beginning already.
+    pub(super) fn early_signature(&self) -> Option<&RawValue> {
+        let is_signed = self.kind == "thinking" && !self.signature().is_empty();
+        self.signature.filter(|_| is_signed)
+    }
+
     /// What a `redacted_thinking` block holds.
     pub(super) fn data(&self) -> String {
         self.data.and_then(text).unwrap_or_default()

@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 
 use super::error::from_event;
 use super::figures::{Head, text};
-use crate::protocol::sse::Reader;
+use crate::protocol::sse::{Reader, without_mark};
 use crate::protocol::translate::reply::{Beginning, Peek, is_object};
 
 #[derive(Deserialize)]
@@ -25,6 +25,7 @@ pub fn peek(bytes: &[u8]) -> Peek {
     if !is_object(bytes) {
         return Beginning::default().look(bytes, judged);
     }
+    let bytes = without_mark(bytes);
     match serde_json::from_slice::<IgnoredAny>(bytes) {
         Ok(_) => match judged(bytes) {
             Peek::More => Peek::Fine,
@@ -111,5 +112,7 @@ mod tests {
         assert_eq!(peek(ping.as_bytes()), Peek::More);
         assert_eq!(peek(b"{\"type\":\"mess"), Peek::More);
         assert_eq!(peek(br#"{"type":"message","content":[]}"#), Peek::Fine);
+        let marked = "\u{feff}{\"error\":{\"message\":\"m\",\"code\":500}}";
+        assert!(is_error(marked));
     }
 }

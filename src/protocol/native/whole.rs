@@ -10,6 +10,7 @@ use super::passage::{PassageSettings, estimate, rename, unnamed_stop};
 use super::repeat::{LEFT_OUT, Thoughts};
 use super::splice::Splice;
 use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::sse::without_mark;
 use crate::protocol::translate::reply::Summary;
 
 /// Passes a message on.
@@ -17,6 +18,7 @@ use crate::protocol::translate::reply::Summary;
 /// # Errors
 /// What the upstream said was wrong, or that its answer is no message.
 pub fn whole(settings: &PassageSettings, body: &[u8]) -> (Result<Vec<u8>, ApiError>, Summary) {
+    let body = without_mark(body);
     let mut figures = Figures::default();
     // A struct can be read from a list, too.
     let is_object = body.trim_ascii_start().starts_with(b"{");

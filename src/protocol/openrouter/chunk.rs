@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 pub use super::reasoning_piece::ReasoningPiece;
 use crate::protocol::json_text;
+use crate::protocol::sse::without_mark;
 
 /// A string; anything else reads as the empty one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,6 +114,9 @@ pub struct Delta<'a> {
     /// A list of [`CallPiece`].
     #[serde(borrow, default)]
     pub tool_calls: Option<&'a RawValue>,
+    /// The only call of servers that know no lists of them: a [`FunctionPiece`].
+    #[serde(borrow, default)]
+    pub function_call: Option<&'a RawValue>,
     /// A list of [`Annotation`].
     #[serde(borrow, default)]
     pub annotations: Option<&'a RawValue>,
@@ -207,6 +211,7 @@ impl<'a> Chunk<'a> {
     ///
     /// [`NotAChunk`].
     pub fn read(data: &'a [u8]) -> Result<Self, NotAChunk> {
+        let data = without_mark(data);
         if data.trim_ascii_start().first() == Some(&b'{') {
             // Checked once, the text need not be checked string by string. What is no text may still be readable: nobody
             // looks into fields that are passed over.

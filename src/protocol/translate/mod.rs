@@ -7,9 +7,13 @@ pub mod build;
 pub mod coverage;
 pub mod dialect;
 pub mod envelope;
+mod family;
 pub mod messages;
 pub mod model;
+mod model_name;
+pub mod models;
 pub mod note;
+mod published;
 pub mod reply;
 #[cfg(test)]
 mod roundtrip;

@@ -11,6 +11,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::note::Note;
+use super::published::published;
 use super::schema;
 use super::tool_names::ToolNames;
 use crate::protocol::anthropic::request::{
@@ -211,7 +212,7 @@ fn anthropics<'a>(
             settings: tool.clone(),
         }))));
     }
-    if let Some((description, schema)) = published(kind) {
+    if let Some((description, schema)) = published(kind, tool.zoom) {
         return Ok(Some(Offer::Function(Function {
             name: tool
                 .name
@@ -275,42 +276,6 @@ fn description_with_display<'a>(description: &'static str, tool: &ServerTool<'a>
         None => Cow::Borrowed(description),
     }
 }
-
-/// What Anthropic publishes of the tools that its models know and the client runs.
-fn published(kind: &str) -> Option<(&'static str, &'static str)> {
-    let dated = |name: &str| {
-        kind.strip_prefix(name)
-            .is_some_and(|date| date.len() == 9 && date.starts_with('_'))
-    };
-    if dated("bash") {
-        Some((BASH.0, BASH.1))
-    } else if dated("text_editor") {
-        Some((TEXT_EDITOR.0, TEXT_EDITOR.1))
-    } else if dated("memory") {
-        Some((MEMORY.0, MEMORY.1))
-    } else if dated("computer") {
-        Some((COMPUTER.0, COMPUTER.1))
-    } else {
-        None
-    }
-}
-
-const BASH: (&str, &str) = (
-    "Runs a command in a bash shell that keeps its state from call to call. `restart` starts a new shell.",
-    r#"{"type":"object","properties":{"command":{"type":"string","description":"The command to run; needed unless restart is true"},"restart":{"type":"boolean","description":"Start a new shell"}}}"#,
-);
-const TEXT_EDITOR: (&str, &str) = (
-    "Views, creates and edits text files.",
-    r#"{"type":"object","properties":{"command":{"type":"string","enum":["view","create","str_replace","insert","undo_edit"]},"path":{"type":"string","description":"The absolute path of the file or directory"},"file_text":{"type":"string","description":"For create: the content of the file"},"old_str":{"type":"string","description":"For str_replace: the text to replace, which must be in the file exactly once"},"new_str":{"type":"string","description":"For str_replace: the text to put there; for insert: the text to insert"},"insert_line":{"type":"integer","description":"For insert: the number of the line after which the text goes"},"insert_text":{"type":"string","description":"For insert: the text to insert"},"view_range":{"type":"array","items":{"type":"integer"},"description":"For view: the first and the last line; -1 is the end of the file"}},"required":["command","path"]}"#,
-);
-const MEMORY: (&str, &str) = (
-    "Keeps notes from conversation to conversation as files under /memories. Look there before you begin.",
-    r#"{"type":"object","properties":{"command":{"type":"string","enum":["view","create","str_replace","insert","delete","rename"]},"path":{"type":"string","description":"The path of the file or directory under /memories"},"file_text":{"type":"string","description":"For create: the content of the file"},"old_str":{"type":"string","description":"For str_replace: the text to replace"},"new_str":{"type":"string","description":"For str_replace: the text to put there"},"insert_line":{"type":"integer","description":"For insert: the number of the line after which the text goes"},"insert_text":{"type":"string","description":"For insert: the text to insert"},"view_range":{"type":"array","items":{"type":"integer"},"description":"For view: the first and the last line"},"old_path":{"type":"string","description":"For rename: the path now"},"new_path":{"type":"string","description":"For rename: the path then"}},"required":["command"]}"#,
-);
-const COMPUTER: (&str, &str) = (
-    "Uses a screen, a keyboard and a mouse. Take a screenshot to see what an action did.",
-    r#"{"type":"object","properties":{"action":{"type":"string","enum":["screenshot","key","type","mouse_move","left_click","right_click","middle_click","double_click","triple_click","left_click_drag","left_mouse_down","left_mouse_up","scroll","hold_key","wait","cursor_position","zoom"]},"coordinate":{"type":"array","items":{"type":"integer"},"description":"x and y in pixels from the left and the top"},"start_coordinate":{"type":"array","items":{"type":"integer"},"description":"For left_click_drag: where it begins"},"text":{"type":"string","description":"For type: the text; for key and hold_key: the keys, such as ctrl+s"},"scroll_direction":{"type":"string","enum":["up","down","left","right"]},"scroll_amount":{"type":"integer"},"duration":{"type":"number","description":"For hold_key and wait: seconds"},"region":{"type":"array","items":{"type":"integer"},"description":"For zoom: left, top, right, bottom"}},"required":["action"]}"#,
-);
 
 fn choose<'a>(request: &Request<'a>, tools: &mut Tools<'a>) -> Result<(), InvalidRequest> {
     let Some(choice) = &request.tool_choice else {

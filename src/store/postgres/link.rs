@@ -182,6 +182,10 @@ fn connect_again(runtime: &Handle, address: Address, live: Live, process: i32) -
     let (arrived, arrives) = sync_channel(1);
     let trouble = Arc::<Mutex<String>>::default();
     let said = Arc::clone(&trouble);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the handle that is returned owns it: dropped, it ends"
+    )]
     let connecting = runtime.spawn(async move {
         loop {
             let begun = async {

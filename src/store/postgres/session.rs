@@ -54,6 +54,10 @@ impl Wire {
         let (client, mut connection) = address.config().connect(tls).await?;
         let backend = Arc::new(AtomicI32::new(0));
         let own = Arc::clone(&backend);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the connection's handle owns it: dropped, it ends"
+        )]
         let driver = Handle::current().spawn(async move {
             // Every failure reaches the client too.
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {

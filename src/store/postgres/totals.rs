@@ -37,8 +37,12 @@ const FIGURES: &str = "name, state, count(*),
     least(coalesce(sum(output_tokens), 0), 9223372036854775807)::bigint,
     coalesce(sum(least(greatest(cost_usd, -1e9), 1e9)) FILTER (WHERE cost_usd <> 'NaN'), 0)::double precision,
     least(coalesce(sum(greatest(ended - started, 0)), 0), 9223372036854775807)::bigint,
-    percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY greatest(ended - started, 0))
-        FILTER (WHERE state = 'Completed'),
+    coalesce(
+        percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY greatest(ended - started, 0))
+            FILTER (WHERE state = 'Completed' AND output_tokens IS NOT NULL),
+        percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY greatest(ended - started, 0))
+            FILTER (WHERE state = 'Completed')
+    ),
     count(*) FILTER (WHERE estimated)";
 const GROUPS: &str = "GROUP BY GROUPING SETS ((name), (name, state))";
 

@@ -90,7 +90,10 @@ struct Gathered {
     totals: Totals,
     runs: [u64; State::ALL.len()],
     duration: u64,
-    /// Those of the runs that came to their end: one that is refused at once is not quick.
+    /// Those of the runs that came to their end and in which a model answered. One that is refused at once is not quick, nor
+    /// is one that counts tokens.
+    answered: Vec<u64>,
+    /// Those of the others that came to their end, which count where no model answers.
     completed: Vec<u64>,
 }
 
@@ -104,7 +107,13 @@ impl Gathered {
             let duration = count(ended - row.get::<_, i64>(2)?);
             self.duration = self.duration.saturating_add(duration);
             if state == State::Completed {
-                self.completed.push(duration);
+                let has_answer = row.get::<_, Option<i64>>(6)?.is_some();
+                let kind = if has_answer {
+                    &mut self.answered
+                } else {
+                    &mut self.completed
+                };
+                kind.push(duration);
             }
         }
         let int = |index| {
@@ -127,8 +136,12 @@ impl Gathered {
         let states = State::ALL.into_iter().zip(self.runs);
         self.totals.duration = Duration::from_micros(self.duration);
         self.totals.by_state = states.filter(|(_, runs)| *runs > 0).collect();
-        self.totals.duration_p50_p95 =
-            percentile(&mut self.completed, 50).zip(percentile(&mut self.completed, 95));
+        let told = if self.answered.is_empty() {
+            &mut self.completed
+        } else {
+            &mut self.answered
+        };
+        self.totals.duration_p50_p95 = percentile(told, 50).zip(percentile(told, 95));
         self.totals
     }
 }

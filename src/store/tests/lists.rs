@@ -215,6 +215,29 @@ async fn the_slow_and_the_costly_are_found_and_added_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_median_is_that_of_runs_in_which_a_model_answered_if_any_did() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        let counted = || Script::new(T0, &plan()).fact(facts::INPUT_TOKENS, 10);
+        for _ in 0..5 {
+            let mut script = counted().ended(State::Completed);
+            opened.recorder.observe(&script.batch());
+        }
+        let median = |totals: crate::store::Totals| totals.duration_p50_p95.unwrap().0;
+        opened.recorder.write(std::time::Instant::now());
+        let quick = median(opened.store.totals(Timestamp(T0)).await.unwrap());
+        let mut script = counted()
+            .fact(facts::OUTPUT_TOKENS, 20)
+            .log(None, "time goes by")
+            .ended(State::Completed);
+        opened.recorder.observe(&script.batch());
+        opened.recorder.finish();
+        let slow = median(opened.store.totals(Timestamp(T0)).await.unwrap());
+        assert_eq!(slow, quick + std::time::Duration::from_millis(2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_search_finds_errors_models_sessions_and_ids_and_takes_every_sign_literally() {
     for stage in Stage::all().await {
         let (opened, ids) = twelve(&stage).await;

@@ -174,6 +174,7 @@ impl Database {
 
 async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the runtime of the test ends it")]
     tokio::runtime::Handle::current().spawn(connection);
     client
 }

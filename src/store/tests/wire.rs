@@ -32,9 +32,11 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (condition, seen) = watch::channel(Condition::Whole);
+        #[expect(clippy::disallowed_methods, reason = "the runtime of the test ends it")]
         tokio::runtime::Handle::current().spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let seen = seen.clone();
+                #[expect(clippy::disallowed_methods, reason = "the runtime of the test ends it")]
                 tokio::runtime::Handle::current().spawn(pass(near, server.clone(), seen));
             }
         });

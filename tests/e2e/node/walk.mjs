@@ -95,6 +95,17 @@ async function filters() {
   check(failed.length > 0 && failed.every((text) => /failed/i.test(text)), `the filter by state shows ${JSON.stringify(failed)}`);
   await picture(page, "runs-failed");
   await page.locator("#matched").getByText(/^(This run|These .+ runs): .*failed$/).waitFor();
+  await page.goto(`${base}/runs`);
+  const failedChip = page.locator('input[name="state"][value="Failed"]');
+  await page.locator("label").filter({ has: failedChip }).click();
+  await page.waitForURL(/state=Failed/);
+  await page.goBack();
+  await rows(page).first().waitFor();
+  check(page.url() === `${base}/runs` && !(await failedChip.isChecked()), "who goes back finds the filter as it was");
+  await page.locator('input[name="min_duration"]').fill("a while");
+  await page.locator('form button[type="submit"]').first().click();
+  await page.getByRole("alert").getByText("`a while` is not a length of time").waitFor();
+  check((await page.locator('input[name="min_duration"]').inputValue()) === "a while", "what was typed stays to be mended");
   await page.goto(`${base}/runs?min_duration=100h`);
   check((await rows(page).count()) === 0, "no run took 100 hours");
   await page.goto(`${base}/runs?q=there-is-no-such-run`);
@@ -256,6 +267,7 @@ async function unfolding(page) {
   await page.locator('form button[type="submit"]').first().click();
   await page.waitForURL(/model=gemini/);
   check(await model.isVisible(), "a field in use is shown");
+  check(!(await page.locator('input[name="session"]').isVisible()), "the others are folded again");
 }
 
 async function smallAndDark() {

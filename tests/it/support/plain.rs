@@ -63,7 +63,7 @@ impl Plain {
         let url = format!("http://{}/v1", server.addrs()[0]);
         let server = server.run();
         let handle = server.handle();
-        actix_web::rt::spawn(server);
+        tokio::task::spawn_local(server);
         Self {
             url,
             bodies,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::change::{self, ToolChange};
 use super::cursor::{Cursor, Kind};
+use super::inside::{inside, nested, summary, texts, wants_citations};
 use super::invalid::InvalidRequest;
 use super::options::{CacheControl, unknown_tag};
 use super::raw::{Raw, RawStr};
@@ -24,6 +25,18 @@ const RESULTS: [&str; 8] = [
     "tool_search_tool_result",
     "advisor_tool_result",
     "mcp_tool_result",
+];
+
+/// Blocks of which all fields are known.
+const WRITTEN_BY_CLIENTS: [&str; 8] = [
+    "text",
+    "image",
+    "document",
+    "search_result",
+    "thinking",
+    "redacted_thinking",
+    "tool_use",
+    "tool_result",
 ];
 
 /// A `text` block.
@@ -149,6 +162,7 @@ impl<'a> Block<'a> {
     fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
         let mut fields = Fields::default();
         cursor.object(|cursor, key| fields.read(cursor, key))?;
+        fields.set_aside(cursor);
         fields.into_block(cursor)
     }
 }
@@ -176,6 +190,8 @@ struct Fields<'a> {
     tool_name: Option<Cow<'a, str>>,
     tool: Option<Raw<'a>>,
     cache: Option<CacheControl>,
+    /// The names of those that nobody knows.
+    unknown: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
@@ -200,9 +216,23 @@ impl<'a> Fields<'a> {
             "tool" => self.tool = Some(cursor.raw()?),
             "cache_control" => self.cache = cursor.nullable(CacheControl::parse)?,
             "transformations" | "toolset_name" | "caller" => aside(cursor, key)?,
-            _ => cursor.skip()?,
+            other => {
+                if cursor.nullable(Cursor::skip)?.is_some() {
+                    self.unknown.push(other.to_owned());
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Remembers fields that nobody knows. What only Anthropic's servers make has fields that are told in words.
+    fn set_aside(&self, cursor: &mut Cursor<'a>) {
+        let kind = self.kind.as_deref().unwrap_or_default();
+        if WRITTEN_BY_CLIENTS.contains(&kind) {
+            for key in &self.unknown {
+                cursor.aside_unknown(kind, key);
+            }
+        }
     }
 
     /// Reads what came out of a tool at once when the type says that it is that: most of a long conversation is.
@@ -298,21 +328,6 @@ fn tool_use<'a>(
     })
 }
 
-/// Reads what stands under `field` once the type of what is around it is known.
-pub(super) fn inside<'a, T>(
-    content: Raw<'a>,
-    field: &str,
-    around: &mut Cursor<'a>,
-    read: impl FnOnce(&mut Cursor<'a>) -> Parsed<T>,
-) -> Parsed<T> {
-    let mut cursor = Cursor::new(content.as_str());
-    let value = read(&mut cursor).map_err(|fault| fault.within(field))?;
-    for field in cursor.take_asides() {
-        around.aside(field);
-    }
-    Ok(value)
-}
-
 /// Notes what a block says to Anthropic's servers alone. That the model itself called a tool says nothing.
 fn aside(cursor: &mut Cursor<'_>, key: &str) -> Parsed<()> {
     let (field, unsaid) = match key {
@@ -329,71 +344,4 @@ fn aside(cursor: &mut Cursor<'_>, key: &str) -> Parsed<()> {
         cursor.aside(field);
     }
     Ok(())
-}
-
-/// Reads the blocks that may stand in a tool's result.
-fn nested<'a>(cursor: &mut Cursor<'a>) -> Parsed<Vec<Block<'a>>> {
-    let blocks = Block::parse_content(cursor)?;
-    let misplaced = blocks.iter().position(|block| {
-        !matches!(
-            block,
-            Block::Text(_)
-                | Block::Image(..)
-                | Block::Document(_)
-                | Block::SearchResult(_)
-                | Block::ToolReference(_)
-                | Block::Marker(_)
-        )
-    });
-    match misplaced {
-        Some(index) => Err(unknown_tag(
-            blocks[index].kind(),
-            "'text', 'image', 'document', 'search_result', 'tool_reference', 'browser_state'",
-        )
-        .within(index)),
-        None => Ok(blocks),
-    }
-}
-
-fn texts<'a>(content: Raw<'a>, cursor: &mut Cursor<'a>) -> Parsed<Vec<TextBlock<'a>>> {
-    let mut texts = Vec::new();
-    let blocks = inside(content, "content", cursor, nested)?;
-    for (index, block) in blocks.into_iter().enumerate() {
-        match block {
-            Block::Text(text) => texts.push(text),
-            other => {
-                return Err(unknown_tag(other.kind(), "'text'")
-                    .within(index)
-                    .within("content"));
-            }
-        }
-    }
-    Ok(texts)
-}
-
-fn summary(content: Raw<'_>, cache: Option<CacheControl>) -> Parsed<TextBlock<'_>> {
-    Cursor::new(content.as_str())
-        .string()
-        .map(|text| TextBlock { text, cache })
-        .map_err(|fault| fault.within("content"))
-}
-
-/// `citations` is a setting on a document and a list on a text: only the first asks for something.
-fn wants_citations(cursor: &mut Cursor<'_>) -> Parsed<bool> {
-    if cursor.kind() != Kind::Object {
-        let cited = cursor.raw()?.as_str();
-        if cited != "null" && cited != "[]" {
-            cursor.aside("citations");
-        }
-        return Ok(false);
-    }
-    let mut enabled = false;
-    cursor.object(|cursor, key| {
-        match key.as_ref() {
-            "enabled" => enabled = cursor.nullable(Cursor::boolean)?.unwrap_or(false),
-            _ => cursor.skip()?,
-        }
-        Ok(())
-    })?;
-    Ok(enabled)
 }

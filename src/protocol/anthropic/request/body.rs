@@ -60,7 +60,7 @@ pub struct Request<'a> {
     /// What to clear from the conversation before it is sent.
     pub edits: Vec<Edit<'a>>,
     /// Fields that are known and mean something to Anthropic's servers alone.
-    pub set_aside: Vec<&'static str>,
+    pub set_aside: Vec<Cow<'static, str>>,
     /// Why a host that keeps no conversations cannot serve it; only read of a body that is passed on.
     pub lost_thread: Option<InvalidRequest>,
     /// What is meant for Anthropic's own API alone; only read of a body that is passed on.
@@ -246,13 +246,13 @@ impl<'a> Request<'a> {
             "mcp_servers" | "container" => check::absent(cursor, key)?,
             "thread" => {
                 if check::begins_a_thread(cursor.raw()?)? {
-                    self.set_aside.push("thread");
+                    self.set_aside.push("thread".into());
                 }
             }
             known => match SET_ASIDE.iter().find(|name| **name == known) {
                 Some(name) => {
                     if cursor.nullable(Cursor::skip)?.is_some() {
-                        self.set_aside.push(name);
+                        self.set_aside.push((*name).into());
                     }
                 }
                 None => {
@@ -343,7 +343,7 @@ pub(super) fn user_id<'a>(cursor: &mut Cursor<'a>) -> Parsed<Option<Cow<'a, str>
     cursor.object(|cursor, key| {
         match key.as_ref() {
             "user_id" => user_id = cursor.nullable(Cursor::text)?,
-            _ => cursor.skip()?,
+            other => cursor.unknown("metadata", other)?,
         }
         Ok(())
     })?;

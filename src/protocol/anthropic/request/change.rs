@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::block::{Block, inside};
+use super::block::Block;
 use super::cursor::Cursor;
+use super::inside::inside;
 use super::invalid::InvalidRequest;
 use super::raw::Raw;
 use super::tool::Tool;

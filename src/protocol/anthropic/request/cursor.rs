@@ -13,6 +13,11 @@ use super::scan::{DEEPEST, Scanner};
 
 type Parsed<T> = Result<T, InvalidRequest>;
 
+/// How many fields are told by name.
+const MOST_ASIDES: usize = 32;
+/// What is told of the name of a field that nobody knows.
+const LONGEST_KEY: usize = 64;
+
 /// What a value is, as its first byte tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -29,7 +34,7 @@ pub(super) enum Kind {
 /// A place in a JSON text, with the means to read what comes next.
 pub(super) struct Cursor<'a> {
     scan: Scanner<'a>,
-    asides: Vec<&'static str>,
+    asides: Vec<Cow<'static, str>>,
 }
 
 impl<'a> Cursor<'a> {
@@ -42,14 +47,32 @@ impl<'a> Cursor<'a> {
     }
 
     /// Remembers a field that was understood and that only Anthropic's servers can heed. Each is told once.
-    pub(super) fn aside(&mut self, field: &'static str) {
+    pub(super) fn aside(&mut self, field: impl Into<Cow<'static, str>>) {
+        let field = field.into();
         if !self.asides.contains(&field) {
             self.asides.push(field);
         }
     }
 
+    /// Remembers a field of `of` that nobody knows; many are not told one by one.
+    pub(super) fn aside_unknown(&mut self, of: &str, key: &str) {
+        if self.asides.len() >= MOST_ASIDES {
+            return self.aside("…");
+        }
+        let key: String = key.chars().take(LONGEST_KEY).collect();
+        self.aside(format!("{of}.{key}"));
+    }
+
+    /// Steps over a field of `of` that nobody knows, and remembers it if it says anything.
+    pub(super) fn unknown(&mut self, of: &str, key: &str) -> Parsed<()> {
+        if self.nullable(Self::skip)?.is_some() {
+            self.aside_unknown(of, key);
+        }
+        Ok(())
+    }
+
     /// Takes what was set aside so far.
-    pub(super) fn take_asides(&mut self) -> Vec<&'static str> {
+    pub(super) fn take_asides(&mut self) -> Vec<Cow<'static, str>> {
         std::mem::take(&mut self.asides)
     }
 

@@ -67,7 +67,7 @@ impl<'a> Message<'a> {
                         cursor.aside("clear_at");
                     }
                 }
-                _ => cursor.skip()?,
+                other => cursor.unknown("messages.*", other)?,
             }
             Ok(())
         })?;

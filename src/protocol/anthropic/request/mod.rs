@@ -13,6 +13,7 @@ mod change;
 mod check;
 mod cursor;
 mod edits;
+mod inside;
 mod invalid;
 mod media;
 mod message;
@@ -40,4 +41,5 @@ pub use options::{CacheControl, Display, Effort, Format, OutputConfig, Thinking,
 pub use passed::{AnthropicsOwn, AskedModel, BILLING, asked_model};
 pub use raw::{Raw, RawStr};
 pub use source::{Document, SearchResult, Source};
+pub(in crate::protocol) use tool::ZOOMS;
 pub use tool::{ChoiceMode, CustomTool, ServerTool, Tool, ToolChoice};

@@ -68,6 +68,15 @@ pub enum Display {
     Omitted,
 }
 
+impl Display {
+    /// Claude Code asks for `updates`, of which a text that comes piece by piece is one.
+    const ALL: [(&'static str, Self); 3] = [
+        ("summarized", Self::Shown),
+        ("updates", Self::Shown),
+        ("omitted", Self::Omitted),
+    ];
+}
+
 impl Thinking {
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Parsed<(Self, Display)> {
         let mut kind = None;
@@ -77,14 +86,11 @@ impl Thinking {
             match key.as_ref() {
                 "type" => kind = Some(cursor.text()?),
                 "display" => {
-                    // An unknown wish is as good as none: newer clients have newer ones.
-                    let wish = cursor.nullable(Cursor::text)?;
-                    if wish.as_deref() == Some("omitted") {
-                        display = Display::Omitted;
-                    }
+                    let wish = cursor.nullable(|cursor| one_of(cursor, &Display::ALL))?;
+                    display = wish.unwrap_or_default();
                 }
                 "budget_tokens" => budget = cursor.nullable(Cursor::integer)?,
-                _ => cursor.skip()?,
+                other => cursor.unknown("thinking", other)?,
             }
             Ok(())
         })?;
@@ -199,7 +205,7 @@ impl<'a> OutputConfig<'a> {
                 }
                 "format" => config.format = cursor.nullable(Format::parse)?,
                 "task_budget" => config.task_budget = cursor.nullable(Cursor::raw)?.is_some(),
-                _ => cursor.skip()?,
+                other => cursor.unknown("output_config", other)?,
             }
             Ok(())
         })?;

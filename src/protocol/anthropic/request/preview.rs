@@ -80,6 +80,7 @@ impl Request<'_> {
 
     fn left_out(&self) -> Vec<&str> {
         let unknown = self.unknown.iter().map(|(name, _)| name.as_ref());
-        self.set_aside.iter().copied().chain(unknown).collect()
+        let known = self.set_aside.iter().map(AsRef::as_ref);
+        known.chain(unknown).collect()
     }
 }

@@ -131,7 +131,10 @@ impl<'a> AnySource<'a> {
 
     fn source(self) -> Parsed<Source<'a>> {
         match self {
-            Self::Source(source) => Ok(source),
+            Self::Source(source) => match source.fault() {
+                None => Ok(source),
+                Some(fault) => Err(fault.within("source")),
+            },
             Self::Name(_) => Err(InvalidRequest::at(
                 "source",
                 "Input should be a valid dictionary",
@@ -182,4 +185,28 @@ impl<'a> Source<'a> {
             )),
         }
     }
+}
+
+impl Source<'_> {
+    /// Why no provider could read it.
+    fn fault(&self) -> Option<InvalidRequest> {
+        match self {
+            Self::Base64 { data, .. } if !media::is_base64(*data) => {
+                Some(InvalidRequest::at("data", "Invalid base64 data"))
+            }
+            Self::Url(url) if !is_in_the_web(*url) => Some(InvalidRequest::at(
+                "url",
+                "Input should be a URL that begins with `https://` or `http://`",
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn is_in_the_web(url: RawStr<'_>) -> bool {
+    let url = url.decode();
+    ["https://", "http://"].iter().any(|scheme| {
+        let start = url.get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
 }

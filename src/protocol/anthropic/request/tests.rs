@@ -1,5 +1,6 @@
 //! What is read of a request, and what is refused with which words at which path.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -291,7 +292,7 @@ fn a_tools_result_reads_the_same_in_whatever_order_it_is_written() {
         r#"[{"type":"text","text":"a"},{"type":"thinking","thinking":""}]"#,
         r#"[{"type":"text","text":"a","toolset_name":"t"}]"#,
         r#"[{"type":"tool_result","tool_use_id":"2","content":"deeper"}]"#,
-        r#"[{"type":"image","source":{"type":"url","url":"u"}}]"#,
+        r#"[{"type":"image","source":{"type":"url","url":"https://u"}}]"#,
     ];
     for content in contents {
         let parts = [
@@ -356,7 +357,7 @@ fn blocks_stand_where_their_role_may_have_them() {
         &result,
         &format!("{at}: `tool_result` blocks can only be in `user` messages"),
     );
-    let image = json!({"type":"image","source":{"type":"url","url":"u"}});
+    let image = json!({"type":"image","source":{"type":"url","url":"https://u"}});
     refuses_block(
         "system",
         &image,
@@ -605,7 +606,11 @@ fn a_tool_that_the_model_may_not_call_itself_is_worth_a_note() {
         let tool = json!({"name":"T","input_schema":{},"allowed_callers":callers});
         let text = body(&json!({"tools":[tool]}));
         let noted = Request::parse(&text).unwrap().set_aside;
-        assert_eq!(noted.contains(&"allowed_callers"), is_noted, "{callers}");
+        assert_eq!(
+            noted.contains(&"allowed_callers".into()),
+            is_noted,
+            "{callers}"
+        );
     }
 }
 
@@ -741,7 +746,7 @@ fn the_preview_names_choice_and_thinking_as_they_were_written() {
 }
 
 /// What is set aside of a body.
-fn aside(text: &str) -> Vec<&'static str> {
+fn aside(text: &str) -> Vec<Cow<'static, str>> {
     Request::parse(text).unwrap().set_aside
 }
 
@@ -813,7 +818,7 @@ fn what_else_only_anthropics_servers_can_heed_is_set_aside() {
     let request = Request::parse(&text).unwrap();
     assert_eq!(
         (request.fallbacks.len(), request.set_aside),
-        (0, vec!["fallbacks"])
+        (0, vec!["fallbacks".into()])
     );
 }
 
@@ -917,7 +922,7 @@ fn a_source_has_a_type_that_its_block_may_have() {
         &found,
         &format!("{at}: Input should be a valid string"),
     );
-    let odd = json!({"type":"search_result","title":"T","source":"S","content":[{"type":"image","source":{"type":"url","url":"u"}}]});
+    let odd = json!({"type":"search_result","title":"T","source":"S","content":[{"type":"image","source":{"type":"url","url":"https://u"}}]});
     refuses_block(
         "user",
         &odd,
@@ -1009,7 +1014,7 @@ fn other_edits_are_read_and_newer_ones_set_aside() {
     let newer = Request::parse(&newer).unwrap();
     assert_eq!(
         (newer.edits.len(), newer.set_aside),
-        (0, vec!["context_management.edits"])
+        (0, vec!["context_management.edits".into()])
     );
     for (edit, words) in [
         (json!({}), "type: Field required"),
@@ -1038,4 +1043,147 @@ fn the_preview_shows_the_shape_and_no_text() {
     let preview = serde_json::to_string(&Request::parse(&text).unwrap()).unwrap();
     assert!(!preview.contains("secret"), "{preview}");
     insta::assert_snapshot!(preview, @r#"{"model":"m","max_tokens":1,"stream":false,"system_blocks":1,"messages":3,"roles":"usa","blocks":{"text":2,"tool_use":1},"tools":["T","web_search_20250305"],"tool_choice":null,"thinking":"adaptive","effort":"low","left_out":["safeguards"]}"#);
+}
+
+#[test]
+fn what_nobody_knows_is_set_aside_by_name_unless_it_says_nothing() {
+    let text = |block: Value| message("user", &json!([block]));
+    for (request, expected) in [
+        (
+            body(&json!({"metadata":{"user_id":"u","team":1,"no":null}})),
+            "metadata.team",
+        ),
+        (
+            body(&json!({"messages":[{"role":"user","content":"hi","id":"m"}]})),
+            "messages.*.id",
+        ),
+        (
+            text(json!({"type":"text","text":"a","mood":1,"no":null})),
+            "text.mood",
+        ),
+        (
+            text(json!({"mood":1,"text":"a","type":"text"})),
+            "text.mood",
+        ),
+        (
+            body(&json!({"tools":[{"name":"T","input_schema":{},"parameters":{},"no":null}]})),
+            "tools.*.parameters",
+        ),
+        (
+            body(&json!({"max_tokens":5000,"thinking":{"type":"adaptive","block_binding":{}}})),
+            "thinking.block_binding",
+        ),
+        (
+            body(&json!({"output_config":{"verbosity":"low"}})),
+            "output_config.verbosity",
+        ),
+        (
+            body(&json!({"tools":[{"name":"T","input_schema":{},"eager_input_streaming":true}]})),
+            "eager_input_streaming",
+        ),
+        (
+            body(
+                &json!({"tools":[{"type":"web_fetch_20250910","name":"f","citations":{"enabled":true}}]}),
+            ),
+            "web_fetch.citations",
+        ),
+        (
+            body(&json!({"tools":[{"type":"computer_20250124","name":"c","enable_zoom":true}]})),
+            "enable_zoom",
+        ),
+        (
+            body(&json!({"tools":[{"type":"computer_20250124","name":"c","display_number":1}]})),
+            "display_number",
+        ),
+        (
+            body(&json!({"tools":[{"type":"text_editor_20250728","name":"e","max_characters":9}]})),
+            "max_characters",
+        ),
+    ] {
+        assert_eq!(aside(&request), [expected], "{request}");
+    }
+    for request in [
+        body(
+            &json!({"tools":[{"name":"T","input_schema":{},"defer_loading":true,"eager_input_streaming":false}]}),
+        ),
+        body(
+            &json!({"tools":[{"type":"web_fetch_20250910","name":"f","citations":{"enabled":false}}]}),
+        ),
+        body(&json!({"tools":[{"type":"computer_20251124","name":"c","enable_zoom":true}]})),
+        body(&json!({"tools":[{"type":"advisor_20260301","name":"a","model":"m","max_tokens":1}]})),
+        body(&json!({"metadata":{"user_id":"u"}})),
+        message(
+            "assistant",
+            &json!([{"type":"mcp_tool_use","id":"1","name":"n","server_name":"s","input":{}}]),
+        ),
+    ] {
+        assert_eq!(aside(&request), [""; 0], "{request}");
+    }
+}
+
+#[test]
+fn of_many_fields_that_nobody_knows_a_few_are_told() {
+    let mut tool = json!({"name":"T","input_schema":{}});
+    for number in 0..5000 {
+        tool[format!("{number}{}", "x".repeat(200))] = json!(1);
+    }
+    let told = aside(&body(&json!({"tools":[tool]})));
+    assert_eq!((told.len(), told.last().unwrap().as_ref()), (33, "…"));
+    assert!(told.iter().all(|name| name.chars().count() < 80));
+}
+
+#[test]
+fn a_display_is_one_that_is_known() {
+    let with = |display: Value| {
+        let thinking = json!({"type":"adaptive","display":display});
+        Request::parse(&body(&json!({"max_tokens":5000,"thinking":thinking})))
+            .map(|request| request.thinking_display)
+            .map_err(|fault| fault.to_string())
+    };
+    for display in [json!(null), json!("summarized"), json!("updates")] {
+        assert_eq!(with(display), Ok(Display::Shown));
+    }
+    assert_eq!(with(json!("omitted")), Ok(Display::Omitted));
+    let refused = with(json!("loud")).unwrap_err();
+    assert!(
+        refused.starts_with("thinking.display: Input should be 'summarized'"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_source_holds_base64_or_an_address_in_the_web() {
+    let refused = |source: &Value| {
+        let block = json!([{"type":"image","source":source}]);
+        let read = Request::parse(&message("user", &block)).map(drop);
+        read.map_err(|fault| fault.path)
+    };
+    let at = |field: &str| Err(format!("messages.0.content.0.source.{field}"));
+    for (data, expected) in [
+        ("AAAA", Ok(())),
+        ("AA\nAA==", Ok(())),
+        ("hello, world", at("data")),
+        ("data:image/png;base64,AAAA", at("data")),
+    ] {
+        let source = json!({"type":"base64","media_type":"image/png","data":data});
+        assert_eq!(refused(&source), expected, "{data}");
+    }
+    for (url, expected) in [
+        ("https://a.example/b.png", Ok(())),
+        ("HTTP://a.example/b.png", Ok(())),
+        ("ftp://a.example/b.png", at("url")),
+        ("file:///etc/passwd", at("url")),
+        ("data:image/png;base64,AAAA", at("url")),
+        ("", at("url")),
+        ("ééééé", at("url")),
+    ] {
+        let source = json!({"type":"url","url":url});
+        assert_eq!(refused(&source), expected, "{url}");
+    }
+    let escaped = message(
+        "user",
+        &json!([{"type":"image","source":{"type":"url","url":"https://a/b"}}]),
+    )
+    .replace("https://", r"https:\/\/");
+    assert!(Request::parse(&escaped).is_ok());
 }

@@ -69,6 +69,8 @@ pub struct ServerTool<'a> {
     pub max_content_tokens: Option<u64>,
     /// The width and height of a screen.
     pub display: Option<(u64, u64)>,
+    /// Whether the client can show parts of the screen.
+    pub zoom: bool,
     /// A cache breakpoint.
     pub cache: Option<CacheControl>,
 }
@@ -107,7 +109,7 @@ impl<'a> ToolChoice<'a> {
                 "disable_parallel_tool_use" => {
                     one_at_a_time = cursor.nullable(Cursor::boolean)?.unwrap_or(false);
                 }
-                _ => cursor.skip()?,
+                other => cursor.unknown("tool_choice", other)?,
             }
             Ok(())
         })?;
@@ -126,6 +128,19 @@ impl<'a> ToolChoice<'a> {
     }
 }
 
+/// Fields that are known and that no other API has.
+const SET_ASIDE: [&str; 6] = [
+    "display_number",
+    "input_examples",
+    "max_characters",
+    "response_inclusion",
+    "url_sources",
+    "use_cache",
+];
+
+/// The type of the computer tool whose client may be asked for parts of the screen.
+pub(in crate::protocol) const ZOOMS: &str = "computer_20251124";
+
 /// Every field of a tool that is looked at; its `type` may stand behind them.
 #[derive(Default)]
 struct Fields<'a> {
@@ -142,6 +157,9 @@ struct Fields<'a> {
     max_content_tokens: Option<u64>,
     width: Option<u64>,
     height: Option<u64>,
+    zoom: bool,
+    /// The names of those that nobody knows.
+    unknown: Vec<String>,
 }
 
 struct Schema<'a> {
@@ -155,6 +173,7 @@ impl<'a> Tool<'a> {
     pub(super) fn parse(cursor: &mut Cursor<'a>) -> Parsed<Self> {
         let mut fields = Fields::default();
         cursor.object(|cursor, key| fields.read(cursor, key))?;
+        fields.set_aside(cursor);
         match fields.kind.as_deref() {
             None | Some("custom") => fields.custom().map(Tool::Custom),
             Some(_) => Ok(Tool::Server(Box::new(fields.server()))),
@@ -178,18 +197,44 @@ impl<'a> Fields<'a> {
             "max_content_tokens" => self.max_content_tokens = cursor.nullable(Cursor::integer)?,
             "display_width_px" => self.width = cursor.nullable(Cursor::integer)?,
             "display_height_px" => self.height = cursor.nullable(Cursor::integer)?,
+            "enable_zoom" => self.zoom = cursor.nullable(Cursor::boolean)?.unwrap_or(false),
             "allowed_callers" => callers(cursor)?,
-            "input_examples" | "url_sources" | "response_inclusion" | "use_cache" => {
-                let field = ["input_examples", "url_sources", "response_inclusion"]
-                    .into_iter()
-                    .find(|field| *field == key);
-                if !matches!(cursor.raw()?.as_str(), "null" | "[]") {
-                    cursor.aside(field.unwrap_or("use_cache"));
+            // What a tool search would have to find is there.
+            "defer_loading" => cursor.skip()?,
+            "eager_input_streaming" => {
+                if cursor.nullable(Cursor::boolean)? == Some(true) {
+                    cursor.aside("eager_input_streaming");
                 }
             }
-            _ => cursor.skip()?,
+            "citations" => {
+                if super::inside::wants_citations(cursor)? {
+                    cursor.aside("web_fetch.citations");
+                }
+            }
+            other => {
+                let value = cursor.raw()?.as_str();
+                let says_nothing = matches!(value, "null" | "[]");
+                match SET_ASIDE.iter().find(|name| **name == other) {
+                    _ if says_nothing => {}
+                    Some(name) => cursor.aside(*name),
+                    None => self.unknown.push(other.to_owned()),
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Remembers what is not heeded, now that the type is known. Of the advisor nothing is.
+    fn set_aside(&self, cursor: &mut Cursor<'a>) {
+        let kind = self.kind.as_deref().unwrap_or_default();
+        if self.zoom && kind != ZOOMS {
+            cursor.aside("enable_zoom");
+        }
+        if !kind.starts_with("advisor_") {
+            for key in &self.unknown {
+                cursor.aside_unknown("tools.*", key);
+            }
+        }
     }
 
     fn custom(self) -> Parsed<CustomTool<'a>> {
@@ -225,6 +270,7 @@ impl<'a> Fields<'a> {
             user_location: self.user_location,
             max_content_tokens: self.max_content_tokens,
             display: self.width.zip(self.height),
+            zoom: self.zoom,
             cache: self.cache,
         }
     }

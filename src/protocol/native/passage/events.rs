@@ -77,6 +77,11 @@ impl Passage {
             "content_block_delta" => self.block_delta(event, &mut splice, out),
             "content_block_stop" => self.block_stop(event, &mut splice, out),
             "message_delta" => self.message_delta(event, &mut splice, out),
+            // What came whole says by its end that it is.
+            "message_stop" if !self.figures.has_stopped && !self.came_whole => self.break_off(
+                "the upstream ended its answer without a reason, so it may not be whole",
+                out,
+            ),
             "message_stop" => {
                 self.close(out);
                 self.outcome = Some(Outcome::Stopped);
@@ -200,6 +205,10 @@ impl Passage {
             splice.replace(raw_index, number.to_string());
         }
         block.mend(raw, splice);
+        if let Some(signature) = block.early_signature() {
+            // It follows in a delta, and some clients put both together.
+            splice.replace(signature, r#""""#);
+        }
         self.first_words(&block, number, splice)
     }
 
@@ -443,9 +452,8 @@ fn unsaid(block: &Block<'_>) -> Option<Unsaid> {
         let input = block.input.filter(|input| is_filled(input))?;
         return Some(Unsaid::Input(input.get().to_owned()));
     }
-    let signature = block.signature();
-    let is_signed = block.kind == "thinking" && !signature.is_empty();
-    is_signed.then_some(Unsaid::Signature(signature))
+    let signature = block.early_signature().and_then(text)?;
+    Some(Unsaid::Signature(signature))
 }
 
 impl Event<'_> {

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use self::events::Event;
 use super::blocks::Blocks;
+use super::error::from_event;
 use super::figures::{Figures, Head, Words, text};
 use super::repeat::Thoughts;
 use super::splice::Splice;
@@ -23,7 +24,7 @@ use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event;
 use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::anthropic::request::Request;
-use crate::protocol::sse::Reader;
+use crate::protocol::sse::{Reader, without_mark};
 use crate::protocol::translate::reply::Summary;
 use crate::protocol::translate::tokens;
 
@@ -189,7 +190,7 @@ impl Passage {
 
     /// The data of one event.
     fn data(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        let data = data.trim_ascii();
+        let data = without_mark(data).trim_ascii();
         if data.is_empty() || data.starts_with(b"[DONE") || self.is_done() {
             return;
         }
@@ -205,6 +206,7 @@ impl Passage {
             Ok(event) if data.starts_with(b"{") && is_word(&event.kind) => {
                 self.event(&event, data, out);
             }
+            Ok(_) | Err(_) if is_error(data) => self.fail(from_event(data).api, out),
             Ok(_) | Err(_) => self.fail_with(
                 "the upstream sent something that is no event of the Messages API",
                 out,
@@ -259,6 +261,16 @@ pub(super) fn estimate(body: &str) -> u64 {
         Ok(request) => tokens::estimate(&request),
         Err(_) => tokens::estimate_of_any(body),
     }
+}
+
+/// Whether an object is an error in another form than Anthropic's, which has no type.
+fn is_error(data: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Told {
+        error: Option<IgnoredAny>,
+    }
+    let told = serde_json::from_slice::<Told>(data);
+    data.starts_with(b"{") && told.is_ok_and(|told| told.error.is_some())
 }
 
 /// A type stands in a line of its own, so it must not hold the end of one.

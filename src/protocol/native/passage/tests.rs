@@ -381,6 +381,44 @@ fn a_broken_stream_ends_in_an_error_and_a_stopped_one_in_its_stop() {
     assert!(out.contains("no event of the Messages API"), "{out}");
 }
 
+#[test]
+fn an_error_without_a_type_keeps_its_words_and_its_kind() {
+    let untyped = r#"{"error":{"message":"Provider rate limited","code":429}}"#;
+    let (told, summary) = told(&[START, TEXT, untyped]);
+    let error = &told.last().unwrap()["error"];
+    assert_eq!(error["type"], "rate_limit_error");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("Provider rate limited"), "{message}");
+    assert_eq!(summary.error.unwrap().status, 429);
+    for none in [r#"{"error":null}"#, r#"{"errors":{}}"#, r#"[{"error":1}]"#] {
+        let (out, _) = passed(&stream(&[START, none]), usize::MAX);
+        assert!(out.contains("no event of the Messages API"), "{out}");
+    }
+}
+
+#[test]
+fn an_answer_that_stops_without_a_reason_is_broken() {
+    let unsaid = r#"{"type":"message_delta","delta":{"stop_reason":null}}"#;
+    for events in [&[START, TEXT, STOP][..], &[START, TEXT, unsaid, STOP]] {
+        let (told, summary) = told(events);
+        assert_eq!(kinds(&told).last(), Some(&"error"), "{told:?}");
+        assert!(!kinds(&told).contains(&"message_stop"));
+        assert!(summary.error.unwrap().message.contains("without a reason"));
+    }
+    let unended = WHOLE.replace(r#""stop_reason":"tool_use""#, r#""stop_reason":null"#);
+    let (told, summary) = told(&[&unended]);
+    assert_eq!(kinds(&told).last(), Some(&"message_stop"));
+    assert!(summary.error.is_none());
+}
+
+#[test]
+fn a_document_may_begin_with_a_byte_order_mark() {
+    let marked = format!("data: \u{feff}{WHOLE}\n\n");
+    let (out, summary) = passed(&marked, usize::MAX);
+    assert!(out.contains("message_stop"), "{out}");
+    assert!(summary.error.is_none());
+}
+
 /// The events that a client gets of a stream, as JSON.
 fn told(events: &[&str]) -> (Vec<serde_json::Value>, Summary) {
     let (out, summary) = passed(&stream(events), usize::MAX);
@@ -588,6 +626,7 @@ fn a_signature_that_came_with_the_beginning_of_a_thought_is_said_once() {
         &[START, &signed, DELTA, STOP],
     ] {
         assert_eq!(signatures(events), ["at \"once\""]);
+        assert_eq!(told(events).0[1]["content_block"]["signature"], "");
     }
     let in_pieces = [START, &signed, SIGNED, STOP_0, DELTA, STOP];
     assert_eq!(signatures(&in_pieces), ["sig"]);
@@ -725,6 +764,8 @@ fn nothing_of_a_message_that_came_whole_is_lost() {
         told[5]["content_block"]["citations"],
         serde_json::json!([1])
     );
+    let thought = &told[1]["content_block"];
+    assert_eq!(thought["signature"], "", "it is said once: {thought}");
 }
 
 #[test]

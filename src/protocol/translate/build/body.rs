@@ -254,10 +254,10 @@ fn routed(out: &mut Writer, request: &Request<'_>, target: &Target, routing: &Ro
 
 /// Fields that OpenRouter has added.
 fn extensions(out: &mut Writer, request: &Request<'_>, target: &Target, routing: &Routing<'_>) {
-    if request.fast {
-        out.key("service_tier").string("priority");
-    } else if request.standard_tier_only {
+    if request.standard_tier_only {
         out.key("service_tier").string("default");
+    } else if request.fast {
+        out.key("service_tier").string("priority");
     }
     if !routing.models.is_empty() {
         out.key("models").array(|out| {
@@ -321,7 +321,13 @@ fn not_sent(request: &Request<'_>, target: &Target, routing: &Routing<'_>, notes
         )));
     }
     let unknown = request.unknown.iter().map(|(name, _)| name.as_ref());
-    let mut names: Vec<&str> = request.set_aside.iter().copied().chain(unknown).collect();
+    if target.dialect.extensions && request.standard_tier_only && request.fast {
+        notes.push(Note::new(
+            "`speed` was left out, because `service_tier` asks for the standard tier only",
+        ));
+    }
+    let known = request.set_aside.iter().map(AsRef::as_ref);
+    let mut names: Vec<&str> = known.chain(unknown).collect();
     if request.output_config.task_budget {
         names.push("output_config.task_budget");
     }

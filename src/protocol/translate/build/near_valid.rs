@@ -204,7 +204,7 @@ fn good_message() -> impl Strategy<Value = Value> {
                     block["cache_control"] = json!(null);
                 }
                 if block["type"] == "tool_result" {
-                    block["content"] = json!([{"type":"text","text":"r"},{"type":"image","source":{"type":"url","url":"u"}}]);
+                    block["content"] = json!([{"type":"text","text":"r"},{"type":"image","source":{"type":"url","url":"https://u"}}]);
                 }
             }
         } else if !message["content"].is_string() {

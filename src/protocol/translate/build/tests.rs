@@ -1208,3 +1208,18 @@ fn a_thought_that_claude_signed_does_not_go_with_those_of_another() {
     assert_eq!(details.as_array().map(Vec::len), Some(1), "{details}");
     assert_eq!(details[0]["data"], "gAAAA");
 }
+
+#[test]
+fn the_standard_tier_is_kept_to_whatever_speed_is_asked_for() {
+    for (wish, tier) in [
+        (
+            json!({"speed":"fast","service_tier":"standard_only"}),
+            "default",
+        ),
+        (json!({"service_tier":"standard_only"}), "default"),
+        (json!({"speed":"fast"}), "priority"),
+        (json!({"speed":"fast","service_tier":"auto"}), "priority"),
+    ] {
+        assert_eq!(sent(&body(&wish), GPT)["service_tier"], tier, "{wish}");
+    }
+}

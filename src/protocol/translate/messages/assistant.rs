@@ -56,7 +56,9 @@ fn read_block<'a>(walk: &mut Walk<'a>, turn: &mut Assistant<'a>, block: &Block<'
             move_cache(turn.texts.iter_mut(), call.cache, &mut walk.notes);
         }
         Block::ServerToolUse(call) => turn.texts.push(fold::call(call)),
-        Block::ServerResult(result) => turn.texts.push(fold::result(result)),
+        Block::ServerResult(result) => {
+            turn.texts.push(fold::result(result, &mut walk.notes));
+        }
         Block::Compaction(Some(summary)) if !summary.text.is_blank() => {
             turn.texts.push(fold::summary(*summary));
         }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::part::{Text, escape};
 use crate::protocol::anthropic::request::{ServerResult, TextBlock, ToolUse};
+use crate::protocol::translate::note::Note;
 
 /// Tells of a call of a server tool.
 pub(super) fn call<'a>(call: &ToolUse<'a>) -> Text<'a> {
@@ -23,7 +24,7 @@ pub(super) fn call<'a>(call: &ToolUse<'a>) -> Text<'a> {
 }
 
 /// Tells what a server tool gave.
-pub(super) fn result<'a>(result: &ServerResult<'a>) -> Text<'a> {
+pub(super) fn result<'a>(result: &ServerResult<'a>, notes: &mut Vec<Note>) -> Text<'a> {
     let content = result
         .content
         .and_then(|content| serde_json::from_str::<Value>(content.as_str()).ok());
@@ -33,6 +34,15 @@ pub(super) fn result<'a>(result: &ServerResult<'a>) -> Text<'a> {
     }
     if told.is_empty() {
         told.push("(no text)".to_owned());
+        notes.push(Note::new(format!(
+            "a `{}` block was told as `(no text)`, because it holds nothing that another model can read",
+            result.kind
+        )));
+    } else if content.as_ref().is_some_and(holds_files) {
+        notes.push(Note::new(format!(
+            "files in a `{}` block were left out, because only Anthropic's servers hold them",
+            result.kind
+        )));
     }
     let name = result.kind.trim_end_matches("_tool_result");
     let what = if result.is_error {
@@ -44,6 +54,12 @@ pub(super) fn result<'a>(result: &ServerResult<'a>) -> Text<'a> {
         cache: result.cache,
         ..Text::plain(format!("[{what} {name}]\n{}", told.join("\n")))
     }
+}
+
+/// Whether code that was run has written files, of which there is only an id.
+fn holds_files(content: &Value) -> bool {
+    let outputs = content.get("content").and_then(Value::as_array);
+    outputs.is_some_and(|outputs| outputs.iter().any(|output| output["file_id"].is_string()))
 }
 
 /// Puts the summary that stands for an earlier part of the conversation.

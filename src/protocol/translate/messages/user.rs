@@ -60,7 +60,9 @@ fn read_part<'a>(walk: &mut Walk<'a>, parts: &mut Vec<Part<'a>>, block: &Block<'
             parts.push(Part::Text(search_result(found, &mut walk.notes)));
         }
         Block::ToolReference(name) => parts.push(Part::Text(result::tool_reference(name))),
-        Block::ServerResult(given) => parts.push(Part::Text(fold::result(given))),
+        Block::ServerResult(given) => {
+            parts.push(Part::Text(fold::result(given, &mut walk.notes)));
+        }
         Block::Compaction(Some(summary)) if !summary.text.is_blank() => {
             parts.push(Part::Text(fold::summary(*summary)));
         }

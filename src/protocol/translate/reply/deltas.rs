@@ -2,11 +2,14 @@
 //!
 //! This file must not know how chunks arrive nor how an answer is brought to its end.
 
+use serde_json::value::RawValue;
+
+use super::peek::holds;
 use super::thinking::text_of;
 use super::translator::{Translator, origin};
 use crate::protocol::json_text;
 use crate::protocol::openrouter::chunk::{
-    self, Annotation, CallPiece, Delta, Image, NotAChunk, Object, ReasoningPiece,
+    self, Annotation, CallPiece, Delta, FunctionPiece, Image, NotAChunk, Object, ReasoningPiece,
 };
 
 /// What is kept of a refusal's text.
@@ -155,6 +158,15 @@ impl Translator {
                 refused = self.calls.push(&piece).err();
             }
         })?;
+        if !holds(delta.tool_calls)
+            && let Some(function) = delta.function_call.and_then(function)
+        {
+            let only = CallPiece {
+                function: Some(function),
+                ..CallPiece::default()
+            };
+            refused = self.calls.push(&only).err();
+        }
         if let Some(error) = refused {
             self.fail(error, out);
         }
@@ -178,4 +190,10 @@ impl Translator {
         };
         self.say(&json_text::escaped(&remark), out);
     }
+}
+
+/// The call of a server that knows but one.
+fn function(raw: &RawValue) -> Option<FunctionPiece<'_>> {
+    let Object(function) = serde_json::from_str(raw.get()).ok()?;
+    function
 }

@@ -13,6 +13,9 @@ use crate::protocol::anthropic::event::MessageEnd;
 use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::json_text::Mender;
 
+/// What is told of a reason that nobody knows.
+const LONGEST_REASON: usize = 64;
+
 impl Translator {
     /// The upstream has said that the answer is complete.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
@@ -25,7 +28,10 @@ impl Translator {
             Ok((finished, reason))
         });
         match judged {
-            Ok((finished, reason)) => self.write_rest(&finished.calls, reason, out),
+            Ok((finished, reason)) => {
+                self.note_finish(finish, &finished);
+                self.write_rest(&finished.calls, reason, out);
+            }
             Err(error) => self.fail(error, out),
         }
     }
@@ -56,6 +62,23 @@ impl Translator {
         Ok(finished)
     }
 
+    /// Says where the reason that was given does not fit what came.
+    fn note_finish(&mut self, finish: Finish, finished: &Finished) {
+        match finish {
+            Finish::Unknown => {
+                let reason = self.heard.finish.as_deref().unwrap_or_default();
+                let reason: String = reason.chars().take(LONGEST_REASON).collect();
+                self.note(format!(
+                    "the upstream ended its answer for an unknown reason (`{reason}`), and it was taken as complete"
+                ));
+            }
+            Finish::ToolCalls if finished.calls.is_empty() && finished.lost == 0 => {
+                self.note("the upstream said that a tool was called, but no call came");
+            }
+            _ => {}
+        }
+    }
+
     /// Decides why the model stopped, or that the answer is broken.
     fn judged(&self, finish: Finish, finished: &Finished) -> Result<StopReason, ApiError> {
         let has_calls = !finished.calls.is_empty();
@@ -64,9 +87,12 @@ impl Translator {
             let message = "the upstream ended the stream before the answer was complete";
             return Err(ApiError::bad_gateway(message).retry(true));
         }
+        let has_thinking = self.thinking.is_asked() && self.thinking.has_unsent();
+        let has_any = has_calls || has_text || has_thinking || self.blocks.any();
         let ending = Ending {
             finish,
             native: self.heard.native.as_deref().unwrap_or_default(),
+            has_content: has_any,
             has_calls,
             lost_a_call: finished.lost > 0,
             has_refusal: !self.heard.refusal.is_empty(),
@@ -76,13 +102,16 @@ impl Translator {
             let message = format!("the upstream ended its answer for an unknown reason: {finish}");
             return Err(ApiError::bad_gateway(message));
         };
-        let has_thinking = self.thinking.is_asked() && self.thinking.has_unsent();
-        let has_any = has_calls || has_text || has_thinking || self.blocks.any();
         if !has_any && reason == StopReason::EndTurn {
             let message = "the provider gave an empty answer";
             return Err(ApiError::overloaded(message).retry(true));
         }
         Ok(reason)
+    }
+
+    /// Whether there is nothing of an answer yet.
+    pub(super) fn has_said_nothing(&self) -> bool {
+        !self.blocks.any() && !self.holds_text() && self.calls.is_empty()
     }
 
     fn holds_text(&self) -> bool {

@@ -28,6 +28,8 @@ mod fold;
 mod form;
 #[cfg(test)]
 mod grammar;
+#[cfg(test)]
+mod other_words;
 mod peek;
 #[cfg(test)]
 mod properties;

@@ -12,7 +12,7 @@ use super::stop::{Ending, Finish, stop_reason};
 use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::openrouter::chunk::{Choice, Chunk, Delta, NotAChunk, escaped_text};
 use crate::protocol::openrouter::error::{self, Headers, UpstreamError};
-use crate::protocol::sse::Reader;
+use crate::protocol::sse::{Reader, without_mark};
 
 /// What the beginning of a stream says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Beginning {
 #[must_use]
 pub fn peek(bytes: &[u8]) -> Peek {
     if is_object(bytes) {
-        return peek_json(bytes);
+        return peek_json(without_mark(bytes));
     }
     Beginning::default().look(bytes, judged)
 }
@@ -79,7 +79,7 @@ pub fn peek(bytes: &[u8]) -> Peek {
 /// Whether the body is no event stream but an object.
 #[must_use]
 pub fn is_object(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().first() == Some(&b'{')
+    without_mark(bytes).trim_ascii_start().first() == Some(&b'{')
 }
 
 /// Whether a whole answer may be one that says nothing: to look for it costs less than to read the body twice.
@@ -164,28 +164,35 @@ pub fn judged(data: &[u8]) -> Peek {
     match Finish::of(choice.finish_reason.as_str()) {
         Finish::Missing => Peek::More,
         Finish::Failed => Peek::Error(Box::new(error::from_finish(native))),
+        Finish::Aborted => {
+            let error = UpstreamError::no_use("it gave its answer up before it began");
+            Peek::Error(Box::new(error))
+        }
         finish if is_an_end(finish, native) => Peek::Error(Box::new(UpstreamError::empty())),
         _ => Peek::Fine,
     }
 }
 
-/// Whether a choice holds any of an answer: a role and an empty text do not.
+/// Whether a choice holds any of an answer.
 fn says_something(choice: &Choice<'_>) -> bool {
-    let says = |delta: &Delta<'_>| {
-        !escaped_text(delta.content).is_empty()
-            || holds(delta.reasoning)
-            || holds(delta.reasoning_content)
-            || delta.reasoning_details.is_some_and(details_say)
-            || holds(delta.refusal)
-            || holds(delta.tool_calls)
-            || holds(delta.annotations)
-            || holds(delta.images)
-    };
     choice.delta.as_ref().is_some_and(says) || choice.message.as_ref().is_some_and(says)
 }
 
+/// Whether a delta holds any of an answer: a role and an empty text do not.
+pub(super) fn says(delta: &Delta<'_>) -> bool {
+    !escaped_text(delta.content).is_empty()
+        || holds(delta.reasoning)
+        || holds(delta.reasoning_content)
+        || delta.reasoning_details.is_some_and(details_say)
+        || holds(delta.refusal)
+        || holds(delta.tool_calls)
+        || holds(delta.function_call)
+        || holds(delta.annotations)
+        || holds(delta.images)
+}
+
 /// Whether a value is there and not empty.
-fn holds(value: Option<&RawValue>) -> bool {
+pub(super) fn holds(value: Option<&RawValue>) -> bool {
     value.is_some_and(|value| !matches!(value.get(), "null" | "\"\"" | "[]" | "{}"))
 }
 
@@ -217,6 +224,7 @@ fn is_an_end(finish: Finish, native: &str) -> bool {
     let ending = Ending {
         finish,
         native,
+        has_content: false,
         has_calls: false,
         lost_a_call: false,
         has_refusal: false,

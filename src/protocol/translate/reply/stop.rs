@@ -14,25 +14,37 @@ pub(super) enum Finish {
     ToolCalls,
     Filtered,
     Failed,
+    /// The upstream gave the answer up.
+    Aborted,
     /// The stream ended in order without one.
     Missing,
     Unknown,
 }
 
 impl Finish {
+    /// Servers write the words of their providers and of their engines, in any case.
     pub(super) fn of(reason: &str) -> Self {
-        match reason {
-            "stop" | "end_turn" | "stop_sequence" | "eos" | "eos_token" | "completed" | "STOP" => {
-                Self::Stop
-            }
-            "length" | "max_tokens" | "MAX_TOKENS" => Self::Length,
-            "tool_calls" | "tool_use" | "function_call" => Self::ToolCalls,
-            "content_filter" | "refusal" => Self::Filtered,
+        match reason.to_ascii_lowercase().as_str() {
+            "stop" | "end_turn" | "stop_sequence" | "stop_token" | "eos" | "eos_token"
+            | "completed" | "complete" => Self::Stop,
+            "length" | "max_tokens" | "max_output_tokens" | "model_length" => Self::Length,
+            "tool_calls" | "tool_use" | "tool_call" | "function_call" => Self::ToolCalls,
+            "content_filter" => Self::Filtered,
+            word if is_refusal(word) => Self::Filtered,
             "error" => Self::Failed,
+            "abort" | "aborted" | "cancelled" | "canceled" => Self::Aborted,
             "" => Self::Missing,
             _ => Self::Unknown,
         }
     }
+}
+
+/// Whether a word, in small letters, is one with which a provider withholds an answer.
+fn is_refusal(word: &str) -> bool {
+    matches!(
+        word,
+        "refusal" | "safety" | "recitation" | "prohibited_content" | "blocklist" | "spii"
+    )
 }
 
 /// What a stop reason is made from.
@@ -41,6 +53,8 @@ pub(super) struct Ending<'a> {
     pub(super) finish: Finish,
     /// The provider's word for it.
     pub(super) native: &'a str,
+    /// Anything was said.
+    pub(super) has_content: bool,
     /// Complete tool calls are in the answer.
     pub(super) has_calls: bool,
     /// A tool call was cut off by the limit and left out.
@@ -48,32 +62,35 @@ pub(super) struct Ending<'a> {
     pub(super) has_refusal: bool,
 }
 
-/// Gives Anthropic's reason; `None` when the ending is not one of a whole answer.
+/// Gives Anthropic's reason; `None` when the ending is not one of a whole answer. A reason that nobody knows is taken for
+/// the end of what was said.
 pub(super) fn stop_reason(ending: Ending<'_>) -> Option<StopReason> {
+    if matches!(ending.finish, Finish::Failed | Finish::Aborted) {
+        return None;
+    }
     if ending.lost_a_call {
         return Some(StopReason::MaxTokens);
     }
-    if ending.has_calls && !matches!(ending.finish, Finish::Failed) {
+    if ending.has_calls {
         return Some(StopReason::ToolUse);
     }
-    let native = match ending.native {
-        "refusal" | "SAFETY" | "PROHIBITED_CONTENT" | "BLOCKLIST" | "SPII" => {
-            Some(StopReason::Refusal)
-        }
+    let native = match ending.native.to_ascii_lowercase().as_str() {
+        word if is_refusal(word) => Some(StopReason::Refusal),
         "model_context_window_exceeded" => Some(StopReason::ContextWindowExceeded),
         "pause_turn" => Some(StopReason::PauseTurn),
         "stop_sequence" => Some(StopReason::StopSequence),
         _ => None,
     };
     match ending.finish {
-        Finish::Failed | Finish::Unknown => None,
+        Finish::Failed | Finish::Aborted => None,
         Finish::Filtered => Some(StopReason::Refusal),
         _ if ending.has_refusal => Some(StopReason::Refusal),
         Finish::Length => Some(match native {
             Some(StopReason::ContextWindowExceeded) => StopReason::ContextWindowExceeded,
             _ => StopReason::MaxTokens,
         }),
-        Finish::Stop | Finish::ToolCalls | Finish::Missing => {
+        Finish::Unknown if !ending.has_content => None,
+        Finish::Stop | Finish::ToolCalls | Finish::Missing | Finish::Unknown => {
             Some(native.unwrap_or(StopReason::EndTurn))
         }
     }
@@ -157,6 +174,7 @@ mod tests {
         stop_reason(Ending {
             finish: Finish::of(finish),
             native,
+            has_content: has_calls,
             has_calls,
             lost_a_call: false,
             has_refusal: false,
@@ -202,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_word_of_an_upstream_is_understood() {
-        use Finish::{Failed, Filtered, Length, Missing, Stop, ToolCalls, Unknown};
+        use Finish::{Aborted, Failed, Filtered, Length, Missing, Stop, ToolCalls, Unknown};
         for (words, finish) in [
             (
                 &[
@@ -211,17 +229,45 @@ mod tests {
                     "stop_sequence",
                     "eos",
                     "eos_token",
+                    "stop_token",
                     "completed",
+                    "complete",
                     "STOP",
+                    "Stop",
                 ][..],
                 Stop,
             ),
-            (&["length", "max_tokens", "MAX_TOKENS"], Length),
-            (&["tool_calls", "tool_use", "function_call"], ToolCalls),
-            (&["content_filter", "refusal"], Filtered),
+            (
+                &[
+                    "length",
+                    "max_tokens",
+                    "MAX_TOKENS",
+                    "max_output_tokens",
+                    "model_length",
+                ],
+                Length,
+            ),
+            (
+                &["tool_calls", "tool_use", "tool_call", "function_call"],
+                ToolCalls,
+            ),
+            (
+                &[
+                    "content_filter",
+                    "refusal",
+                    "SAFETY",
+                    "safety",
+                    "RECITATION",
+                    "PROHIBITED_CONTENT",
+                    "BLOCKLIST",
+                    "SPII",
+                ],
+                Filtered,
+            ),
             (&["error"], Failed),
+            (&["abort", "aborted", "cancelled", "canceled"], Aborted),
             (&[""], Missing),
-            (&["Stop", "x"], Unknown),
+            (&["x"], Unknown),
         ] {
             for word in words {
                 assert_eq!(Finish::of(word), finish, "{word}");
@@ -230,6 +276,8 @@ mod tests {
         for word in [
             "refusal",
             "SAFETY",
+            "safety",
+            "RECITATION",
             "PROHIBITED_CONTENT",
             "BLOCKLIST",
             "SPII",
@@ -259,12 +307,17 @@ mod tests {
             ("stop", false, false, false, Some(EndTurn)),
             ("content_filter", false, true, false, Some(ToolUse)),
             ("odd", false, true, false, Some(ToolUse)),
-            ("odd", false, false, true, None),
+            ("odd", false, false, true, Some(Refusal)),
+            ("odd", false, false, false, Some(EndTurn)),
             ("error", false, true, true, None),
+            ("abort", false, true, false, None),
+            ("abort", true, false, false, None),
+            ("cancelled", false, false, false, None),
         ] {
             let ending = Ending {
                 finish: Finish::of(finish),
                 native: "",
+                has_content: true,
                 has_calls,
                 lost_a_call,
                 has_refusal,

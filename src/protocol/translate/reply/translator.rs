@@ -2,12 +2,15 @@
 //!
 //! This file must not know what a delta holds nor how an answer is brought to its end.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::blocks::Blocks;
 use super::calls::Calls;
 use super::fetches::Fetches;
 use super::form::Form;
+use super::peek;
 use super::searches::Searches;
 use super::stop::{Finish, StopScanner};
 use super::summary::Summary;
@@ -18,7 +21,7 @@ use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::event;
 use crate::protocol::anthropic::message::{AppliedEdit, StopReason};
 use crate::protocol::json_text::Mender;
-use crate::protocol::openrouter::chunk::{Choice, Chunk, NotAChunk};
+use crate::protocol::openrouter::chunk::{Choice, Chunk, Delta, NotAChunk};
 use crate::protocol::openrouter::error;
 use crate::protocol::sse::Reader;
 use crate::protocol::translate::tool_ids::ToolIds;
@@ -253,9 +256,10 @@ impl Translator {
     }
 
     /// Notes something once; notes are sentences of this program's own, so there are few.
-    pub(super) fn note(&mut self, note: &'static str) {
-        if !self.notes.iter().any(|known| known == note) {
-            self.notes.push(note.to_owned());
+    pub(super) fn note(&mut self, note: impl Into<Cow<'static, str>>) {
+        let note = note.into();
+        if !self.notes.iter().any(|known| *known == note) {
+            self.notes.push(note.into_owned());
         }
     }
 
@@ -306,7 +310,7 @@ impl Translator {
         if let Some(error) = choice.error {
             return self.fail_upstream(error.get(), out);
         }
-        if let Some(delta) = choice.delta.as_ref().or(choice.message.as_ref()) {
+        if let Some(delta) = self.content_of(choice) {
             let read = self.delta(delta, out);
             match read {
                 Ok(()) => {}
@@ -317,6 +321,18 @@ impl Translator {
         }
         self.remember_finish(choice, out);
         self.finish_if_all_is_known(chunk, out);
+    }
+
+    /// What a choice holds. Some servers send the whole beside every delta, others in the place of all: it counts when it
+    /// comes with the end and nothing has come before.
+    fn content_of<'c, 'a>(&self, choice: &'c Choice<'a>) -> Option<&'c Delta<'a>> {
+        let (delta, message) = (choice.delta.as_ref(), choice.message.as_ref());
+        let is_empty = delta.is_none_or(|delta| !peek::says(delta));
+        let is_end = choice.finish_reason.filled().is_some();
+        match message {
+            Some(_) if is_empty && is_end && self.has_said_nothing() => message,
+            _ => delta.or(message),
+        }
     }
 
     fn fail_upstream(&mut self, error: &str, out: &mut Vec<u8>) {
@@ -333,8 +349,13 @@ impl Translator {
             return;
         };
         let native = choice.native_finish_reason.as_str();
-        if Finish::of(finish) == Finish::Failed {
-            return self.fail(error::from_finish(native).api, out);
+        match Finish::of(finish) {
+            Finish::Failed => return self.fail(error::from_finish(native).api, out),
+            Finish::Aborted => {
+                let message = "the upstream gave its answer up before it was complete";
+                return self.fail(ApiError::bad_gateway(message).retry(true), out);
+            }
+            _ => {}
         }
         self.heard.finish = Some(finish.to_owned());
         self.heard.native = choice.native_finish_reason.filled().map(str::to_owned);

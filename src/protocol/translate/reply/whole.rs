@@ -8,6 +8,7 @@ use crate::protocol::anthropic::delivery::Delivery;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::openrouter::chunk::Chunk;
 use crate::protocol::openrouter::error::{self, Headers};
+use crate::protocol::sse::without_mark;
 
 /// Translates a completion that was not streamed into the JSON of a message.
 ///
@@ -15,6 +16,7 @@ use crate::protocol::openrouter::error::{self, Headers};
 ///
 /// What the upstream said was wrong, or that its answer cannot be understood; with the status to answer with.
 pub fn whole(settings: ReplySettings, body: &[u8]) -> (Result<Vec<u8>, ApiError>, Summary) {
+    let body = without_mark(body);
     let mut translator = Translator::of(Delivery::Whole, settings);
     let mut message = Vec::with_capacity(body.len() + 512);
     match Chunk::read(body) {

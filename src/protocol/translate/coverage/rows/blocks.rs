@@ -12,6 +12,9 @@ table! { pub(super) ROWS
     Block ["text.citations"] Degraded "left out: a model that is not Claude cannot have given them"
         r#"{"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"text","text":"w","citations":[{"type":"web_search_result_location","url":"u","title":"t","cited_text":"c","encrypted_index":"x"}]},{"type":"text","text":"so"}]},{"role":"user","content":"on"}]}"#
         => "`citations` was left out";
+    Block ["text.anything_else"] ("and of every block that clients write") Degraded "left out"
+        r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a","anything_else":1}]}]}"#
+        => "`$` was left out";
     Block ["image"] Translated "`image_url`; a sentence for a model that cannot see"
         r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0KGgo="}}]}]}"#
         => r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}}"#;
@@ -78,6 +81,12 @@ table! { pub(super) ROWS
     Block ["code_execution_tool_result", "bash_code_execution_tool_result"] Translated "what was printed, told in words"
         r#"{"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"$","tool_use_id":"s","content":{"type":"code_execution_result","content":[],"return_code":0,"stderr":"","stdout":"forty-two"}},{"type":"text","text":"so"}]},{"role":"user","content":"on"}]}"#
         => "forty-two";
+    Block ["code_execution_tool_result", "bash_code_execution_tool_result"] ("its files") Degraded "only Anthropic's servers hold them"
+        r#"{"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"$","tool_use_id":"s","content":{"type":"code_execution_result","content":[{"type":"code_execution_output","file_id":"f"}],"return_code":0,"stderr":"","stdout":"forty-two"}},{"type":"text","text":"so"}]},{"role":"user","content":"on"}]}"#
+        => "files in a `$` block were left out";
+    Block ["code_execution_tool_result", "advisor_tool_result"] ("encrypted") Degraded "`(no text)` stands for what only Anthropic's servers can read"
+        r#"{"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"$","tool_use_id":"s","content":{"type":"advisor_redacted_result","encrypted_content":"e","encrypted_stdout":"e","content":[]}},{"type":"text","text":"so"}]},{"role":"user","content":"on"}]}"#
+        => "a `$` block was told as `(no text)`";
     Block ["text_editor_code_execution_tool_result", "advisor_tool_result", "mcp_tool_result"] Translated "its texts, told in words"
         r#"{"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"$","tool_use_id":"s","content":[{"type":"text","text":"seen"}]},{"type":"text","text":"so"}]},{"role":"user","content":"on"}]}"#
         => "seen";
@@ -111,12 +120,18 @@ table! { pub(super) ROWS
     Source ["base64"] ("image") Carried "a `data:` address"
         r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0KGgoAAA"}}]}]}"#
         => "iVBORw0KGgoAAA";
+    Source ["base64"] ("what is none") Refused "no provider could read it"
+        r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"a picture!"}}]}]}"#
+        => "messages.0.content.0.source.data: Invalid base64 data";
     Source ["base64"] ("image, mislabelled") Refused "the bytes must be what the media type says"
         r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"/9j/4AAQSkZJRg=="}}]}]}"#
         => "messages.0.content.0.source: The image was specified using the image/png media type, but the image appears to be a image/jpeg file";
     Source ["url"] ("image") Carried "fetched by the provider"
         r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://a.example/b.png"}}]}]}"#
         => "https://a.example/b.png";
+    Source ["url"] ("with another scheme than `http` or `https`") Refused "no provider could fetch it"
+        r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"ftp://a.example/b.png"}}]}]}"#
+        => "messages.0.content.0.source.url: Input should be a URL";
     Source ["file"] ("image") Refused "other providers cannot read Anthropic's files"
         r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"file","file_id":"f"}}]}]}"#
         => "messages.0.content.0.source: files uploaded to Anthropic";

@@ -54,12 +54,18 @@ table! { pub(super) ROWS
     Field ["metadata"] Translated "`user_id` becomes an opaque `user` and the conversation's `session_id`"
         r#"{"metadata":{"user_id":"user_a_session_b"}}"#
         => r#""session_id":"b","user":""#;
+    Field ["metadata"] ("anything but `user_id`") Degraded "left out"
+        r#"{"metadata":{"user_id":"user_a_session_b","team":"t"}}"#
+        => "`metadata.team` was left out";
     Field ["service_tier"] Translated "`standard_only` is `default`; `auto` is left to the upstream"
         r#"{"service_tier":"standard_only"}"#
         => r#""service_tier":"default""#;
     Field ["speed"] Translated "`fast` is the service tier `priority`"
         r#"{"speed":"fast"}"#
         => r#""service_tier":"priority""#;
+    Field ["speed"] ("with `service_tier: standard_only`") Degraded "left out: the standard tier is asked for"
+        r#"{"speed":"fast","service_tier":"standard_only"}"#
+        => "`speed` was left out";
     Field ["cache_control"] Carried "to families that cache by breakpoints; the others cache by themselves and are sent none"
         r#"{"model":"anthropic/claude-sonnet-4.5","cache_control":{"type":"ephemeral","ttl":"1h"}}"#
         => r#""cache_control":{"type":"ephemeral","ttl":"1h"}"#;
@@ -120,4 +126,7 @@ table! { pub(super) ROWS
     Message ["system.clear_at"] Degraded "left out: the message stays"
         r#"{"messages":[{"role":"user","content":"go"},{"role":"system","content":"Be brief.","clear_at":"next_user_message"}]}"#
         => "`clear_at` was left out";
+    Message ["anything_else"] Degraded "left out"
+        r#"{"messages":[{"role":"user","content":"go","$":1}]}"#
+        => "`messages.*.$` was left out";
 }

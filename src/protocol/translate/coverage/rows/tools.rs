@@ -24,27 +24,48 @@ table! { pub(super) ROWS
     Tool ["input_examples"] Degraded "left out"
         r#"{"tools":[{"name":"Read","$":[{"p":"x"}],"input_schema":{"type":"object","properties":{"p":{"type":"string","format":"uri"}}}}]}"#
         => "`$` was left out";
+    Tool ["eager_input_streaming"] Degraded "a call is given out when its input is whole, because clients run what is closed"
+        r#"{"tools":[{"name":"Read","$":true,"input_schema":{"type":"object","properties":{}}}]}"#
+        => "`$` was left out";
+    Tool ["anything_else"] Degraded "left out"
+        r#"{"tools":[{"name":"Read","$":true,"input_schema":{"type":"object","properties":{}}}]}"#
+        => "`tools.*.$` was left out";
     Tool ["allowed_callers"] ("without `direct`") Degraded "the tool is offered to the model all the same"
         r#"{"tools":[{"name":"Read","$":["code_execution_20260120"],"input_schema":{"type":"object","properties":{"p":{"type":"string","format":"uri"}}}}]}"#
         => "`$` was left out";
     Tool ["bash_20241022", "bash_20250124"] Translated "a function with the published schema"
         r#"{"tools":[{"type":"$","name":"bash"}]}"#
         => r#""function":{"name":"bash","description":"Runs a command"#;
-    Tool ["text_editor_20241022", "text_editor_20250124", "text_editor_20250429", "text_editor_20250728"] Translated "a function with the published schema"
+    Tool ["text_editor_20241022", "text_editor_20250124", "text_editor_20250429", "text_editor_20250728"] Translated "a function with the schema that is published for its date"
         r#"{"tools":[{"type":"$","name":"str_replace_editor"}]}"#
         => r#""function":{"name":"str_replace_editor","description":"Views, creates"#;
+    Tool ["max_characters"] Degraded "left out: the client cuts what it shows"
+        r#"{"tools":[{"type":"text_editor_20250728","name":"str_replace_based_edit_tool","$":1000}]}"#
+        => "`$` was left out";
     Tool ["memory_20250818"] Translated "a function with the published schema"
         r#"{"tools":[{"type":"$","name":"memory"}]}"#
         => r#""function":{"name":"memory","description":"Keeps notes"#;
-    Tool ["computer_20241022", "computer_20250124", "computer_20251124"] Translated "a function with the published schema; its description tells the size of the screen"
+    Tool ["computer_20241022", "computer_20250124", "computer_20251124"] Translated "a function with the schema that is published for its date; its description tells the size of the screen"
         r#"{"tools":[{"type":"$","name":"computer","display_width_px":800,"display_height_px":600}]}"#
         => "The screen is 800 pixels wide and 600 pixels high.";
+    Tool ["enable_zoom"] ("of `computer_20251124`") Translated "the action `zoom` is offered"
+        r#"{"tools":[{"type":"computer_20251124","name":"computer","$":true,"display_width_px":800,"display_height_px":600}]}"#
+        => r#","zoom"]"#;
+    Tool ["enable_zoom"] ("elsewhere") Degraded "left out"
+        r#"{"tools":[{"type":"computer_20250124","name":"computer","$":true,"display_width_px":800,"display_height_px":600}]}"#
+        => "`$` was left out";
+    Tool ["display_number"] Degraded "left out: the client knows its display"
+        r#"{"tools":[{"type":"computer_20250124","name":"computer","$":1,"display_width_px":800,"display_height_px":600}]}"#
+        => "`$` was left out";
     Tool ["web_search_20250305", "web_search_20260209", "web_search_20260318"] Translated "`openrouter:web_search`; the answer has its hits and citations in Anthropic's blocks"
         r#"{"tools":[{"type":"$","name":"web_search","max_uses":3,"blocked_domains":["a.example"]}]}"#
         => r#"{"type":"openrouter:web_search","parameters":{"max_uses":3,"excluded_domains":["a.example"]}}"#;
     Tool ["web_fetch_20250910", "web_fetch_20260209", "web_fetch_20260309", "web_fetch_20260318"] Translated "`openrouter:web_fetch`; the answer has its pages in Anthropic's blocks"
         r#"{"tools":[{"type":"$","name":"web_fetch","max_uses":3,"allowed_domains":["a.example"]}]}"#
         => r#"{"type":"openrouter:web_fetch","parameters":{"max_uses":3,"allowed_domains":["a.example"]}}"#;
+    Tool ["citations"] ("of `web_fetch`") Degraded "left out: the upstream decides what it cites"
+        r#"{"tools":[{"type":"web_fetch_20260318","name":"web_fetch","$":{"enabled":true}}]}"#
+        => "`web_fetch.$` was left out";
     Tool ["url_sources", "response_inclusion", "use_cache"] Degraded "left out"
         r#"{"tools":[{"type":"web_fetch_20260318","name":"web_fetch","$":false}]}"#
         => "`$` was left out";
@@ -81,6 +102,9 @@ table! { pub(super) ROWS
     Choice ["disable_parallel_tool_use"] Translated "`parallel_tool_calls`"
         r#"{"tools":[{"name":"Read","input_schema":{}},{"type":"web_search_20250305","name":"web_search"}],"tool_choice":{"type":"any","disable_parallel_tool_use":true}}"#
         => r#""parallel_tool_calls":false"#;
+    Choice ["anything_else"] Degraded "left out"
+        r#"{"tools":[{"name":"Read","input_schema":{}}],"tool_choice":{"type":"any","$":1}}"#
+        => "`tool_choice.$` was left out";
     Choice ["any", "tool"] ("with `thinking`, to Claude") Degraded "Claude cannot reason when it must call a tool, so it does not"
         r#"{"model":"anthropic/claude-sonnet-4.5","thinking":{"type":"adaptive"},"tools":[{"name":"Read","input_schema":{}},{"type":"web_search_20250305","name":"web_search"}],"tool_choice":{"type":"$","name":"Read"}}"#
         => "reasoning was turned off";
@@ -102,6 +126,12 @@ table! { pub(super) ROWS
     Thinking ["display"] Translated "`omitted` empties the blocks of the answer; reasoning is never excluded upstream, because that would lose its signatures"
         r#"{"thinking":{"type":"adaptive","display":"omitted"}}"#
         => "!omitted";
+    Thinking ["display"] ("unknown") Refused "as Anthropic does"
+        r#"{"thinking":{"type":"adaptive","display":"loud"}}"#
+        => "thinking.display: Input should be 'summarized', 'updates' or 'omitted'";
+    Thinking ["block_binding", "anything_else"] Degraded "left out"
+        r#"{"thinking":{"type":"adaptive","$":{}}}"#
+        => "`thinking.$` was left out";
     Output ["effort"] Translated "`reasoning`, at the level of the model's that is nearest"
         r#"{"output_config":{"effort":"xhigh"}}"#
         => r#""reasoning":{"effort":"xhigh"}"#;
@@ -111,6 +141,9 @@ table! { pub(super) ROWS
     Output ["task_budget"] Degraded "left out"
         r#"{"output_config":{"task_budget":{"type":"tokens","total":5}}}"#
         => "`output_config.task_budget` was left out";
+    Output ["anything_else"] Degraded "left out"
+        r#"{"output_config":{"$":1}}"#
+        => "`output_config.$` was left out";
     Edit ["clear_tool_uses_20250919"] Translated "done here, exactly where it counts calls and by an estimate where it counts tokens; told in the answer's `context_management.applied_edits`"
         r#"{"model":"anthropic/claude-sonnet-4.5","context_management":{"edits":[{"type":"$","trigger":{"type":"tool_uses","value":0},"keep":{"type":"tool_uses","value":0}}]},"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"Read","input":{"p":1}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"old news"}]}]}"#
         => "[This tool result was cleared to save context.]";

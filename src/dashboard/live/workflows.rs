@@ -7,19 +7,22 @@ use actix_web::{HttpResponse, web};
 use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
 
-use super::Dashboard;
-use super::live::{SILENCE, events, message, partial};
-use super::workflows::{self, Workflows};
+use super::{SILENCE, events, message, partial};
+use crate::dashboard::Dashboard;
+use crate::dashboard::workflows::{self, Workflows};
 
 /// `GET /live/workflows`.
-pub(super) async fn list(dashboard: web::Data<Dashboard>) -> HttpResponse {
+pub(in crate::dashboard) async fn all(dashboard: web::Data<Dashboard>) -> HttpResponse {
     events(&dashboard.clone(), || {
         (Watch::new(dashboard, None, SILENCE), Watch::next)
     })
 }
 
 /// `GET /live/workflows/{name}`.
-pub(super) async fn one(dashboard: web::Data<Dashboard>, name: web::Path<String>) -> HttpResponse {
+pub(in crate::dashboard) async fn one(
+    dashboard: web::Data<Dashboard>,
+    name: web::Path<String>,
+) -> HttpResponse {
     events(&dashboard.clone(), || {
         let name = Some(name.into_inner());
         (Watch::new(dashboard, name, SILENCE), Watch::next)

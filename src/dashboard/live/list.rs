@@ -1,56 +1,22 @@
-//! The streams that keep open pages true: one for a list of runs, one for a run.
-//!
-//! A stream hears which runs have changed, reads them again and sends the parts of the page that differ from what
-//! it sent before, as htmx partials. It sends at most one message in the time of its [`Pace`], so that a busy gateway
-//! does not spend itself on its own pages, and starts with the present state, so that nothing is lost
-//! between the page and the stream, or while a tab was in the background.
-
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
+//! The stream of a list of runs: rows that changed, and the figures above them.
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::stream::{self, StreamExt};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::sync::broadcast::Receiver;
+use tokio::time::Instant;
 
-use super::filter::{Query, encode_pairs};
-use super::page::{Failure, failed, query_pairs, trouble};
-use super::run::{View, parse_id};
-use super::{Dashboard, run as run_page, runs as runs_page, totals};
+use super::{MOST, PACE, Pace, Wake, events, message, partial, wait};
+use crate::dashboard::filter::{Query, encode_pairs};
+use crate::dashboard::page::{Failure, failed, query_pairs, trouble};
+use crate::dashboard::{Dashboard, rows, totals};
 use crate::events::{RunId, Timestamp};
 use crate::store::{Changed, RunSummary};
-
-/// How often a stream speaks.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    /// The least time between two messages.
-    least: Duration,
-    /// How often what is running is shown anew, because its duration grows.
-    beat: Duration,
-    /// The least time between two readings of the totals.
-    totals: Duration,
-    /// How long a stream is silent at most, so that proxies keep it open.
-    silence: Duration,
-}
-
-/// How long a stream is silent at most, so that proxies keep it open.
-pub(super) const SILENCE: Duration = Duration::from_secs(15);
-const PACE: Pace = Pace {
-    least: Duration::from_millis(250),
-    beat: Duration::from_secs(1),
-    totals: Duration::from_secs(3),
-    silence: SILENCE,
-};
-/// Changed runs that are gathered for one message; when there are more, the page is read anew.
-const MOST: usize = 200;
 
 /// The parameter of a list's stream that names the rows which are shown and not over yet.
 const OPEN: &str = "open";
 
 /// The address of the live rows of a list that shows these runs.
-pub(super) fn list_address(query: &str, shown: &[RunSummary]) -> String {
+pub(in crate::dashboard) fn list_address(query: &str, shown: &[RunSummary]) -> String {
     let open = running(shown);
     if open.is_empty() {
         return format!("/live/runs?{query}");
@@ -60,7 +26,10 @@ pub(super) fn list_address(query: &str, shown: &[RunSummary]) -> String {
 }
 
 /// `GET /live/runs`: rows of the list with the same query string.
-pub(super) async fn runs(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
+pub(in crate::dashboard) async fn runs(
+    dashboard: web::Data<Dashboard>,
+    request: HttpRequest,
+) -> HttpResponse {
     match asked_of_list(&request) {
         Err(failure) => failed(&dashboard, &failure),
         Ok((query, open)) => events(&dashboard.clone(), || {
@@ -94,93 +63,6 @@ fn joined(ids: &[RunId]) -> String {
 fn ids(text: &str) -> Vec<RunId> {
     let ids = text.split(',').filter_map(|id| id.parse().ok());
     ids.take(MOST).collect()
-}
-
-/// `GET /live/runs/{id}`: parts of the run's page with the same query string.
-pub(super) async fn run(
-    dashboard: web::Data<Dashboard>,
-    id: web::Path<String>,
-    request: HttpRequest,
-) -> HttpResponse {
-    let asked = query_pairs(&request)
-        .and_then(|pairs| View::parse(&pairs))
-        .and_then(|view| Ok((parse_id(&id)?, view)));
-    match asked {
-        Err(failure) => failed(&dashboard, &failure),
-        Ok((id, view)) => events(&dashboard.clone(), || {
-            (RunWatch::new(dashboard, id, view, PACE), RunWatch::next)
-        }),
-    }
-}
-
-/// Answers with the messages that `next` gives, until it gives none; if there is a place for one more viewer.
-pub(super) fn events<W, N, F>(dashboard: &Dashboard, begin: impl FnOnce() -> (W, N)) -> HttpResponse
-where
-    W: 'static,
-    N: Fn(W) -> F + 'static,
-    F: Future<Output = Option<(Bytes, W)>> + 'static,
-{
-    let Ok(place) = Arc::clone(&dashboard.viewers).try_acquire_owned() else {
-        return failed(dashboard, &Failure::Crowded);
-    };
-    let (watch, next) = begin();
-    let messages = stream::unfold(watch, next);
-    let closing = dashboard.closing.clone().cancelled_owned();
-    let messages = messages.take_until(closing).map(move |message| {
-        let _held = &place;
-        Ok::<_, std::convert::Infallible>(message)
-    });
-    HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header(("cache-control", "no-store"))
-        .insert_header(("x-accel-buffering", "no"))
-        .insert_header(("x-content-type-options", "nosniff"))
-        .streaming(messages)
-}
-
-/// What a stream was woken by.
-enum Wake {
-    Changes(HashSet<RunId>),
-    /// More has changed than could be followed.
-    Flood,
-    Time,
-    /// The process is ending.
-    End,
-}
-
-/// Waits for changes until `deadline`; once one is heard, gathers more until `pace_ends`.
-async fn wait(
-    changes: &mut Receiver<Changed>,
-    deadline: Instant,
-    pace_ends: Instant,
-    concerns: impl Fn(&RunId) -> bool,
-) -> Wake {
-    let mut heard = HashSet::new();
-    let mut until = deadline;
-    loop {
-        let news = match timeout_at(until, changes.recv()).await {
-            Ok(Ok(news)) => news,
-            Ok(Err(RecvError::Lagged(_))) => {
-                sleep_until(pace_ends).await;
-                return Wake::Flood;
-            }
-            Ok(Err(RecvError::Closed)) => return Wake::End,
-            Err(_) if heard.is_empty() => return Wake::Time,
-            Err(_) => return Wake::Changes(heard),
-        };
-        if news.runs.is_empty() {
-            sleep_until(pace_ends).await;
-            return Wake::Flood;
-        }
-        heard.extend(news.runs.iter().copied().filter(&concerns));
-        if heard.len() > MOST {
-            sleep_until(pace_ends).await;
-            return Wake::Flood;
-        }
-        if !heard.is_empty() {
-            until = pace_ends.max(Instant::now());
-        }
-    }
 }
 
 /// A list that is being looked at.
@@ -284,7 +166,7 @@ impl ListWatch {
     async fn message(&mut self, found: &[RunSummary]) -> Bytes {
         let mut html = String::new();
         if !found.is_empty() {
-            let rows = runs_page::rows(found, &self.query, Timestamp::now());
+            let rows = rows::rows(found, &self.query, Timestamp::now());
             partial(&mut html, "rows", "rows", &rows);
         }
         let rested = self
@@ -326,172 +208,16 @@ fn running(rows: &[RunSummary]) -> Vec<RunId> {
     running
 }
 
-/// A run that is being looked at.
-struct RunWatch {
-    dashboard: web::Data<Dashboard>,
-    id: RunId,
-    view: View,
-    changes: Receiver<Changed>,
-    pace: Pace,
-    /// Hashes of the parts as they were sent.
-    parts: Vec<blake3::Hash>,
-    started: bool,
-    over: bool,
-    sent: Instant,
-}
-
-impl RunWatch {
-    fn new(dashboard: web::Data<Dashboard>, id: RunId, view: View, pace: Pace) -> Self {
-        let changes = (dashboard.changes)();
-        Self {
-            dashboard,
-            id,
-            view,
-            changes,
-            pace,
-            parts: Vec::new(),
-            started: false,
-            over: false,
-            sent: Instant::now(),
-        }
-    }
-
-    async fn next(mut self) -> Option<(Bytes, Self)> {
-        if self.over {
-            return None;
-        }
-        if self.started {
-            let id = self.id;
-            let beat = Instant::now() + self.pace.beat;
-            let woken = wait(
-                &mut self.changes,
-                beat,
-                self.sent + self.pace.least,
-                |run| *run == id,
-            )
-            .await;
-            if matches!(woken, Wake::End) {
-                return None;
-            }
-        }
-        self.started = true;
-        let message = self.message().await;
-        self.sent = Instant::now();
-        Some((message, self))
-    }
-
-    async fn message(&mut self) -> Bytes {
-        let store = self.dashboard.store.as_ref();
-        let now = Timestamp::now();
-        let Ok(run) = run_page::find(store, self.id).await else {
-            return message("");
-        };
-        let Ok(parts) = run_page::parts(store, &run, &self.view, now).await else {
-            return message("");
-        };
-        let mut html = String::new();
-        let mut hashes = Vec::with_capacity(parts.len());
-        for (index, part) in parts.iter().enumerate() {
-            let hash = blake3::hash(part.html.as_bytes());
-            if self.parts.get(index) != Some(&hash) {
-                partial(&mut html, part.id, "outerMorph", &part.html);
-            }
-            hashes.push(hash);
-        }
-        self.parts = hashes;
-        self.over = run.summary.state.is_final();
-        let mut bytes: Vec<u8> = message(&html).into();
-        if self.over {
-            bytes.extend_from_slice(b"event: over\ndata: over\n\n");
-        }
-        bytes.into()
-    }
-}
-
-/// Adds a part that replaces, or is merged into, the element with that id.
-pub(super) fn partial(html: &mut String, id: &str, swap: &str, part: &str) {
-    for piece in [
-        "<hx-partial hx-target=\"#",
-        id,
-        "\" hx-swap=\"",
-        swap,
-        "\">",
-        part,
-        "</hx-partial>",
-    ] {
-        html.push_str(piece);
-    }
-}
-
-/// A Server-Sent Event with this HTML; a comment when there is none.
-pub(super) fn message(html: &str) -> Bytes {
-    if html.is_empty() {
-        return Bytes::from_static(b": still here\n\n");
-    }
-    let mut text = String::with_capacity(html.len() + html.len() / 16);
-    // A lone carriage return ends a line of a stream too: hostile text must not end one.
-    for line in html.split(['\n', '\r']) {
-        text.push_str("data: ");
-        text.push_str(line);
-        text.push('\n');
-    }
-    text.push('\n');
-    text.into()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::Ordering::Relaxed;
 
+    use super::super::tests::{QUICK, text};
     use super::*;
     use crate::dashboard::fixture::{self, FakeStore};
     use crate::events::State;
     use crate::store::RunFilter;
-
-    const QUICK: Pace = Pace {
-        least: Duration::from_millis(20),
-        beat: Duration::from_millis(40),
-        totals: Duration::from_millis(40),
-        silence: Duration::from_millis(60),
-    };
-
-    fn text(bytes: &Bytes) -> String {
-        String::from_utf8(bytes.to_vec()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_run_sends_its_parts_once_and_ends_with_the_run() {
-        let store = Arc::new(FakeStore::new(vec![fixture::streaming_run()]));
-        let id = fixture::streaming_run().summary.id;
-        let (dashboard, changes) = fixture::dashboard(store.clone());
-        let watch = RunWatch::new(web::Data::new(dashboard), id, View::default(), QUICK);
-
-        let (first, watch) = watch.next().await.unwrap();
-        assert!(text(&first).contains("hx-target=\"#run-graph\""));
-        assert!(text(&first).contains("hx-target=\"#run-log\""));
-
-        let (second, watch) = watch.next().await.unwrap();
-        assert!(
-            !text(&second).contains("hx-target=\"#run-log\""),
-            "the log has not changed"
-        );
-
-        {
-            let mut runs = store.runs.lock().unwrap();
-            let now = fixture::now();
-            for step in &mut runs[0].steps {
-                step.state = State::Completed;
-                step.streaming = false;
-                step.ended = Some(now);
-            }
-            runs[0].summary.state = State::Completed;
-            runs[0].summary.ended = Some(now);
-        }
-        changes.send(Changed { runs: [id].into() }).unwrap();
-        let (third, watch) = watch.next().await.unwrap();
-        assert!(text(&third).ends_with("event: over\ndata: over\n\n"));
-        assert!(watch.next().await.is_none());
-    }
 
     #[tokio::test]
     async fn a_list_sends_what_changed_and_gathers_what_comes_close_together() {
@@ -711,13 +437,5 @@ mod tests {
         assert_eq!(watch().await.status(), 503);
         drop(first);
         assert_eq!(watch().await.status(), 200);
-    }
-
-    #[test]
-    fn every_line_of_a_message_is_data() {
-        assert_eq!(
-            text(&message("a\nb\revent: over")),
-            "data: a\ndata: b\ndata: event: over\n\n"
-        );
     }
 }

@@ -6,9 +6,9 @@
 
 use serde::Serialize;
 
-use super::request::InvalidRequest;
+use super::model::{DISCOVERY_PREFIX, Family};
+use crate::protocol::anthropic::request::InvalidRequest;
 use crate::protocol::openrouter::catalogue::{Catalogue, Entry, Level, ReasoningAbility};
-use crate::protocol::translate::model::{DISCOVERY_PREFIX, Family};
 
 const DEFAULT_LIMIT: usize = 20;
 const LARGEST_LIMIT: usize = 1000;

@@ -1,8 +1,7 @@
-//! JSON Schemas in the dialect that a model's provider understands.
+//! Schemas in the subset that Google's models take.
 //!
-//! Google takes a subset and refuses a request for one keyword too many; what is lost is told in the description where
-//! a model can use it. Strict mode wants every property required and no others, and refuses a schema that says less.
-//! This file must not know what the schemas are for.
+//! What has no place in it is told in the description. References are followed, because Google knows none, but no further
+//! than a hostile schema may make it grow.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -10,8 +9,10 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
+use super::names;
+
 /// Keywords that Google knows.
-const GOOGLES: [&str; 22] = [
+const GOOGLE_KEYWORDS: [&str; 22] = [
     "type",
     "format",
     "title",
@@ -36,7 +37,7 @@ const GOOGLES: [&str; 22] = [
     "example",
 ];
 /// `format`s that Google knows.
-const FORMATS: [&str; 6] = ["enum", "date-time", "int32", "int64", "float", "double"];
+const GOOGLE_FORMATS: [&str; 6] = ["enum", "date-time", "int32", "int64", "float", "double"];
 /// How often a definition may be put in place of a reference to it, one inside the other.
 const DEEPEST_REFERENCE: usize = 4;
 /// How deep a schema may be nested, references followed: deeper ones would exhaust the stack.
@@ -44,7 +45,7 @@ const DEEPEST: usize = 64;
 /// How often altogether: a hostile schema of a hundred references to itself would grow a millionfold.
 const MOST_REFERENCES: usize = 200;
 /// What is told of a definition that is not put in place of a reference to it.
-const TOLD: [&str; 4] = ["type", "enum", "const", "description"];
+const KEPT_UNEXPANDED: [&str; 4] = ["type", "enum", "const", "description"];
 /// Keywords that say what kind of value is meant.
 const SHAPES: [&str; 7] = [
     "type",
@@ -58,7 +59,7 @@ const SHAPES: [&str; 7] = [
 
 /// A schema in the subset that Google's models take.
 #[derive(Debug)]
-pub struct Googles {
+pub struct GoogleSchema {
     /// The schema.
     pub text: String,
     /// Whether it was too deep, or referred to too much, to be told to its end.
@@ -67,9 +68,9 @@ pub struct Googles {
 
 /// Rewrites a schema in the subset that Google's models take. A text that is no schema stays as it is.
 #[must_use]
-pub fn for_google(schema: &str) -> Googles {
+pub fn for_google(schema: &str) -> GoogleSchema {
     let Ok(whole) = serde_json::from_str::<Value>(schema) else {
-        return Googles {
+        return GoogleSchema {
             text: schema.to_owned(),
             is_cut: false,
         };
@@ -80,169 +81,10 @@ pub fn for_google(schema: &str) -> Googles {
         is_cut: Cell::new(false),
     };
     let text = reader.clean(&whole, Depth::default()).to_string();
-    Googles {
+    GoogleSchema {
         text,
         is_cut: reader.is_cut.get(),
     }
-}
-
-/// Says whether a schema may be enforced in strict mode.
-#[must_use]
-pub fn is_strict(schema: &Value) -> bool {
-    match schema {
-        Value::Object(fields) => {
-            let closed = match fields.get("properties") {
-                Some(Value::Object(properties)) => {
-                    let required: HashSet<&str> = names(fields.get("required")).collect();
-                    let all = properties
-                        .keys()
-                        .all(|name| required.contains(name.as_str()));
-                    all && fields.get("additionalProperties") == Some(&Value::Bool(false))
-                }
-                Some(_) => false,
-                None => fields.get("type") != Some(&json!("object")),
-            };
-            closed && fields.values().all(is_strict)
-        }
-        Value::Array(items) => items.iter().all(is_strict),
-        _ => true,
-    }
-}
-
-/// Rewrites a schema for Moonshot's models, which want the type of a choice inside each of its alternatives.
-#[must_use]
-pub fn for_moonshot(schema: &str) -> Cow<'_, str> {
-    if !schema.contains("\"anyOf\"") {
-        return Cow::Borrowed(schema);
-    }
-    match serde_json::from_str::<Value>(schema) {
-        Ok(mut whole) => {
-            push_types_down(&mut whole);
-            Cow::Owned(whole.to_string())
-        }
-        Err(_) => Cow::Borrowed(schema),
-    }
-}
-
-fn push_types_down(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            if fields.get("anyOf").is_some_and(Value::is_array)
-                && let Some(kind) = fields.shift_remove("type")
-                && let Some(Value::Array(choices)) = fields.get_mut("anyOf")
-            {
-                for choice in choices.iter_mut().filter_map(Value::as_object_mut) {
-                    if !choice.contains_key("$ref") {
-                        choice.entry("type").or_insert_with(|| kind.clone());
-                    }
-                }
-            }
-            fields.values_mut().for_each(push_types_down);
-        }
-        Value::Array(items) => items.iter_mut().for_each(push_types_down),
-        _ => {}
-    }
-}
-
-/// Merges the schemas that stand under `anyOf`, `oneOf` and `allOf` at the top of a schema into one object: their
-/// properties together, required what all of them require (of `allOf`: what any does).
-#[must_use]
-pub fn with_plain_top(schema: &str) -> String {
-    let Ok(Value::Object(mut top)) = serde_json::from_str::<Value>(schema) else {
-        return schema.to_owned();
-    };
-    for combiner in ["allOf", "anyOf", "oneOf"] {
-        let Some(Value::Array(parts)) = top.shift_remove(combiner) else {
-            continue;
-        };
-        merge_parts(&mut top, &parts, combiner == "allOf");
-    }
-    top.insert("type".to_owned(), json!("object"));
-    top.entry("properties").or_insert_with(|| json!({}));
-    Value::Object(top).to_string()
-}
-
-/// A part of a combination, or the definition that it refers to.
-fn resolved<'v>(top: &'v Map<String, Value>, part: &'v Value) -> &'v Value {
-    let path = part["$ref"]
-        .as_str()
-        .and_then(|path| path.strip_prefix("#/"));
-    let target = path.and_then(|path| {
-        let mut steps = path.split('/');
-        let first = top.get(steps.next()?)?;
-        steps.try_fold(first, |inside, step| inside.get(step))
-    });
-    target.unwrap_or(part)
-}
-
-fn merge_parts(top: &mut Map<String, Value>, parts: &[Value], all_hold: bool) {
-    let whole: &Map<String, Value> = top;
-    // A definition says nothing new the second time.
-    let mut seen = HashSet::new();
-    let parts: Vec<&Value> = parts
-        .iter()
-        .map(|part| resolved(whole, part))
-        .filter(|&part| seen.insert(std::ptr::from_ref(part)))
-        .collect();
-    let properties = more_properties(whole, &parts);
-    let required = more_required(whole, &parts, all_hold);
-    let own = top.entry("properties").or_insert_with(|| json!({}));
-    if let Some(own) = own.as_object_mut() {
-        own.extend(properties);
-    }
-    if required.is_empty() {
-        return;
-    }
-    match top.get_mut("required") {
-        Some(Value::Array(own)) => own.extend(required),
-        _ => {
-            top.insert("required".to_owned(), Value::Array(required));
-        }
-    }
-}
-
-/// The properties of the parts that the schema itself has not.
-fn more_properties(top: &Map<String, Value>, parts: &[&Value]) -> Map<String, Value> {
-    let own = top.get("properties").and_then(Value::as_object);
-    let mut more = Map::new();
-    let described = parts
-        .iter()
-        .filter_map(|part| part["properties"].as_object());
-    for (name, schema) in described.flatten() {
-        let is_known = own.is_some_and(|own| own.contains_key(name)) || more.contains_key(name);
-        if !is_known {
-            more.insert(name.clone(), schema.clone());
-        }
-    }
-    more
-}
-
-/// The names that the parts require and the schema itself does not.
-fn more_required(top: &Map<String, Value>, parts: &[&Value], all_hold: bool) -> Vec<Value> {
-    let required: Vec<HashSet<&str>> = parts
-        .iter()
-        .map(|part| names(part.get("required")).collect())
-        .collect();
-    let mut known: HashSet<&str> = names(top.get("required")).collect();
-    // What all parts require, the first requires too.
-    let asked = if all_hold {
-        parts
-    } else {
-        parts.get(..1).unwrap_or_default()
-    };
-    asked
-        .iter()
-        .flat_map(|part| names(part.get("required")))
-        .filter(|&name| {
-            known.insert(name) && (all_hold || required.iter().all(|part| part.contains(name)))
-        })
-        .map(Value::from)
-        .collect()
-}
-
-fn names(required: Option<&Value>) -> impl Iterator<Item = &str> {
-    let all = required.and_then(Value::as_array);
-    all.into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// How far inside the schema a part of it is.
@@ -319,7 +161,7 @@ impl Reader<'_> {
         // A long description must not be repeated without end. A type is short.
         let few = self.followed.get() <= 2 * MOST_REFERENCES;
         let mut told = Map::new();
-        for key in TOLD {
+        for key in KEPT_UNEXPANDED {
             let Some(value) = target.get(key) else {
                 continue;
             };
@@ -403,7 +245,7 @@ impl Reader<'_> {
                 describe(clean, &format!("Less than {value}."));
             }
             ("multipleOf", Value::Number(_)) => describe(clean, &format!("A multiple of {value}.")),
-            ("format", Value::String(format)) if !FORMATS.contains(&format.as_str()) => {
+            ("format", Value::String(format)) if !GOOGLE_FORMATS.contains(&format.as_str()) => {
                 describe(clean, &format!("Format: {format}."));
             }
             ("description", Value::String(text)) => {
@@ -414,7 +256,7 @@ impl Reader<'_> {
                 };
                 clean.insert(key.to_owned(), Value::String(told));
             }
-            _ if GOOGLES.contains(&key) => {
+            _ if GOOGLE_KEYWORDS.contains(&key) => {
                 clean.insert(key.to_owned(), value.clone());
             }
             _ => {}
@@ -513,6 +355,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::protocol::translate::schema::is_strict;
 
     fn google(schema: &Value) -> Value {
         serde_json::from_str(&for_google(&schema.to_string()).text).unwrap()
@@ -748,104 +591,6 @@ mod tests {
     }
 
     #[test]
-    fn moonshot_reads_alternatives_wherever_they_stand() {
-        let moonshot = |schema: Value| -> Value {
-            serde_json::from_str(&for_moonshot(&schema.to_string())).unwrap()
-        };
-        for (schema, clean) in [
-            (
-                json!({"allOf":[{"type":"string","anyOf":[{}]}]}),
-                json!({"allOf":[{"anyOf":[{"type":"string"}]}]}),
-            ),
-            (
-                json!({"type":"string","anyOf":[{"anyOf":[{}]}]}),
-                json!({"anyOf":[{"anyOf":[{"type":"string"}]}]}),
-            ),
-            (
-                json!({"type":"object","properties":{"anyOf":{"type":"string"}}}),
-                json!({"type":"object","properties":{"anyOf":{"type":"string"}}}),
-            ),
-            (json!({"anyOf":[{}, true]}), json!({"anyOf":[{}, true]})),
-        ] {
-            assert_eq!(moonshot(schema.clone()), clean, "{schema}");
-        }
-        assert_eq!(
-            for_moonshot("\"anyOf\" and no schema"),
-            "\"anyOf\" and no schema"
-        );
-    }
-
-    #[test]
-    fn moonshot_reads_the_type_inside_each_alternative() {
-        let schema = r#"{"type":"object","properties":{"x":{"type":"string","anyOf":[{"enum":["a"]},{"type":"null"},{"$ref":"y"}]}}}"#;
-        let clean: Value = serde_json::from_str(&for_moonshot(schema)).unwrap();
-        let expected =
-            json!({"anyOf":[{"enum":["a"],"type":"string"},{"type":"null"},{"$ref":"y"}]});
-        assert_eq!(clean["properties"]["x"], expected);
-        assert!(matches!(
-            for_moonshot(r#"{"type":"object"}"#),
-            Cow::Borrowed(_)
-        ));
-    }
-
-    #[test]
-    fn combined_schemas_at_the_top_become_one() {
-        let merged = |schema: Value| -> Value {
-            serde_json::from_str(&with_plain_top(&schema.to_string())).unwrap()
-        };
-        let part = |name: &str, required: Value| json!({"type":"object","properties":{name:{"type":"string"}},"required":required});
-        let choice = json!({"anyOf":[part("a", json!(["a","c"])), part("b", json!(["c"]))]});
-        assert_eq!(
-            merged(choice),
-            json!({"properties":{"a":{"type":"string"},"b":{"type":"string"}},"required":["c"],"type":"object"})
-        );
-        let sum = json!({"required":["z"],"allOf":[part("a", json!(["a"])), {"$ref":"#/$defs/p"}],"$defs":{"p":part("b", json!(["b"]))}});
-        assert_eq!(merged(sum)["required"], json!(["z", "a", "b"]));
-        let own = json!({"properties":{"a":{"type":"number"}},"required":["a"],"allOf":[part("a", json!(["a","b"])),{"$ref":"#/no/where"}]});
-        assert_eq!(
-            merged(own),
-            json!({"properties":{"a":{"type":"number"}},"required":["a","b"],"type":"object"})
-        );
-        assert_eq!(with_plain_top("[]"), "[]");
-        assert_eq!(
-            merged(json!({"oneOf":7})),
-            json!({"type":"object","properties":{}})
-        );
-    }
-
-    #[test]
-    fn many_names_and_many_references_at_the_top_are_merged_like_few() {
-        let merged = |schema: Value| -> Value {
-            serde_json::from_str(&with_plain_top(&schema.to_string())).unwrap()
-        };
-        let few = json!({"required":["z"],"anyOf":[{"required":["b","z","a","a"]},{"required":["a","b","c"]}]});
-        assert_eq!(
-            merged(few),
-            json!({"type":"object","properties":{},"required":["z","b","a"]})
-        );
-        let names: Vec<String> = (0..10_000).map(|name| name.to_string()).collect();
-        for combiner in ["anyOf", "allOf"] {
-            let part = json!({"required":names});
-            assert_eq!(
-                merged(json!({combiner:[part, part]})),
-                json!({"type":"object","properties":{},"required":names})
-            );
-        }
-        let big: Map<_, _> = (0..1000)
-            .map(|name| {
-                let word = json!({"type":"string","description":"A word of the language."});
-                (name.to_string(), word)
-            })
-            .collect();
-        let definitions = json!({"big":{"properties":big,"required":["1"]}});
-        let references = vec![json!({"$ref":"#/$defs/big"}); 2000];
-        assert_eq!(
-            merged(json!({"anyOf":references,"$defs":definitions})),
-            json!({"type":"object","properties":big,"required":["1"],"$defs":definitions})
-        );
-    }
-
-    #[test]
     fn p13_keywords_that_google_refuses_are_told_in_words() {
         for (schema, clean) in [
             (
@@ -908,47 +653,6 @@ mod tests {
             .collect();
         let hostile = json!({"type":"object","properties":many});
         assert!(google(&hostile).to_string().len() < 2_000_000);
-    }
-
-    #[test]
-    fn strictness_needs_every_property_required_and_no_others() {
-        for (schema, strict) in [
-            (
-                json!({"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}),
-                true,
-            ),
-            (
-                json!({"type":"object","properties":{"a":{"type":"string"}},"required":[],"additionalProperties":false}),
-                false,
-            ),
-            (
-                json!({"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}),
-                false,
-            ),
-            (json!({"type":"object"}), false),
-            (
-                json!({"type":"array","items":{"type":"object","properties":{}}}),
-                false,
-            ),
-            (json!({"type":"string"}), true),
-            (json!({"properties":7}), false),
-            (json!({"anyOf":[{"type":"object"}]}), false),
-            (json!({"anyOf":[{"type":"string"}]}), true),
-            (
-                json!({"type":"object","properties":{"a":{"type":"object"}},"required":["a"],"additionalProperties":false}),
-                false,
-            ),
-            (
-                json!({"type":"object","properties":{},"additionalProperties":true}),
-                false,
-            ),
-            (
-                json!({"type":"object","properties":{},"additionalProperties":false}),
-                true,
-            ),
-        ] {
-            assert_eq!(is_strict(&schema), strict, "{schema}");
-        }
     }
 
     fn schema() -> impl Strategy<Value = Value> {
