@@ -352,7 +352,6 @@ fn serve(
     };
     let address = listener.local_addr().map_err(fails)?;
     let tracker = shared.gateway.tracker.clone();
-    let workers = workers(settings);
     let stalled_client = settings.stalled_client;
     let server = HttpServer::new(move || {
         let upstreams = shared.gateway.upstreams.all();
@@ -368,7 +367,7 @@ fn serve(
             .wrap(from_fn(upgrade::declined))
             .configure(routes::all)
     })
-    .workers(workers)
+    .workers(settings.threads())
     // Without it, every stream stalls for 40 ms (Nagle's algorithm against delayed acknowledgements).
     .tcp_nodelay(true)
     .on_connect(move |connection, _| connection::end_when_stalled(connection, stalled_client))

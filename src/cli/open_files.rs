@@ -6,7 +6,6 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Failure;
-use crate::app;
 use crate::settings::Settings;
 
 /// The most that macOS grants where it names no limit at all.
@@ -44,7 +43,7 @@ pub(super) fn raise_limit() {
 /// # Errors
 /// When they do not.
 pub(super) fn suffice(settings: &Settings) -> Result<(), Failure> {
-    let least = least(app::workers(&settings.server));
+    let least = least(settings.server.threads());
     match fewer_than(least) {
         Some(files) => Err(Failure::Usage(format!(
             "only {files} connections and files may be open, and with so many workers Dagway needs {least}; raise the \

@@ -213,6 +213,15 @@ impl Settings {
 }
 
 impl Server {
+    /// How many worker threads there are to be.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            workers => workers,
+        }
+    }
+
     /// Whether only programs on this machine can connect.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

@@ -6,43 +6,20 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
 use rustix::io::Errno;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::answer::Answer;
+use super::config::{ANTHROPIC_VERSION, headers, keyless};
+pub use super::config::{Config, ConfigError};
 use super::pools::Pools;
 pub use super::pools::http;
 use super::refusal::Failure;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::dialect::Dialect;
-
-/// How to reach an upstream.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Its name in the settings.
-    pub name: String,
-    /// Which API it has.
-    pub kind: Kind,
-    /// Such as `https://openrouter.ai/api/v1`.
-    pub base_url: String,
-    /// Sent as its kind wants it.
-    pub key: SecretString,
-    /// The variable that the key is looked for in, for the sentence about one that is missing or wrong.
-    pub key_env: Option<String>,
-    /// More headers for every request.
-    pub headers: Vec<(String, String)>,
-    /// Which chat completions it speaks.
-    pub dialect: Dialect,
-    /// The longest wait for a connection.
-    pub connect_timeout: Duration,
-    /// How long an answer is held back to see whether it begins with an error.
-    pub early_error_wait: Duration,
-}
 
 /// Which API an upstream has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,48 +40,6 @@ pub enum Api {
     Chat,
     /// `POST /messages`.
     Messages,
-}
-
-/// Why a client cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The base URL is none.
-    #[error(
-        "upstreams.{name}.base_url: `{url}` is not a URL: {source}; write something like https://openrouter.ai/api/v1"
-    )]
-    Url {
-        /// The upstream's name.
-        name: String,
-        /// What was given.
-        url: String,
-        /// Why not.
-        source: <Url as std::str::FromStr>::Err,
-    },
-    /// A header that cannot be sent.
-    #[error(
-        "upstreams.{name}.headers: `{header}` cannot stand in an HTTP request; use ASCII letters, digits and `-` in the \
-         name, and neither line ends nor other control characters in the value"
-    )]
-    Header {
-        /// The upstream's name.
-        name: String,
-        /// The header's name.
-        header: String,
-    },
-    /// A key that cannot be sent.
-    #[error(
-        "upstreams.{name}: its key{from} has a character that no HTTP request can hold, such as a line end in its \
-         midst; copy the key anew"
-    )]
-    Key {
-        /// The upstream's name.
-        name: String,
-        /// Where the key is looked for, in words that follow it.
-        from: String,
-    },
-    /// The TLS stack could not be set up.
-    #[error("the HTTP client could not be made: {0}")]
-    Http(#[from] reqwest::Error),
 }
 
 /// A client for one upstream. Cheap to share; all connections are pooled.
@@ -394,61 +329,67 @@ fn lacks_files(error: &io::Error) -> bool {
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// What is said of an upstream that wants a key and has none.
-fn keyless(config: &Config) -> String {
-    let Config { name, key_env, .. } = config;
-    let cure = match key_env {
-        Some(variable) => format!("set {variable}"),
-        None => format!("name the variable that holds it with upstreams.{name}.key_env"),
-    };
-    format!("the upstream `{name}` has no key: {cure}")
-}
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
 
-/// What Anthropic's API wants to know of a client that does not say it.
-const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+    use super::*;
 
-/// The headers that every call carries.
-fn headers(config: &Config) -> Result<HeaderMap, ConfigError> {
-    let mut headers = HeaderMap::with_capacity(12);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Without a word on it any coding would do (RFC 9110, 12.5.3), and none is read here.
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(
-        "user-agent",
-        HeaderValue::from_static(concat!("dagway/", env!("CARGO_PKG_VERSION"))),
-    );
-    if config.kind == Kind::Anthropic {
-        headers.insert("anthropic-version", ANTHROPIC_VERSION);
+    fn config(key: &str, key_env: Option<&str>) -> Config {
+        Config {
+            name: "mine".to_owned(),
+            kind: Kind::OpenAi,
+            base_url: "https://mine.test/v1".to_owned(),
+            key: SecretString::from(key),
+            key_env: key_env.map(str::to_owned),
+            headers: Vec::new(),
+            dialect: Dialect::PLAIN,
+            connect_timeout: Duration::from_secs(1),
+            early_error_wait: Duration::from_secs(1),
+        }
     }
-    for (name, value) in &config.headers {
-        let wrong = || ConfigError::Header {
-            name: config.name.clone(),
-            header: name.clone(),
+
+    #[test]
+    fn a_key_or_header_that_cannot_be_sent_is_named_with_the_cure() {
+        let said = |config: &Config| Client::new(config).unwrap_err().to_string();
+        let key = said(&config("sk\nx", Some("MINE_KEY")));
+        assert!(
+            key.contains("upstreams.mine") && key.contains("MINE_KEY"),
+            "{key}"
+        );
+        assert!(
+            key.contains("copy the key anew") && !key.contains("sk"),
+            "{key}"
+        );
+        let mut headers = config("", None);
+        headers
+            .headers
+            .push(("x team".to_owned(), "blue".to_owned()));
+        let header = said(&headers);
+        assert!(
+            header.contains("upstreams.mine.headers: `x team`"),
+            "{header}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_for_want_of_a_key_says_so_and_no_other_does() {
+        let refused = |status| UpstreamError {
+            status: Some(status),
+            ..UpstreamError::no_use("it is refused")
         };
-        let header = HeaderName::try_from(name).map_err(|_| wrong())?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
-        // It may well be a key of some kind.
-        value.set_sensitive(true);
-        headers.insert(header, value);
+        let said = |config: &Config, status| {
+            let client = Client::new(config).unwrap();
+            client.for_want_of_a_key(refused(status)).to_string()
+        };
+        let expected = "the upstream `mine` has no key: set MINE_KEY";
+        let without = config("", Some("MINE_KEY"));
+        assert!(said(&without, 401).contains(expected));
+        assert!(!said(&without, 403).contains(expected));
+        assert!(!said(&config("k", Some("MINE_KEY")), 401).contains(expected));
+        let nowhere = said(&config("", None), 401);
+        assert!(nowhere.contains("upstreams.mine.key_env"), "{nowhere}");
     }
-    let key = config.key.expose_secret();
-    if key.is_empty() {
-        return Ok(headers);
-    }
-    let (name, text) = match config.kind {
-        Kind::OpenRouter | Kind::OpenAi => (AUTHORIZATION, format!("Bearer {key}")),
-        Kind::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
-    };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| ConfigError::Key {
-        name: config.name.clone(),
-        from: match &config.key_env {
-            Some(variable) => format!(", which {variable} or the settings hold,"),
-            None => String::new(),
-        },
-    })?;
-    value.set_sensitive(true);
-    headers.insert(name, value);
-    Ok(headers)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`upstreams`] | all upstreams, and which model is where |
 //! | [`client`] | one pooled HTTP client for one upstream, its headers and time-outs |
+//! | [`config`] | address, key and headers of an upstream, and the sentences when they cannot be used |
 //! | [`answer`] | what comes back, sorted out by status and media type |
 //! | [`form`] | whether a body is events or a document |
 //! | [`byte_flow`] | a body's bytes as they arrive |
@@ -16,6 +17,7 @@
 pub mod answer;
 pub mod byte_flow;
 pub mod client;
+mod config;
 mod form;
 pub mod headers;
 pub mod models;
