@@ -298,14 +298,6 @@ type Serving = (
     tokio::task::JoinHandle<std::io::Result<()>>,
 );
 
-/// How many threads serve.
-pub(crate) fn workers(server: &settings::Server) -> usize {
-    match server.workers {
-        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-        workers => workers,
-    }
-}
-
 /// When an answer begins that has not come.
 fn early(server: &settings::Server) -> Early {
     Early {

@@ -191,15 +191,7 @@ pub(super) fn retry(rule: &Retry) -> String {
         text.push_str(" to ");
         text.push_str(&format::duration(rule.max));
     }
-    if rule.jitter {
-        text.push_str(", with jitter");
-    }
-    if rule.honour_retry_after {
-        text.push_str(", or as the answer asks");
-    }
-    if !rule.timeouts {
-        text.push_str(", not after a timeout");
-    }
+    text.extend(rule.conditions());
     text
 }
 

@@ -8,8 +8,8 @@ use super::errors;
 use super::gateway::Gateway;
 use crate::events::RunId;
 use crate::protocol::anthropic::error::ApiError;
-use crate::protocol::anthropic::models::{self, Lifecycle, ListQuery, ModelInfo};
 use crate::protocol::anthropic::request::InvalidRequest;
+use crate::protocol::translate::models::{self, Lifecycle, ListQuery, ModelInfo};
 
 /// How long the first answer waits for the catalogue; Claude Code's discovery gives up after 3 s.
 const CATALOGUE_WAIT: Duration = Duration::from_millis(2500);

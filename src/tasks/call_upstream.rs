@@ -14,10 +14,11 @@ use crate::engine::{Cx, Own, Owned, Task, TaskError};
 use crate::events::{Level, trace};
 use crate::facts;
 use crate::protocol::openrouter::error::UpstreamError;
+use crate::protocol::sse::without_mark;
 use crate::protocol::translate::reply::{Peek, may_be_empty};
 use crate::upstream::byte_flow::look_at;
 use crate::upstream::headers::sent_to_json;
-use crate::upstream::{Answer, Api, Body, ByteFlow, Call, Client, Failure, Refusal, without_mark};
+use crate::upstream::{Answer, Api, Body, ByteFlow, Call, Client, Failure, Refusal};
 
 /// Sends the request and returns when the answer's headers are in and it does not begin with an error.
 #[derive(Debug, Default, Deserialize)]

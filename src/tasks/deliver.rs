@@ -14,7 +14,7 @@ use crate::engine::{Cx, FlowEnd, Own, Tail, TailReporter, TaskError, tail};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::translate::reply::Summary;
-use crate::upstream::{ByteFlow, without_mark};
+use crate::upstream::ByteFlow;
 
 /// What a lane makes of an answer.
 pub(super) trait Conversion {
@@ -85,7 +85,7 @@ fn whole(
     cx: &Cx,
 ) -> Result<(Content, Option<String>), TaskError> {
     cx.payload(payload::UPSTREAM_RESPONSE, body.clone());
-    let (message, summary) = conversion.of_whole(without_mark(body));
+    let (message, summary) = conversion.of_whole(body);
     let message = Bytes::from(message.map_err(TaskError::upstream)?);
     let answering = summary.model_used.clone();
     end.report(ReplySummary(summary), FlowEnd::Finished);

@@ -9,11 +9,12 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
 use super::byte_flow::ByteFlow;
 use super::client::Api;
-use super::form::{Form, Said, first_event, without_mark};
+use super::form::{Form, Said, first_event};
 use super::headers;
 use super::refusal::{Failure, Refusal};
 use crate::protocol::native;
 use crate::protocol::openrouter::error::{Headers, UpstreamError, from_answer};
+use crate::protocol::sse::without_mark;
 
 /// The longest body of an error that is read.
 const LONGEST_ERROR: usize = 1 << 20;

@@ -9,9 +9,10 @@ use futures_util::Stream;
 use reqwest::Response;
 
 use super::client::Api;
-use super::form::{Form, without_mark};
+use super::form::Form;
 use crate::protocol::native;
 use crate::protocol::openrouter::error::UpstreamError;
+use crate::protocol::sse::without_mark;
 use crate::protocol::translate::reply::{Beginning, Peek, is_object, judged, peek};
 
 /// The longest body that is read whole.

@@ -1,6 +1,6 @@
 //! What the body of an answer is, by what it says of itself or how it begins: events or a document.
 
-use crate::protocol::sse::Reader;
+use crate::protocol::sse::{Reader, without_mark};
 
 /// What the body of an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +41,6 @@ impl Form {
         }
         (body.first() == Some(&b'{')).then_some(Self::Document)
     }
-}
-
-/// A body without the byte order mark that some servers set before it (RFC 8259, 8.1).
-#[must_use]
-pub fn without_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
 /// The data of the first event of a body that consists of events, or would if it went on.

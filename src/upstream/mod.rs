@@ -29,7 +29,6 @@ pub mod upstreams;
 pub use answer::{Answer, Body};
 pub use byte_flow::ByteFlow;
 pub use client::{Api, Call, Client, Config, Kind, Probed};
-pub use form::without_mark;
 pub use models::Models;
 pub use refusal::{Failure, Refusal};
 pub use upstreams::{Lane, Route, Rule, Upstream, Upstreams};

@@ -5,5 +5,3 @@ pub mod error;
 pub mod event;
 pub mod message;
 pub mod request;
-
-pub use crate::protocol::translate::models;
