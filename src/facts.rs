@@ -37,6 +37,8 @@ pub const CACHE_READ_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
 pub const CACHE_WRITE_TOKENS: &str = "gen_ai.usage.cache_creation.input_tokens";
 /// Output tokens, thinking included.
 pub const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+/// Seconds from the request's acceptance until the first of the answer was there for the client, attempts and pauses included.
+pub const FIRST_FOR_CLIENT: &str = "dagway.first_token_seconds";
 /// Output tokens spent on thinking.
 pub const REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
 /// The tokens, and a cost that follows from them, are Dagway's estimate: the upstream did not tell them, in most cases because

@@ -508,6 +508,10 @@ pub(crate) fn retried_run() -> RunDetail {
     steps.push(done(start, 8, 4_099_800, 4_100_000));
     let mut summary = summary(start, 2, &messages_plan());
     summary.replied = Some(Timestamp(start.0 + 2_400_050));
+    let first = FactValue::Float(2.4);
+    summary
+        .facts
+        .insert(facts::FIRST_FOR_CLIENT.to_owned(), first);
     let retries = FactValue::Int(2);
     summary.facts.insert(facts::RETRIES.to_owned(), retries);
     detail(summary, steps)
@@ -595,6 +599,10 @@ pub(crate) fn streaming_run() -> RunDetail {
     summary.state = State::Running;
     summary.streaming = true;
     summary.replied = Some(Timestamp(start.0 + 702_160));
+    let first = FactValue::Float(0.702);
+    summary
+        .facts
+        .insert(facts::FIRST_FOR_CLIENT.to_owned(), first);
     summary.pieces = 87;
     summary.bytes = 21_400;
     for name in [

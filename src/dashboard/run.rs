@@ -68,7 +68,8 @@ async fn show(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Result<
     let parts = parts(dashboard, &run, &view, Timestamp::now()).await?;
     let summary = &run.summary;
     let id = summary.id;
-    let query = view.encode();
+    // The tab that is open stays open, whatever becomes of the run.
+    let query = view.settled(&run).encode();
     Ok(Page {
         shell: Shell::new(dashboard, "runs"),
         title: format!(
@@ -181,6 +182,15 @@ impl View {
         match encode_pairs(&pairs) {
             text if text.is_empty() => text,
             text => format!("?{text}"),
+        }
+    }
+
+    /// The same, with the side of the payloads named that is shown.
+    fn settled(self, run: &RunDetail) -> Self {
+        let payload = self.payload.unwrap_or_else(|| Side::of_interest(run));
+        Self {
+            payload: Some(payload),
+            ..self
         }
     }
 

@@ -119,7 +119,9 @@ pub(super) fn of_run(run: &RunDetail, trace_url: Option<&TraceUrl>, now: Timesta
 
 /// A run that was dropped before its reply cannot say why. That Dagway itself gave it up would show as an answer.
 fn hung_up(run: &RunSummary, now: Timestamp) -> Option<String> {
-    let was_left = run.state == State::Cancelled && run.text(facts::ERROR_TYPE).is_none();
+    let was_left = run.state == State::Cancelled
+        && run.replied.is_none()
+        && run.text(facts::ERROR_TYPE).is_none();
     was_left.then(|| {
         let waited = format::duration(run.duration(now));
         format!("the client hung up after {waited}")
@@ -207,7 +209,8 @@ fn parts_of_time(run: &RunSummary, paused: Duration) -> Option<String> {
 /// How long the answer took from its first word to its last.
 fn streaming_time(run: &RunSummary) -> Option<Duration> {
     run.is(facts::STREAM).then_some(())?;
-    Some(run.ended?.since(run.replied?))
+    let passed = run.ended?.since(run.started);
+    Some(passed.saturating_sub(run.first_token()?))
 }
 
 /// What the upstream's last attempt took, where the client waited longer: before it lies what else was tried.

@@ -41,8 +41,9 @@ impl<R: Owned> Run<R> {
     }
 
     /// What is to be said of the run if it is dropped before its end, such as `the client hung up`: the engine adds when.
+    /// What is said later counts instead.
     pub fn if_dropped(&mut self, what: &'static str) {
-        self.scheduler.if_dropped(Some(what));
+        self.scheduler.if_dropped(what);
     }
 
     /// Runs until the reply is there. Call it once; then [`Run::finish`], whatever it gave.
@@ -56,8 +57,6 @@ impl<R: Owned> Run<R> {
     /// Runs what remains after the reply: steps that wait for the flow's end. Returns the run's final state.
     pub async fn finish(mut self) -> State {
         self.scheduler.give_up_reply();
-        // Whoever waited for the reply has it, and does not decide any more.
-        self.scheduler.if_dropped(None);
         poll_fn(|cx| self.scheduler.poll_end(cx)).await
     }
 }

@@ -88,8 +88,8 @@ impl Scheduler {
         &self.reporter
     }
 
-    pub(super) fn if_dropped(&mut self, what: Option<&'static str>) {
-        self.if_dropped = what;
+    pub(super) fn if_dropped(&mut self, what: &'static str) {
+        self.if_dropped = Some(what);
     }
 
     /// Runs until the reply is there or known not to come. What was noted until then goes out with what follows, in

@@ -111,8 +111,9 @@ impl EarlyAnswer {
     /// Takes what the run gave; returns what is to be said at once.
     fn take(&mut self, mut run: Run<ClientReply>, outcome: Outcome) -> Option<Bytes> {
         self.stage = Stage::Over;
+        // Who ends it before its time from now on is Dagway.
+        run.if_dropped(GIVEN_UP);
         let Some(replied) = outcome else {
-            run.if_dropped(GIVEN_UP);
             return Some(self.fail(&ApiError::overloaded(STOPPING)));
         };
         let rest = run.finish().instrument(self.span.clone());

@@ -198,6 +198,8 @@ async fn run(
             return refuse(&ApiError::overloaded(STOPPING), &reporter, received);
         }
     };
+    // The client has its answer, or none: who ends the rest before its time is Dagway.
+    run.if_dropped(GIVEN_UP);
     go_on(&gateway.tracker, run.finish().in_current_span());
     response
 }

@@ -86,9 +86,9 @@ impl RunSummary {
     /// last attempt alone took is [`FIRST_TOKEN`](crate::facts::FIRST_TOKEN).
     #[must_use]
     pub fn first_token(&self) -> Option<Duration> {
-        let of_the_attempt = self.float(facts::FIRST_TOKEN)?;
-        let waited = self.replied.map(|replied| replied.since(self.started));
-        waited.or_else(|| Duration::try_from_secs_f64(of_the_attempt).ok())
+        let waited = self.float(facts::FIRST_FOR_CLIENT);
+        let of_the_attempt = || self.float(facts::FIRST_TOKEN);
+        Duration::try_from_secs_f64(waited.or_else(of_the_attempt)?).ok()
     }
 
     /// Whether a fact is stated and true.

@@ -9,7 +9,7 @@ use super::client_reply::{ClientReply, Content};
 use super::convert_response::ReplySummary;
 use super::converter::Converter;
 use super::map_model::MappedModel;
-use super::reply_flow::{Patience, ReplyFlow, Timing};
+use super::reply_flow::{Patience, ReplyFlow, Timing, state_first};
 use crate::engine::{Cx, FlowEnd, Own, Tail, TailReporter, TaskError, tail};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
@@ -53,6 +53,7 @@ pub(super) fn deliver(
         UpstreamContent::Whole(body) => {
             let waited = answer.arrived.duration_since(answer.sent);
             cx.fact(facts::FIRST_TOKEN, waited.as_secs_f64());
+            state_first(cx.reporter());
             whole(conversion, &body, end, cx)?
         }
     };

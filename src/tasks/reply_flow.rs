@@ -18,7 +18,7 @@ use super::convert_response::ReplySummary;
 use super::converter::Converter;
 use super::record::Record;
 use crate::engine::{FlowEnd, TailReporter, TaskError};
-use crate::events::Reporter;
+use crate::events::{Reporter, Timestamp};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::upstream::{ByteFlow, byte_flow::broken};
@@ -73,6 +73,8 @@ pub struct ReplyFlow {
     timer: Pin<Box<Sleep>>,
     /// Ends when the process can wait no longer for this answer.
     last_call: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// The same, to be asked when the client takes nothing more.
+    stop: Option<CancellationToken>,
     was_stopped: bool,
     out: Vec<u8>,
     /// What came of the upstream; nothing where its answer was recorded before.
@@ -118,6 +120,7 @@ impl ReplyFlow {
             patience,
             timer: Box::pin(tokio::time::sleep(patience.ping_after)),
             last_call: None,
+            stop: None,
             was_stopped: false,
             out: Vec::new(),
             answered: is_to_record.then_some(Record::new(payload::UPSTREAM_RESPONSE)),
@@ -147,7 +150,8 @@ impl ReplyFlow {
 
     /// Has the answer end with an error when `last_call` is cancelled.
     pub fn end_at(&mut self, last_call: CancellationToken) {
-        self.last_call = Some(Box::pin(last_call.cancelled_owned()));
+        self.last_call = Some(Box::pin(last_call.clone().cancelled_owned()));
+        self.stop = Some(last_call);
     }
 
     /// When the process can wait no longer, the answer ends with an error.
@@ -157,10 +161,15 @@ impl ReplyFlow {
             return;
         }
         self.last_call = None;
+        self.upstream = None;
+        if self.converter.is_finishing() {
+            // Only figures were missing: what the client has is whole.
+            self.converter.end(&mut self.out);
+            return;
+        }
         self.was_stopped = true;
         let error = ApiError::overloaded(STOPPING);
         self.converter.fail(error, &mut self.out);
-        self.upstream = None;
     }
 
     /// Takes what the upstream has ready. Returns whether it has ended.
@@ -210,10 +219,10 @@ impl ReplyFlow {
         if data_lines != self.data_lines {
             if self.data_lines == 0 {
                 let began = self.began.unwrap_or(now);
-                self.reporter.fact(
-                    facts::FIRST_TOKEN,
-                    began.duration_since(self.sent).as_secs_f64(),
-                );
+                let of_the_attempt = began.duration_since(self.sent);
+                self.reporter
+                    .fact(facts::FIRST_TOKEN, of_the_attempt.as_secs_f64());
+                state_first(&self.reporter);
             }
             self.data_lines = data_lines;
             self.last_data = now;
@@ -320,8 +329,15 @@ impl ReplyFlow {
         TaskError::upstream(ApiError { message, ..error })
     }
 
-    /// Only the client's socket pulls, so nobody else can have let go.
+    /// Only the client's socket pulls, so nobody else can have let go, unless the process closed it to stop.
     fn hung_up(&self) -> TaskError {
+        if self
+            .stop
+            .as_ref()
+            .is_some_and(CancellationToken::is_cancelled)
+        {
+            return TaskError::ours(self.reporter.after(GIVEN_UP));
+        }
         TaskError::client(self.reporter.after(HUNG_UP))
     }
 
@@ -346,6 +362,12 @@ impl ReplyFlow {
         tail.report(ReplySummary(summary), how);
         self.reporter.flush();
     }
+}
+
+/// States that now the first of the answer is there for the client.
+pub(super) fn state_first(reporter: &Reporter) {
+    let waited = Timestamp::now().since(reporter.start().at);
+    reporter.fact(facts::FIRST_FOR_CLIENT, waited.as_secs_f64());
 }
 
 impl Stream for ReplyFlow {

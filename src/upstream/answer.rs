@@ -125,7 +125,7 @@ impl Answer {
         let form = match Form::of(&content_type) {
             _ if !status.is_success() => None,
             Said::This(form) => Some(form),
-            Said::Nothing => flow.form().await,
+            Said::Nothing => flow.form().await?,
             Said::AnotherThing => None,
         };
         let body = if let Some(form) = form {

@@ -61,20 +61,25 @@ impl ByteFlow {
         }
     }
 
-    /// What it looks like, once it has begun.
-    pub(super) async fn form(&mut self) -> Option<Form> {
+    /// What it looks like, once enough of it has come to tell.
+    ///
+    /// # Errors
+    /// When the connection breaks before that.
+    pub(super) async fn form(&mut self) -> Result<Option<Form>, UpstreamError> {
+        /// The longest word that tells, `retry:`, and as much again.
+        const ENOUGH: usize = 12;
         let mut seen = BytesMut::new();
-        while let Some(Ok(piece)) = self.next().await {
-            let is_blank = piece.trim_ascii().is_empty();
-            seen.extend_from_slice(&piece);
-            if !is_blank || seen.len() > LONGEST_PEEK {
+        let mut form = None;
+        while let Some(piece) = self.next().await {
+            seen.extend_from_slice(&piece.map_err(|error| broken(&error))?);
+            form = Form::of_body(&seen);
+            let said = without_mark(&seen).trim_ascii_start().len();
+            if form.is_some() || said >= ENOUGH || seen.len() > LONGEST_PEEK {
                 break;
             }
         }
-        let seen = seen.freeze();
-        let form = Form::of_body(&seen);
-        self.held = (!seen.is_empty()).then_some(seen);
-        form
+        self.held = (!seen.is_empty()).then(|| seen.freeze());
+        Ok(form)
     }
 
     /// What was held back of its beginning.
@@ -244,7 +249,27 @@ mod tests {
             is_as_it_came: true,
             rest: Box::pin(endless),
         };
-        assert_eq!(flow.form().await, None);
+        assert_eq!(flow.form().await, Ok(None));
         assert_eq!(flow.beginning().len(), LONGEST_PEEK + (1 << 10));
+    }
+
+    #[tokio::test]
+    async fn the_form_is_told_however_small_the_pieces_are() {
+        for (body, form) in [
+            ("\u{feff}data: {}", Some(Form::Events)),
+            (" \n {\"id\":1}", Some(Form::Document)),
+            ("<!doctype html>", None),
+            ("dat", None),
+        ] {
+            let pieces: Vec<_> = body.bytes().map(|byte| Ok(vec![byte].into())).collect();
+            let mut flow = ByteFlow {
+                held: None,
+                began: None,
+                is_as_it_came: true,
+                rest: Box::pin(futures_util::stream::iter(pieces)),
+            };
+            assert_eq!(flow.form().await, Ok(form), "{body}");
+            assert!(body.as_bytes().starts_with(flow.beginning()), "{body}");
+        }
     }
 }

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
 use rustix::io::Errno;
-use secrecy::ExposeSecret;
 
 use super::answer::Answer;
 use super::config::{ANTHROPIC_VERSION, headers, keyless};
@@ -17,7 +16,6 @@ pub use super::config::{Config, ConfigError};
 use super::pools::Pools;
 pub use super::pools::http;
 use super::refusal::Failure;
-use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::dialect::Dialect;
 
@@ -113,11 +111,7 @@ impl Client {
             completions: parse(&format!("{trimmed}/chat/completions"))?,
             messages: parse(&format!("{trimmed}/messages"))?,
             headers: headers(config)?,
-            keyless: config
-                .key
-                .expose_secret()
-                .is_empty()
-                .then(|| keyless(config)),
+            keyless: keyless(config),
             early_error_wait: config.early_error_wait,
         })
     }
@@ -291,7 +285,7 @@ impl Client {
         if let Some(sentence) = &self.keyless
             && error.status == Some(401)
         {
-            error.api = ApiError::authentication(sentence.as_str());
+            error.api.message = format!("{sentence} (it said: {})", error.api.message);
         }
         error
     }
@@ -387,6 +381,11 @@ mod tests {
         assert!(said(&without, 401).contains(expected));
         assert!(!said(&without, 403).contains(expected));
         assert!(!said(&config("k", Some("MINE_KEY")), 401).contains(expected));
+        assert!(said(&without, 401).contains("it is refused"));
+        let mut in_a_header = without;
+        let header = ("Api-Key".to_owned(), "wrong".to_owned());
+        in_a_header.headers.push(header);
+        assert!(!said(&in_a_header, 401).contains("has no key"));
         let nowhere = said(&config("", None), 401);
         assert!(nowhere.contains("upstreams.mine.key_env"), "{nowhere}");
     }

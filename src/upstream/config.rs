@@ -9,6 +9,7 @@ use reqwest::header::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::client::Kind;
+use crate::facts::payload::is_secret_header;
 use crate::protocol::translate::dialect::Dialect;
 
 /// How to reach an upstream.
@@ -76,14 +77,19 @@ pub enum ConfigError {
     Http(#[from] reqwest::Error),
 }
 
-/// What is said of an upstream that wants a key and has none.
-pub(super) fn keyless(config: &Config) -> String {
+/// What is said of an upstream that wants a key and has none; nothing of one whose key may stand in a header.
+pub(super) fn keyless(config: &Config) -> Option<String> {
     let Config { name, key_env, .. } = config;
+    let mut headers = config.headers.iter();
+    let has_secret = headers.any(|(name, _)| is_secret_header(&name.to_ascii_lowercase()));
+    if has_secret || !config.key.expose_secret().is_empty() {
+        return None;
+    }
     let cure = match key_env {
         Some(variable) => format!("set {variable}"),
         None => format!("name the variable that holds it with upstreams.{name}.key_env"),
     };
-    format!("the upstream `{name}` has no key: {cure}")
+    Some(format!("the upstream `{name}` has no key: {cure}"))
 }
 
 /// What Anthropic's API wants to know of a client that does not say it.

@@ -71,7 +71,7 @@
   showCopyButtons();
   document.addEventListener("click", async (event) => {
     const button = event.target.closest?.("[data-copy]");
-    if (!button) return;
+    if (!button || button.classList.contains("copied")) return;
     await navigator.clipboard.writeText(button.dataset.copy);
     const icon = button.querySelector("use");
     const label = button.getAttribute("aria-label");

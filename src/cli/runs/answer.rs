@@ -82,8 +82,9 @@ impl Run {
     /// What went wrong. A run that was dropped before its reply cannot say why; that Dagway itself gave it up would show
     /// as an answer.
     pub(super) fn trouble(&self) -> Option<String> {
-        let was_left =
-            self.state == State::Cancelled.name() && self.text(facts::ERROR_TYPE).is_none();
+        let was_left = self.state == State::Cancelled.name()
+            && self.replied.is_none()
+            && self.text(facts::ERROR_TYPE).is_none();
         self.error.clone().or_else(|| {
             let waited = format::duration(self.duration());
             was_left.then(|| format!("the client hung up after {waited}"))

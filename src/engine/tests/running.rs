@@ -298,19 +298,21 @@ async fn a_run_that_is_dropped_says_why() {
 }
 
 #[tokio::test]
-async fn once_it_is_answered_nobody_who_waits_is_the_reason() {
+async fn what_is_said_last_is_why_a_run_was_dropped() {
     let steps = "[steps.idle]\nwith = { hangs = true }\n[steps.answer]";
     let rig = Rig::of(steps);
     let mut run = rig.start();
     run.if_dropped("nobody waits");
     run.reply().await.unwrap();
+    run.if_dropped("the house closes");
     {
         let finish = pin!(run.finish());
         let waiting = tokio::time::timeout(Duration::ZERO, finish).await;
         assert!(waiting.is_err());
     }
     let told = rig.events().told();
-    assert_eq!(told.lines().last().unwrap(), "ended Cancelled");
+    let said = "ended Cancelled: idle: the house closes after 0.";
+    assert!(told.lines().last().unwrap().starts_with(said), "{told}");
 }
 
 #[tokio::test]
