@@ -95,8 +95,13 @@ pub mod payload {
                     | b"token"
             )
         };
-        let mut words = name.as_bytes().split(|byte| matches!(byte, b'-' | b'_'));
-        words.any(is_word) && !matches!(name, "idempotency-key" | "sec-websocket-key")
+        let mut rest = name.as_bytes();
+        let mut has_word = false;
+        while let Some(at) = memchr::memchr2(b'-', b'_', rest) {
+            has_word |= is_word(&rest[..at]);
+            rest = &rest[at + 1..];
+        }
+        (has_word || is_word(rest)) && !matches!(name, "idempotency-key" | "sec-websocket-key")
     }
 
     /// What the client asked, byte for byte.

@@ -6,7 +6,7 @@ use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::native::Passage;
 use crate::protocol::translate::reply::{Summary, Translator};
 
-/// Either of them.
+/// The converter of one of the lanes.
 pub enum Converter {
     /// Chat completions become Anthropic's events.
     Chat(Box<Translator>),
@@ -74,6 +74,15 @@ impl Converter {
         match self {
             Self::Chat(translator) => translator.is_finishing(),
             Self::Native(passage) => passage.is_finishing(),
+        }
+    }
+
+    /// Whether the client has heard a word of the answer, or that one begins.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        match self {
+            Self::Chat(translator) => translator.has_spoken(),
+            Self::Native(passage) => passage.has_spoken(),
         }
     }
 

@@ -92,6 +92,8 @@ pub struct ReplyFlow {
     last_given: Instant,
     last_progress: Instant,
     data_lines: u64,
+    /// Whether the client has heard a word.
+    has_spoken: bool,
     /// Whether a piece of its own has gone out.
     has_given: bool,
     pieces: u64,
@@ -134,6 +136,7 @@ impl ReplyFlow {
             last_given: began.unwrap_or(now),
             last_progress: now,
             data_lines: 0,
+            has_spoken: false,
             has_given: false,
             pieces: 0,
             bytes: 0,
@@ -215,6 +218,10 @@ impl ReplyFlow {
         let now = Instant::now();
         self.is_rushing = now.duration_since(self.last_byte) < RUSH;
         self.last_byte = now;
+        if !self.has_spoken && self.converter.has_spoken() {
+            self.has_spoken = true;
+            state_first(&self.reporter);
+        }
         let data_lines = self.converter.chunks();
         if data_lines != self.data_lines {
             if self.data_lines == 0 {
@@ -222,7 +229,6 @@ impl ReplyFlow {
                 let of_the_attempt = began.duration_since(self.sent);
                 self.reporter
                     .fact(facts::FIRST_TOKEN, of_the_attempt.as_secs_f64());
-                state_first(&self.reporter);
             }
             self.data_lines = data_lines;
             self.last_data = now;

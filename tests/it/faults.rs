@@ -212,6 +212,9 @@ fn a_beginning_that_says_nothing_is_held_back_for_a_while_and_lost_never() {
             );
             let own = facts["dagway.overhead_us"].as_f64().unwrap();
             assert!(own < 90e3, "to wait is no work: {is_in_time} {own} µs");
+            let first = run["first_token_ms"].as_f64().unwrap();
+            let paused = pause_ms as f64;
+            assert!(first >= paused, "the client heard nothing before: {run}");
         }
         app.stop().await;
     });

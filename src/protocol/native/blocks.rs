@@ -58,6 +58,11 @@ impl Blocks {
         });
     }
 
+    /// Whether any goes on to the client.
+    pub(super) fn any_passed(&self) -> bool {
+        self.passed > 0
+    }
+
     /// The block that was last begun under a number.
     pub(super) fn find(&mut self, theirs: u64) -> Option<&mut Block> {
         let mut newest = self.begun.iter_mut().rev();

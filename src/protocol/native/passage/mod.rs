@@ -160,6 +160,12 @@ impl Passage {
         !self.is_done() && self.figures.has_stopped
     }
 
+    /// Whether the client has heard a word of the answer, or that one begins.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        self.blocks.any_passed()
+    }
+
     /// How many events the upstream has sent, pings left out.
     #[must_use]
     pub fn events(&self) -> u64 {

@@ -214,6 +214,12 @@ impl Translator {
         self.blocks.started()
     }
 
+    /// Whether the client has heard a word of the answer, or that one begins.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        self.blocks.next() > 0
+    }
+
     /// What is known of the answer by now.
     #[must_use]
     pub fn summary(&self) -> Summary {
