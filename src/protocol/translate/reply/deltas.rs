@@ -2,30 +2,31 @@
 //!
 //! This file must not know how chunks arrive nor how an answer is brought to its end.
 
-use serde_json::value::RawValue;
-
-use super::peek::{holds, says};
+use super::peek::{called, holds, says};
+use super::stop::Finish;
 use super::thinking::text_of;
 use super::translator::{Translator, origin};
 use crate::protocol::json_text;
 use crate::protocol::openrouter::chunk::{
-    self, Annotation, CallPiece, Choice, Delta, FunctionPiece, Image, NotAChunk, Object,
-    ReasoningPiece,
+    self, Annotation, CallPiece, Choice, Delta, Image, NotAChunk, Object, ReasoningPiece,
 };
 
 /// What is kept of a refusal's text.
 const LONGEST_REFUSAL: usize = 1 << 20;
 
 impl Translator {
-    /// What a choice holds. Some servers send the whole beside every delta, others in the place of all: it counts when it
-    /// comes with the end and nothing has come before.
-    pub(super) fn content_of<'c, 'a>(&self, choice: &'c Choice<'a>) -> Option<&'c Delta<'a>> {
-        let (delta, message) = (choice.delta.as_ref(), choice.message.as_ref());
-        let is_empty = delta.is_none_or(|delta| !says(delta));
-        let is_end = choice.finish_reason.filled().is_some();
-        match message {
-            Some(_) if is_empty && is_end && self.has_said_nothing() => message,
-            _ => delta.or(message),
+    /// What a choice holds. Some servers send the whole beside every delta or behind all of them, others in the place of
+    /// all: it counts when no delta has said anything, and beside an empty one when it comes with the end.
+    pub(super) fn content_of<'c, 'a>(&mut self, choice: &'c Choice<'a>) -> Option<&'c Delta<'a>> {
+        let delta = choice.delta.as_ref();
+        self.heard.has_deltas |= delta.is_some_and(says);
+        if self.heard.has_deltas {
+            return delta;
+        }
+        let is_end = Finish::of(choice.finish_reason.as_str()) != Finish::Missing;
+        match &choice.message {
+            Some(message) if is_end && self.has_said_nothing() => Some(message),
+            message => delta.or(message.as_ref()),
         }
     }
 
@@ -172,7 +173,7 @@ impl Translator {
             }
         })?;
         if !holds(delta.tool_calls)
-            && let Some(function) = delta.function_call.and_then(function)
+            && let Some(function) = called(delta)
         {
             let only = CallPiece {
                 function: Some(function),
@@ -203,10 +204,4 @@ impl Translator {
         };
         self.say(&json_text::escaped(&remark), out);
     }
-}
-
-/// The call of a server that knows but one.
-fn function(raw: &RawValue) -> Option<FunctionPiece<'_>> {
-    let Object(function) = serde_json::from_str(raw.get()).ok()?;
-    function
 }

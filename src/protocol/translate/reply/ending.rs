@@ -47,9 +47,10 @@ impl Translator {
     }
 
     fn collected_calls(&mut self, finish: Finish) -> Result<Finished, ApiError> {
+        let native = self.heard.native.as_deref().unwrap_or_default();
         let ended = match finish {
-            Finish::Length => Ended::ByLimit,
-            Finish::Missing => Ended::Unsaid,
+            _ if finish.is_limit(native) => Ended::ByLimit,
+            Finish::Missing | Finish::Unknown => Ended::Unsaid,
             _ => Ended::Orderly,
         };
         let finished = std::mem::take(&mut self.calls).finish(ended)?;
@@ -66,10 +67,9 @@ impl Translator {
     fn note_finish(&mut self, finish: Finish, finished: &Finished) {
         match finish {
             Finish::Unknown => {
-                let reason = self.heard.finish.as_deref().unwrap_or_default();
-                let reason: String = reason.chars().take(LONGEST_REASON).collect();
                 self.note(format!(
-                    "the upstream ended its answer for an unknown reason (`{reason}`), and it was taken as complete"
+                    "the upstream ended its answer for an unknown reason (`{}`), and it was taken as complete",
+                    self.unknown_reason()
                 ));
             }
             Finish::ToolCalls if finished.calls.is_empty() && finished.lost == 0 => {
@@ -79,11 +79,18 @@ impl Translator {
         }
     }
 
+    fn unknown_reason(&self) -> String {
+        let reason = self.heard.finish.as_deref().unwrap_or_default();
+        reason.chars().take(LONGEST_REASON).collect()
+    }
+
     /// Decides why the model stopped, or that the answer is broken.
     fn judged(&self, finish: Finish, finished: &Finished) -> Result<StopReason, ApiError> {
         let has_calls = !finished.calls.is_empty();
         let has_text = self.blocks.has_text() || self.holds_text();
-        if finish == Finish::Missing && (finished.lost > 0 || !has_calls && !has_text) {
+        let is_unsaid = matches!(finish, Finish::Missing | Finish::Unknown);
+        let lacks_all = finish == Finish::Missing && !has_calls && !has_text;
+        if is_unsaid && finished.lost > 0 || lacks_all {
             let message = "the upstream ended the stream before the answer was complete";
             return Err(ApiError::bad_gateway(message).retry(true));
         }
@@ -98,9 +105,11 @@ impl Translator {
             has_refusal: !self.heard.refusal.is_empty(),
         };
         let Some(reason) = stop::stop_reason(ending) else {
-            let finish = self.heard.finish.as_deref().unwrap_or_default();
-            let message = format!("the upstream ended its answer for an unknown reason: {finish}");
-            return Err(ApiError::bad_gateway(message));
+            let message = format!(
+                "the upstream ended its answer for an unknown reason: {}",
+                self.unknown_reason()
+            );
+            return Err(ApiError::bad_gateway(message).retry(true));
         };
         if !has_any && reason == StopReason::EndTurn {
             let message = "the provider gave an empty answer";
@@ -111,7 +120,10 @@ impl Translator {
 
     /// Whether there is nothing of an answer yet.
     pub(super) fn has_said_nothing(&self) -> bool {
-        !self.blocks.any() && !self.holds_text() && self.calls.is_empty()
+        !self.blocks.any()
+            && !self.holds_text()
+            && self.calls.is_empty()
+            && self.heard.refusal.is_empty()
     }
 
     fn holds_text(&self) -> bool {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::grammar::Received;
 use super::script::{
     call, delta, ended, finish, finish_with_usage, quiet, replay, replay_with, settings, stream,
-    text, tools,
+    text, tools, usage,
 };
 use super::{Peek, Summary, peek, whole};
 
@@ -23,8 +23,11 @@ fn a_reason_that_nobody_knows_ends_a_whole_answer_with_a_note() {
     let (received, summary) = replayed(vec![call(0, "a", "Read", "{}")], "gave_all");
     assert_eq!(received.stop_reason(), "tool_use");
     assert_eq!(summary.notes.len(), 1);
-    let (received, _) = replayed(vec![delta(json!({"content": ""}))], "gave_all");
+    let (received, summary) = replayed(vec![delta(json!({"content": ""}))], "gave_all");
     assert_eq!(received.error_type(), "api_error");
+    assert_eq!(summary.error.unwrap().should_retry, Some(true));
+    let nothing = ended(vec![], "gave_all");
+    assert!(matches!(peek(nothing.as_bytes()), Peek::Error(error) if error.retryable));
     let long = "x".repeat(1000);
     let (_, summary) = replayed(vec![text("Hi")], &long);
     assert!(summary.notes[0].len() < 200, "{summary:?}");
@@ -39,6 +42,14 @@ fn words_of_providers_and_engines_are_understood() {
         ("model_length", "max_tokens"),
         ("eos", "end_turn"),
         ("Stop", "end_turn"),
+        ("incomplete", "max_tokens"),
+        ("sensitive", "refusal"),
+        ("content_filter: SAFETY", "refusal"),
+        (
+            "model_context_window_exceeded",
+            "model_context_window_exceeded",
+        ),
+        ("pause_turn", "pause_turn"),
     ] {
         let (received, summary) = replayed(vec![text("Hi")], reason);
         assert_eq!(received.stop_reason(), expected, "{reason}");
@@ -47,13 +58,63 @@ fn words_of_providers_and_engines_are_understood() {
 }
 
 #[test]
-fn an_answer_that_was_given_up_is_broken_with_a_call_and_without() {
-    for said in [text("Hi"), call(0, "a", "Read", "{}")] {
-        let (received, _) = replayed(vec![said], "abort");
-        assert_eq!(received.error_type(), "api_error");
+fn an_answer_that_broke_or_was_given_up_is_broken_with_a_call_and_without() {
+    for (reason, kind) in [
+        ("abort", "api_error"),
+        ("timeout", "api_error"),
+        ("user_cancel", "api_error"),
+        ("insufficient_system_resource", "overloaded_error"),
+        ("network_error", "overloaded_error"),
+        ("ERROR_LIMIT", "overloaded_error"),
+        ("error_toxic", "overloaded_error"),
+        (
+            "function_call_filter: MALFORMED_FUNCTION_CALL",
+            "overloaded_error",
+        ),
+        ("malformed_function_call", "overloaded_error"),
+    ] {
+        for said in [text("Hi"), call(0, "a", "Read", "{}")] {
+            let (received, summary) = replayed(vec![said], reason);
+            assert_eq!(received.error_type(), kind, "{reason}");
+            assert_eq!(summary.error.unwrap().should_retry, Some(true), "{reason}");
+        }
+        let nothing = ended(vec![], reason);
+        assert!(matches!(peek(nothing.as_bytes()), Peek::Error(error) if error.retryable));
     }
-    let nothing = ended(vec![], "cancelled");
-    assert!(matches!(peek(nothing.as_bytes()), Peek::Error(error) if error.retryable));
+    let mut bare = finish("network_error");
+    bare["choices"][0]["native_finish_reason"] = json!(null);
+    let (_, summary, _) = replay_with(&settings(), &stream(&[text("Hi"), bare]));
+    assert!(summary.error.unwrap().message.ends_with("network_error"));
+}
+
+#[test]
+fn half_a_call_is_not_run_when_the_reason_is_unknown_or_a_limit() {
+    let half = || call(0, "a", "Read", "{\"path\": [\"x\"");
+    let (received, summary) = replayed(vec![text("Hi"), half()], "gave_all");
+    assert_eq!(received.error_type(), "api_error");
+    assert_eq!(summary.error.unwrap().should_retry, Some(true));
+    for native in ["model_context_window_exceeded", ""] {
+        let mut last = finish_with_usage("model_context_window_exceeded");
+        if !native.is_empty() {
+            last["choices"][0]["finish_reason"] = json!("stop");
+        }
+        last["choices"][0]["native_finish_reason"] = json!(native);
+        let (received, _, _) = replay_with(&settings(), &stream(&[text("Hi"), half(), last]));
+        assert_eq!(received.stop_reason(), "model_context_window_exceeded");
+        assert_eq!(tools(&received), []);
+    }
+}
+
+#[test]
+fn the_word_for_nothing_is_no_reason() {
+    let mut first = text("Hi");
+    first["choices"][0]["finish_reason"] = json!("null");
+    let mut role = delta(json!({"role": "assistant"}));
+    role["choices"][0]["finish_reason"] = json!("null");
+    assert_eq!(peek(stream(&[role]).as_bytes()), Peek::More);
+    let (received, summary) = replayed(vec![first], "length");
+    assert_eq!(received.stop_reason(), "max_tokens");
+    assert_eq!(summary.notes, [""; 0]);
 }
 
 #[test]
@@ -84,13 +145,41 @@ fn a_function_call_of_the_old_style_is_a_call() {
     let mut both = call(0, "a", "Read", "{}");
     both["choices"][0]["delta"]["function_call"] = json!({"name": "Read", "arguments": "{}"});
     assert_eq!(tools(&replayed(vec![both], "tool_calls").0).len(), 1);
-    for none in [json!(null), json!(7), json!({}), json!([])] {
-        let mut chunk = text("Hi");
-        chunk["choices"][0]["delta"]["function_call"] = none;
-        assert_eq!(replayed(vec![chunk], "stop").0.stop_reason(), "end_turn");
-    }
     let called = stream(&[delta(json!({"function_call": {"name": "Read"}}))]);
     assert_eq!(peek(called.as_bytes()), Peek::Fine);
+}
+
+#[test]
+fn the_shell_of_a_function_call_is_none() {
+    for none in [
+        json!(null),
+        json!(7),
+        json!({}),
+        json!([]),
+        json!({"name": "", "arguments": ""}),
+        json!({"name": null, "arguments": null}),
+        json!({"name": "", "arguments": {}}),
+    ] {
+        let shell = |content: &str| {
+            delta(json!({"role": "assistant", "content": content, "function_call": none}))
+        };
+        assert_eq!(peek(stream(&[shell("")]).as_bytes()), Peek::More, "{none}");
+        let empty = ended(vec![shell("")], "stop");
+        let judged = peek(empty.as_bytes());
+        assert!(matches!(judged, Peek::Error(error) if error.retryable));
+        for stream in [
+            ended(vec![shell("Hi")], "stop"),
+            stream(&[shell(""), shell("Hi"), usage_alone()]) + "data: [DONE]\n\n",
+        ] {
+            let (received, summary, _) = replay_with(&settings(), &stream);
+            assert_eq!(received.stop_reason(), "end_turn", "{none}");
+            assert_eq!(summary.notes, [""; 0], "{none}");
+        }
+    }
+}
+
+fn usage_alone() -> Value {
+    json!({"id": "gen-1", "choices": [], "usage": usage()})
 }
 
 fn with_message(mut chunk: Value, content: &str) -> Value {
@@ -111,6 +200,37 @@ fn a_message_beside_an_empty_delta_is_the_answer_when_nothing_else_came() {
     ];
     let (received, _, _) = replay_with(&quiet(), &stream(&growing));
     assert_eq!(received.content()[0]["text"], "AB");
+}
+
+#[test]
+fn a_message_behind_deltas_is_not_read_but_its_end_and_its_figures_are() {
+    let mut last = with_message(finish_with_usage("length"), "AB");
+    last["object"] = json!("chat.completion");
+    last["choices"][0].as_object_mut().unwrap().remove("delta");
+    let (received, summary, _) = replay_with(&settings(), &stream(&[text("AB"), last.clone()]));
+    assert_eq!(received.content().len(), 1);
+    assert_eq!(received.content()[0]["text"], "AB");
+    assert_eq!(received.stop_reason(), "max_tokens");
+    assert!(!summary.usage_is_estimate);
+    let received = replay(&stream(&[last]));
+    assert_eq!(received.content()[0]["text"], "AB");
+    let mut refused = finish_with_usage("stop");
+    refused["choices"][0]["message"] = json!({"refusal": "No."});
+    let alone = json!({"choices": [{"message": {"refusal": "No."}}]});
+    for first in [delta(json!({"refusal": "No."})), alone] {
+        let received = replay(&stream(&[first, refused.clone()]));
+        assert_eq!(received.content()[0]["text"], "No.");
+    }
+}
+
+#[test]
+fn an_empty_answer_that_was_taken_back_is_asked_for_again() {
+    let mut last = finish_with_usage("stop");
+    last["choices"][0]["native_finish_reason"] = json!("RECITATION");
+    let judged = peek(stream(std::slice::from_ref(&last)).as_bytes());
+    assert!(matches!(judged, Peek::Error(error) if error.code == "empty_answer"));
+    let received = replay(&stream(&[text("Once"), last]));
+    assert_eq!(received.stop_reason(), "refusal");
 }
 
 #[test]

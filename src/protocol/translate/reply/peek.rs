@@ -8,9 +8,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::stop::{Ending, Finish, stop_reason};
+use super::stop::{Ending, Finish, failure, stop_reason};
 use crate::protocol::anthropic::message::StopReason;
-use crate::protocol::openrouter::chunk::{Choice, Chunk, Delta, NotAChunk, escaped_text};
+use crate::protocol::openrouter::chunk::{
+    Choice, Chunk, Delta, FunctionPiece, NotAChunk, Object, escaped_text,
+};
 use crate::protocol::openrouter::error::{self, Headers, UpstreamError};
 use crate::protocol::sse::{Reader, without_mark};
 
@@ -160,17 +162,26 @@ pub fn judged(data: &[u8]) -> Peek {
     if says_something(choice) {
         return Peek::Fine;
     }
-    let native = choice.native_finish_reason.as_str();
-    match Finish::of(choice.finish_reason.as_str()) {
-        Finish::Missing => Peek::More,
-        Finish::Failed => Peek::Error(Box::new(error::from_finish(native))),
-        Finish::Aborted => {
-            let error = UpstreamError::no_use("it gave its answer up before it began");
-            Peek::Error(Box::new(error))
-        }
-        finish if is_an_end(finish, native) => Peek::Error(Box::new(UpstreamError::empty())),
-        _ => Peek::Fine,
-    }
+    of_an_end(
+        choice.finish_reason.as_str(),
+        choice.native_finish_reason.as_str(),
+    )
+}
+
+/// What is made of an answer that ends before it said anything.
+fn of_an_end(reason: &str, native: &str) -> Peek {
+    let finish = Finish::of(reason);
+    let error = match finish {
+        Finish::Missing => return Peek::More,
+        Finish::Failed => error::from_finish(failure(reason, native)),
+        Finish::Aborted => UpstreamError::no_use("it gave its answer up before it began"),
+        _ => match reason_of_nothing(finish, native) {
+            Some(StopReason::EndTurn) => UpstreamError::empty(),
+            Some(_) => return Peek::Fine,
+            None => UpstreamError::no_use("it ended its answer before it began"),
+        },
+    };
+    Peek::Error(Box::new(error))
 }
 
 /// Whether a choice holds any of an answer.
@@ -186,9 +197,16 @@ pub(super) fn says(delta: &Delta<'_>) -> bool {
         || delta.reasoning_details.is_some_and(details_say)
         || holds(delta.refusal)
         || holds(delta.tool_calls)
-        || holds(delta.function_call)
+        || called(delta).is_some()
         || holds(delta.annotations)
         || holds(delta.images)
+}
+
+/// The call of a server that knows but one. An empty shell, which some servers write into every chunk, is none.
+pub(super) fn called<'a>(delta: &Delta<'a>) -> Option<FunctionPiece<'a>> {
+    let raw = delta.function_call.filter(|raw| holds(Some(*raw)))?;
+    let Object(function) = serde_json::from_str::<Object<FunctionPiece<'_>>>(raw.get()).ok()?;
+    function.filter(|said| said.name.filled().is_some() || holds(said.arguments))
 }
 
 /// Whether a value is there and not empty.
@@ -219,15 +237,14 @@ fn details_say(details: &RawValue) -> bool {
     })
 }
 
-/// Whether an answer that ends so has nothing to say for its emptiness.
-fn is_an_end(finish: Finish, native: &str) -> bool {
-    let ending = Ending {
+/// Why an empty answer stopped; only [`StopReason::EndTurn`] has nothing to say for its emptiness.
+fn reason_of_nothing(finish: Finish, native: &str) -> Option<StopReason> {
+    stop_reason(Ending {
         finish,
         native,
         has_content: false,
         has_calls: false,
         lost_a_call: false,
         has_refusal: false,
-    };
-    stop_reason(ending) == Some(StopReason::EndTurn)
+    })
 }

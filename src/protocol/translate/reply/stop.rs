@@ -11,7 +11,11 @@ use crate::protocol::anthropic::message::StopReason;
 pub(super) enum Finish {
     Stop,
     Length,
+    /// The limit was that of the model's context window.
+    Window,
     ToolCalls,
+    /// Tools of the server's own were run, and the answer goes on when it is asked for.
+    Paused,
     Filtered,
     Failed,
     /// The upstream gave the answer up.
@@ -27,24 +31,55 @@ impl Finish {
         match reason.to_ascii_lowercase().as_str() {
             "stop" | "end_turn" | "stop_sequence" | "stop_token" | "eos" | "eos_token"
             | "completed" | "complete" => Self::Stop,
-            "length" | "max_tokens" | "max_output_tokens" | "model_length" => Self::Length,
+            "length" | "max_tokens" | "max_output_tokens" | "model_length" | "incomplete" => {
+                Self::Length
+            }
+            "model_context_window_exceeded" => Self::Window,
             "tool_calls" | "tool_use" | "tool_call" | "function_call" => Self::ToolCalls,
-            "content_filter" => Self::Filtered,
-            word if is_refusal(word) => Self::Filtered,
-            "error" => Self::Failed,
-            "abort" | "aborted" | "cancelled" | "canceled" => Self::Aborted,
-            "" => Self::Missing,
+            "pause_turn" => Self::Paused,
+            "abort" | "aborted" | "cancelled" | "canceled" | "user_cancel" | "timeout" => {
+                Self::Aborted
+            }
+            // Some servers write the word for nothing as a string.
+            "" | "null" => Self::Missing,
+            word if is_failure(word) => Self::Failed,
+            word if is_refusal(word) || word == RECITATION => Self::Filtered,
             _ => Self::Unknown,
         }
     }
+
+    /// Whether a limit ended the answer, so that what stands last may be half; the provider may be the only one to say so.
+    pub(super) fn is_limit(self, native: &str) -> bool {
+        matches!(self, Self::Length | Self::Window) || Self::of(native) == Self::Window
+    }
+}
+
+/// The word for an answer that was taken back because it repeats what others wrote.
+const RECITATION: &str = "recitation";
+
+/// Whether a word, in small letters, says that the answer broke. Some are followed by what went wrong.
+fn is_failure(word: &str) -> bool {
+    matches!(word, "insufficient_system_resource" | "network_error")
+        || word.starts_with("error")
+        || word.starts_with("function_call_filter")
+        || word.contains("malformed")
 }
 
 /// Whether a word, in small letters, is one with which a provider withholds an answer.
 fn is_refusal(word: &str) -> bool {
     matches!(
         word,
-        "refusal" | "safety" | "recitation" | "prohibited_content" | "blocklist" | "spii"
-    )
+        "refusal" | "safety" | "prohibited_content" | "blocklist" | "spii" | "sensitive"
+    ) || word.starts_with("content_filter")
+}
+
+/// What tells most of an answer that failed: the provider's word, or else the upstream's if it is more than `error`.
+pub(super) fn failure<'a>(finish: &'a str, native: &'a str) -> &'a str {
+    if native.is_empty() && !finish.eq_ignore_ascii_case("error") {
+        finish
+    } else {
+        native
+    }
 }
 
 /// What a stop reason is made from.
@@ -68,31 +103,43 @@ pub(super) fn stop_reason(ending: Ending<'_>) -> Option<StopReason> {
     if matches!(ending.finish, Finish::Failed | Finish::Aborted) {
         return None;
     }
+    let native = said_by_provider(ending);
+    let has_no_room =
+        ending.finish == Finish::Window || native == Some(StopReason::ContextWindowExceeded);
+    let limit = if has_no_room {
+        StopReason::ContextWindowExceeded
+    } else {
+        StopReason::MaxTokens
+    };
     if ending.lost_a_call {
-        return Some(StopReason::MaxTokens);
+        return Some(limit);
     }
     if ending.has_calls {
         return Some(StopReason::ToolUse);
     }
-    let native = match ending.native.to_ascii_lowercase().as_str() {
-        word if is_refusal(word) => Some(StopReason::Refusal),
-        "model_context_window_exceeded" => Some(StopReason::ContextWindowExceeded),
-        "pause_turn" => Some(StopReason::PauseTurn),
-        "stop_sequence" => Some(StopReason::StopSequence),
-        _ => None,
-    };
     match ending.finish {
         Finish::Failed | Finish::Aborted => None,
         Finish::Filtered => Some(StopReason::Refusal),
         _ if ending.has_refusal => Some(StopReason::Refusal),
-        Finish::Length => Some(match native {
-            Some(StopReason::ContextWindowExceeded) => StopReason::ContextWindowExceeded,
-            _ => StopReason::MaxTokens,
-        }),
+        Finish::Length | Finish::Window => Some(limit),
+        Finish::Paused => Some(StopReason::PauseTurn),
         Finish::Unknown if !ending.has_content => None,
         Finish::Stop | Finish::ToolCalls | Finish::Missing | Finish::Unknown => {
             Some(native.unwrap_or(StopReason::EndTurn))
         }
+    }
+}
+
+/// What the provider's word says beyond the upstream's. An answer that was taken back before it began is empty, and may
+/// come whole when it is asked for again.
+fn said_by_provider(ending: Ending<'_>) -> Option<StopReason> {
+    match ending.native.to_ascii_lowercase().as_str() {
+        word if is_refusal(word) => Some(StopReason::Refusal),
+        RECITATION if ending.has_content => Some(StopReason::Refusal),
+        "model_context_window_exceeded" => Some(StopReason::ContextWindowExceeded),
+        "pause_turn" => Some(StopReason::PauseTurn),
+        "stop_sequence" => Some(StopReason::StopSequence),
+        _ => None,
     }
 }
 
@@ -201,6 +248,13 @@ mod tests {
                 false,
                 Some(StopReason::ContextWindowExceeded),
             ),
+            (
+                "model_context_window_exceeded",
+                "",
+                false,
+                Some(StopReason::ContextWindowExceeded),
+            ),
+            ("pause_turn", "", false, Some(StopReason::PauseTurn)),
             ("tool_calls", "tool_use", false, Some(StopReason::EndTurn)),
             (
                 "content_filter",
@@ -220,38 +274,54 @@ mod tests {
 
     #[test]
     fn every_word_of_an_upstream_is_understood() {
-        use Finish::{Aborted, Failed, Filtered, Length, Missing, Stop, ToolCalls, Unknown};
+        use Finish::{
+            Aborted, Failed, Filtered, Length, Missing, Paused, Stop, ToolCalls, Unknown, Window,
+        };
         for (words, finish) in [
             (
                 "stop end_turn stop_sequence eos eos_token stop_token completed complete STOP Stop",
                 Stop,
             ),
             (
-                "length max_tokens MAX_TOKENS max_output_tokens model_length",
+                "length max_tokens MAX_TOKENS max_output_tokens model_length incomplete",
                 Length,
             ),
+            ("model_context_window_exceeded", Window),
+            ("pause_turn PAUSE_TURN", Paused),
             ("tool_calls tool_use tool_call function_call", ToolCalls),
             (
-                "content_filter refusal SAFETY safety RECITATION PROHIBITED_CONTENT BLOCKLIST SPII",
+                "content_filter refusal SAFETY safety RECITATION PROHIBITED_CONTENT BLOCKLIST SPII sensitive content_filter:SAFETY",
                 Filtered,
             ),
-            ("error", Failed),
-            ("abort aborted cancelled canceled", Aborted),
+            (
+                "error error_limit ERROR_TOXIC error:oops insufficient_system_resource network_error MALFORMED_FUNCTION_CALL function_call_filter:MALFORMED_FUNCTION_CALL function_call_filter_x",
+                Failed,
+            ),
+            (
+                "abort aborted cancelled canceled timeout user_cancel USER_CANCEL",
+                Aborted,
+            ),
             ("", Missing),
+            ("null", Missing),
             ("x", Unknown),
         ] {
             for word in words.split(' ') {
                 assert_eq!(Finish::of(word), finish, "{word}");
             }
         }
+    }
+
+    #[test]
+    fn a_word_of_the_provider_withholds_an_answer_unless_a_limit_ended_it() {
         for word in [
             "refusal",
             "SAFETY",
             "safety",
-            "RECITATION",
             "PROHIBITED_CONTENT",
             "BLOCKLIST",
             "SPII",
+            "sensitive",
+            "content_filter",
         ] {
             assert_eq!(
                 reason("stop", word, false),
@@ -267,10 +337,37 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_back_is_a_refusal_where_something_was_said_or_the_upstream_says_so() {
+        for (finish, has_content, expected) in [
+            ("stop", false, StopReason::EndTurn),
+            ("stop", true, StopReason::Refusal),
+            ("content_filter", false, StopReason::Refusal),
+            ("RECITATION", false, StopReason::Refusal),
+        ] {
+            let ending = Ending {
+                finish: Finish::of(finish),
+                native: "RECITATION",
+                has_content,
+                has_calls: false,
+                lost_a_call: false,
+                has_refusal: false,
+            };
+            assert_eq!(stop_reason(ending), Some(expected), "{ending:?}");
+        }
+    }
+
+    #[test]
     fn a_lost_call_a_whole_call_and_a_refusal_weigh_in_that_order() {
-        use StopReason::{EndTurn, MaxTokens, Refusal, ToolUse};
+        use StopReason::{ContextWindowExceeded, EndTurn, MaxTokens, Refusal, ToolUse};
         for (finish, lost_a_call, has_calls, has_refusal, expected) in [
             ("stop", true, true, true, Some(MaxTokens)),
+            (
+                "model_context_window_exceeded",
+                true,
+                true,
+                true,
+                Some(ContextWindowExceeded),
+            ),
             ("stop", false, true, true, Some(ToolUse)),
             ("stop", false, false, true, Some(Refusal)),
             ("length", false, false, true, Some(Refusal)),

@@ -11,7 +11,7 @@ use super::calls::Calls;
 use super::fetches::Fetches;
 use super::form::Form;
 use super::searches::Searches;
-use super::stop::{Finish, StopScanner};
+use super::stop::{Finish, StopScanner, failure};
 use super::summary::Summary;
 use super::thinking::{Display, Thinking};
 use super::usage::{self, Figures};
@@ -90,6 +90,8 @@ pub(super) struct Heard {
     pub(super) figures: Option<Figures>,
     /// Whether the figures came with the finish or after it: some upstreams say them in every chunk, ever growing.
     are_figures_last: bool,
+    /// Whether a delta has said anything: then a message, which says all of it again, is not read.
+    pub(super) has_deltas: bool,
     pub(super) refusal: String,
     pub(super) stop_details: Option<String>,
 }
@@ -338,12 +340,13 @@ impl Translator {
         if self.is_done() || self.heard.finish.is_some() {
             return;
         }
-        let Some(finish) = choice.finish_reason.filled() else {
-            return;
-        };
+        let finish = choice.finish_reason.as_str();
         let native = choice.native_finish_reason.as_str();
         match Finish::of(finish) {
-            Finish::Failed => return self.fail(error::from_finish(native).api, out),
+            Finish::Missing => return,
+            Finish::Failed => {
+                return self.fail(error::from_finish(failure(finish, native)).api, out);
+            }
             Finish::Aborted => {
                 let message = "the upstream gave its answer up before it was complete";
                 return self.fail(ApiError::bad_gateway(message).retry(true), out);

@@ -187,7 +187,7 @@ fn v13_every_form_of_no_content_and_lists_of_parts_are_understood() {
         delta(json!({"content": ""})),
         delta(json!({"content": 7})),
         delta(parts),
-        json!({"choices": [{"message": {"content": "c"}}]}),
+        json!({"choices": [{"message": {"content": "not read beside deltas"}}]}),
         json!({"choices": [{}]}),
         json!([1]),
         json!("x"),
@@ -198,8 +198,11 @@ fn v13_every_form_of_no_content_and_lists_of_parts_are_understood() {
     let received = replay(&ended(chunks, "stop"));
     assert_eq!(
         (received.text().as_str(), received.kinds().len()),
-        ("abc", 1)
+        ("ab", 1)
     );
+    let alone = |content: &str| json!({"choices": [{"message": {"content": content}}]});
+    let received = replay(&ended(vec![alone("c"), alone("d")], "stop"));
+    assert_eq!(received.text(), "cd");
 }
 
 #[test]
