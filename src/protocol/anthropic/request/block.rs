@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::change::{self, ToolChange};
-use super::cursor::{Cursor, Kind};
+use super::cursor::{Cursor, Kind, keep_name};
 use super::inside::{inside, nested, summary, texts, wants_citations};
 use super::invalid::InvalidRequest;
 use super::options::{CacheControl, unknown_tag};
@@ -218,7 +218,7 @@ impl<'a> Fields<'a> {
             "transformations" | "toolset_name" | "caller" => aside(cursor, key)?,
             other => {
                 if cursor.nullable(Cursor::skip)?.is_some() {
-                    self.unknown.push(other.to_owned());
+                    keep_name(&mut self.unknown, other);
                 }
             }
         }

@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::block::{Block, TextBlock};
 use super::check;
-use super::cursor::{Cursor, Kind};
+use super::cursor::{Cursor, Kind, keep_name};
 use super::edits::{self, Edit};
 use super::invalid::InvalidRequest;
 use super::message::Message;
@@ -67,8 +65,8 @@ pub struct Request<'a> {
     pub anthropics_own: Vec<AnthropicsOwn>,
     /// The length of the body's text.
     pub body_len: usize,
-    /// Fields that nobody knows yet.
-    pub unknown: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// The names of fields that nobody knows yet.
+    pub unknown: Vec<String>,
 }
 
 /// Fields that a translating gateway can only leave out; some carry local paths, so their values are not even kept.
@@ -165,7 +163,7 @@ impl<'a> Request<'a> {
         cursor
             .object(|cursor, key| request.field(seen, cursor, key))
             .and_then(|()| {
-                request.set_aside.extend(cursor.take_asides());
+                request.set_aside = cursor.take_asides();
                 cursor.finish()
             })
             .and_then(|()| seen.complete())
@@ -246,18 +244,18 @@ impl<'a> Request<'a> {
             "mcp_servers" | "container" => check::absent(cursor, key)?,
             "thread" => {
                 if check::begins_a_thread(cursor.raw()?)? {
-                    self.set_aside.push("thread".into());
+                    cursor.aside("thread");
                 }
             }
             known => match SET_ASIDE.iter().find(|name| **name == known) {
                 Some(name) => {
                     if cursor.nullable(Cursor::skip)?.is_some() {
-                        self.set_aside.push((*name).into());
+                        cursor.aside(*name);
                     }
                 }
                 None => {
-                    let value = cursor.raw()?.to_raw_value();
-                    self.unknown.push((Cow::Owned(key.to_owned()), value));
+                    cursor.skip()?;
+                    keep_name(&mut self.unknown, key);
                 }
             },
         }

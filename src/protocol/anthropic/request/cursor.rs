@@ -17,6 +17,27 @@ type Parsed<T> = Result<T, InvalidRequest>;
 const MOST_ASIDES: usize = 32;
 /// What is told of the name of a field that nobody knows.
 const LONGEST_KEY: usize = 64;
+/// What stands for the fields that are not told.
+const MORE: &str = "…";
+
+/// Keeps the name of a field that nobody knows among others that are told, or that it was one of too many.
+pub(super) fn keep_name(names: &mut Vec<String>, key: &str) {
+    if names.len() > MOST_ASIDES {
+        return;
+    }
+    let name = if names.len() == MOST_ASIDES {
+        MORE.to_owned()
+    } else {
+        shortened(key)
+    };
+    if !names.contains(&name) {
+        names.push(name);
+    }
+}
+
+fn shortened(key: &str) -> String {
+    key.chars().take(LONGEST_KEY).collect()
+}
 
 /// What a value is, as its first byte tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,21 +67,28 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Remembers a field that was understood and that only Anthropic's servers can heed. Each is told once.
+    /// Remembers a field that was understood and that only Anthropic's servers can heed. Each is told once. Names that
+    /// clients make up are told as long as there are few; those of this program's own are few.
     pub(super) fn aside(&mut self, field: impl Into<Cow<'static, str>>) {
-        let field = field.into();
-        if !self.asides.contains(&field) {
-            self.asides.push(field);
+        let mut field = field.into();
+        if self.asides.contains(&field) {
+            return;
         }
+        if matches!(field, Cow::Owned(_)) && self.asides.len() >= MOST_ASIDES {
+            field = Cow::Borrowed(MORE);
+            if self.asides.contains(&field) {
+                return;
+            }
+        }
+        self.asides.push(field);
     }
 
     /// Remembers a field of `of` that nobody knows; many are not told one by one.
     pub(super) fn aside_unknown(&mut self, of: &str, key: &str) {
         if self.asides.len() >= MOST_ASIDES {
-            return self.aside("…");
+            return self.aside(MORE);
         }
-        let key: String = key.chars().take(LONGEST_KEY).collect();
-        self.aside(format!("{of}.{key}"));
+        self.aside(format!("{of}.{}", shortened(key)));
     }
 
     /// Steps over a field of `of` that nobody knows, and remembers it if it says anything.
@@ -435,6 +463,20 @@ mod tests {
             fault.message,
             "The request body is not valid JSON: expected a value at line 2 column 3"
         );
+    }
+
+    #[test]
+    fn names_are_kept_once_as_many_as_are_told_and_no_longer() {
+        let mut names = Vec::new();
+        for number in 0..1000 {
+            for _ in 0..2 {
+                keep_name(&mut names, &format!("{number}{}", "é".repeat(100)));
+            }
+        }
+        assert_eq!(names.len(), MOST_ASIDES + 1);
+        assert!(names[0].starts_with('0') && names[31].starts_with("31"));
+        assert_eq!(names[32], MORE);
+        assert!(names.iter().all(|name| name.chars().count() <= LONGEST_KEY));
     }
 
     #[test]

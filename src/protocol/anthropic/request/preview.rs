@@ -79,7 +79,7 @@ impl Request<'_> {
     }
 
     fn left_out(&self) -> Vec<&str> {
-        let unknown = self.unknown.iter().map(|(name, _)| name.as_ref());
+        let unknown = self.unknown.iter().map(String::as_str);
         let known = self.set_aside.iter().map(AsRef::as_ref);
         known.chain(unknown).collect()
     }

@@ -4,8 +4,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::protocol::json_text;
 
 /// A JSON value as it stood in the body, checked.
@@ -25,12 +23,6 @@ impl<'a> Raw<'a> {
     #[must_use]
     pub fn as_str(self) -> &'a str {
         self.0
-    }
-
-    /// The JSON text as `serde_json` holds it.
-    #[must_use]
-    pub fn to_raw_value(self) -> &'a RawValue {
-        serde_json::from_str(self.0).expect("the cursor has checked this text")
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is read of a request, and what is refused with which words at which path.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -91,8 +92,7 @@ fn every_field_is_read() {
     );
     assert_eq!(request.fallbacks, ["f"]);
     assert_eq!(request.set_aside, ["betas"]);
-    assert_eq!(request.unknown[0].0, "new_thing");
-    assert_eq!(request.unknown[0].1.get(), r#"{"x":1}"#);
+    assert_eq!(request.unknown, ["new_thing"]);
 }
 
 #[test]
@@ -810,6 +810,17 @@ fn what_else_only_anthropics_servers_can_heed_is_set_aside() {
             assert_eq!(aside(&body(&json!({"tools":[tool]}))), expected);
         }
     }
+    for (field, default, other) in [
+        ("use_cache", json!(true), json!(false)),
+        ("response_inclusion", json!("full"), json!("excluded")),
+        ("url_sources", json!({}), json!({"a":1})),
+    ] {
+        let with = |value: Value| {
+            let tool = json!({"type":"web_fetch_20260318","name":"f",field:value});
+            aside(&body(&json!({"tools":[tool]}))).len()
+        };
+        assert_eq!((with(default), with(other)), (0, 1), "{field}");
+    }
     let fallback = json!([{"model":"a"},{"model":"b","speed":"fast"}]);
     let text = body(&json!({"fallbacks":fallback}));
     let request = Request::parse(&text).unwrap();
@@ -1134,6 +1145,56 @@ fn of_many_fields_that_nobody_knows_a_few_are_told() {
     let told = aside(&body(&json!({"tools":[tool]})));
     assert_eq!((told.len(), told.last().unwrap().as_ref()), (33, "…"));
     assert!(told.iter().all(|name| name.chars().count() < 80));
+}
+
+#[test]
+fn of_fields_inside_many_blocks_a_few_are_told() {
+    let blocks = |of: &str| -> Vec<Value> {
+        let named = |number| json!({"type":"text","text":"a",format!("{of}{number}"):1});
+        (0..3000).map(named).collect()
+    };
+    let result = |number| {
+        json!({"type":"tool_result","tool_use_id":"1","content":blocks(number)}).to_string()
+    };
+    // The type stands last: what is inside is read once it is known.
+    let late = |block: String, kind: &str| {
+        let said = format!(r#""type":"{kind}","#);
+        let rest = block.replacen(&said, "", 1);
+        let open = rest.strip_suffix('}').unwrap();
+        format!(r#"{open},"type":"{kind}"}}"#)
+    };
+    let found = json!({"type":"search_result","title":"t","source":"s","content":blocks("f")});
+    let contents = [
+        late(result("a"), "tool_result"),
+        late(result("b"), "tool_result"),
+        result("c"),
+        found.to_string(),
+    ];
+    let content = contents.join(",");
+    let text = format!(
+        r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"assistant","content":[{{"type":"tool_use","id":"1","name":"T","input":{{}}}}]}},{{"role":"user","content":[{content}]}}]}}"#
+    );
+    let told = aside(&text);
+    let more = told.iter().filter(|name| name.as_ref() == "…").count();
+    assert_eq!((told.len(), more), (33, 1), "{told:?}");
+}
+
+#[test]
+fn of_many_fields_of_the_body_a_few_are_kept() {
+    let mut text = body(&json!({"betas":["x"],"billing_policy":1}));
+    text.truncate(text.len() - 1);
+    for number in 0..5000 {
+        let long = "x".repeat(100);
+        write!(text, r#","{number}{long}":1,"betas":["x"]"#).unwrap();
+    }
+    text.push('}');
+    let request = Request::parse(&text).unwrap();
+    assert_eq!(
+        (request.unknown.len(), request.unknown[32].as_str()),
+        (33, "…")
+    );
+    assert!(request.unknown.iter().all(|name| name.len() <= 64));
+    assert_eq!(request.set_aside.len(), 2);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, keep_name};
 use super::invalid::InvalidRequest;
 use super::options::{CacheControl, unknown_tag};
 use super::raw::{Raw, RawStr};
@@ -128,14 +128,14 @@ impl<'a> ToolChoice<'a> {
     }
 }
 
-/// Fields that are known and that no other API has.
-const SET_ASIDE: [&str; 6] = [
-    "display_number",
-    "input_examples",
-    "max_characters",
-    "response_inclusion",
-    "url_sources",
-    "use_cache",
+/// Fields that are known and that no other API has, each with the value that asks for nothing.
+const SET_ASIDE: [(&str, &str); 6] = [
+    ("display_number", "null"),
+    ("input_examples", "[]"),
+    ("max_characters", "null"),
+    ("response_inclusion", r#""full""#),
+    ("url_sources", "{}"),
+    ("use_cache", "true"),
 ];
 
 /// The type of the computer tool whose client may be asked for parts of the screen.
@@ -213,11 +213,11 @@ impl<'a> Fields<'a> {
             }
             other => {
                 let value = cursor.raw()?.as_str();
-                let says_nothing = matches!(value, "null" | "[]");
-                match SET_ASIDE.iter().find(|name| **name == other) {
-                    _ if says_nothing => {}
-                    Some(name) => cursor.aside(*name),
-                    None => self.unknown.push(other.to_owned()),
+                match SET_ASIDE.iter().find(|(name, _)| *name == other) {
+                    _ if matches!(value, "null" | "[]") => {}
+                    Some((_, default)) if is_just(value, default) => {}
+                    Some((name, _)) => cursor.aside(*name),
+                    None => keep_name(&mut self.unknown, other),
                 }
             }
         }
@@ -308,6 +308,12 @@ impl<'a> Schema<'a> {
             is_combined,
         })
     }
+}
+
+/// Whether a value is this one, whatever white space is in it.
+fn is_just(value: &str, plain: &str) -> bool {
+    let said = value.bytes().filter(|byte| !byte.is_ascii_whitespace());
+    said.eq(plain.bytes())
 }
 
 /// Whoever else may call a tool, it is offered; a tool that the model itself may not call is worth a note.

@@ -320,7 +320,7 @@ fn not_sent(request: &Request<'_>, target: &Target, routing: &Routing<'_>, notes
             names.join("`, `")
         )));
     }
-    let unknown = request.unknown.iter().map(|(name, _)| name.as_ref());
+    let unknown = request.unknown.iter().map(String::as_str);
     if target.dialect.extensions && request.standard_tier_only && request.fast {
         notes.push(Note::new(
             "`speed` was left out, because `service_tier` asks for the standard tier only",
