@@ -215,6 +215,12 @@ fn cost(usage: &Value) -> Option<f64> {
     Some(charged + bill.unwrap_or(0.0))
 }
 
+/// What a value holds, if it is an object: a struct can be read from a list, too.
+pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    let text = Some(raw.get()).filter(|text| text.starts_with('{'))?;
+    serde_json::from_str(text).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

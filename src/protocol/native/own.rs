@@ -13,7 +13,9 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::figures::object;
 use crate::protocol::json_text;
+use crate::protocol::openrouter::chunk::for_each;
 use crate::protocol::translate::envelope::PREFIX;
 
 /// What stands in a message that would be empty, which the API refuses.
@@ -23,7 +25,7 @@ const NOTHING: &str = r#"{"type":"text","text":"(no content)"}"#;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnBlocks {
     /// The places in bytes, in ascending order, each with what stands there instead.
-    pub cuts: Vec<(Range<usize>, Cow<'static, str>)>,
+    pub cuts: Vec<Cut>,
     /// How many thoughts are left out.
     thoughts: usize,
     /// How many web searches are told in words.
@@ -32,16 +34,19 @@ pub struct OwnBlocks {
     citations: usize,
 }
 
+/// A place, and what stands there instead.
+type Cut = (Range<usize>, Cow<'static, str>);
+
 #[derive(Deserialize)]
 struct Body<'a> {
     #[serde(borrow, default)]
-    messages: Vec<&'a RawValue>,
+    messages: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow, default)]
-    content: Vec<&'a RawValue>,
+    content: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -75,7 +80,7 @@ struct Page<'a> {
     url: Option<&'a RawValue>,
 }
 
-/// Finds them. What is no history passes, for the other side to judge.
+/// Finds them, one block after another: a body may hold millions. What is no history passes, for the other side to judge.
 #[must_use]
 pub fn own_blocks(body: &str) -> OwnBlocks {
     let mut found = OwnBlocks::default();
@@ -85,18 +90,24 @@ pub fn own_blocks(body: &str) -> OwnBlocks {
     let Ok(Body { messages }) = serde_json::from_str(body) else {
         return found;
     };
-    let contents: Vec<Vec<(&RawValue, Block<'_>)>> = messages.into_iter().map(blocks).collect();
-    let searches: HashSet<&str> = contents
-        .iter()
-        .flatten()
-        .filter(|(_, block)| block.found().is_some())
-        .filter_map(|(_, block)| block.tool_use_id.map(RawValue::get))
-        .collect();
-    for blocks in &contents {
-        found.leave_out(body, blocks, &searches);
-    }
+    let mut searches = HashSet::new();
+    each(messages, |message| {
+        if holds_pages(message) {
+            each(content(message), |block| searches.extend(own_search(block)));
+        }
+    });
+    each(messages, |message| {
+        if !searches.is_empty() || may_hold_any(message.get().as_bytes()) {
+            found.leave_out(body, content(message), &searches);
+        }
+    });
     found.cuts.sort_by_key(|(place, _)| place.start);
     found
+}
+
+/// The elements of a list, of which each is some JSON value: none can fail.
+fn each<'a>(list: Option<&'a RawValue>, each: impl FnMut(&'a RawValue)) {
+    let _ = for_each(list, each);
 }
 
 /// Whether it is worth a look: few bodies hold any, and to look for the words costs next to nothing.
@@ -113,15 +124,23 @@ fn may_hold_any(body: &[u8]) -> bool {
         || memmem::find_iter(body, b"\"encrypted_").any(is_empty)
 }
 
-/// The blocks of a message whose content is a list.
-fn blocks(message: &RawValue) -> Vec<(&RawValue, Block<'_>)> {
-    let message = serde_json::from_str::<Message<'_>>(message.get());
-    let content = message.map(|message| message.content).unwrap_or_default();
-    let read = content.into_iter().map(|raw| {
-        let block = serde_json::from_str(raw.get()).unwrap_or_default();
-        (raw, block)
-    });
-    read.collect()
+fn content(message: &RawValue) -> Option<&RawValue> {
+    object::<Message<'_>>(message)?.content
+}
+
+/// The id of a search's call, as it is written, if the block is its result and Dagway showed it.
+fn own_search(block: &RawValue) -> Option<&str> {
+    if !holds_pages(block) {
+        return None;
+    }
+    let block = object::<Block<'_>>(block)?;
+    block.found()?;
+    block.tool_use_id.map(RawValue::get)
+}
+
+/// Whether it is worth a look for pages that were found.
+fn holds_pages(raw: &RawValue) -> bool {
+    memmem::find(raw.get().as_bytes(), b"\"encrypted_content\"").is_some()
 }
 
 /// What becomes of a block.
@@ -163,24 +182,26 @@ impl OwnBlocks {
     }
 
     /// Cuts such blocks out of a message.
-    fn leave_out(
+    fn leave_out<'a>(
         &mut self,
         body: &str,
-        blocks: &[(&RawValue, Block<'_>)],
-        searches: &HashSet<&str>,
+        blocks: Option<&'a RawValue>,
+        searches: &HashSet<&'a str>,
     ) {
-        let mut items = Vec::with_capacity(blocks.len());
-        for (raw, block) in blocks {
+        let mut cutter = Cutter::default();
+        each(blocks, |raw| {
             let place = place(body, raw.get());
-            let fate = self.fate(block, searches);
-            items.push((place.clone(), matches!(fate, Fate::Goes)));
+            let block = object::<Block<'_>>(raw).unwrap_or_default();
+            let fate = self.fate(&block, searches);
+            let cut = cutter.item(&place, matches!(fate, Fate::Goes));
+            self.cuts.extend(cut);
             match fate {
                 Fate::Goes => {}
-                Fate::Stays => self.leave_out_citations(body, block),
+                Fate::Stays => self.leave_out_citations(body, &block),
                 Fate::IsTold(text) => self.cuts.push((place, text.into())),
             }
-        }
-        self.cut(&items, NOTHING);
+        });
+        self.cuts.extend(cutter.finish(NOTHING));
     }
 
     fn fate(&mut self, block: &Block<'_>, searches: &HashSet<&str>) -> Fate {
@@ -191,7 +212,7 @@ impl OwnBlocks {
         }
         if let Some(pages) = block.found() {
             self.searches += 1;
-            return told(&pages).map_or(Fate::Goes, Fate::IsTold);
+            return told(pages).map_or(Fate::Goes, Fate::IsTold);
         }
         match block.id {
             Some(id) if searches.contains(id.get()) => Fate::Goes,
@@ -200,61 +221,71 @@ impl OwnBlocks {
     }
 
     fn leave_out_citations(&mut self, body: &str, block: &Block<'_>) {
-        let Some(list) = block.citations else {
-            return;
-        };
-        let Ok(citations) = serde_json::from_str::<Vec<&RawValue>>(list.get()) else {
-            return;
-        };
-        let is_own = |citation: &RawValue| {
-            let page = serde_json::from_str::<Page<'_>>(citation.get());
-            page.is_ok_and(|page| page.encrypted_index.is_some_and(is_no_cipher))
-        };
-        let items: Vec<(Range<usize>, bool)> = citations
-            .into_iter()
-            .map(|citation| (place(body, citation.get()), is_own(citation)))
-            .collect();
-        self.citations += items.iter().filter(|(_, is_own)| *is_own).count();
-        self.cut(&items, "");
+        let mut cutter = Cutter::default();
+        each(block.citations, |citation| {
+            let page = object::<Page<'_>>(citation).unwrap_or_default();
+            let is_own = page.encrypted_index.is_some_and(is_no_cipher);
+            self.citations += usize::from(is_own);
+            self.cuts
+                .extend(cutter.item(&place(body, citation.get()), is_own));
+        });
+        self.cuts.extend(cutter.finish(""));
+    }
+}
+
+/// Cuts items out of a list as they pass by, with the commas between.
+#[derive(Default)]
+struct Cutter {
+    /// Where the first of those begins that go and are not yet cut.
+    from: Option<usize>,
+    /// Where the last ends that stays.
+    kept: Option<usize>,
+    /// Where the last ends.
+    end: usize,
+}
+
+impl Cutter {
+    /// Takes the next item; what is cut is known when one stays.
+    fn item(&mut self, place: &Range<usize>, goes: bool) -> Option<Cut> {
+        self.end = place.end;
+        if goes {
+            self.from.get_or_insert(place.start);
+            return None;
+        }
+        self.kept = Some(place.end);
+        let from = self.from.take()?;
+        Some((from..place.start, "".into()))
     }
 
-    /// Cuts items out of a list, with the commas between; puts `nothing` in the place of all of them.
-    fn cut(&mut self, items: &[(Range<usize>, bool)], nothing: &'static str) {
-        let (Some((first, _)), Some((last, _))) = (items.first(), items.last()) else {
-            return;
-        };
-        let Some(last_kept) = items.iter().rposition(|(_, goes)| !goes) else {
-            self.cuts.push((first.start..last.end, nothing.into()));
-            return;
-        };
-        for pair in items[..=last_kept].windows(2) {
-            if pair[0].1 {
-                self.cuts
-                    .push((pair[0].0.start..pair[1].0.start, "".into()));
-            }
-        }
-        if last_kept + 1 < items.len() {
-            self.cuts
-                .push((items[last_kept].0.end..last.end, "".into()));
-        }
+    /// The list has ended: puts `nothing` in the place of all items if none stays.
+    fn finish(self, nothing: &'static str) -> Option<Cut> {
+        let from = self.from?;
+        Some(match self.kept {
+            Some(kept) => (kept..self.end, "".into()),
+            None => (from..self.end, nothing.into()),
+        })
     }
 }
 
 impl<'a> Block<'a> {
     /// The pages of a search that Dagway showed.
-    fn found(&self) -> Option<Vec<Page<'a>>> {
+    fn found(&self) -> Option<&'a RawValue> {
         self.tool_use_id?;
-        let list = self.content?.get();
-        let pages = serde_json::from_str::<Vec<Page<'a>>>(list).ok()?;
-        let is_own = |page: &Page<'_>| page.encrypted_content.is_some_and(is_no_cipher);
-        pages.iter().any(is_own).then_some(pages)
+        let pages = self.content.filter(|content| holds_pages(content))?;
+        let mut is_own = false;
+        each(Some(pages), |page| {
+            let page = object::<Page<'_>>(page).unwrap_or_default();
+            is_own |= page.encrypted_content.is_some_and(is_no_cipher);
+        });
+        is_own.then_some(pages)
     }
 }
 
 /// A text block with the titles and addresses of pages; `None` when they have none.
-fn told(pages: &[Page<'_>]) -> Option<String> {
+fn told(pages: &RawValue) -> Option<String> {
     let mut told = String::new();
-    for page in pages {
+    each(Some(pages), |page| {
+        let page = object::<Page<'_>>(page).unwrap_or_default();
         let said = [page.title, page.url]
             .into_iter()
             .filter_map(|raw| raw.and_then(json_text::body))
@@ -265,7 +296,7 @@ fn told(pages: &[Page<'_>]) -> Option<String> {
             told.push_str("\\n");
             told.push_str(&said);
         }
-    }
+    });
     let is_any = !told.is_empty();
     is_any.then(|| format!(r#"{{"type":"text","text":"[Result of web_search]{told}"}}"#))
 }
@@ -345,6 +376,11 @@ mod tests {
                 0,
             ),
             ("[7,null]".to_owned(), "[7,null]".to_owned(), 0),
+            (
+                format!(r#"[["dgw1.","dgw1."],7,{OURS}, {OURS},"dgw1."]"#),
+                r#"[["dgw1.","dgw1."],7,"dgw1."]"#.to_owned(),
+                2,
+            ),
             ("[]".to_owned(), "[]".to_owned(), 0),
         ] {
             assert_eq!(left(&content), (expected, count), "{content}");

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::super::block::Block;
 use super::super::blocks::Unsaid;
 use super::super::error::from_event;
-use super::super::figures::{Head, Words, present, text};
+use super::super::figures::{Head, Words, object, present, text};
 use super::super::repeat::LEFT_OUT;
 use super::super::splice::Splice;
 use super::{Outcome, Passage, estimate, frame, rename, unnamed_stop};
@@ -472,12 +472,6 @@ struct Counts<'a> {
 struct Totals<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     output_tokens: Option<&'a RawValue>,
-}
-
-/// What a value holds, if it is an object: a struct can be read from a list, too.
-fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    let text = Some(raw.get()).filter(|text| text.starts_with('{'))?;
-    serde_json::from_str(text).ok()
 }
 
 /// Whether a value is more than an empty object or string.
