@@ -1,5 +1,7 @@
 //! The walk over the client's messages.
 
+use std::collections::HashSet;
+
 use super::assistant;
 use super::clearing;
 use super::pairing::Pairing;
@@ -45,6 +47,10 @@ pub fn convert_messages<'a>(request: &Request<'a>) -> Result<Messages<'a>, Inval
     }
     messages.turns = walk.turns;
     messages.notes.append(&mut walk.notes);
+    let mut told = HashSet::new();
+    messages
+        .notes
+        .retain(|note| told.insert(note.as_str().to_owned()));
     Ok(messages)
 }
 

@@ -34,10 +34,12 @@ pub(super) fn result<'a>(result: &ServerResult<'a>, notes: &mut Vec<Note>) -> Te
     }
     if told.is_empty() {
         told.push("(no text)".to_owned());
-        notes.push(Note::new(format!(
-            "a `{}` block was told as `(no text)`, because it holds nothing that another model can read",
-            result.kind
-        )));
+        if content.as_ref().is_some_and(is_encrypted) {
+            notes.push(Note::new(format!(
+                "a `{}` block was told as `(no text)`, because it holds nothing that another model can read",
+                result.kind
+            )));
+        }
     } else if content.as_ref().is_some_and(holds_files) {
         notes.push(Note::new(format!(
             "files in a `{}` block were left out, because only Anthropic's servers hold them",
@@ -53,6 +55,18 @@ pub(super) fn result<'a>(result: &ServerResult<'a>, notes: &mut Vec<Note>) -> Te
     Text {
         cache: result.cache,
         ..Text::plain(format!("[{what} {name}]\n{}", told.join("\n")))
+    }
+}
+
+/// Whether anything in it is for Anthropic's servers only.
+fn is_encrypted(content: &Value) -> bool {
+    match content {
+        Value::Array(items) => items.iter().any(is_encrypted),
+        Value::Object(fields) => fields.iter().any(|(name, value)| {
+            let is_cipher = || value.as_str().is_some_and(|cipher| !cipher.is_empty());
+            name.starts_with("encrypted_") && is_cipher() || is_encrypted(value)
+        }),
+        _ => false,
     }
 }
 

@@ -1232,3 +1232,29 @@ fn a_compaction_is_a_summary_and_markers_are_noted() {
         "{notes}"
     );
 }
+
+#[test]
+fn a_result_without_text_is_noted_once_and_only_where_something_is_encrypted() {
+    let ran = |content: Value| json!({"type":"code_execution_tool_result","tool_use_id":"s","content":content});
+    let silent = ran(
+        json!({"type":"code_execution_result","stdout":"","stderr":"","return_code":0,"content":[]}),
+    );
+    let found = json!({"type":"web_search_tool_result","tool_use_id":"s","content":[{"encrypted_content":""}]});
+    let sealed = ran(
+        json!({"type":"encrypted_code_execution_result","encrypted_stdout":"e","stderr":"","return_code":0,"content":[]}),
+    );
+    let of = |results: &[&Value]| {
+        let mut turns = vec![user("go")];
+        turns.extend(
+            results
+                .iter()
+                .map(|&result| assistant(json!([result, text("so")]))),
+        );
+        turns.push(user("on"));
+        notes(Value::from(turns), GPT)
+    };
+    assert_eq!(of(&[&silent, &found]), "");
+    let noted = of(&[&sealed, &silent, &sealed]);
+    assert_eq!(noted.lines().count(), 1, "{noted}");
+    assert!(noted.contains("told as `(no text)`"), "{noted}");
+}
