@@ -19,8 +19,9 @@ impl Translator {
     /// all: it counts when no delta has said anything, and beside an empty one when it comes with the end.
     pub(super) fn content_of<'c, 'a>(&mut self, choice: &'c Choice<'a>) -> Option<&'c Delta<'a>> {
         let delta = choice.delta.as_ref();
-        self.heard.has_deltas |= delta.is_some_and(says);
-        if self.heard.has_deltas {
+        // Asked until one says something: most streams have thousands that do.
+        if self.heard.has_deltas || delta.is_some_and(says) {
+            self.heard.has_deltas = true;
             return delta;
         }
         let is_end = Finish::of(choice.finish_reason.as_str()) != Finish::Missing;
