@@ -6,34 +6,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub use super::lenient::{Object, Text, for_each};
+use super::lenient::{default_for_the_rest, object};
 pub use super::reasoning_piece::ReasoningPiece;
 use crate::protocol::json_text;
 use crate::protocol::sse::without_mark;
-
-/// A string; anything else reads as the empty one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Text<'a>(Cow<'a, str>);
-
-impl Text<'_> {
-    /// The string.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The string, if it says anything.
-    #[must_use]
-    pub fn filled(&self) -> Option<&str> {
-        (!self.0.is_empty()).then_some(&*self.0)
-    }
-}
 
 /// A chunk, or a whole completion.
 #[derive(Debug, Default, Deserialize)]
@@ -228,27 +210,6 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Calls `each` with the elements of a JSON list of objects. What is no list has no elements.
-///
-/// # Errors
-///
-/// [`NotAChunk::Malformed`] when an element is not of the shape.
-pub fn for_each<'a, T: Deserialize<'a>>(
-    list: Option<&'a RawValue>,
-    mut each: impl FnMut(T),
-) -> Result<(), NotAChunk> {
-    let Some(list) = list.filter(|list| list.get().starts_with('[')) else {
-        return Ok(());
-    };
-    let elements = Elements {
-        each: &mut each,
-        element: PhantomData,
-    };
-    serde_json::Deserializer::from_str(list.get())
-        .deserialize_seq(elements)
-        .map_err(|_| NotAChunk::Malformed)
-}
-
 /// The escaped text of a string, or of the texts in a list; what else is in the list is passed over.
 #[must_use]
 pub fn escaped_text(content: Option<&RawValue>) -> Cow<'_, str> {
@@ -271,134 +232,6 @@ fn text_of_part(part: &RawValue) -> Option<&str> {
         let part: Part<'_> = serde_json::from_str(part.get()).ok()?;
         json_text::body(part.text?)
     })
-}
-
-struct Elements<'f, F, T> {
-    each: &'f mut F,
-    element: PhantomData<T>,
-}
-
-impl<'de, F: FnMut(T), T: Deserialize<'de>> Visitor<'de> for Elements<'_, F, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(element) = list.next_element()? {
-            (self.each)(element);
-        }
-        Ok(())
-    }
-}
-
-/// An object; nothing when another thing stands in its place.
-#[derive(Debug)]
-pub struct Object<T>(pub Option<T>);
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor(PhantomData))
-    }
-}
-
-fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Object::deserialize(deserializer).map(|Object(read)| read)
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(|read| Object(Some(read)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Object(None))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Object(None))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-/// Makes a visitor read every kind of JSON value as the default but those it names itself.
-macro_rules! default_for_the_rest {
-    ($value:ty; $($method:ident($kind:ty)),*) => {
-        $(fn $method<E>(self, _: $kind) -> Result<$value, E> {
-            Ok(<$value>::default())
-        })*
-
-        fn visit_unit<E>(self) -> Result<$value, E> {
-            Ok(<$value>::default())
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(<$value>::default())
-        }
-    };
-}
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Text::default())
-    }
-
-    default_for_the_rest!(Text<'de>; visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
 }
 
 impl Choice<'_> {
@@ -435,7 +268,7 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
         Ok(choices)
     }
 
-    default_for_the_rest!(Choices<'de>; visit_str(&str), visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
+    default_for_the_rest!(Choices<'de>; string, map);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod catalogue;
 pub mod chunk;
 pub mod error;
 mod hints;
+mod lenient;
 mod overflow;
 mod pricing;
 mod reason;

@@ -1,0 +1,185 @@
+//! JSON read without taking offence: what has another type than expected reads as nothing.
+//!
+//! This file must not know what is read.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::chunk::NotAChunk;
+
+/// Makes a visitor read numbers, `true`, `false` and `null` as the default, and those of `string`, `list` and `map` that
+/// are named.
+macro_rules! default_for_the_rest {
+    (string $value:ty) => {
+        fn visit_str<E>(self, _: &str) -> Result<$value, E> {
+            Ok(<$value>::default())
+        }
+    };
+    (list $value:ty) => {
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<$value, A::Error> {
+            while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+            Ok(<$value>::default())
+        }
+    };
+    (map $value:ty) => {
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$value, A::Error> {
+            use serde::de::IgnoredAny;
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(<$value>::default())
+        }
+    };
+    ($value:ty; $($kind:ident),*) => {
+        fn visit_unit<E>(self) -> Result<$value, E> {
+            Ok(<$value>::default())
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<$value, E> {
+            Ok(<$value>::default())
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<$value, E> {
+            Ok(<$value>::default())
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<$value, E> {
+            Ok(<$value>::default())
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<$value, E> {
+            Ok(<$value>::default())
+        }
+
+        $(default_for_the_rest!($kind $value);)*
+    };
+}
+pub(super) use default_for_the_rest;
+
+/// A string; anything else reads as the empty one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Text<'_> {
+    /// The string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The string, if it says anything.
+    #[must_use]
+    pub fn filled(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(&*self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
+
+    default_for_the_rest!(Text<'de>; list, map);
+}
+
+/// An object; nothing when another thing stands in its place.
+#[derive(Debug)]
+pub struct Object<T>(pub Option<T>);
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ObjectVisitor(PhantomData))
+    }
+}
+
+/// Reads a field that is an object or nothing.
+pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Object::deserialize(deserializer).map(|Object(read)| read)
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(|read| Object(Some(read)))
+    }
+
+    default_for_the_rest!(Object<T>; string, list);
+}
+
+/// Calls `each` with the elements of a JSON list of objects. What is no list has no elements.
+///
+/// # Errors
+///
+/// [`NotAChunk::Malformed`] when an element is not of the shape.
+pub fn for_each<'a, T: Deserialize<'a>>(
+    list: Option<&'a RawValue>,
+    mut each: impl FnMut(T),
+) -> Result<(), NotAChunk> {
+    let Some(list) = list.filter(|list| list.get().starts_with('[')) else {
+        return Ok(());
+    };
+    let elements = Elements {
+        each: &mut each,
+        element: PhantomData,
+    };
+    serde_json::Deserializer::from_str(list.get())
+        .deserialize_seq(elements)
+        .map_err(|_| NotAChunk::Malformed)
+}
+
+struct Elements<'f, F, T> {
+    each: &'f mut F,
+    element: PhantomData<T>,
+}
+
+impl<'de, F: FnMut(T), T: Deserialize<'de>> Visitor<'de> for Elements<'_, F, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element()? {
+            (self.each)(element);
+        }
+        Ok(())
+    }
+}
