@@ -9,7 +9,8 @@ use super::super::error::from_event;
 use super::super::figures::{Head, Words, object, present, text};
 use super::super::repeat::LEFT_OUT;
 use super::super::splice::Splice;
-use super::{Outcome, Passage, estimate, frame, rename, unnamed_stop};
+use super::totals::mend_counts;
+use super::{Outcome, Passage, estimate, frame, rename};
 use crate::protocol::anthropic::event::{self, MessageStart};
 use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::json_text;
@@ -25,26 +26,26 @@ pub(super) struct Event<'a> {
     #[serde(borrow, default)]
     content_block: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
-    delta: Option<&'a RawValue>,
+    pub(super) delta: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
-    usage: Option<&'a RawValue>,
+    pub(super) usage: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Delta<'a> {
+pub(super) struct Delta<'a> {
     #[serde(rename = "type")]
     kind: Option<String>,
     #[serde(borrow)]
     signature: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
-    stop_reason: Option<&'a RawValue>,
+    pub(super) stop_reason: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
-    stop_sequence: Option<&'a RawValue>,
+    pub(super) stop_sequence: Option<&'a RawValue>,
 }
 
 /// What becomes of an event.
-enum Next {
+pub(super) enum Next {
     Pass,
     /// It goes on, and these frames behind it.
     PassBefore(Vec<u8>),
@@ -146,24 +147,7 @@ impl Passage {
         }
         let estimate = self.estimate;
         let mut missing = Vec::new();
-        match head.usage {
-            None => missing.push(format!(
-                r#""usage":{{"input_tokens":{estimate},"output_tokens":0}}"#
-            )),
-            Some(usage) => match object::<Counts<'_>>(usage) {
-                None => splice.replace(
-                    usage,
-                    format!(r#"{{"input_tokens":{estimate},"output_tokens":0}}"#),
-                ),
-                Some(_) if has_counted => {}
-                Some(Counts {
-                    input_tokens: Some(zero),
-                }) => splice.replace(zero, estimate.to_string()),
-                Some(Counts { input_tokens: None }) => {
-                    splice.add(usage, &format!(r#""input_tokens":{estimate}"#));
-                }
-            },
-        }
+        missing.extend(mend_counts(head.usage, estimate, has_counted, splice));
         match head.content {
             None => missing.push(r#""content":[]"#.to_owned()),
             Some(odd) if !odd.get().starts_with('[') => splice.replace(odd, "[]"),
@@ -311,78 +295,6 @@ impl Passage {
         }
     }
 
-    fn message_delta(
-        &mut self,
-        event: &Event<'_>,
-        splice: &mut Splice<'_>,
-        out: &mut Vec<u8>,
-    ) -> Next {
-        let mut missing = Vec::new();
-        let delta = event
-            .delta
-            .and_then(|raw| Some((raw, object::<Delta<'_>>(raw)?)));
-        let said = delta.as_ref().and_then(|(_, delta)| delta.stop_reason);
-        let first = self.figures.summary.native_finish.clone();
-        let first = first.filter(|_| self.figures.has_stopped);
-        match (&delta, first) {
-            (None, first) => {
-                let reason = first.map_or_else(|| "null".to_owned(), |first| quoted(&first));
-                let delta = format!(r#"{{"stop_reason":{reason},"stop_sequence":null}}"#);
-                match event.delta {
-                    Some(unusable) => splice.replace(unusable, delta),
-                    None => missing.push(format!(r#""delta":{delta}"#)),
-                }
-            }
-            (Some((raw, delta)), None) => {
-                self.figures.stopped(said);
-                let reason = self.figures.summary.stop_reason;
-                if let Some(stop) = unnamed_stop(&self.settings, reason, delta.stop_sequence) {
-                    match delta.stop_sequence {
-                        Some(null) => splice.replace_string(null, stop),
-                        None => splice.add(raw, &format!(r#""stop_sequence":{}"#, quoted(stop))),
-                    }
-                }
-            }
-            (Some((raw, _)), Some(first)) => match said {
-                None => splice.add(raw, &format!(r#""stop_reason":{}"#, quoted(&first))),
-                Some(said) if text(said).as_deref() == Some(&first) => {}
-                Some(said) => {
-                    self.note("the answer gave two reasons for its end; the first counts");
-                    splice.replace_string(said, &first);
-                }
-            },
-        }
-        if self.figures.has_stopped {
-            self.close(out);
-        }
-        self.figures.used_in_all(event.usage);
-        missing.extend(self.mend_totals(event.usage, splice));
-        if !missing.is_empty() {
-            splice.add_to_all(&missing.join(","));
-        }
-        Next::Pass
-    }
-
-    /// Puts the count of output tokens into the usage of an end, where SDKs look for it; gives the usage if it is missing.
-    fn mend_totals(&self, usage: Option<&RawValue>, splice: &mut Splice<'_>) -> Option<String> {
-        let output = self.figures.output_tokens();
-        let count = format!(r#""output_tokens":{output}"#);
-        let Some(usage) = usage else {
-            return Some(format!(r#""usage":{{{count}}}"#));
-        };
-        match object::<Totals<'_>>(usage) {
-            None => splice.replace(usage, format!("{{{count}}}")),
-            Some(Totals {
-                output_tokens: None,
-            }) => splice.add(usage, &count),
-            Some(Totals {
-                output_tokens: Some(said),
-            }) if said.get() == "null" => splice.replace(said, output.to_string()),
-            Some(_) => {}
-        }
-        None
-    }
-
     /// Puts the number under which a block goes on in the place of its own.
     fn renumber(&mut self, event: &Event<'_>, splice: &mut Splice<'_>) -> Next {
         let (Some(raw), Some(index)) = (event.index, event.number()) else {
@@ -414,7 +326,7 @@ impl Passage {
     }
 
     /// Closes what is open at the end. A call that may have been cut off stays open, for clients run what was closed.
-    fn close(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn close(&mut self, out: &mut Vec<u8>) {
         let is_whole = matches!(
             self.figures.summary.stop_reason,
             Some(
@@ -462,26 +374,10 @@ impl Event<'_> {
     }
 }
 
-#[derive(Deserialize)]
-struct Counts<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    input_tokens: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Totals<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    output_tokens: Option<&'a RawValue>,
-}
-
 /// Whether a value is more than an empty object or string.
 fn is_filled(raw: &RawValue) -> bool {
     let inside = raw
         .get()
         .trim_matches(['{', '}', '"', ' ', '\n', '\r', '\t']);
     !inside.is_empty() && inside != "null"
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

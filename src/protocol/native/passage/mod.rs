@@ -7,6 +7,7 @@ mod events;
 mod message;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::sync::Arc;
 
