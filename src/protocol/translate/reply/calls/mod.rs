@@ -5,10 +5,13 @@
 //! leave out indices and ids, repeat names, send arguments as an object, twice, or two calls in one string.
 //! This file must not know how blocks are written or what the client calls a tool.
 
+mod progress;
+
 use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
+use self::progress::{Progress, repaired};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::json_text::{self, Mender};
 use crate::protocol::openrouter::chunk::{CallPiece, FunctionPiece};
@@ -336,111 +339,6 @@ fn object(text: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
 
 fn is_object(text: &str) -> bool {
     text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
-}
-
-/// How far a JSON object has come, known without parsing it again for each piece.
-#[derive(Debug, Default)]
-struct Progress {
-    depth: usize,
-    in_string: bool,
-    after_backslash: bool,
-    begun: Begun,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Begun {
-    #[default]
-    Nothing,
-    Object,
-    Whole,
-    /// No object: its end is not known.
-    SomethingElse,
-}
-
-impl Progress {
-    fn is_whole(&self) -> bool {
-        self.begun == Begun::Whole
-    }
-
-    /// Takes text, and tells how much of it belongs to the object.
-    fn advance(&mut self, text: &str) -> usize {
-        for (at, byte) in text.bytes().enumerate() {
-            match self.begun {
-                Begun::Nothing if byte.is_ascii_whitespace() => {}
-                Begun::Nothing if byte == b'{' => {
-                    self.begun = Begun::Object;
-                    self.depth = 1;
-                }
-                Begun::Nothing => self.begun = Begun::SomethingElse,
-                Begun::Object => {
-                    self.step(byte);
-                    if self.depth == 0 {
-                        self.begun = Begun::Whole;
-                        return at + 1;
-                    }
-                }
-                Begun::Whole | Begun::SomethingElse => return text.len(),
-            }
-        }
-        text.len()
-    }
-
-    fn step(&mut self, byte: u8) {
-        if self.after_backslash {
-            self.after_backslash = false;
-            return;
-        }
-        match byte {
-            b'\\' => self.after_backslash = self.in_string,
-            b'"' => self.in_string = !self.in_string,
-            b'{' | b'[' if !self.in_string => self.depth += 1,
-            b'}' | b']' if !self.in_string => self.depth -= 1,
-            _ => {}
-        }
-    }
-}
-
-/// Takes out commas before a closing bracket, drops what follows the object, adds brackets that are missing.
-/// A string that was not closed was cut off and stays so.
-fn repaired(arguments: &str) -> String {
-    let mut text = String::with_capacity(arguments.len() + 8);
-    let mut open: Vec<char> = Vec::new();
-    let mut in_string = false;
-    let mut after_backslash = false;
-    for c in arguments.chars() {
-        if in_string {
-            in_string = after_backslash || c != '"';
-            after_backslash = c == '\\' && !after_backslash;
-            text.push(c);
-            continue;
-        }
-        match c {
-            '"' => in_string = true,
-            '{' => open.push('}'),
-            '[' => open.push(']'),
-            '}' | ']' => {
-                drop_comma(&mut text);
-                open.pop();
-            }
-            _ => {}
-        }
-        text.push(c);
-        if open.is_empty() {
-            return text;
-        }
-    }
-    if !in_string {
-        drop_comma(&mut text);
-        text.extend(open.iter().rev());
-    }
-    text
-}
-
-fn drop_comma(text: &mut String) {
-    text.truncate(text.trim_end().len());
-    if text.ends_with(',') {
-        text.pop();
-    }
 }
 
 #[cfg(test)]
