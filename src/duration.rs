@@ -1,4 +1,4 @@
-//! Lengths of time as people write them: `250ms`, `1m30s`, `14d`. One grammar for settings, filters and options.
+//! Lengths of time as people write them: `250ms`, `1m30s`, `14d`. One grammar for settings, workflows, filters and options.
 //!
 //! This file must not know what takes so long.
 
@@ -10,10 +10,15 @@ use jiff::{Span, SpanRelativeTo};
 pub const EXAMPLES: &str = "250ms, 30s, 1m30s, 12h or 14d";
 
 /// Reads a length of time: numbers with their units (us, ms, s, m or min, h, d), the largest unit first. A day has 24 hours.
-/// What has no unit, and what is less than nothing, is none.
+/// What has no unit, such as the time of day `08:00:00`, and what is less than nothing, is none.
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
-    let span: Span = text.trim().parse().ok()?;
+    let text = text.trim();
+    // Spans have two more notations, those of a clock and of ISO 8601, which begins with a P.
+    if !text.starts_with(|c: char| c.is_ascii_digit()) || text.contains(':') {
+        return None;
+    }
+    let span: Span = text.parse().ok()?;
     let day = SpanRelativeTo::days_are_24_hours();
     let length = span.to_duration(day).ok()?;
     Duration::try_from(length).ok()
@@ -68,6 +73,13 @@ mod tests {
             "soon",
             "1x",
             "99999999999999999999d",
+            "08:00:00",
+            "1h 30:00",
+            "1d 08:00:00",
+            "PT5M",
+            "pt5m",
+            "+PT5M",
+            "P1DT12H",
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

@@ -40,7 +40,7 @@
 //!
 //! | module | what it is for | may use | does not know |
 //! | --- | --- | --- | --- |
-//! | [`engine`] | tasks, plans, runs | `events` | HTTP, LLMs, SQL |
+//! | [`engine`] | tasks, plans, runs | `duration`, `events` | HTTP, LLMs, SQL |
 //! | [`events`] | what can be observed of a run, and its way out | nothing | how a run is executed, who observes it |
 //! | [`facts`] | the names of a run's figures | nothing | how they are found |
 //! | [`duration`] | lengths of time as people write them | nothing | what takes so long |

@@ -6,13 +6,13 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::report::{Report, suggestion};
+use crate::duration;
 use crate::events::{Backoff, Retry};
 
 /// A place in the file's text.
@@ -294,14 +294,14 @@ impl From<Spanned<String>> for Name {
 
 /// A time such as `"250ms"`.
 #[derive(Deserialize)]
-#[serde(try_from = "SignedDuration")]
+#[serde(try_from = "String")]
 struct Time(Duration);
 
-impl TryFrom<SignedDuration> for Time {
-    type Error = jiff::Error;
+impl TryFrom<String> for Time {
+    type Error = &'static str;
 
-    fn try_from(time: SignedDuration) -> Result<Self, jiff::Error> {
-        Duration::try_from(time).map(Self)
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        duration::parse(&text).map(Self).ok_or("not a time")
     }
 }
 

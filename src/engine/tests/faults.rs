@@ -108,7 +108,7 @@ const FAULTY: &[(&str, &str)] = &[
     ),
     (
         "wrong times",
-        "timeout = \"-5s\"\nretry = { attempts = 2, base = \"soon\", max = \"1d\" }",
+        "timeout = \"-5s\"\nretry = { attempts = 2, base = \"soon\", max = \"PT8S\" }",
     ),
     ("no time", "timeout = \"0s\""),
     ("no attempts", "retry = { attempts = 0 }"),
@@ -254,6 +254,14 @@ retry = { attempts = 3 }
     shown.source = "the text".to_owned();
     shown.hash = "its hash".to_owned();
     insta::assert_json_snapshot!("info", shown);
+}
+
+#[test]
+fn times_are_written_as_in_the_settings() {
+    for right in ["1d", "1m30s", "0.5s", "2min"] {
+        let text = format!("{HEAD}timeout = \"{right}\"\n");
+        assert!(compile(&text).is_ok(), "{right}");
+    }
 }
 
 #[test]
