@@ -56,7 +56,8 @@ impl Host {
             match Seat::take(folder, listen) {
                 Ok(Some(seat)) => return start(settings, Some(seat)).await,
                 Ok(None) if since.elapsed() < OTHERS_WAIT => {}
-                // A folder that cannot hold the seat cannot hold the store either, which has the better sentence.
+                // A folder that cannot hold the seat cannot hold the store either, which has the better sentence; or
+                // there are no locks in that place, and so nobody to wait for.
                 Ok(None) | Err(_) => return start(settings, None).await,
             }
             if let Some(holder) = Seat::holder(folder, listen).filter(|_| !is_told) {

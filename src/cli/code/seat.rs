@@ -4,7 +4,7 @@
 //! need no word from the one who had it.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ impl Seat {
     pub(super) fn take(folder: &Path, address: SocketAddr) -> io::Result<Option<Self>> {
         private::folder(folder)?;
         let mut file = private::file(&path(folder, address))?;
-        if file.try_lock().is_err() {
+        if is_taken(file.try_lock())? {
             return Ok(None);
         }
         file.set_len(0)?;
@@ -52,8 +52,20 @@ impl Seat {
         let path = path(folder, address);
         // Only looked at: nobody is kept from it by it.
         let file = File::open(&path).ok()?;
-        let is_free = file.try_lock_shared().is_ok();
-        (!is_free).then(|| Holder(read(&path)))
+        let is_taken = is_taken(file.try_lock_shared()).unwrap_or(false);
+        is_taken.then(|| Holder(read(&path)))
+    }
+}
+
+/// Whether another process has the lock.
+///
+/// # Errors
+/// When there are no locks in that place.
+fn is_taken(lock: Result<(), TryLockError>) -> io::Result<bool> {
+    match lock {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -92,5 +104,14 @@ mod tests {
         let nowhere = parent.path().join("file");
         std::fs::write(&nowhere, "").unwrap();
         assert!(Seat::take(&nowhere, address).is_err());
+    }
+
+    #[test]
+    fn a_place_without_locks_is_not_taken() {
+        assert!(!is_taken(Ok(())).unwrap());
+        assert!(is_taken(Err(TryLockError::WouldBlock)).unwrap());
+        let none = io::Error::from(io::ErrorKind::Unsupported);
+        let error = is_taken(Err(TryLockError::Error(none))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
     }
 }
