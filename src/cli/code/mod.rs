@@ -154,7 +154,7 @@ async fn accompany(
     match successor {
         Ok(ours) => ours.app.stop().await,
         Err(error) => say_error(&format!(
-            "the Dagway that this session used has ended, and none could be started in its place: {error}"
+            "the Dagway that this session used has ended, and this session could start none in its place: {error}"
         )),
     }
     status
