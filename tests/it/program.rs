@@ -646,6 +646,60 @@ fn a_session_goes_on_when_the_one_that_served_it_ends() {
 }
 
 #[test]
+fn a_session_that_waits_for_requests_of_others_says_so_and_ends_at_ctrl_c() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let simulator = Simulator::start(simulator::Settings::immediate())
+            .await
+            .unwrap();
+        let is_theirs = |seen: &simulator::Seen| seen.body.to_string().contains("wait for ever");
+        simulator.script(Script::new().when(is_theirs, Answer::Hang));
+        let script = "echo $ANTHROPIC_BASE_URL > written; mv written url; while [ ! -e stop ]; do sleep 0.05; done";
+        let child = code(folder, script)
+            .env("OPENROUTER_BASE_URL", simulator.base_url())
+            .env("DAGWAY_SERVER_SHUTDOWN_GRACE", "1h")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut session = Server {
+            child,
+            url: String::new(),
+        };
+        let url = folder.join("url");
+        eventually("claude has started", || url.exists()).await;
+        session.url = std::fs::read_to_string(url).unwrap().trim().to_owned();
+        let http = dagway::upstream::client::http().unwrap();
+        let http = http.no_proxy().build().unwrap();
+        let request = http.post(format!("{}/v1/messages", session.url));
+        let of_another = request.body(ask("wait for ever").to_string()).send();
+        let of_another = tokio::task::spawn_local(of_another);
+        let has_come = || simulator.requests().iter().any(is_theirs);
+        eventually("the request is on its way", has_come).await;
+        std::fs::write(folder.join("stop"), "").unwrap();
+        let lines = BufReader::new(session.child.stderr.take().unwrap()).lines();
+        let says_so = tokio::task::spawn_blocking(|| {
+            let mut lines = lines.map_while(Result::ok);
+            lines.any(|line| line.contains("such as those of other sessions"))
+        });
+        let says_so = tokio::time::timeout(DEADLINE, says_so).await;
+        assert!(says_so.expect("it says so").unwrap());
+        let interrupt = ["-INT", &session.id().to_string()];
+        let sent = Command::new("kill").args(interrupt).status();
+        assert!(sent.unwrap().success());
+        let mut status = None;
+        eventually("the session ends", || {
+            status = session.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        assert!(status.unwrap().success(), "{status:?}");
+        let _ = of_another.await;
+        simulator.stop().await;
+    });
+}
+
+#[test]
 fn code_presents_the_users_own_token_where_keys_are_demanded_and_says_when_it_is_refused() {
     block_on(async {
         let app = TestApp::start_with(|settings| {

@@ -22,13 +22,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::claude;
 use super::{Failure, say_error};
-use crate::app::url_here;
+use crate::app::{App, Signals, url_here};
 use crate::settings::Settings;
 pub(super) use hello::{dagway_answers, trouble};
 use host::{Host, succeed};
 
 /// How long Claude Code may take to end when it is asked to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long Dagway may take to end before it says what it waits for.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Starts `claude` with the right variables; starts Dagway in this process when none runs at the address, or when the
 /// one that does ends with another `dagway code`.
@@ -152,7 +154,7 @@ async fn accompany(
     };
     let status = ends.await;
     match successor {
-        Ok(ours) => ours.app.stop().await,
+        Ok(ours) => stop(Host::Ours(ours)).await,
         Err(error) => say_error(&format!(
             "the Dagway that this session used has ended, and this session could start none in its place: {error}"
         )),
@@ -160,10 +162,25 @@ async fn accompany(
     status
 }
 
+/// Stops what is of this process, whose seat is free only afterwards.
 async fn stop(host: Host) {
     if let Host::Ours(ours) = host {
-        ours.app.stop().await;
+        stop_app(ours.app).await;
     }
+}
+
+/// Lets the requests of other sessions end, unless a signal says that there is no time for them.
+async fn stop_app(app: App) {
+    let mut signals = Signals::listen();
+    let mut stopping = pin!(app.stop_sooner_at(signals.next()));
+    tokio::select! {
+        () = &mut stopping => return,
+        () = tokio::time::sleep(MOMENT) => {}
+    }
+    say_error(
+        "waits for requests in progress, such as those of other sessions, and until they are recorded; Ctrl-C ends the requests",
+    );
+    stopping.await;
 }
 
 /// The exit code by which a shell tells that a signal ended a program.
