@@ -578,8 +578,19 @@ impl Session {
         listen: &str,
         name: &'static str,
     ) -> Self {
+        Self::begin_with(folder, path, listen, name, &[]).await
+    }
+
+    async fn begin_with(
+        folder: &Path,
+        path: &std::ffi::OsStr,
+        listen: &str,
+        name: &'static str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let child = dagway(folder)
             .env("PATH", path)
+            .envs(variables.iter().copied())
             .env("OPENROUTER_API_KEY", "sk-or-test")
             .env("OPENROUTER_BASE_URL", "http://127.0.0.1:9/api/v1")
             .args(["--listen", listen, "code", name])
@@ -642,6 +653,26 @@ fn a_session_goes_on_when_the_one_that_served_it_ends() {
             http.get(&health).send().await.is_err(),
             "it ended with the last"
         );
+    });
+}
+
+#[test]
+fn a_session_with_other_keys_says_that_it_ends_with_the_one_that_serves_it() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let path = claude(folder, Session::SCRIPT);
+        let listen = free_address().to_string();
+        let keys = |keys| [("DAGWAY_CLIENT_KEYS", keys)];
+        let first = Session::begin_with(folder, &path, &listen, "first", &keys("one,two")).await;
+        let same = Session::begin_with(folder, &path, &listen, "same", &keys("two,one")).await;
+        let fewer = Session::begin_with(folder, &path, &listen, "fewer", &keys("two")).await;
+        let said = same.end().await;
+        assert!(said.contains("goes on in this session"), "{said}");
+        let said = fewer.end().await;
+        let why = "ends with it, for its DAGWAY_CLIENT_KEYS are not those that are set here";
+        assert!(said.contains(why), "{said}");
+        first.end().await;
     });
 }
 

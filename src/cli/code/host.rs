@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::hello::{Hello, hello};
-use super::seat::{Holder, Seat};
+use super::seat::{Holder, KeysMark, Seat};
 use crate::app::{App, Manner, StartError};
 use crate::cli::{Failure, open_files, say_error};
 use crate::settings::Settings;
@@ -150,7 +150,8 @@ const fn is_taken(error: &StartError) -> bool {
 }
 
 fn take_seat(settings: &Settings) -> io::Result<Option<Seat>> {
-    Seat::take(&settings.store.folder, settings.server.listen)
+    let keys = KeysMark::of(&settings.server.client_keys);
+    Seat::take(&settings.store.folder, settings.server.listen, &keys)
 }
 
 #[cfg(test)]

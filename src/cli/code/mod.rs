@@ -26,6 +26,7 @@ use crate::app::{App, Signals, url_here};
 use crate::settings::Settings;
 pub(super) use hello::{dagway_answers, trouble};
 use host::{Host, succeed};
+use seat::{Holder, KeysMark};
 
 /// How long Claude Code may take to end when it is asked to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -114,11 +115,10 @@ fn greet(url: &str, host: &Host, settings: &Settings) {
             say_error(&format!("the Dagway at {url}: {notice}"));
         }
         if let Some(holder) = holder {
-            let then = if settings.lacks_the_key() {
-                "ends with it, for OPENROUTER_API_KEY is not set here"
-            } else {
-                "goes on in this session when that one ends"
-            };
+            let then = hindrance(holder, settings).map_or_else(
+                || "goes on in this session when that one ends".to_owned(),
+                |why| format!("ends with it, for {why}"),
+            );
             say_error(&format!(
                 "the Dagway at {url} is part of {holder} and {then}; `dagway` in a terminal of its own outlives both"
             ));
@@ -129,20 +129,29 @@ fn greet(url: &str, host: &Host, settings: &Settings) {
     ));
 }
 
+/// Why this process cannot go on with the Dagway of another `dagway code` when that ends. With other keys, it would refuse
+/// the sessions that the other let in, or let in what the other refused.
+fn hindrance(holder: &Holder, settings: &Settings) -> Option<&'static str> {
+    if settings.lacks_the_key() {
+        return Some("OPENROUTER_API_KEY is not set here");
+    }
+    let keys = KeysMark::of(&settings.server.client_keys);
+    (!holder.demands(&keys)).then_some("its DAGWAY_CLIENT_KEYS are not those that are set here")
+}
+
 /// Waits for Claude Code to end, with a Dagway at its side all the time; then stops what is of this process.
 async fn accompany(
     ends: impl Future<Output = std::io::Result<ExitStatus>>,
     host: Host,
     settings: &Settings,
 ) -> std::io::Result<ExitStatus> {
-    let may_succeed = matches!(
-        &host,
-        Host::Another {
-            holder: Some(_),
-            ..
-        }
-    );
-    if !may_succeed || settings.lacks_the_key() {
+    let may_succeed = match &host {
+        Host::Another { holder, .. } => holder
+            .as_ref()
+            .is_some_and(|holder| hindrance(holder, settings).is_none()),
+        Host::Ours(_) => false,
+    };
+    if !may_succeed {
         let status = ends.await;
         stop(host).await;
         return status;
