@@ -266,16 +266,16 @@ fn a_passage_is_known_to_be_under_way_finishing_or_done() {
     let mut out = Vec::new();
     let states = [START, TEXT, DELTA, STOP].map(|data| {
         passage.push(stream(&[data]).as_bytes(), &mut out);
-        (passage.is_finishing(), passage.is_done(), passage.events())
+        let state = (passage.is_finishing(), passage.is_done(), passage.events());
+        (passage.has_spoken(), state)
     });
-    let under_way = |events| (false, false, events);
     assert_eq!(
         states,
         [
-            under_way(1),
-            under_way(2),
-            (true, false, 3),
-            (false, true, 4)
+            (false, (false, false, 1)),
+            (true, (false, false, 2)),
+            (true, (true, false, 3)),
+            (true, (false, true, 4))
         ]
     );
     let length = out.len();

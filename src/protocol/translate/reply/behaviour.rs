@@ -80,6 +80,17 @@ fn what_context_management_did_is_told_at_the_end_in_both_forms() {
 }
 
 #[test]
+fn the_client_is_spoken_to_from_the_first_word_on_and_not_before() {
+    let mut translator = Translator::new(settings());
+    let mut out = Vec::new();
+    let spoken = [text(""), text("Hi"), text(" there")].map(|chunk| {
+        translator.push(stream(&[chunk]).as_bytes(), &mut out);
+        translator.has_spoken()
+    });
+    assert_eq!(spoken, [false, true, true]);
+}
+
+#[test]
 fn omitted_thinking_opens_its_block_at_once() {
     let mut translator = Translator::new(omitted());
     let mut out = Vec::new();

@@ -219,7 +219,7 @@ impl Translator {
     /// Whether the client has heard a word of the answer, or that one begins.
     #[must_use]
     pub fn has_spoken(&self) -> bool {
-        self.blocks.next() > 0
+        self.blocks.any()
     }
 
     /// What is known of the answer by now.
