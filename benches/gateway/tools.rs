@@ -20,7 +20,7 @@ enum Kind {
     Objects(&'static [(&'static str, Self)]),
 }
 
-const TODO: &[(&str, Kind)] = &[
+const TODO_ITEM: &[(&str, Kind)] = &[
     ("content", Kind::Text),
     (
         "status",
@@ -142,7 +142,7 @@ const TOOLS: [(&str, &[Parameter]); 20] = [
         "Skill",
         &[("skill", Kind::Text, true), ("args", Kind::Text, false)],
     ),
-    ("TodoWrite", &[("todos", Kind::Objects(TODO), true)]),
+    ("TodoWrite", &[("todos", Kind::Objects(TODO_ITEM), true)]),
     (
         "WebFetch",
         &[("url", Kind::Url, true), ("prompt", Kind::Text, true)],

@@ -148,12 +148,13 @@ fn matched_line(totals: &Totals) -> String {
         estimated,
         ..
     } = TotalsView::new(totals);
-    let cost = if totals.cost_usd > 0.0 {
-        cost
-    } else {
-        "no cost known".to_owned()
-    };
     let estimated = estimated.map_or_else(String::new, |runs| format!(" ({runs})"));
+    // Nothing may be free, or what nobody told.
+    let cost = if totals.cost_usd > 0.0 {
+        format!("{cost}{estimated} · ")
+    } else {
+        String::new()
+    };
     let runs = match runs {
         0 => return String::new(),
         1 => "This run".to_owned(),
@@ -163,7 +164,7 @@ fn matched_line(totals: &Totals) -> String {
         }
     };
     let duration = format::duration(totals.duration);
-    format!("{runs}: {cost}{estimated} · {duration} in all · {failed}")
+    format!("{runs}: {cost}{duration} in all · {failed}")
 }
 
 #[cfg(test)]
@@ -191,10 +192,7 @@ mod tests {
             cost_usd: 0.0,
             ..totals(1, 0)
         };
-        assert_eq!(
-            matched_line(&unknown),
-            "This run: no cost known · 23.0 s in all · 1 failed"
-        );
+        assert_eq!(matched_line(&unknown), "This run: 23.0 s in all · 1 failed");
         let estimated = Totals {
             estimated: 2,
             ..totals(2, 7)

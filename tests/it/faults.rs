@@ -23,6 +23,14 @@ fn piece(pause_ms: u64, line: &str) -> Piece {
     }
 }
 
+/// Whether a run says that its client hung up while the upstream was asked.
+fn is_told_as_hung_up(run: &Value) {
+    assert_eq!(run["state"], "Cancelled", "{run}");
+    let told = run["error"].as_str().unwrap();
+    let said = "call_upstream: the client hung up after ";
+    assert!(told.starts_with(said), "{told}");
+}
+
 #[test]
 fn a_rate_limit_is_waited_out_and_the_run_shows_both_attempts() {
     block_on(async {
@@ -455,12 +463,7 @@ fn a_client_that_hangs_up_on_early_pings_cancels_the_run() {
         .await;
         let run = app.ended_run(&run).await;
         assert_eq!(app.body_bytes_held().await, 0, "the room is given back");
-        assert_eq!(run["state"], "Cancelled", "{run}");
-        let told = run["error"].as_str().unwrap();
-        assert!(
-            told.starts_with("call_upstream: the client hung up after "),
-            "{told}"
-        );
+        is_told_as_hung_up(&run);
         app.stop().await;
     });
 }
@@ -697,12 +700,7 @@ fn a_client_that_hangs_up_before_the_answer_cancels_the_run() {
         .await;
         let id = app.only_run().await;
         let run = app.ended_run(&id).await;
-        assert_eq!(run["state"], "Cancelled", "{run}");
-        let told = run["error"].as_str().unwrap();
-        assert!(
-            told.starts_with("call_upstream: the client hung up after "),
-            "{told}"
-        );
+        is_told_as_hung_up(&run);
         app.stop().await;
     });
 }

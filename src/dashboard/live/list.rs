@@ -219,6 +219,16 @@ mod tests {
     use crate::events::State;
     use crate::store::RunFilter;
 
+    /// A list of all runs, begun without a row.
+    fn watch_of(dashboard: Dashboard) -> ListWatch {
+        ListWatch::new(
+            web::Data::new(dashboard),
+            Query::default(),
+            Vec::new(),
+            QUICK,
+        )
+    }
+
     #[tokio::test]
     async fn a_list_sends_what_changed_and_gathers_what_comes_close_together() {
         let store = Arc::new(FakeStore::new(vec![
@@ -226,12 +236,7 @@ mod tests {
             fixture::failed_run(),
         ]));
         let (dashboard, changes) = fixture::dashboard(store);
-        let watch = ListWatch::new(
-            web::Data::new(dashboard),
-            Query::default(),
-            Vec::new(),
-            QUICK,
-        );
+        let watch = watch_of(dashboard);
         let (first, watch) = watch.next().await.unwrap();
         assert_eq!(text(&first).matches("<tr").count(), 2);
 
@@ -315,12 +320,7 @@ mod tests {
     async fn a_run_that_began_while_the_store_failed_is_shown_once_it_answers() {
         let store = Arc::new(FakeStore::new(vec![fixture::completed_run()]));
         let (dashboard, changes) = fixture::dashboard(store.clone());
-        let watch = ListWatch::new(
-            web::Data::new(dashboard),
-            Query::default(),
-            Vec::new(),
-            QUICK,
-        );
+        let watch = watch_of(dashboard);
         let (_, watch) = watch.next().await.unwrap();
         let new = {
             let mut newer = fixture::streaming_run();
@@ -372,12 +372,7 @@ mod tests {
         let receiver = std::sync::Mutex::new(Some(receiver));
         dashboard.changes = Arc::new(move || receiver.lock().unwrap().take().unwrap());
         drop(changes);
-        let mut watch = ListWatch::new(
-            web::Data::new(dashboard),
-            Query::default(),
-            Vec::new(),
-            QUICK,
-        );
+        let mut watch = watch_of(dashboard);
         for _ in 0..3 {
             let (message, next) = watch.next().await.unwrap();
             watch = next;
@@ -391,12 +386,7 @@ mod tests {
     async fn a_flood_reads_the_page_anew() {
         let store = Arc::new(FakeStore::new(vec![fixture::completed_run()]));
         let (dashboard, changes) = fixture::dashboard(store);
-        let watch = ListWatch::new(
-            web::Data::new(dashboard),
-            Query::default(),
-            Vec::new(),
-            QUICK,
-        );
+        let watch = watch_of(dashboard);
         let (_, watch) = watch.next().await.unwrap();
         for _ in 0..40 {
             let runs = [RunId::now()].into();
@@ -410,12 +400,7 @@ mod tests {
     async fn when_news_were_missed_the_page_is_read_anew() {
         let store = Arc::new(FakeStore::new(vec![fixture::completed_run()]));
         let (dashboard, changes) = fixture::dashboard(store);
-        let watch = ListWatch::new(
-            web::Data::new(dashboard),
-            Query::default(),
-            Vec::new(),
-            QUICK,
-        );
+        let watch = watch_of(dashboard);
         let (_, watch) = watch.next().await.unwrap();
         let missed = Changed { runs: [].into() };
         changes.send(missed).unwrap();
