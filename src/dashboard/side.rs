@@ -122,3 +122,25 @@ impl Side {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dashboard::fixture;
+
+    #[test]
+    fn of_a_run_that_was_refused_the_refusals_come_first_and_of_any_other_the_request() {
+        let mut run = fixture::failed_run();
+        run.payloads
+            .retain(|payload| payload.name != payload::UPSTREAM_REFUSALS);
+        assert_eq!(Side::of_interest(&run), Side::Asked);
+        run.payloads.push(crate::store::PayloadInfo {
+            name: payload::UPSTREAM_REFUSALS.to_owned(),
+            bytes: 1,
+            gone: false,
+        });
+        assert_eq!(Side::of_interest(&run), Side::Refused);
+        run.summary.state = State::Completed;
+        assert_eq!(Side::of_interest(&run), Side::Asked);
+    }
+}
