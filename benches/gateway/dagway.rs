@@ -1,6 +1,7 @@
-//! Dagway as its users run it: the release binary, recording on, traces exported.
+//! Dagway as its users run it: a release binary, recording on, traces exported.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,14 +10,16 @@ use tempfile::TempDir;
 
 use crate::process::{Process, wait_until_answers};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_dagway");
+/// The one that Cargo built with the rig.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_dagway");
 const ANNOUNCEMENT: &str = "listening on http://";
 /// Measured is the lane that does most: the one that translates.
 const SETTINGS: &str = "[[models.rules]]\nmatch = 'anthropic/*'\nlane = 'chat'\n";
 const LONGEST_START: Duration = Duration::from_secs(10);
 
-/// Starts it before `upstream`, exporting to `sink` and recording into `database` if one is given, and waits until `/health` answers.
+/// Starts `program` before `upstream`, exporting to `sink` and recording into `database` if one is given, and waits until `/health` answers.
 pub(crate) async fn start(
+    program: &Path,
     upstream: SocketAddr,
     sink: SocketAddr,
     workers: usize,
@@ -25,7 +28,7 @@ pub(crate) async fn start(
     let folder = TempDir::with_prefix("dagway-bench-")?;
     let settings = folder.path().join("dagway.toml");
     std::fs::write(&settings, SETTINGS)?;
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program);
     // Nothing of the user's own settings may change what is measured.
     command
         .env_clear()

@@ -23,6 +23,8 @@ pub(crate) struct Goal {
     pub(crate) measured: Option<f64>,
     /// The best round.
     pub(crate) best: Option<f64>,
+    /// The median of the other build, if one was given.
+    pub(crate) also: Option<f64>,
     /// What the bare libraries measure, below which nothing that is built on them can come.
     pub(crate) bare: Option<f64>,
 }
@@ -122,8 +124,8 @@ pub(crate) fn print(goals: &[Goal]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "targets{:>46}{:>12}{:>14}{:>12}",
-        "measured", "best", "limit", "bare"
+        "targets{:>46}{:>12}{:>12}{:>14}{:>12}",
+        "measured", "best", "also", "limit", "bare"
     )?;
     for goal in goals {
         let word = match goal.is_reached() {
@@ -140,10 +142,11 @@ pub(crate) fn print(goals: &[Goal]) -> io::Result<()> {
         };
         writeln!(
             out,
-            "  {:<39}{:>12}{:>12}{limit:>14}{:>12}  {word}",
+            "  {:<39}{:>12}{:>12}{:>12}{limit:>14}{:>12}  {word}",
             goal.what,
             value(goal.measured),
             value(goal.best),
+            value(goal.also),
             value(goal.bare)
         )?;
     }
@@ -163,6 +166,7 @@ fn at_most(
         limit: Limit::AtMost(limit),
         measured: median(dagway.iter().copied()),
         best: least(dagway.iter().copied()),
+        also: median(rounds(Way::Also)),
         bare: median(rounds(Way::Bare)),
     }
 }

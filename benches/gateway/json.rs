@@ -61,7 +61,7 @@ fn goal(goal: &Goal) -> Value {
     };
     json!({
         "what": goal.what, "unit": goal.unit, kind: limit, "measured": goal.measured, "best": goal.best,
-        "bare": goal.bare,
+        "also": goal.also, "bare": goal.bare,
         "reached": goal.is_reached(),
     })
 }

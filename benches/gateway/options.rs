@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Leave a target out.
     #[arg(long, value_name = "TARGET", value_parser = way)]
     pub(crate) without: Vec<Way>,
+    /// Measure this program too, another build of Dagway, such as the one that `.ci/release` makes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) also: Option<PathBuf>,
     /// Be the pass-through server before this upstream; the rig starts itself so.
     #[arg(long, value_name = "ADDRESS", hide = true)]
     pub(crate) bare: Option<SocketAddr>,
@@ -51,5 +54,7 @@ impl Options {
 
 fn way(name: &str) -> Result<Way, String> {
     let known = Way::ALL.into_iter().find(|way| way.name() == name);
-    known.ok_or_else(|| format!("`{name}` is no target; these are: direct, nginx, bare, dagway"))
+    known.ok_or_else(|| {
+        format!("`{name}` is no target; these are: direct, nginx, bare, dagway, also")
+    })
 }

@@ -65,12 +65,14 @@ pub(crate) fn load(rounds: &Rounds<Sample>) -> io::Result<()> {
         )?;
         faults(&mut out, *way, samples)?;
     }
-    for yardstick in [Way::Nginx, Way::Bare] {
-        if [yardstick, Way::Dagway]
-            .iter()
-            .all(|way| !rounds.of(*way).is_empty())
-        {
-            ratio_row(&mut out, rounds, yardstick)?;
+    for way in [Way::Dagway, Way::Also] {
+        for yardstick in [Way::Nginx, Way::Bare] {
+            if [yardstick, way]
+                .iter()
+                .all(|way| !rounds.of(*way).is_empty())
+            {
+                ratio_row(&mut out, rounds, way, yardstick)?;
+            }
         }
     }
     threads(&mut out, rounds.of(Way::Dagway))?;
@@ -106,23 +108,28 @@ fn threads(out: &mut impl Write, samples: &[Sample]) -> io::Result<()> {
     )
 }
 
-fn ratio_row(out: &mut impl Write, rounds: &Rounds<Sample>, yardstick: Way) -> io::Result<()> {
+fn ratio_row(
+    out: &mut impl Write,
+    rounds: &Rounds<Sample>,
+    way: Way,
+    yardstick: Way,
+) -> io::Result<()> {
     let of = |figure: fn(&Sample) -> Option<f64>| {
         ratio(
-            median(collect(rounds.of(Way::Dagway), figure)),
+            median(collect(rounds.of(way), figure)),
             median(collect(rounds.of(yardstick), figure)),
         )
     };
     let of_added = |figure: fn(&Sample) -> Option<f64>| {
         ratio(
-            median(added(rounds, Way::Dagway, figure)),
+            median(added(rounds, way, figure)),
             median(added(rounds, yardstick, figure)),
         )
     };
     writeln!(
         out,
         "  {:<26}{:>9}{:>9}{:>10}{:>18}{:>9}{:>10}{:>18}{:>9}{:>12}",
-        format!("dagway ÷ {}", yardstick.name()),
+        format!("{} ÷ {}", way.name(), yardstick.name()),
         of(|sample| Some(sample.p50)),
         of(|sample| Some(sample.p99)),
         of(|sample| Some(sample.max)),

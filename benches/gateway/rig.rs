@@ -4,6 +4,7 @@
 //! target disturbs its neighbours too, and differences are taken within a round.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -28,6 +29,8 @@ pub(crate) struct Rig {
     ways: Vec<Way>,
     nginx: &'static str,
     workers: usize,
+    /// Another build of Dagway.
+    also: Option<PathBuf>,
     /// Where Dagway keeps its runs, if not in SQLite.
     database: Option<String>,
     extent: Extent,
@@ -77,9 +80,11 @@ impl Rig {
             ways: Way::ALL
                 .into_iter()
                 .filter(|way| !options.without.contains(way))
+                .filter(|way| *way != Way::Also || options.also.is_some())
                 .collect(),
             nginx,
             workers: options.workers(),
+            also: options.also.as_deref().map(absolute).transpose()?,
             database: options.database.clone(),
             extent: if options.quick {
                 Extent::Quick
@@ -193,14 +198,21 @@ impl Rig {
                 .await
                 .map(Some),
             Way::Bare => bare::start(upstream, self.workers).await.map(Some),
-            Way::Dagway => {
-                let sink = self.sink.address();
-                let database = self.database.as_deref();
-                dagway::start(upstream, sink, self.workers, database)
-                    .await
-                    .map(Some)
-            }
+            Way::Dagway => self
+                .start_dagway(Path::new(dagway::PROGRAM))
+                .await
+                .map(Some),
+            Way::Also => match &self.also {
+                Some(program) => self.start_dagway(program).await.map(Some),
+                None => Ok(None),
+            },
         }
+    }
+
+    async fn start_dagway(&self, program: &Path) -> Result<Process> {
+        let (upstream, sink) = (self.upstream.address(), self.sink.address());
+        let database = self.database.as_deref();
+        dagway::start(program, upstream, sink, self.workers, database).await
     }
 
     fn target(&self, way: Way, process: Option<&Process>) -> Result<Target> {
@@ -217,4 +229,11 @@ impl Rig {
             meter: Some(process.meter()),
         })
     }
+}
+
+/// Every process is started in a folder of its own.
+fn absolute(program: &Path) -> Result<PathBuf> {
+    program
+        .canonicalize()
+        .with_context(|| format!("--also: {}", program.display()))
 }

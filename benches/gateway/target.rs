@@ -13,6 +13,8 @@ pub(crate) enum Way {
     /// Dagway's HTTP libraries with nothing between them.
     Bare,
     Dagway,
+    /// Another build of Dagway, from `--also`.
+    Also,
 }
 
 /// One way to the upstream, ready to be used.
@@ -25,7 +27,13 @@ pub(crate) struct Target {
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 4] = [Self::Direct, Self::Nginx, Self::Bare, Self::Dagway];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Direct,
+        Self::Nginx,
+        Self::Bare,
+        Self::Dagway,
+        Self::Also,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -33,13 +41,14 @@ impl Way {
             Self::Nginx => "nginx",
             Self::Bare => "bare",
             Self::Dagway => "dagway",
+            Self::Also => "also",
         }
     }
 
     fn path(self) -> &'static str {
         match self {
             Self::Direct | Self::Nginx | Self::Bare => "/api/v1/chat/completions",
-            Self::Dagway => "/v1/messages?beta=true",
+            Self::Dagway | Self::Also => "/v1/messages?beta=true",
         }
     }
 
@@ -47,7 +56,7 @@ impl Way {
     pub(crate) fn ending(self) -> &'static str {
         match self {
             Self::Direct | Self::Nginx | Self::Bare => "[DONE]",
-            Self::Dagway => "message_stop",
+            Self::Dagway | Self::Also => "message_stop",
         }
     }
 }
