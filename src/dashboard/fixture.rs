@@ -1,6 +1,7 @@
 //! Runs as the recorder would have left them, and a store in memory that holds them. For tests alone.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use crate::events::{
 };
 use crate::facts;
 use crate::store::{
-    Changed, Error, Figure, LogLine, PayloadInfo, Preview, RunDetail, RunFilter, RunPage,
+    By, Changed, Error, Figure, LogLine, PayloadInfo, Preview, RunDetail, RunFilter, RunPage,
     RunSummary, StateChange, StepRun, Store, Totals,
 };
 
@@ -802,54 +803,44 @@ impl Store for FakeStore {
     }
 
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error> {
-        let filter = RunFilter {
-            since: Some(since),
-            ..RunFilter::default()
-        };
+        let filter = RunFilter::accepted_since(since);
         let totals = self.totals_of(&filter, u32::MAX).await?;
         Ok(totals.unwrap_or_default())
     }
 
     async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error> {
         let runs = self.runs(filter, None, u16::MAX).await?.runs;
-        if runs.len() as u64 > u64::from(most) {
-            return Ok(None);
-        }
-        let mut totals = Totals::default();
-        for run in &runs {
-            match totals
-                .by_state
-                .iter_mut()
-                .find(|(state, _)| *state == run.state)
-            {
-                Some((_, count)) => *count += 1,
-                None => totals.by_state.push((run.state, 1)),
-            }
-            let int = |name| run.int(name).unwrap_or(0);
-            totals.input_tokens += int(facts::INPUT_TOKENS);
-            totals.cache_read_tokens += int(facts::CACHE_READ_TOKENS);
-            totals.output_tokens += int(facts::OUTPUT_TOKENS);
-            totals.cost_usd += run.float(facts::COST_USD).unwrap_or(0.0);
-            totals.estimated += u64::from(run.is(facts::USAGE_IS_ESTIMATE));
-        }
-        let duration = |run: &&RunSummary| Some(run.ended?.since(run.started));
-        totals.duration = runs.iter().filter_map(|run| duration(&run)).sum();
-        let completed = runs.iter().filter(|run| run.state == State::Completed);
-        let mut durations: Vec<Duration> = completed.filter_map(|run| duration(&run)).collect();
-        durations.sort_unstable();
-        let last = durations.len().saturating_sub(1);
-        totals.duration_p50_p95 = durations
-            .get(last / 2)
-            .copied()
-            .zip(durations.get(last * 95 / 100).copied());
-        Ok(Some(totals))
+        Ok((runs.len() as u64 <= u64::from(most)).then(|| added_up(&runs)))
     }
 
-    async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error> {
-        Ok(HashMap::from([(
-            "messages".to_owned(),
-            self.totals(since).await?,
-        )]))
+    async fn totals_by(
+        &self,
+        by: By,
+        filter: &RunFilter,
+    ) -> Result<HashMap<String, Totals>, Error> {
+        let runs = self.runs(filter, None, u16::MAX).await?.runs;
+        let name = |run: &RunSummary| match by {
+            By::Model => run.text(facts::MODEL_USED).unwrap_or_default().to_owned(),
+            By::Provider => run.text(facts::PROVIDER).unwrap_or_default().to_owned(),
+            By::Session => run.text(facts::SESSION).unwrap_or_default().to_owned(),
+            By::Client => run.text(facts::USER_AGENT).unwrap_or_default().to_owned(),
+            By::Workflow => run.workflow.clone(),
+        };
+        Ok(told_apart(&runs, name))
+    }
+
+    async fn totals_over_time(
+        &self,
+        slot: Duration,
+        filter: &RunFilter,
+    ) -> Result<Vec<(Timestamp, Totals)>, Error> {
+        let runs = self.runs(filter, None, u16::MAX).await?.runs;
+        let length = slot.as_micros() as i64;
+        let mut slots: Vec<_> = told_apart(&runs, |run| Timestamp(run.started.0 / length * length))
+            .into_iter()
+            .collect();
+        slots.sort_unstable_by_key(|(begin, _)| *begin);
+        Ok(slots)
     }
 
     fn refuses_since(&self) -> Option<Timestamp> {
@@ -862,6 +853,49 @@ impl Store for FakeStore {
             false => Err(Error::Corrupt("the disk is full".to_owned())),
         }
     }
+}
+
+fn told_apart<K: Eq + Hash>(
+    runs: &[RunSummary],
+    name: impl Fn(&RunSummary) -> K,
+) -> HashMap<K, Totals> {
+    let mut groups: HashMap<K, Vec<RunSummary>> = HashMap::new();
+    for run in runs {
+        groups.entry(name(run)).or_default().push(run.clone());
+    }
+    let groups = groups.into_iter();
+    groups.map(|(name, runs)| (name, added_up(&runs))).collect()
+}
+
+fn added_up(runs: &[RunSummary]) -> Totals {
+    let mut totals = Totals::default();
+    for run in runs {
+        match totals
+            .by_state
+            .iter_mut()
+            .find(|(state, _)| *state == run.state)
+        {
+            Some((_, count)) => *count += 1,
+            None => totals.by_state.push((run.state, 1)),
+        }
+        let int = |name| run.int(name).unwrap_or(0);
+        totals.input_tokens += int(facts::INPUT_TOKENS);
+        totals.cache_read_tokens += int(facts::CACHE_READ_TOKENS);
+        totals.output_tokens += int(facts::OUTPUT_TOKENS);
+        totals.cost_usd += run.float(facts::COST_USD).unwrap_or(0.0);
+        totals.estimated += u64::from(run.is(facts::USAGE_IS_ESTIMATE));
+    }
+    let duration = |run: &&RunSummary| Some(run.ended?.since(run.started));
+    totals.duration = runs.iter().filter_map(|run| duration(&run)).sum();
+    let completed = runs.iter().filter(|run| run.state == State::Completed);
+    let mut durations: Vec<Duration> = completed.filter_map(|run| duration(&run)).collect();
+    durations.sort_unstable();
+    let last = durations.len().saturating_sub(1);
+    totals.duration_p50_p95 = durations
+        .get(last / 2)
+        .copied()
+        .zip(durations.get(last * 95 / 100).copied());
+    totals
 }
 
 /// Workflows of which none was changed.

@@ -11,7 +11,7 @@ use super::page::{Failure, Shell, answer, part};
 use super::state::{StateShare, shares};
 use super::{Dashboard, format, panel, picture};
 use crate::events::{PlanInfo, State, Timestamp};
-use crate::store::Totals;
+use crate::store::{By, RunFilter, Totals};
 
 /// The workflows as they are at present.
 #[derive(Clone, Debug)]
@@ -204,7 +204,8 @@ fn href(name: &str) -> String {
 async fn totals(dashboard: &Dashboard) -> Result<HashMap<String, Totals>, Failure> {
     const DAY_MICROS: i64 = 86_400_000_000;
     let since = Timestamp(Timestamp::now().0.saturating_sub(DAY_MICROS));
-    Ok(dashboard.store.totals_by_workflow(since).await?)
+    let filter = RunFilter::accepted_since(since);
+    Ok(dashboard.store.totals_by(By::Workflow, &filter).await?)
 }
 
 impl RefusedView {

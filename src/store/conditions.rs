@@ -104,6 +104,13 @@ impl Conditions {
         (list, format!("{key} DESC, id DESC"))
     }
 
+    /// What `filter` says of runs, in no order.
+    pub(crate) fn all(dialect: &'static Dialect, filter: &RunFilter) -> Self {
+        let mut all = Self::of(dialect, filter, None);
+        all.in_states(&filter.states, "");
+        all
+    }
+
     fn in_states(&mut self, states: &[State], prefix: &str) {
         let wanted = State::ALL
             .into_iter()

@@ -24,6 +24,7 @@
 //! | [`stats`] | how the recorder fares |
 //! | [`words`] | what a search looks for |
 //! | [`conditions`] | a filter as SQL |
+//! | [`grouping`] | what runs are told apart by, as SQL |
 //! | [`admission`] | a filter's judgement of one run |
 //! | [`stored`] | values of the database, read back |
 //! | [`sqlite`] | the SQLite engine: the only place with its SQL |
@@ -37,6 +38,7 @@ pub(crate) mod cut;
 pub(crate) mod delta;
 pub(crate) mod detail;
 pub(crate) mod familiar;
+pub(crate) mod grouping;
 pub(crate) mod journal;
 pub mod live;
 pub mod model;
@@ -58,6 +60,7 @@ pub(crate) mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -135,8 +138,16 @@ pub trait Store: Send + Sync + 'static {
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error>;
     /// Figures over the runs that a filter lets through; `None` when there are more than `most`.
     async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error>;
-    /// Runs per workflow accepted at or after `since`, with their states.
-    async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error>;
+    /// Figures over the runs that a filter lets through, told apart; under an empty name for those that have none.
+    async fn totals_by(&self, by: By, filter: &RunFilter)
+    -> Result<HashMap<String, Totals>, Error>;
+    /// Figures over the runs that a filter lets through, for each `slot` of time in which one was accepted, oldest first.
+    /// Slots are whole microseconds long and counted from the Unix epoch.
+    async fn totals_over_time(
+        &self,
+        slot: Duration,
+        filter: &RunFilter,
+    ) -> Result<Vec<(Timestamp, Totals)>, Error>;
     /// Whether the store answers and can be written.
     async fn ready(&self) -> Result<(), Error>;
     /// Since when it has refused to be written, if it does: what is read is as old.

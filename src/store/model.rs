@@ -215,6 +215,17 @@ pub struct RunFilter {
     pub min_retries: Option<u32>,
 }
 
+impl RunFilter {
+    /// Lets through what was accepted at or after `since`.
+    #[must_use]
+    pub fn accepted_since(since: Timestamp) -> Self {
+        Self {
+            since: Some(since),
+            ..Self::default()
+        }
+    }
+}
+
 /// What a list of runs can be ordered by, besides time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figure {
@@ -224,6 +235,21 @@ pub enum Figure {
     Cost,
     /// Their tokens, in and out.
     Tokens,
+}
+
+/// What runs are told apart by when they are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The model that answered; the one that was sent, or asked for, where none did.
+    Model,
+    /// Who answered: the provider behind a router, or else the upstream that was asked.
+    Provider,
+    /// The session.
+    Session,
+    /// The client, by its `user-agent`.
+    Client,
+    /// The workflow.
+    Workflow,
 }
 
 /// A page of runs.

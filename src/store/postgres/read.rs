@@ -17,15 +17,15 @@ use super::address::Address;
 use super::columns::{key, uuid};
 use super::open::Trouble;
 use super::select::{POSTGRES, numbered, summary};
-use super::totals::{By, totals, totals_of};
+use super::totals::{totals_by, totals_of};
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
 use crate::store::conditions::{Conditions, Value};
 use crate::store::detail::{Journal, OwnedPiece};
-use crate::store::model::{Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals};
+use crate::store::model::{By, Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals};
 use crate::store::stats::RecorderStats;
 use crate::store::stored::{self, COLUMNS, unpacked};
-use crate::store::{Error, Refused, Store};
+use crate::store::{Error, Refused, Store, grouping};
 
 /// Reads at the same time.
 const MOST: usize = 4;
@@ -169,7 +169,8 @@ impl Store for PostgresStore {
     }
 
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error> {
-        let all = self.read(async |client| totals(client, since, By::Nothing).await);
+        let filter = RunFilter::accepted_since(since);
+        let all = self.read(async |client| totals_by(client, "''::text", &filter).await);
         Ok(all.await?.into_values().next().unwrap_or_default())
     }
 
@@ -179,9 +180,30 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error> {
-        self.read(async |client| totals(client, since, By::Workflow).await)
-            .await
+    async fn totals_by(
+        &self,
+        by: By,
+        filter: &RunFilter,
+    ) -> Result<HashMap<String, Totals>, Error> {
+        let (key, filter) = (by.key(&POSTGRES), findable(filter));
+        let told = self.read(async |client| totals_by(client, &key, &filter).await);
+        let told = told.await?.into_iter();
+        Ok(match by {
+            By::Model | By::Provider | By::Client => told
+                .map(|(name, totals)| (unescaped(name), totals))
+                .collect(),
+            By::Session | By::Workflow => told.collect(),
+        })
+    }
+
+    async fn totals_over_time(
+        &self,
+        slot: Duration,
+        filter: &RunFilter,
+    ) -> Result<Vec<(Timestamp, Totals)>, Error> {
+        let (key, filter) = (grouping::slot_key(slot), findable(filter));
+        let told = self.read(async |client| totals_by(client, &key, &filter).await);
+        grouping::by_moment(slot, told.await?)
     }
 
     fn refuses_since(&self) -> Option<Timestamp> {
@@ -209,6 +231,11 @@ fn findable(filter: &RunFilter) -> RunFilter {
         workflow: filter.workflow.as_deref().map(key),
         ..filter.clone()
     }
+}
+
+/// A text as it stood between the quotes of a JSON string, where this dialect finds facts.
+fn unescaped(text: String) -> String {
+    serde_json::from_str(&format!("\"{text}\"")).unwrap_or(text)
 }
 
 /// All reads in it see the same moment.

@@ -8,25 +8,16 @@ use tokio_postgres::Row;
 
 use super::read::parameters;
 use super::select::{POSTGRES, numbered};
-use crate::events::Timestamp;
 use crate::store::Error;
 use crate::store::conditions::Conditions;
 use crate::store::model::{RunFilter, Totals};
 use crate::store::stored::{count, state};
 
-/// Whether figures are told apart by workflow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
-    /// All runs together, under an empty name.
-    Nothing,
-    /// A set of figures for each workflow.
-    Workflow,
-}
-
 /// The columns of runs that are added up.
-const COLUMNS: &str = "workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
+const COLUMNS: &str =
+    "state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
 
-/// What [`gather`] reads. A row without a state tells of all runs of its workflow.
+/// What [`gather`] reads. A row without a state tells of all runs of its name.
 ///
 /// Tokens that were counted and sent to nobody are no input of a model's.
 /// The percentiles are values that occur, and a run's cost is bounded, as in SQLite's engine: or else two costs of a hostile
@@ -46,24 +37,17 @@ const FIGURES: &str = "name, state, count(*),
     count(*) FILTER (WHERE estimated)";
 const GROUPS: &str = "GROUP BY GROUPING SETS ((name), (name, state))";
 
-/// Figures over the runs accepted at or after `since`.
-pub(super) async fn totals(
+/// Figures over the runs that `filter` lets through, for each value of `key`, an expression that gives a text.
+pub(super) async fn totals_by(
     client: &Client,
-    since: Timestamp,
-    by: By,
+    key: &str,
+    filter: &RunFilter,
 ) -> Result<HashMap<String, Totals>, Error> {
-    let mut conditions = Conditions::none(&POSTGRES);
-    conditions.since(since);
-    let (clause, values) = numbered(conditions);
-    let name = match by {
-        By::Nothing => "''::text",
-        By::Workflow => "workflow",
-    };
+    let (clause, values) = numbered(Conditions::all(&POSTGRES, filter));
     let sql = format!(
-        "SELECT {FIGURES} FROM (SELECT {name} AS name, {COLUMNS} FROM dagway.runs{clause}) AS run {GROUPS}"
+        "SELECT {FIGURES} FROM (SELECT {key} AS name, {COLUMNS} FROM dagway.runs{clause}) AS run {GROUPS}"
     );
-    let statement = client.prepare_cached(&sql).await?;
-    let rows = client.query(&statement, &parameters(&values)).await?;
+    let rows = client.query(&sql, &parameters(&values)).await?;
     gather(&rows)
 }
 

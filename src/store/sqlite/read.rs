@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::open::FolderLock;
 use super::readers::Readers;
-use super::select::{page, page_by, summary};
-use super::totals::{By, totals, totals_of};
+use super::select::{SQLITE, page, page_by, summary};
+use super::totals::{totals_by, totals_of};
 use super::write::PART_BITS;
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
 use crate::store::detail::Journal;
-use crate::store::model::{Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals};
+use crate::store::model::{By, Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals};
 use crate::store::stats::RecorderStats;
 use crate::store::stored::{self, COLUMNS, unpacked};
-use crate::store::{Error, Refused, Store};
+use crate::store::{Error, Refused, Store, grouping};
 
 /// Reads the runs of one folder.
 #[derive(Debug)]
@@ -97,9 +98,9 @@ impl Store for SqliteStore {
     }
 
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error> {
-        let read = move |connection: &Connection| totals(connection, since, By::Nothing);
-        let all = self.readers.read(read).await?;
-        Ok(all.into_values().next().unwrap_or_default())
+        let filter = RunFilter::accepted_since(since);
+        let all = self.totals_of(&filter, u32::MAX).await?;
+        Ok(all.unwrap_or_default())
     }
 
     async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error> {
@@ -108,8 +109,28 @@ impl Store for SqliteStore {
         self.readers.read(read).await
     }
 
-    async fn totals_by_workflow(&self, since: Timestamp) -> Result<HashMap<String, Totals>, Error> {
-        let read = move |connection: &Connection| totals(connection, since, By::Workflow);
+    async fn totals_by(
+        &self,
+        by: By,
+        filter: &RunFilter,
+    ) -> Result<HashMap<String, Totals>, Error> {
+        let filter = filter.clone();
+        let read = move |connection: &Connection| totals_by(connection, &by.key(&SQLITE), &filter);
+        self.readers.read(read).await
+    }
+
+    async fn totals_over_time(
+        &self,
+        slot: Duration,
+        filter: &RunFilter,
+    ) -> Result<Vec<(Timestamp, Totals)>, Error> {
+        let filter = filter.clone();
+        let read = move |connection: &Connection| {
+            grouping::by_moment(
+                slot,
+                totals_by(connection, &grouping::slot_key(slot), &filter)?,
+            )
+        };
         self.readers.read(read).await
     }
 

@@ -6,38 +6,25 @@ use std::time::Duration;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::select::SQLITE;
-use crate::events::{State, Timestamp};
+use crate::events::State;
 use crate::store::Error;
 use crate::store::conditions::Conditions;
 use crate::store::model::{RunFilter, Totals};
 use crate::store::stored::{count, state};
 
-/// Whether figures are told apart by workflow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
-    /// All runs together, under an empty name.
-    Nothing,
-    /// A set of figures for each workflow.
-    Workflow,
-}
-
-/// Figures over the runs accepted at or after `since`.
-pub(super) fn totals(
+/// Figures over the runs that `filter` lets through, for each value of `key`, an expression that gives a text.
+pub(super) fn totals_by(
     connection: &Connection,
-    since: Timestamp,
-    by: By,
+    key: &str,
+    filter: &RunFilter,
 ) -> Result<HashMap<String, Totals>, Error> {
-    let mut conditions = Conditions::none(&SQLITE);
-    conditions.since(since);
-    let sql = format!("SELECT {COLUMNS} FROM runs{}", conditions.clause());
+    let conditions = Conditions::all(&SQLITE, filter);
+    let sql = format!("SELECT {FIGURES}, {key} FROM runs{}", conditions.clause());
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(conditions.into_values()))?;
     let mut gathered: HashMap<String, Gathered> = HashMap::new();
     while let Some(row) = rows.next()? {
-        let name = match by {
-            By::Nothing => "",
-            By::Workflow => row.get_ref(0)?.as_str().unwrap_or_default(),
-        };
+        let name = row.get_ref(KEY)?.as_str().unwrap_or_default();
         if !gathered.contains_key(name) {
             gathered.insert(name.to_owned(), Gathered::default());
         }
@@ -61,7 +48,7 @@ pub(super) fn totals_of(
     let mut left = most;
     for conditions in Conditions::lists(&SQLITE, filter, None) {
         let sql = format!(
-            "SELECT {COLUMNS} FROM runs{} LIMIT {}",
+            "SELECT {FIGURES} FROM runs{} LIMIT {}",
             conditions.clause(),
             u64::from(left) + 1
         );
@@ -78,8 +65,10 @@ pub(super) fn totals_of(
     Ok(Some(gathered.totals()))
 }
 
-/// The columns that [`Gathered::add`] reads, after the workflow's name.
-const COLUMNS: &str = "workflow, state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
+/// The columns that [`Gathered::add`] reads, and what comes after them.
+const FIGURES: &str =
+    "state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
+const KEY: usize = 8;
 
 /// What a run's cost counts for at most, as in PostgreSQL's engine: two costs of a hostile upstream may be more than a sum
 /// can hold.
@@ -99,15 +88,15 @@ struct Gathered {
 
 impl Gathered {
     fn add(&mut self, row: &Row<'_>) -> Result<(), Error> {
-        let state = state(row.get_ref(1)?.as_str().unwrap_or_default())?;
+        let state = state(row.get_ref(0)?.as_str().unwrap_or_default())?;
         if let Some(index) = State::ALL.iter().position(|known| *known == state) {
             self.runs[index] += 1;
         }
-        if let Some(ended) = row.get::<_, Option<i64>>(3)? {
-            let duration = count(ended - row.get::<_, i64>(2)?);
+        if let Some(ended) = row.get::<_, Option<i64>>(2)? {
+            let duration = count(ended - row.get::<_, i64>(1)?);
             self.duration = self.duration.saturating_add(duration);
             if state == State::Completed {
-                let has_answer = row.get::<_, Option<i64>>(6)?.is_some();
+                let has_answer = row.get::<_, Option<i64>>(5)?.is_some();
                 let kind = if has_answer {
                     &mut self.answered
                 } else {
@@ -121,14 +110,14 @@ impl Gathered {
                 .map(Option::unwrap_or_default)
         };
         // Tokens that were counted and sent to nobody are no input of a model's.
-        if row.get::<_, Option<i64>>(6)?.is_some() {
-            self.totals.input_tokens = self.totals.input_tokens.saturating_add(int(4)?);
-            self.totals.cache_read_tokens = self.totals.cache_read_tokens.saturating_add(int(5)?);
+        if row.get::<_, Option<i64>>(5)?.is_some() {
+            self.totals.input_tokens = self.totals.input_tokens.saturating_add(int(3)?);
+            self.totals.cache_read_tokens = self.totals.cache_read_tokens.saturating_add(int(4)?);
         }
-        self.totals.output_tokens = self.totals.output_tokens.saturating_add(int(6)?);
-        let cost = row.get::<_, Option<f64>>(7)?.unwrap_or_default();
+        self.totals.output_tokens = self.totals.output_tokens.saturating_add(int(5)?);
+        let cost = row.get::<_, Option<f64>>(6)?.unwrap_or_default();
         self.totals.cost_usd += cost.clamp(-MOST_COST, MOST_COST);
-        self.totals.estimated += u64::from(row.get::<_, bool>(8)?);
+        self.totals.estimated += u64::from(row.get::<_, bool>(7)?);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ mod retention;
 mod script;
 mod stage;
 mod story;
+mod usage;
 mod wire;
 
 use std::future::Future;

@@ -6,7 +6,7 @@ use super::stage::Stage;
 use super::{Script, eventually, plan, plan_of};
 use crate::events::{EventKind, FactValue, Level, Observer, RunId, State, Timestamp};
 use crate::facts::{self, payload};
-use crate::store::{RunDetail, RunFilter, Store};
+use crate::store::{By, RunDetail, RunFilter, Store};
 
 /// Midnight of the day on which the story happens.
 const T0: i64 = 1_790_000_000_000_000;
@@ -207,7 +207,8 @@ async fn totals_count_both(store: &dyn Store) {
     let later = store.totals(Timestamp(T0 + 1)).await.unwrap();
     assert_eq!(later.by_state, [(State::Failed, 1)]);
     assert!(later.duration_p50_p95.is_none() && later.duration > Duration::ZERO);
-    let by_workflow = store.totals_by_workflow(Timestamp(T0)).await.unwrap();
+    let all = RunFilter::accepted_since(Timestamp(T0));
+    let by_workflow = store.totals_by(By::Workflow, &all).await.unwrap();
     assert_eq!(by_workflow.len(), 2);
     assert_eq!(by_workflow["batch"].by_state, [(State::Failed, 1)]);
     assert_eq!(by_workflow["messages"].input_tokens, 1200);
