@@ -26,6 +26,7 @@ pub fn routes(config: &mut ServiceConfig) {
             get().to(payload),
         ))
         .service(readable("/api/runs/{id}/changes", get().to(changes)))
+        .service(readable("/api/usage", get().to(usage)))
         .service(readable("/api/workflows", get().to(workflows)))
         .service(scope("/api").default_service(to(not_found)));
 }
@@ -40,7 +41,7 @@ fn readable(path: &str, route: Route) -> Resource {
 pub async fn not_found(request: HttpRequest) -> HttpResponse {
     failed(&Failure::Missing(format!(
         "There is nothing at {}; the run API has GET /api/runs, /api/runs/{{id}}, /api/runs/{{id}}/payloads/{{name}}, \
-         /api/runs/{{id}}/changes and /api/workflows, without a slash at the end",
+         /api/runs/{{id}}/changes, /api/usage and /api/workflows, without a slash at the end",
         format::ellipsis(request.path(), 120)
     )))
 }
@@ -115,6 +116,10 @@ async fn compare(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Resu
         run::find(store, other).await?;
     }
     changes::json_of_run(store, &run.summary, against, Timestamp::now()).await
+}
+
+async fn usage(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
+    answer(super::usage::as_json(&dashboard, &request).await)
 }
 
 async fn workflows(dashboard: web::Data<Dashboard>) -> HttpResponse {

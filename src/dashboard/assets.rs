@@ -21,6 +21,7 @@ const STYLE: &str = concat!(
     include_str!("../../templates/assets/css/base.css"),
     include_str!("../../templates/assets/css/runs.css"),
     include_str!("../../templates/assets/css/session.css"),
+    include_str!("../../templates/assets/css/usage.css"),
     include_str!("../../templates/assets/css/run.css"),
     include_str!("../../templates/assets/css/changes.css"),
     include_str!("../../templates/assets/css/graph.css"),

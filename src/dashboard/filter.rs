@@ -200,7 +200,18 @@ impl Query {
     }
 
     fn encode_with_after(&self, after: Option<RunId>) -> String {
-        let mut pairs: Vec<(&str, String)> = Vec::new();
+        let mut pairs = self.pairs();
+        pairs.extend(self.sort.map(|sort| ("sort", sort.name.to_owned())));
+        if self.limit != PAGE {
+            pairs.push(("limit", self.limit.to_string()));
+        }
+        pairs.extend(after.map(|after| ("after", after.to_string())));
+        encode_pairs(&pairs)
+    }
+
+    /// The pairs that say which runs.
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
+        let mut pairs: Vec<(&'static str, String)> = Vec::new();
         let filter = &self.filter;
         pairs.extend(
             filter
@@ -236,12 +247,7 @@ impl Query {
                 .min_retries
                 .map(|least| ("min_retries", least.to_string())),
         );
-        pairs.extend(self.sort.map(|sort| ("sort", sort.name.to_owned())));
-        if self.limit != PAGE {
-            pairs.push(("limit", self.limit.to_string()));
-        }
-        pairs.extend(after.map(|after| ("after", after.to_string())));
-        encode_pairs(&pairs)
+        pairs
     }
 
     /// Whether any run may be missing because of the filter.

@@ -196,6 +196,16 @@ pub(crate) fn date_and_clock(at: Timestamp) -> String {
     moment(at, "%Y-%m-%d %H:%M:%S UTC")
 }
 
+/// A moment to the minute, with its zone: `2026-11-22 08:54 UTC`.
+pub(crate) fn date_and_minute(at: Timestamp) -> String {
+    moment(at, "%Y-%m-%d %H:%M UTC")
+}
+
+/// The day of a moment: `2026-11-22`, in UTC.
+pub(crate) fn date(at: Timestamp) -> String {
+    moment(at, "%Y-%m-%d")
+}
+
 /// The time of day to the microsecond.
 pub(crate) fn clock_micros(at: Timestamp) -> String {
     moment(at, "%H:%M:%S%.6f")

@@ -11,6 +11,7 @@
 //! | `page` | what all pages share: shell, headers, error pages |
 //! | `runs`, `run`, `workflows` | one page each |
 //! | `rows` | runs as rows of a table |
+//! | `usage`, `over_time` | what runs use: told apart by what they were of, and over time |
 //! | `totals` | the figures above the list of runs |
 //! | `session` | the turns of a session, drawn above its runs |
 //! | `run_head`, `picture`, `bars`, `panel`, `payloads` | one part of a run's page each |
@@ -37,6 +38,7 @@ pub(crate) mod fixture;
 pub(crate) mod format;
 mod graph;
 mod live;
+mod over_time;
 mod page;
 mod panel;
 mod payloads;
@@ -54,6 +56,7 @@ pub(crate) mod state;
 mod tests;
 mod timeline;
 mod totals;
+mod usage;
 mod workflows;
 
 use std::sync::Arc;

@@ -177,7 +177,7 @@ pub(crate) fn render(mut response: HttpResponseBuilder, page: &impl Template) ->
 fn without_last_slash(request: &HttpRequest) -> Option<String> {
     let path = request.path().strip_suffix('/')?.trim_end_matches('/');
     // No other path is sent anywhere: one that begins with two slashes would lead to another host.
-    let is_page = ["/runs", "/workflows"].iter().any(|page| {
+    let is_page = ["/runs", "/usage", "/workflows"].iter().any(|page| {
         let rest = path.strip_prefix(page);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });

@@ -7,7 +7,7 @@ use actix_web::web::{ServiceConfig, get, resource, to};
 use actix_web::{Resource, Route};
 
 use super::page::another_method;
-use super::{assets, live, payloads, run, runs, workflows};
+use super::{assets, live, payloads, run, runs, usage, workflows};
 
 /// Mounts the dashboard. It expects `web::Data<Dashboard>` among the app's data.
 pub fn routes(config: &mut ServiceConfig) {
@@ -18,6 +18,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(
             page("/runs/{id}/payloads/{name}", get().to(payloads::raw)).wrap(Compress::default()),
         )
+        .service(page("/usage", get().to(usage::page)).wrap(Compress::default()))
         .service(page("/workflows", get().to(workflows::list)).wrap(Compress::default()))
         .service(page("/workflows/{name}", get().to(workflows::page)).wrap(Compress::default()))
         .service(page("/live/runs", get().to(live::runs)))

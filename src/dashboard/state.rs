@@ -72,20 +72,22 @@ pub(crate) struct StateShare {
     pub(crate) width: String,
 }
 
-/// A bar of counts by state, in the order of [`State::ALL`] but the good ones first.
-pub(crate) fn shares(by_state: &[(State, u64)]) -> Vec<StateShare> {
-    let total: u64 = by_state.iter().map(|(_, count)| count).sum();
-    let mut sorted: Vec<(State, u64)> = by_state
-        .iter()
-        .copied()
-        .filter(|(_, count)| *count > 0)
-        .collect();
+/// Counts by state that are not nothing, in the order of [`State::ALL`] but the good ones first.
+pub(crate) fn in_order(by_state: &[(State, u64)]) -> Vec<(State, u64)> {
+    let counts = by_state.iter().copied();
+    let mut sorted: Vec<(State, u64)> = counts.filter(|(_, count)| *count > 0).collect();
     sorted.sort_by_key(|(state, _)| {
         let place = State::ALL.iter().position(|other| other == state);
         (*state != State::Completed, place)
     });
-    let mut before = 0;
     sorted
+}
+
+/// A bar of counts by state, [`in_order`].
+pub(crate) fn shares(by_state: &[(State, u64)]) -> Vec<StateShare> {
+    let total: u64 = by_state.iter().map(|(_, count)| count).sum();
+    let mut before = 0;
+    in_order(by_state)
         .into_iter()
         .map(|(state, count)| {
             let from = before as f64 / total as f64;

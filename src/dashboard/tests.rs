@@ -11,6 +11,9 @@ use super::page::POLICY;
 use crate::events::RunId;
 use crate::store::RunDetail;
 
+/// Before all runs of the fixture.
+const LONG_AGO: &str = "2026-11-01T00:00:00Z";
+
 struct Answer {
     status: StatusCode,
     headers: actix_web::http::header::HeaderMap,
@@ -64,6 +67,9 @@ fn pages() -> Vec<String> {
         "/runs?state=Failed&q=x",
         "/runs?session=0",
         "/runs?sort=duration&limit=1",
+        "/usage",
+        "/usage?by=session&since=2026-11-01T00:00:00Z&state=Completed",
+        "/usage?by=client&since=1970-01-01T00:00:00Z",
         "/workflows",
         "/workflows/messages",
     ]
@@ -133,6 +139,8 @@ async fn hostile_text_is_escaped_everywhere() {
     let hostile = fixture::hostile_run();
     for path in [
         "/runs".to_owned(),
+        format!("/usage?since={LONG_AGO}"),
+        format!("/usage?since={LONG_AGO}&by=provider"),
         page_of(&hostile),
         format!("{}?payload=got", page_of(&hostile)),
         format!("{}?payload=conversation", page_of(&hostile)),
@@ -708,5 +716,93 @@ async fn a_slash_too_many_leads_to_the_page_and_nowhere_else() {
         let got = get(path).await;
         assert_eq!(got.status, StatusCode::NOT_FOUND, "{path}");
         assert!(got.body.contains("Nothing is here"), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn usage_is_told_by_what_runs_were_of_and_leads_to_them() {
+    let answer = get(&format!(
+        "/usage?by=model&since={LONG_AGO}&workflow=messages"
+    ))
+    .await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let since = "since=2026-11-01T00%3A00%3A00.000000Z";
+    for part in [
+        "<h2 id=\"usage-title\">By model</h2>".to_owned(),
+        "<bdi class=\"tag\">workflow messages</bdi>".to_owned(),
+        "no model was reached".to_owned(),
+        // a group, a tab, a column
+        format!("href=\"/runs?workflow=messages&#38;{since}&#38;model="),
+        format!("href=\"/usage?by=provider&#38;workflow=messages&#38;{since}\""),
+        "href=\"/runs?workflow=messages&#38;since=2026-11-22T".to_owned(),
+    ] {
+        assert!(answer.body.contains(&part), "{part} in {}", answer.body);
+    }
+}
+
+#[actix_web::test]
+async fn the_run_api_tells_usage_in_figures() {
+    let path = format!("/api/usage?by=workflow&since={LONG_AGO}");
+    let usage = get(&path).await.json();
+    let runs = get("/api/runs").await.json()["runs"]
+        .as_array()
+        .unwrap()
+        .len();
+    assert_eq!(usage["by"], "workflow");
+    assert_eq!(usage["since"], "2026-11-01T00:00:00.000000Z");
+    assert_eq!(usage["until"], serde_json::Value::Null);
+    assert_eq!(usage["total"]["runs"], runs);
+    let sum = |list: &str, figure: &str| -> f64 {
+        let groups = usage[list].as_array().unwrap().iter();
+        groups.map(|group| group[figure].as_f64().unwrap()).sum()
+    };
+    for figure in [
+        "runs",
+        "input_tokens",
+        "output_tokens",
+        "cost_usd",
+        "duration_ms",
+    ] {
+        let total = usage["total"][figure].as_f64().unwrap();
+        assert!(total > 0.0, "{figure}");
+        for list in ["groups", "slots"] {
+            assert!((sum(list, figure) - total).abs() < 1e-6, "{list} {figure}");
+        }
+    }
+    let costs: Vec<f64> = usage["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| group["cost_usd"].as_f64().unwrap())
+        .collect();
+    assert!(
+        costs.is_sorted_by(|dearer, other| dearer >= other),
+        "{costs:?}"
+    );
+    assert_eq!(usage["groups"][0]["name"], "messages");
+}
+
+#[actix_web::test]
+async fn what_cannot_be_asked_of_usage_is_refused_with_the_cure() {
+    for (query, sentence) in [
+        (
+            "by=colour",
+            "by: runs are not told apart by `colour`; give one of model, provider, session, client, workflow",
+        ),
+        (
+            "sort=cost",
+            "sort: lists of runs are put in order and paged, figures are not; leave it out",
+        ),
+        ("since=yesterday", "since: `yesterday` is not a moment"),
+    ] {
+        let refused = get(&format!("/api/usage?{query}")).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{query}");
+        let message = refused.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(message.starts_with(sentence), "{message}");
+        let page = get(&format!("/usage?{query}")).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");
     }
 }

@@ -13,25 +13,26 @@ use super::{Dashboard, format, session};
 use crate::events::{State, Timestamp};
 use crate::store::{self, Totals};
 
+/// Figures in words.
 #[derive(Template)]
 #[template(path = "parts/totals.html")]
-struct TotalsView {
-    runs: String,
-    shares: Vec<StateShare>,
-    success: String,
-    failed: String,
+pub(super) struct TotalsView {
+    pub(super) runs: String,
+    pub(super) shares: Vec<StateShare>,
+    pub(super) success: String,
+    pub(super) failed: String,
     /// The runs that failed.
-    failures: Option<String>,
-    tokens_in: String,
-    cached: Option<String>,
-    tokens_out: String,
-    cost: String,
+    pub(super) failures: Option<String>,
+    pub(super) tokens_in: String,
+    pub(super) cached: Option<String>,
+    pub(super) tokens_out: String,
+    pub(super) cost: String,
     /// How many runs brought estimates to tokens and cost.
-    estimated: Option<String>,
-    p50: String,
-    p95: String,
+    pub(super) estimated: Option<String>,
+    pub(super) p50: String,
+    pub(super) p95: String,
     /// The runs that took at least so long.
-    slow: Option<String>,
+    pub(super) slow: Option<String>,
 }
 
 /// The figures of the last 24 hours.
@@ -46,7 +47,7 @@ pub(super) async fn of_the_day(
 }
 
 impl TotalsView {
-    fn new(totals: &Totals) -> Self {
+    pub(super) fn new(totals: &Totals) -> Self {
         let count = |wanted: fn(State) -> bool| -> u64 {
             let states = totals.by_state.iter().filter(|(state, _)| wanted(*state));
             states.map(|(_, count)| count).sum()
@@ -60,7 +61,7 @@ impl TotalsView {
             |(p50, p95)| (format::duration(p50), format::duration(p95)),
         );
         Self {
-            runs: format::thousands(signed(count(|_| true))),
+            runs: format::thousands(signed(runs(totals))),
             shares: shares(&totals.by_state),
             success: format::share(signed(good), signed(good + failed)).unwrap_or_else(unknown),
             failed: match failed {
@@ -79,6 +80,11 @@ impl TotalsView {
             slow,
         }
     }
+}
+
+/// How many runs there are, however they ended.
+pub(super) fn runs(totals: &Totals) -> u64 {
+    totals.by_state.iter().map(|(_, runs)| runs).sum()
 }
 
 fn unknown() -> String {
@@ -141,7 +147,6 @@ pub(super) async fn of_matches(
 }
 
 fn matched_line(totals: &Totals) -> String {
-    let runs: u64 = totals.by_state.iter().map(|(_, count)| count).sum();
     let TotalsView {
         cost,
         failed,
@@ -155,7 +160,7 @@ fn matched_line(totals: &Totals) -> String {
     } else {
         String::new()
     };
-    let runs = match runs {
+    let runs = match runs(totals) {
         0 => return String::new(),
         1 => "This run".to_owned(),
         runs => {
