@@ -12,6 +12,7 @@ use clap::Subcommand;
         dagway runs --follow                              runs as they come and end\n  \
         dagway runs show latest --state failed            the newest failure, step by step\n  \
         dagway runs changes latest                        why a cache helped the newest turn, or did not\n  \
+        dagway runs usage --by session --since 7d         which sessions cost most\n  \
         dagway runs payload 5a5a5a5a0003 sent | jq        what Dagway sent upstream\n  \
         dagway runs --json | jq -r '.runs[].id'           for scripts\n\n\
         It asks the Dagway that runs at the address of your settings (127.0.0.1:4000), or the one at --server, and presents \
@@ -79,7 +80,7 @@ pub struct Filter {
     pub min_retries: Option<String>,
 }
 
-/// What to do with one run.
+/// What to do with one run, or with all of them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Shows a run: its figures, each step on the run's time axis, errors, log, payloads
@@ -96,6 +97,12 @@ pub enum Command {
         /// The run to compare with, named in the same way, in place of the one before that is most like it
         #[arg(long, value_name = "RUN")]
         against: Option<String>,
+    },
+    /// Adds up what runs used, those of the last 24 hours unless `--since` says otherwise
+    Usage {
+        /// Told apart by model, provider, session, client or workflow [default: model]
+        #[arg(long, value_name = "WHAT")]
+        by: Option<String>,
     },
     /// Prints a payload of a run as it is
     ///

@@ -8,7 +8,7 @@
 //! | [`args`] | the arguments |
 //! | `client`, `answer` | asks the run API, and what that answers |
 //! | `chosen` | which run is meant |
-//! | `list`, `follow`, `show`, `changes`, `payload` | what is asked for: one file each |
+//! | `list`, `follow`, `show`, `changes`, `payload`, `usage` | what is asked for: one file each |
 //! | `table`, `bars`, `words` | columns, bars on a time axis, figures in words |
 //! | `clock`, `text`, `terminal` | how moments and texts are written, and on what |
 
@@ -28,6 +28,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod text;
+mod usage;
 mod words;
 
 use super::Failure;
@@ -36,7 +37,7 @@ use args::{Command, Runs};
 use client::Client;
 use terminal::Paper;
 
-/// Lists runs, follows them, or shows one.
+/// Lists runs, follows them, shows one, or adds up what they use.
 ///
 /// # Errors
 /// When the server is not there, refuses, or knows no such run.
@@ -51,7 +52,7 @@ pub async fn run(
         args.follow || args.limit.is_some() || args.sort.is_some() || args.after.is_some();
     match &args.command {
         Some(_) if is_of_the_list => Err(Failure::Usage(
-            "--follow, --limit, --sort and --after are about the list; leave them out to see one run"
+            "--follow, --limit, --sort and --after are about the list; leave them out here"
                 .to_owned(),
         )),
         None if args.follow && args.filter.until.is_some() => Err(Failure::Usage(
@@ -65,6 +66,7 @@ pub async fn run(
             "a payload is printed as it is; leave --json out".to_owned(),
         )),
         Some(Command::Payload { run, name }) => payload::run(&client, args, run, name, paper).await,
+        Some(Command::Usage { by }) => usage::run(&client, args, by.as_deref(), paper).await,
         None if args.follow => follow::run(&client, args, paper).await,
         None => list::run(&client, args, paper).await,
     }

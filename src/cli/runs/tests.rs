@@ -170,3 +170,34 @@ fn what_another_version_says_is_shown_as_far_as_it_is_understood() {
     assert!(said.starts_with("Levitating  messages  "), "{said}");
     assert!(said.contains("so far"), "{said}");
 }
+
+#[test]
+fn usage_is_a_table_that_ends_with_all_together() {
+    let figures = |completed: u64, failed: u64, cost: f64| {
+        serde_json::json!({
+            "runs": completed + failed, "by_state": {"Completed": completed, "Failed": failed, "Cancelled": 0},
+            "input_tokens": completed * 1_000, "cache_read_tokens": completed * 500, "output_tokens": completed * 40,
+            "cost_usd": cost, "estimated": failed, "duration_ms": 1.5, "p50_ms": 1_234.5, "p95_ms": null,
+        })
+    };
+    let group = |name: &str, completed, failed, cost| {
+        let mut group = figures(completed, failed, cost);
+        group["name"] = name.into();
+        group
+    };
+    let usage = serde_json::json!({
+        "by": "model", "since": null, "until": null, "groups_left_out": 3, "slot_ms": 60_000, "slots": [],
+        "total": figures(45, 3, 1.0),
+        "groups": [
+            group("vendor/a-model-whose-name-is-longer-than-most", 40, 0, 0.75),
+            group("vendor/\u{1b}[31mred", 5, 1, 0.25),
+            group("", 0, 2, 0.0),
+        ],
+    });
+    let usage = serde_json::from_value(usage).unwrap();
+    insta::assert_snapshot!("usage_at_60", super::usage::table(&usage, paper(Some(60))));
+    insta::assert_snapshot!(
+        "usage_at_120",
+        super::usage::table(&usage, paper(Some(120)))
+    );
+}

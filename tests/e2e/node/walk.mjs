@@ -258,6 +258,44 @@ async function workflows() {
   await page.context().close();
 }
 
+async function usage() {
+  const page = await open();
+  await page.goto(`${base}/runs`);
+  await page.getByRole("link", { name: "by model" }).click();
+  await page.getByRole("heading", { name: "Usage" }).waitFor();
+  await page.locator("table.usage th", { hasText: "google/gemini-3-pro" }).first().waitFor();
+  await picture(page, "usage");
+  await noOverflow(page, "the usage");
+  await page.getByRole("link", { name: "Session", exact: true }).click();
+  await page.waitForURL(/by=session/);
+  await page.locator("#filter select").selectOption("1h");
+  await page.waitForURL(/range=1h/);
+  check(page.url().includes("by=session"), `the grouping stays: ${page.url()}`);
+  // A group and a column lead to as many runs as they say.
+  const counted = async (text) => {
+    const runs = Number((text.match(/\d+/) ?? ["0"])[0]);
+    const shown = await page.evaluate(async () => {
+      const api = location.pathname.replace("/runs", "/api/runs");
+      const answer = await fetch(`${api}${location.search}&limit=200`);
+      return (await answer.json()).runs.length;
+    });
+    check(shown === runs, `${runs} runs were counted, ${shown} are shown at ${page.url()}`);
+  };
+  const row = page.locator("table.usage tbody tr").filter({ has: page.locator("th a") }).first();
+  const said = await row.locator("td").first().innerText();
+  await row.locator("th a").click();
+  await page.waitForURL(/session=/);
+  await counted(said);
+  await page.goBack();
+  const column = page.locator("svg.columns a").first();
+  const title = await column.getAttribute("aria-label");
+  await column.focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/until=/);
+  await counted(title.split(" · ")[1]);
+  await page.context().close();
+}
+
 // On a phone the fields that are wanted less often are folded, and stay open once one is in use.
 async function unfolding(page) {
   const model = page.locator('input[name="model"]');
@@ -280,7 +318,7 @@ async function smallAndDark() {
   await runPage(small, "390-dark");
   await runPage({ colorScheme: "dark" }, "dark");
   const page = await open(small);
-  for (const [path, name] of [["/runs", "runs"], ["/workflows", "workflows"]]) {
+  for (const [path, name] of [["/runs", "runs"], ["/usage", "usage"], ["/workflows", "workflows"]]) {
     await page.goto(`${base}${path}`);
     await page.locator("main").waitFor();
     await noOverflow(page, `${path} at 390 px`);
@@ -288,7 +326,7 @@ async function smallAndDark() {
   }
   await unfolding(page);
   await page.setViewportSize({ width: 320, height: 640 });
-  for (const path of ["/runs", "/workflows"]) {
+  for (const path of ["/runs", "/usage", "/workflows"]) {
     await page.goto(`${base}${path}`);
     await page.locator("main").waitFor();
     await noOverflow(page, `${path} at 320 px`);
@@ -303,7 +341,7 @@ async function smallAndDark() {
 }
 
 let status = 0;
-for (const step of [liveRows, filters, paging, order, () => runPage({}, "light"), session, failedRun, workflows, smallAndDark]) {
+for (const step of [liveRows, filters, paging, order, () => runPage({}, "light"), session, failedRun, usage, workflows, smallAndDark]) {
   try {
     await step();
     console.log("ok:", step.name || "runPage");
