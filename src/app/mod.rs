@@ -148,6 +148,7 @@ impl App {
             workflows,
             changes: Arc::new(move || opened.live.subscribe()),
             viewers: dashboard::viewers(),
+            adders: dashboard::adders(),
             closing: background.clone(),
             notice: manner.notice,
             trace_url: TraceUrl::new(&settings.telemetry.trace_url, settings::TRACE_ID),

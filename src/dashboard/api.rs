@@ -14,7 +14,7 @@ use super::page::{Failure, READ, query_pairs};
 use super::timeline::gives_a_flow;
 use super::{Dashboard, changes, format, payloads, run, state};
 use crate::events::{Carries, EdgeInfo, PlanInfo, StepIndex, StepInfo, Timestamp};
-use crate::store::{By, LogLine, RunDetail, RunFilter, RunSummary, StateChange, StepRun, Totals};
+use crate::store::{LogLine, RunDetail, RunSummary, StateChange, StepRun, Totals};
 
 /// Mounts the run API. It expects `web::Data<Dashboard>` among the app's data.
 pub fn routes(config: &mut ServiceConfig) {
@@ -119,7 +119,7 @@ async fn compare(dashboard: &Dashboard, id: &str, request: &HttpRequest) -> Resu
 }
 
 async fn usage(dashboard: web::Data<Dashboard>, request: HttpRequest) -> HttpResponse {
-    answer(super::usage::as_json(&dashboard, &request).await)
+    answer(super::usage::json::answer(&dashboard, &request).await)
 }
 
 async fn workflows(dashboard: web::Data<Dashboard>) -> HttpResponse {
@@ -127,10 +127,7 @@ async fn workflows(dashboard: web::Data<Dashboard>) -> HttpResponse {
 }
 
 async fn plans(dashboard: &Dashboard) -> Result<Value, Failure> {
-    const DAY_MICROS: i64 = 86_400_000_000;
-    let since = Timestamp(Timestamp::now().0.saturating_sub(DAY_MICROS));
-    let filter = RunFilter::accepted_since(since);
-    let totals = dashboard.store.totals_by(By::Workflow, &filter).await?;
+    let totals = super::workflows::totals(dashboard).await?;
     let present = dashboard.workflows.borrow().clone();
     let plans = present.plans.iter();
     let workflows: Vec<Value> = plans

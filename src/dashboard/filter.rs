@@ -15,7 +15,10 @@ pub(crate) const PAGE: u16 = 50;
 /// Rows of a page at most.
 pub(crate) const LONGEST_PAGE: u16 = 200;
 
-const PARAMETERS: &str = "state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after";
+const PARAMETERS: &str = "state, workflow, model, model_sent, provider, client, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after";
+
+/// Those that are names as a run has them, blanks included.
+const EXACT: [&str; 3] = ["model_sent", "provider", "client"];
 
 /// What a URL asks of a list of runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,6 +141,12 @@ impl Query {
             if given.is_empty() {
                 continue;
             }
+            // Such names are compared as they are.
+            let given = if EXACT.contains(&name.as_str()) {
+                value
+            } else {
+                given
+            };
             if let Err(sentence) = query.take(name, given, now) {
                 let (name, value) = (name.clone(), given.to_owned());
                 faults.push(Fault {
@@ -163,6 +172,9 @@ impl Query {
             }
             "workflow" => filter.workflow = Some(value.to_owned()),
             "model" => filter.model = Some(value.to_owned()),
+            "model_sent" => filter.model_sent = Some(value.to_owned()),
+            "provider" => filter.provider = Some(value.to_owned()),
+            "client" => filter.client = Some(value.to_owned()),
             "session" => filter.session = Some(value.to_owned()),
             "request_id" => filter.request_id = Some(value.to_owned()),
             "q" => filter.search = Some(value.to_owned()),
@@ -171,7 +183,10 @@ impl Query {
                 filter.since = Some(before(now, range.length));
                 self.range = Some(range);
             }
-            "since" => filter.since = Some(moment(name, value, now)?),
+            "since" => {
+                filter.since = Some(moment(name, value, now)?);
+                self.range = None;
+            }
             "until" => filter.until = Some(moment(name, value, now)?),
             "min_duration" => filter.min_duration = Some(length(value)?),
             "min_cost" => filter.min_cost = Some(dollars(value)?),
@@ -222,6 +237,9 @@ impl Query {
         let texts = [
             ("workflow", &filter.workflow),
             ("model", &filter.model),
+            ("model_sent", &filter.model_sent),
+            ("provider", &filter.provider),
+            ("client", &filter.client),
             ("session", &filter.session),
             ("request_id", &filter.request_id),
             ("q", &filter.search),

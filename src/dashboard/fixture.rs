@@ -17,7 +17,7 @@ use crate::events::{
 use crate::facts;
 use crate::store::{
     By, Changed, Error, Figure, LogLine, PayloadInfo, Preview, RunDetail, RunFilter, RunPage,
-    RunSummary, StateChange, StepRun, Store, Totals,
+    RunSummary, StateChange, StepRun, Store, Totals, Usage,
 };
 
 /// The place of `call_upstream` in [`messages_plan`].
@@ -813,34 +813,26 @@ impl Store for FakeStore {
         Ok((runs.len() as u64 <= u64::from(most)).then(|| added_up(&runs)))
     }
 
-    async fn totals_by(
-        &self,
-        by: By,
-        filter: &RunFilter,
-    ) -> Result<HashMap<String, Totals>, Error> {
-        let runs = self.runs(filter, None, u16::MAX).await?.runs;
-        let name = |run: &RunSummary| match by {
-            By::Model => run.text(facts::MODEL_USED).unwrap_or_default().to_owned(),
-            By::Provider => run.text(facts::PROVIDER).unwrap_or_default().to_owned(),
-            By::Session => run.text(facts::SESSION).unwrap_or_default().to_owned(),
-            By::Client => run.text(facts::USER_AGENT).unwrap_or_default().to_owned(),
-            By::Workflow => run.workflow.clone(),
-        };
-        Ok(told_apart(&runs, name))
+    async fn oldest(&self) -> Result<Option<Timestamp>, Error> {
+        let runs = self.runs.lock().unwrap();
+        Ok(runs.iter().map(|run| run.summary.started).min())
     }
 
-    async fn totals_over_time(
-        &self,
-        slot: Duration,
-        filter: &RunFilter,
-    ) -> Result<Vec<(Timestamp, Totals)>, Error> {
+    async fn usage(&self, by: By, slot: Duration, filter: &RunFilter) -> Result<Usage, Error> {
         let runs = self.runs(filter, None, u16::MAX).await?.runs;
+        let name = |run: &RunSummary| match by {
+            By::Workflow => Some(run.workflow.clone()),
+            by => by.of(|fact| run.text(fact)).map(str::to_owned),
+        };
         let length = slot.as_micros() as i64;
-        let mut slots: Vec<_> = told_apart(&runs, |run| Timestamp(run.started.0 / length * length))
-            .into_iter()
-            .collect();
+        let begin = |run: &RunSummary| Timestamp(run.started.0 / length * length);
+        let mut slots = told_apart(&runs, begin);
         slots.sort_unstable_by_key(|(begin, _)| *begin);
-        Ok(slots)
+        Ok(Usage {
+            all: added_up(&runs),
+            groups: told_apart(&runs, name),
+            slots,
+        })
     }
 
     fn refuses_since(&self) -> Option<Timestamp> {
@@ -858,7 +850,7 @@ impl Store for FakeStore {
 fn told_apart<K: Eq + Hash>(
     runs: &[RunSummary],
     name: impl Fn(&RunSummary) -> K,
-) -> HashMap<K, Totals> {
+) -> Vec<(K, Totals)> {
     let mut groups: HashMap<K, Vec<RunSummary>> = HashMap::new();
     for run in runs {
         groups.entry(name(run)).or_default().push(run.clone());
@@ -917,6 +909,7 @@ pub(crate) fn dashboard(store: Arc<dyn Store>) -> (Dashboard, broadcast::Sender<
         workflows: tokio::sync::watch::channel(workflows()).1,
         changes: Arc::new(move || changes.subscribe()),
         viewers: crate::dashboard::viewers(),
+        adders: crate::dashboard::adders(),
         closing: tokio_util::sync::CancellationToken::new(),
         notice: None,
         trace_url: None,

@@ -56,7 +56,7 @@ pub(crate) mod state;
 mod tests;
 mod timeline;
 mod totals;
-mod usage;
+pub(crate) mod usage;
 mod workflows;
 
 use std::sync::Arc;
@@ -70,6 +70,7 @@ use filter::Query;
 use page::Failure;
 pub use page::not_found;
 pub use routes::routes;
+pub use usage::adders;
 pub use workflows::{Refused, Workflows};
 
 /// So many pages stay live at a time; each costs the store a reading whenever something changes.
@@ -92,6 +93,8 @@ pub struct Dashboard {
     pub changes: Arc<dyn Fn() -> broadcast::Receiver<Changed> + Send + Sync>,
     /// Each open page that stays live holds one of these; make it with [`viewers`].
     pub viewers: Arc<Semaphore>,
+    /// Who adds figures up holds one of these; make it with [`adders`].
+    pub adders: Arc<Semaphore>,
     /// Cancelled when the process is asked to stop: no open page must make it wait.
     pub closing: CancellationToken,
     /// A sentence shown as a banner on every page, such as that no real model answers.

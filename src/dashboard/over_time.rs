@@ -11,19 +11,21 @@ use crate::store::Totals;
 
 const DAY: u64 = 86_400;
 /// Lengths of a slot in seconds, shortest first.
-const SLOTS: [u64; 9] = [
+const SLOTS: [u64; 11] = [
     60,
     300,
     900,
     3_600,
+    3 * 3_600,
     6 * 3_600,
     DAY,
+    2 * DAY,
     7 * DAY,
     28 * DAY,
     364 * DAY,
 ];
 /// More columns than these are too thin to be hit.
-const MOST: i64 = 62;
+const MOST: i64 = 32;
 /// Measures of a drawing: how tall it is, how wide a slot and its column are.
 pub(super) const TALL: f64 = 48.0;
 const STEP: usize = 10;
@@ -91,12 +93,19 @@ impl Axis {
             300 => "five minutes",
             900 => "a quarter of an hour",
             3_600 => "an hour",
+            10_800 => "three hours",
             21_600 => "six hours",
             DAY => "a day",
+            172_800 => "two days",
             604_800 => "a week",
             2_419_200 => "four weeks",
-            _ => "a year",
+            _ => "364 days",
         }
+    }
+
+    /// When the first slot begins.
+    pub(super) fn begin(&self) -> Timestamp {
+        Timestamp(self.first.saturating_mul(self.length()))
     }
 
     fn length(&self) -> i64 {
@@ -148,6 +157,36 @@ pub(super) fn columns(axis: &Axis, slots: &[(Timestamp, Totals)], measure: Measu
         })
     };
     slots.iter().filter_map(column).collect()
+}
+
+fn most(slots: &[(Timestamp, Totals)], measure: Measure) -> f64 {
+    let whole = |totals: &Totals| {
+        measure
+            .parts(totals)
+            .iter()
+            .map(|(_, part)| part)
+            .sum::<f64>()
+    };
+    slots
+        .iter()
+        .map(|(_, totals)| whole(totals))
+        .fold(0.0, f64::max)
+}
+
+/// How much the tallest column is, in words; nothing where there are none.
+pub(super) fn peak(slots: &[(Timestamp, Totals)], measure: Measure) -> String {
+    let most = most(slots, measure);
+    if most <= 0.0 {
+        return String::new();
+    }
+    match measure {
+        Measure::Runs => format::thousands(most as i64),
+        Measure::Tokens => format::tokens(most as i64),
+        Measure::Cost => format::money(most),
+        Measure::Duration => {
+            Duration::try_from_secs_f64(most).map_or_else(|_| String::new(), format::duration)
+        }
+    }
 }
 
 fn stacked(parts: Vec<(String, f64)>, most: f64) -> Vec<(String, String, String)> {
@@ -259,11 +298,11 @@ mod tests {
             let axis = Axis::between(Timestamp(NOW - hours * HOUR), Timestamp(NOW));
             (axis.slot.as_secs(), axis.count)
         };
-        assert_eq!(slots(1), (60, 61));
+        assert_eq!(slots(1), (300, 13));
         assert_eq!(slots(24), (3_600, 25));
         assert_eq!(slots(24 * 7), (6 * 3_600, 29));
         assert_eq!(slots(24 * 30), (DAY, 31));
-        assert_eq!(slots(24 * 365), (7 * DAY, 53));
+        assert_eq!(slots(24 * 365), (28 * DAY, 14));
         let nothing = Axis::between(Timestamp(NOW), Timestamp(NOW));
         assert_eq!((nothing.slot.as_secs(), nothing.count), (60, 1));
         let backwards = Axis::between(Timestamp(NOW), Timestamp(NOW - HOUR));

@@ -2,6 +2,8 @@
 //!
 //! It must not know any single page.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
@@ -74,6 +76,14 @@ pub(crate) enum Failure {
         "{MOST_VIEWERS} pages are watching already; close one of them, or load this one again later."
     )]
     Crowded,
+    /// Others add figures up.
+    #[error("Others are adding figures up; load this page again in a moment.")]
+    Busy,
+    /// It would take too long.
+    #[error(
+        "Adding these runs up takes longer than {} s; take a shorter time, or a filter.", .0.as_secs()
+    )]
+    TooMuch(Duration),
     /// The process ends while the page is being made.
     #[error("The server is stopping; load this page again when it runs again.")]
     Stopping,
@@ -97,7 +107,9 @@ impl Failure {
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::OtherMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Crowded | Self::Stopping | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Crowded | Self::Busy | Self::TooMuch(_) | Self::Stopping | Self::Store(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 }
@@ -129,6 +141,8 @@ pub(crate) fn failed(dashboard: &Dashboard, failure: &Failure) -> HttpResponse {
         Failure::Missing(_) => "Nothing is here",
         Failure::OtherMethod(_) => "This address can only be read",
         Failure::Crowded => "Too many pages are watching",
+        Failure::Busy => "Figures are being added up",
+        Failure::TooMuch(_) => "These are too many runs",
         Failure::Stopping => "The server is stopping",
         Failure::Store(_) => "The run store does not answer",
     };

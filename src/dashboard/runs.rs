@@ -75,6 +75,8 @@ struct FilterView {
     min_retries: Option<u32>,
     sorts: Vec<(Sort, bool)>,
     ranges: Vec<(Range, bool)>,
+    /// Names that came by the URL and are compared whole: parameter, what it is called, and the name.
+    exact: Vec<(&'static str, &'static str, String)>,
     /// Moments that came by the URL and that the form only carries on.
     since: Option<String>,
     until: Option<String>,
@@ -244,6 +246,19 @@ fn heads(query: &Query) -> Vec<Head> {
     COLUMNS.iter().map(head).collect()
 }
 
+/// The names that runs are compared with whole.
+fn exact(filter: &RunFilter) -> Vec<(&'static str, &'static str, String)> {
+    let names = [
+        ("model_sent", "model", &filter.model_sent),
+        ("provider", "provider", &filter.provider),
+        ("client", "client", &filter.client),
+    ];
+    let given = names.into_iter();
+    given
+        .filter_map(|(parameter, called, name)| Some((parameter, called, name.clone()?)))
+        .collect()
+}
+
 impl FilterView {
     fn new(dashboard: &Dashboard, query: &Query) -> Self {
         let filter = &query.filter;
@@ -288,6 +303,7 @@ impl FilterView {
                 .into_iter()
                 .map(|range| (range, query.range == Some(range)))
                 .collect(),
+            exact: exact(filter),
             since: filter
                 .since
                 .filter(|_| query.range.is_none())

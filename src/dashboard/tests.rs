@@ -730,9 +730,9 @@ async fn usage_is_told_by_what_runs_were_of_and_leads_to_them() {
     for part in [
         "<h2 id=\"usage-title\">By model</h2>".to_owned(),
         "<bdi class=\"tag\">workflow messages</bdi>".to_owned(),
-        "no model was reached".to_owned(),
+        "title=\"anthropic/claude-sonnet-4.5\"".to_owned(),
         // a group, a tab, a column
-        format!("href=\"/runs?workflow=messages&#38;{since}&#38;model="),
+        format!("href=\"/runs?workflow=messages&#38;{since}&#38;model_sent="),
         format!("href=\"/usage?by=provider&#38;workflow=messages&#38;{since}\""),
         "href=\"/runs?workflow=messages&#38;since=2026-11-22T".to_owned(),
     ] {
@@ -792,6 +792,14 @@ async fn what_cannot_be_asked_of_usage_is_refused_with_the_cure() {
         (
             "sort=cost",
             "sort: lists of runs are put in order and paged, figures are not; leave it out",
+        ),
+        (
+            "limit=0",
+            "limit: `0` is no number of groups; give one from 1 to 1000",
+        ),
+        (
+            "colour=red",
+            "there is no parameter `colour`; figures take by and what a list of runs takes: state,",
         ),
         ("since=yesterday", "since: `yesterday` is not a moment"),
     ] {

@@ -9,7 +9,7 @@ use askama::Template;
 use super::filter::{Query, encode_pairs, written_length};
 use super::page::part;
 use super::state::{StateShare, shares};
-use super::{Dashboard, format, session};
+use super::{Dashboard, format, session, usage};
 use crate::events::{State, Timestamp};
 use crate::store::{self, Totals};
 
@@ -134,6 +134,17 @@ pub(super) async fn of_matches(
             format!("More than {most} runs match: too many to add up here")
         }
     };
+    let usage = match totals {
+        Some(_) => {
+            let mut pairs = query.pairs();
+            if query.filter.since.is_none() && query.filter.until.is_none() {
+                pairs.push(("range", usage::asked::ALL.to_owned()));
+            }
+            let href = encode_pairs(&pairs).replace('&', "&amp;");
+            format!(" · <a href=\"/usage?{href}\">Usage</a>")
+        }
+        None => String::new(),
+    };
     let turns = match query.filter.session {
         Some(_) => {
             let page = dashboard.store.runs(&query.filter, None, session::TURNS);
@@ -142,7 +153,7 @@ pub(super) async fn of_matches(
         None => String::new(),
     };
     Ok(Some(format!(
-        "<div class=\"matched\" id=\"matched\"><p role=\"status\">{line}</p>{turns}</div>"
+        "<div class=\"matched\" id=\"matched\"><p role=\"status\">{line}{usage}</p>{turns}</div>"
     )))
 }
 

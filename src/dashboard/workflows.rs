@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -201,11 +202,17 @@ fn href(name: &str) -> String {
     format!("/workflows/{}", super::filter::encode(name))
 }
 
-async fn totals(dashboard: &Dashboard) -> Result<HashMap<String, Totals>, Failure> {
+/// Figures of the last 24 hours by workflow.
+pub(super) async fn totals(dashboard: &Dashboard) -> Result<HashMap<String, Totals>, Failure> {
+    const DAY: Duration = Duration::from_secs(86_400);
     const DAY_MICROS: i64 = 86_400_000_000;
     let since = Timestamp(Timestamp::now().0.saturating_sub(DAY_MICROS));
     let filter = RunFilter::accepted_since(since);
-    Ok(dashboard.store.totals_by(By::Workflow, &filter).await?)
+    let usage = dashboard.store.usage(By::Workflow, DAY, &filter).await?;
+    let named = usage.groups.into_iter();
+    Ok(named
+        .filter_map(|(name, totals)| Some((name?, totals)))
+        .collect())
 }
 
 impl RefusedView {

@@ -2,7 +2,7 @@
 //!
 //! The databases answer the same question by [`conditions`](super::conditions); the tests of lists ask both.
 
-use super::model::{RunFilter, RunSummary};
+use super::model::{By, RunFilter, RunSummary};
 use super::words::Words;
 use crate::events::Timestamp;
 use crate::facts;
@@ -34,6 +34,15 @@ impl RunFilter {
         (self.states.is_empty() || self.states.contains(&run.state))
             && is_none_or_same(self.workflow.as_deref(), Some(&run.workflow))
             && is_none_or_same(self.session.as_deref(), run.text(facts::SESSION))
+            && is_none_or_same(
+                self.model_sent.as_deref(),
+                By::Model.of(|fact| run.text(fact)),
+            )
+            && is_none_or_same(
+                self.provider.as_deref(),
+                By::Provider.of(|fact| run.text(fact)),
+            )
+            && is_none_or_same(self.client.as_deref(), By::Client.of(|fact| run.text(fact)))
             && is_none_or_same(self.request_id.as_deref(), Some(&run.request_id))
             && self.model.as_ref().is_none_or(|words| {
                 let words = words.to_lowercase();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::block::{Minute, NewBlock, Touched};
+use super::model::By;
 use crate::events::{FactValue, PlanInfo, RunStart, State, Timestamp};
 use crate::facts;
 
@@ -105,6 +106,11 @@ impl RunRow {
     /// Whether this was stated to be so.
     pub(crate) fn is(&self, name: &str) -> bool {
         matches!(self.fact(name), Some(FactValue::Bool(true)))
+    }
+
+    /// What it is told apart by, but for the workflow.
+    pub(crate) fn name(&self, by: By) -> Option<&str> {
+        by.of(|fact| self.text(fact))
     }
 
     /// The models asked, sent and used, each once, a line each: what a search by model looks at.

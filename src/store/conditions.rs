@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::events::{RunId, State, Timestamp};
-use crate::store::model::{Figure, RunFilter};
+use crate::store::model::{By, Figure, RunFilter};
 use crate::store::words::{Digits, SEARCHED, STATUSES, Words};
 
 /// What one database writes differently from another.
@@ -130,6 +130,15 @@ impl Conditions {
         }
         if let Some(session) = &filter.session {
             all.add("session = ?", [text(session)]);
+        }
+        for (by, wanted) in [
+            (By::Model, &filter.model_sent),
+            (By::Provider, &filter.provider),
+            (By::Client, &filter.client),
+        ] {
+            if let Some(wanted) = wanted {
+                all.add(&format!("{} = ?", by.column()), [text(wanted)]);
+            }
         }
         if let Some(request_id) = &filter.request_id {
             // A request id is made from the run's id, by which the run is found at once.

@@ -24,7 +24,7 @@
 //! | [`stats`] | how the recorder fares |
 //! | [`words`] | what a search looks for |
 //! | [`conditions`] | a filter as SQL |
-//! | [`grouping`] | what runs are told apart by, as SQL |
+//! | [`grouping`] | what runs are told apart by |
 //! | [`admission`] | a filter's judgement of one run |
 //! | [`stored`] | values of the database, read back |
 //! | [`sqlite`] | the SQLite engine: the only place with its SQL |
@@ -58,7 +58,6 @@ pub(crate) mod stored;
 mod tests;
 pub(crate) mod words;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +83,9 @@ pub enum Error {
         "the database of the run store is damaged ({0}); stop Dagway and ask `dagway doctor` what to do"
     )]
     Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A read took longer than it may.
+    #[error("a read took longer than {} s and was given up", .0.as_secs_f32())]
+    TooSlow(Duration),
     /// What stands in the database cannot be read.
     #[error("the run store holds something unreadable: {0}")]
     Corrupt(String),
@@ -138,16 +140,10 @@ pub trait Store: Send + Sync + 'static {
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error>;
     /// Figures over the runs that a filter lets through; `None` when there are more than `most`.
     async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error>;
-    /// Figures over the runs that a filter lets through, told apart; under an empty name for those that have none.
-    async fn totals_by(&self, by: By, filter: &RunFilter)
-    -> Result<HashMap<String, Totals>, Error>;
-    /// Figures over the runs that a filter lets through, for each `slot` of time in which one was accepted, oldest first.
-    /// Slots are whole microseconds long and counted from the Unix epoch.
-    async fn totals_over_time(
-        &self,
-        slot: Duration,
-        filter: &RunFilter,
-    ) -> Result<Vec<(Timestamp, Totals)>, Error>;
+    /// When the oldest run was accepted.
+    async fn oldest(&self) -> Result<Option<Timestamp>, Error>;
+    /// What the runs used that a filter lets through, in one pass over them. Slots are counted from the Unix epoch.
+    async fn usage(&self, by: By, slot: Duration, filter: &RunFilter) -> Result<Usage, Error>;
     /// Whether the store answers and can be written.
     async fn ready(&self) -> Result<(), Error>;
     /// Since when it has refused to be written, if it does: what is read is as old.

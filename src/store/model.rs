@@ -199,6 +199,12 @@ pub struct RunFilter {
     pub model: Option<String>,
     /// Of this session.
     pub session: Option<String>,
+    /// Of which exactly this model was sent upstream, or asked for where none was ([`By::Model`]).
+    pub model_sent: Option<String>,
+    /// Who answered ([`By::Provider`]).
+    pub provider: Option<String>,
+    /// Of the client with this `user-agent`.
+    pub client: Option<String>,
     /// Whose answer had this `request-id`.
     pub request_id: Option<String>,
     /// Whose error, kind of error, model, provider, session or id contains this text, or whose status it is.
@@ -240,9 +246,9 @@ pub enum Figure {
 /// What runs are told apart by when they are added up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// The model that answered; the one that was sent, or asked for, where none did.
+    /// The model that was sent upstream; the one that was asked for, where none was.
     Model,
-    /// Who answered: the provider behind a router, or else the upstream that was asked.
+    /// Who answered: the provider behind a router, or else the kind of the upstream that was asked.
     Provider,
     /// The session.
     Session,
@@ -250,6 +256,17 @@ pub enum By {
     Client,
     /// The workflow.
     Workflow,
+}
+
+/// What runs used.
+#[derive(Clone, Debug, Default)]
+pub struct Usage {
+    /// All of them together.
+    pub all: Totals,
+    /// By what they were of, in any order; one group may be of those that have no name.
+    pub groups: Vec<(Option<String>, Totals)>,
+    /// By the slot of time in which they were accepted, oldest first; none of a slot without runs.
+    pub slots: Vec<(Timestamp, Totals)>,
 }
 
 /// A page of runs.

@@ -27,8 +27,8 @@ pub struct Runs {
     /// Which runs.
     #[command(flatten)]
     pub filter: Filter,
-    /// At most so many runs, up to 200 [default: 50; with --follow, 10 to begin with]
-    #[arg(long, short = 'n', value_name = "N")]
+    /// At most so many runs, up to 200 [default: 50; with --follow, 10 to begin with], or rows of usage, up to 1000 [100]
+    #[arg(long, short = 'n', global = true, value_name = "N")]
     pub limit: Option<String>,
     /// In this order: started (the newest first), duration, cost or tokens (the greatest first)
     #[arg(long, value_name = "ORDER", conflicts_with = "follow")]
@@ -54,6 +54,15 @@ pub struct Filter {
     /// Whose model, as asked for, sent or used, contains this
     #[arg(long, global = true, value_name = "TEXT")]
     pub model: Option<String>,
+    /// Of which exactly this model was sent upstream, or asked for where none was
+    #[arg(long, global = true, value_name = "NAME")]
+    pub model_sent: Option<String>,
+    /// Whom exactly this provider answered
+    #[arg(long, global = true, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Of exactly this client, by its user-agent
+    #[arg(long, global = true, value_name = "NAME")]
+    pub client: Option<String>,
     /// Of this session of Claude Code
     #[arg(long, global = true, value_name = "ID")]
     pub session: Option<String>,
@@ -125,6 +134,9 @@ impl Filter {
         let states = self.state.iter().map(|state| ("state", state.clone()));
         let others = [
             ("model", &self.model),
+            ("model_sent", &self.model_sent),
+            ("provider", &self.provider),
+            ("client", &self.client),
             ("session", &self.session),
             ("workflow", &self.workflow),
             ("q", &self.search),

@@ -48,11 +48,14 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let paper = Paper::of(environment);
     let client = Client::new(args.server.as_deref(), settings)?;
-    let is_of_the_list =
-        args.follow || args.limit.is_some() || args.sort.is_some() || args.after.is_some();
+    let is_of_the_list = args.follow || args.sort.is_some() || args.after.is_some();
+    let is_usage = matches!(args.command, Some(Command::Usage { .. }));
     match &args.command {
+        Some(_) if args.limit.is_some() && !is_usage => Err(Failure::Usage(
+            "--limit is about lists and usage; leave it out to see one run".to_owned(),
+        )),
         Some(_) if is_of_the_list => Err(Failure::Usage(
-            "--follow, --limit, --sort and --after are about the list; leave them out here"
+            "--follow, --sort and --after are about the list; leave them out here"
                 .to_owned(),
         )),
         None if args.follow && args.filter.until.is_some() => Err(Failure::Usage(

@@ -185,13 +185,15 @@ fn usage_is_a_table_that_ends_with_all_together() {
         group["name"] = name.into();
         group
     };
+    let mut unnamed = figures(0, 2, 0.0);
+    unnamed["name"] = serde_json::Value::Null;
     let usage = serde_json::json!({
         "by": "model", "since": null, "until": null, "groups_left_out": 3, "slot_ms": 60_000, "slots": [],
         "total": figures(45, 3, 1.0),
         "groups": [
             group("vendor/a-model-whose-name-is-longer-than-most", 40, 0, 0.75),
             group("vendor/\u{1b}[31mred", 5, 1, 0.25),
-            group("", 0, 2, 0.0),
+            unnamed,
         ],
     });
     let usage = serde_json::from_value(usage).unwrap();

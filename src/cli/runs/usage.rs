@@ -13,6 +13,7 @@ use super::terminal::{self, Paper};
 use super::text;
 use crate::cli::{Failure, say_error};
 use crate::dashboard::format;
+use crate::dashboard::usage::asked::{GROUPINGS, Grouping};
 
 /// Places of a name.
 const LONGEST_NAME: usize = 60;
@@ -28,7 +29,7 @@ pub(super) struct Usage {
 
 #[derive(Debug, Deserialize)]
 struct Group {
-    name: String,
+    name: Option<String>,
     #[serde(flatten)]
     figures: Figures,
 }
@@ -69,6 +70,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let mut pairs = args.filter.pairs();
     pairs.extend(by.map(|by| ("by", by.to_owned())));
+    pairs.extend(args.limit.clone().map(|limit| ("limit", limit)));
     let json = client.json("/api/usage", &pairs).await?;
     if args.json {
         return terminal::write_json(&json);
@@ -85,13 +87,18 @@ pub(super) async fn run(
 
 /// The groups as a table, with all of them together at its end.
 pub(super) fn table(usage: &Usage, paper: Paper) -> String {
+    let known = GROUPINGS.into_iter().find(|known| known.name == usage.by);
+    let grouping = known.unwrap_or(GROUPINGS[0]);
     let rows: Vec<Row> = usage
         .groups
         .iter()
-        .map(|group| row(&group.name, &group.figures, &usage.total))
-        .chain([row("all", &usage.total, &usage.total)])
+        .map(|group| {
+            let name = group.name.as_deref().unwrap_or(grouping.unnamed);
+            row(name, &group.figures, &usage.total)
+        })
+        .chain([row("all together", &usage.total, &usage.total)])
         .collect();
-    let table = Table::new(&columns(&usage.by), &rows, Rows::All, paper);
+    let table = Table::new(&columns(&grouping), &rows, Rows::All, paper);
     let mut said = format!("{}\n", table.head());
     for row in &rows {
         said.push_str(&table.row(row));
@@ -99,7 +106,7 @@ pub(super) fn table(usage: &Usage, paper: Paper) -> String {
     }
     if usage.groups_left_out > 0 {
         let left_out = format!(
-            "{} more that cost less are left out\n",
+            "{} more are left out: --limit 1000 shows more\n",
             usage.groups_left_out
         );
         said.push_str(&paper.paint(&left_out, terminal::ASIDE));
@@ -108,8 +115,8 @@ pub(super) fn table(usage: &Usage, paper: Paper) -> String {
 }
 
 /// The columns, each with the fewest places of those that may be cut.
-fn columns(by: &str) -> [Column; 10] {
-    let title = match by {
+fn columns(grouping: &Grouping) -> [Column; 10] {
+    let title = match grouping.name {
         "provider" => "PROVIDER",
         "session" => "SESSION",
         "client" => "CLIENT",
@@ -139,7 +146,6 @@ fn row(name: &str, figures: &Figures, all: &Figures) -> Row {
         let duration = millis.and_then(|millis| Duration::try_from_secs_f64(millis / 1e3).ok());
         duration.map(format::duration).unwrap_or_default()
     };
-    let name = if name.is_empty() { "–" } else { name };
     let cells = [
         text::name(name, LONGEST_NAME),
         format::thousands(signed(figures.runs)),

@@ -12,6 +12,7 @@ use crate::events::{RunId, Timestamp};
 use crate::facts;
 use crate::store::batch::{Batch, Change, RunRow, RunWrite};
 use crate::store::block::{LONG_BLOCK, LONG_PART, Packer};
+use crate::store::model::By;
 
 /// What a run's row counts for, with its place in the indexes.
 pub(super) const RUN_BYTES: i64 = 1024;
@@ -56,20 +57,22 @@ pub(super) static STATEMENTS: [&str; 8] = [
     "WITH put AS (
         INSERT INTO dagway.runs AS run (process, id, workflow, plan, request_id, trace_id, started, state, streaming,
             replied, ended, seen, pieces, bytes, session, models, input_tokens, cache_read_tokens, output_tokens,
-            cost_usd, error, facts, estimated, retries)
+            cost_usd, error, facts, estimated, retries, model, provider, client)
         SELECT $1::integer, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
             $8::text[], $9::boolean[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
             $15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::double precision[],
-            $21::text[], $22::text[], $23::boolean[], $24::bigint[])
+            $21::text[], $22::text[], $23::boolean[], $24::bigint[], $25::text[], $26::text[],
+            $27::text[])
         ON CONFLICT (id) DO UPDATE SET (state, streaming, replied, ended, seen, pieces, bytes, session, models,
-            input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated, retries)
+            input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated, retries, model,
+            provider, client)
         = (excluded.state, excluded.streaming, excluded.replied, excluded.ended, excluded.seen, excluded.pieces,
             excluded.bytes, excluded.session, excluded.models, excluded.input_tokens, excluded.cache_read_tokens,
             excluded.output_tokens, excluded.cost_usd, excluded.error, excluded.facts, excluded.estimated,
-            excluded.retries)
+            excluded.retries, excluded.model, excluded.provider, excluded.client)
         WHERE run.process = excluded.process
         RETURNING xmax = 0 AS is_new)
-    UPDATE dagway.processes SET bytes = bytes + $25 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
+    UPDATE dagway.processes SET bytes = bytes + $28 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
     "UPDATE dagway.runs AS run SET seen = now.seen, pieces = now.pieces, bytes = now.bytes
     FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) AS now (id, seen, pieces, bytes)
     WHERE run.id = now.id AND run.process = $1",
@@ -163,6 +166,9 @@ struct Runs {
     facts: Vec<String>,
     estimated: Vec<bool>,
     retries: Vec<i64>,
+    model: Vec<Option<String>>,
+    provider: Vec<Option<String>>,
+    client: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -322,10 +328,14 @@ impl Runs {
             .push(String::from_utf8_lossy(&facts_json).into_owned());
         self.estimated.push(row.is(facts::USAGE_IS_ESTIMATE));
         self.retries.push(row.int(facts::RETRIES).unwrap_or(0));
+        let name = |by| row.name(by).map(without_nul);
+        self.model.push(name(By::Model));
+        self.provider.push(name(By::Provider));
+        self.client.push(name(By::Client));
     }
 
     /// In the order of the statement.
-    fn columns(&self) -> [&(dyn ToSql + Sync); 23] {
+    fn columns(&self) -> [&(dyn ToSql + Sync); 26] {
         [
             &self.id,
             &self.workflow,
@@ -350,6 +360,9 @@ impl Runs {
             &self.facts,
             &self.estimated,
             &self.retries,
+            &self.model,
+            &self.provider,
+            &self.client,
         ]
     }
 }

@@ -79,7 +79,7 @@ struct TooSlow(std::time::Duration);
 
 impl From<TooSlow> for Error {
     fn from(error: TooSlow) -> Self {
-        Self::Database(Box::new(error))
+        Self::TooSlow(error.0)
     }
 }
 

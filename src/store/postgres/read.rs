@@ -17,15 +17,15 @@ use super::address::Address;
 use super::columns::{key, uuid};
 use super::open::Trouble;
 use super::select::{POSTGRES, numbered, summary};
-use super::totals::{totals_by, totals_of};
+use super::totals::{totals_of, usage};
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
 use crate::store::conditions::{Conditions, Value};
 use crate::store::detail::{Journal, OwnedPiece};
-use crate::store::model::{By, Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals};
+use crate::store::model::{By, Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals, Usage};
 use crate::store::stats::RecorderStats;
 use crate::store::stored::{self, COLUMNS, unpacked};
-use crate::store::{Error, Refused, Store, grouping};
+use crate::store::{Error, Refused, Store};
 
 /// Reads at the same time.
 const MOST: usize = 4;
@@ -170,8 +170,8 @@ impl Store for PostgresStore {
 
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error> {
         let filter = RunFilter::accepted_since(since);
-        let all = self.read(async |client| totals_by(client, "''::text", &filter).await);
-        Ok(all.await?.into_values().next().unwrap_or_default())
+        let all = self.totals_of(&filter, u32::MAX).await?;
+        Ok(all.unwrap_or_default())
     }
 
     async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error> {
@@ -180,30 +180,19 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn totals_by(
-        &self,
-        by: By,
-        filter: &RunFilter,
-    ) -> Result<HashMap<String, Totals>, Error> {
-        let (key, filter) = (by.key(&POSTGRES), findable(filter));
-        let told = self.read(async |client| totals_by(client, &key, &filter).await);
-        let told = told.await?.into_iter();
-        Ok(match by {
-            By::Model | By::Provider | By::Client => told
-                .map(|(name, totals)| (unescaped(name), totals))
-                .collect(),
-            By::Session | By::Workflow => told.collect(),
-        })
+    async fn oldest(&self) -> Result<Option<Timestamp>, Error> {
+        let read = self.read(async |client| {
+            let sql = "SELECT started FROM dagway.runs ORDER BY id LIMIT 1";
+            let oldest = client.query_opt(sql, &[]).await?;
+            Ok(oldest.map(|row| row.try_get(0)).transpose()?.map(Timestamp))
+        });
+        read.await
     }
 
-    async fn totals_over_time(
-        &self,
-        slot: Duration,
-        filter: &RunFilter,
-    ) -> Result<Vec<(Timestamp, Totals)>, Error> {
-        let (key, filter) = (grouping::slot_key(slot), findable(filter));
-        let told = self.read(async |client| totals_by(client, &key, &filter).await);
-        grouping::by_moment(slot, told.await?)
+    async fn usage(&self, by: By, slot: Duration, filter: &RunFilter) -> Result<Usage, Error> {
+        let filter = findable(filter);
+        self.read(async |client| usage(client, by, slot, &filter).await)
+            .await
     }
 
     fn refuses_since(&self) -> Option<Timestamp> {
@@ -231,11 +220,6 @@ fn findable(filter: &RunFilter) -> RunFilter {
         workflow: filter.workflow.as_deref().map(key),
         ..filter.clone()
     }
-}
-
-/// A text as it stood between the quotes of a JSON string, where this dialect finds facts.
-fn unescaped(text: String) -> String {
-    serde_json::from_str(&format!("\"{text}\"")).unwrap_or(text)
 }
 
 /// All reads in it see the same moment.

@@ -8,11 +8,12 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x4441_4757;
 
 /// All migrations, the first one first. Add to the end; never change one that was released.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/sqlite/0001_runs.sql"),
     include_str!("../migrations/sqlite/0002_alive.sql"),
     include_str!("../migrations/sqlite/0003_estimated.sql"),
     include_str!("../migrations/sqlite/0004_retries.sql"),
+    include_str!("../migrations/sqlite/0005_usage.sql"),
 ];
 
 /// Why a database cannot be brought to the present schema.
@@ -100,6 +101,7 @@ mod tests {
             r#"{"a":1,"dagway.usage.is_estimate":true,"dagway.retries":2}"#,
             r#"{"a":"\"dagway.usage.is_estimate\":true,\"dagway.retries\":2"}"#,
             r#"{"dagway.retries":"many"}"#,
+            r#"{"dagway.model.asked":"opus","gen_ai.request.model":"v/\"opus\"","openrouter.provider":"","gen_ai.provider.name":"openai","user_agent.original":"c"}"#,
         ];
         for (id, facts) in facts.into_iter().enumerate() {
             connection
@@ -108,14 +110,21 @@ mod tests {
         }
         migrate(&mut connection, &MIGRATIONS).unwrap();
         let mut marks = connection
-            .prepare("SELECT estimated, retries FROM runs ORDER BY row")
+            .prepare("SELECT estimated, retries, concat_ws('|', model, provider, client) FROM runs ORDER BY row")
             .unwrap();
         let marks = marks
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .unwrap();
         assert_eq!(
-            marks.collect::<Result<Vec<(bool, i64)>, _>>().unwrap(),
-            [(true, 2), (false, 0), (false, 0)]
+            marks
+                .collect::<Result<Vec<(bool, i64, String)>, _>>()
+                .unwrap(),
+            [
+                (true, 2, String::new()),
+                (false, 0, String::new()),
+                (false, 0, String::new()),
+                (false, 0, "v/\"opus\"|openai|c".to_owned()),
+            ]
         );
     }
 

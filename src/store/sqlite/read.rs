@@ -9,16 +9,16 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::open::FolderLock;
 use super::readers::Readers;
-use super::select::{SQLITE, page, page_by, summary};
-use super::totals::{totals_by, totals_of};
+use super::select::{page, page_by, summary};
+use super::totals::{totals_of, usage};
 use super::write::PART_BITS;
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::store::block::BlockHash;
 use crate::store::detail::Journal;
-use crate::store::model::{By, Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals};
+use crate::store::model::{By, Figure, RunDetail, RunFilter, RunPage, RunSummary, Totals, Usage};
 use crate::store::stats::RecorderStats;
 use crate::store::stored::{self, COLUMNS, unpacked};
-use crate::store::{Error, Refused, Store, grouping};
+use crate::store::{Error, Refused, Store};
 
 /// Reads the runs of one folder.
 #[derive(Debug)]
@@ -109,28 +109,18 @@ impl Store for SqliteStore {
         self.readers.read(read).await
     }
 
-    async fn totals_by(
-        &self,
-        by: By,
-        filter: &RunFilter,
-    ) -> Result<HashMap<String, Totals>, Error> {
-        let filter = filter.clone();
-        let read = move |connection: &Connection| totals_by(connection, &by.key(&SQLITE), &filter);
+    async fn oldest(&self) -> Result<Option<Timestamp>, Error> {
+        let read = |connection: &Connection| {
+            let sql = "SELECT started FROM runs ORDER BY id LIMIT 1";
+            let oldest = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+            Ok(oldest.map(Timestamp))
+        };
         self.readers.read(read).await
     }
 
-    async fn totals_over_time(
-        &self,
-        slot: Duration,
-        filter: &RunFilter,
-    ) -> Result<Vec<(Timestamp, Totals)>, Error> {
+    async fn usage(&self, by: By, slot: Duration, filter: &RunFilter) -> Result<Usage, Error> {
         let filter = filter.clone();
-        let read = move |connection: &Connection| {
-            grouping::by_moment(
-                slot,
-                totals_by(connection, &grouping::slot_key(slot), &filter)?,
-            )
-        };
+        let read = move |connection: &Connection| usage(connection, by, slot, &filter);
         self.readers.read(read).await
     }
 

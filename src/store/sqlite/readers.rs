@@ -13,11 +13,6 @@ use crate::store::Error;
 /// Reads at the same time.
 const MOST: usize = 4;
 
-/// A read lasted too long.
-#[derive(Debug, thiserror::Error)]
-#[error("a read took longer than {} s and was given up", .0.as_secs_f32())]
-struct TooSlow(Duration);
-
 /// A read did not happen: it panicked, or the process is ending.
 #[derive(Debug, thiserror::Error)]
 #[error("a read was cut off")]
@@ -50,7 +45,7 @@ impl Readers {
     ) -> Result<T, Error> {
         match tokio::time::timeout(self.limit, self.unlimited(work)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::Database(Box::new(TooSlow(self.limit)))),
+            Err(_) => Err(Error::TooSlow(self.limit)),
         }
     }
 

@@ -1,41 +1,56 @@
 //! Figures over many runs, in one pass over their rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::select::SQLITE;
-use crate::events::State;
+use crate::events::{State, Timestamp};
 use crate::store::Error;
 use crate::store::conditions::Conditions;
-use crate::store::model::{RunFilter, Totals};
+use crate::store::model::{By, RunFilter, Totals, Usage};
 use crate::store::stored::{count, state};
 
-/// Figures over the runs that `filter` lets through, for each value of `key`, an expression that gives a text.
-pub(super) fn totals_by(
+/// What the runs used that `filter` lets through.
+pub(super) fn usage(
     connection: &Connection,
-    key: &str,
+    by: By,
+    slot: Duration,
     filter: &RunFilter,
-) -> Result<HashMap<String, Totals>, Error> {
+) -> Result<Usage, Error> {
+    let slot = i64::try_from(slot.as_micros()).unwrap_or(i64::MAX).max(1);
     let conditions = Conditions::all(&SQLITE, filter);
-    let sql = format!("SELECT {FIGURES}, {key} FROM runs{}", conditions.clause());
+    let sql = format!(
+        "SELECT {FIGURES}, {} FROM runs{}",
+        by.column(),
+        conditions.clause()
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(conditions.into_values()))?;
-    let mut gathered: HashMap<String, Gathered> = HashMap::new();
+    let mut all = Gathered::default();
+    let mut groups: HashMap<Option<String>, Gathered> = HashMap::new();
+    let mut slots: BTreeMap<i64, Gathered> = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let name = row.get_ref(KEY)?.as_str().unwrap_or_default();
-        if !gathered.contains_key(name) {
-            gathered.insert(name.to_owned(), Gathered::default());
-        }
-        if let Some(gathered) = gathered.get_mut(name) {
-            gathered.add(row)?;
-        }
+        let run = Figures::of(row)?;
+        all.add(&run);
+        groups.entry(row.get(KEY)?).or_default().add(&run);
+        slots
+            .entry(run.started.div_euclid(slot))
+            .or_default()
+            .add(&run);
     }
-    Ok(gathered
-        .into_iter()
-        .map(|(name, gathered)| (name, gathered.totals()))
-        .collect())
+    Ok(Usage {
+        all: all.totals(),
+        groups: groups
+            .into_iter()
+            .map(|(name, gathered)| (name, gathered.totals()))
+            .collect(),
+        slots: slots
+            .into_iter()
+            .map(|(number, gathered)| (Timestamp(number * slot), gathered.totals()))
+            .collect(),
+    })
 }
 
 /// Figures over the runs that `filter` lets through; nothing when there are more than `most`.
@@ -59,13 +74,13 @@ pub(super) fn totals_of(
                 return Ok(None);
             };
             left = one_less;
-            gathered.add(row)?;
+            gathered.add(&Figures::of(row)?);
         }
     }
     Ok(Some(gathered.totals()))
 }
 
-/// The columns that [`Gathered::add`] reads, and what comes after them.
+/// The columns that [`Figures::of`] reads, and what comes after them.
 const FIGURES: &str =
     "state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
 const KEY: usize = 8;
@@ -73,6 +88,37 @@ const KEY: usize = 8;
 /// What a run's cost counts for at most, as in PostgreSQL's engine: two costs of a hostile upstream may be more than a sum
 /// can hold.
 const MOST_COST: f64 = 1e9;
+
+/// What of a run is added up.
+struct Figures {
+    state: State,
+    started: i64,
+    /// In microseconds, of a run that is over.
+    duration: Option<u64>,
+    input_tokens: i64,
+    cache_read_tokens: i64,
+    output_tokens: Option<i64>,
+    cost_usd: f64,
+    is_estimate: bool,
+}
+
+impl Figures {
+    fn of(row: &Row<'_>) -> Result<Self, Error> {
+        let int = |index| row.get::<_, Option<i64>>(index);
+        let started: i64 = row.get(1)?;
+        let cost: Option<f64> = row.get(6)?;
+        Ok(Self {
+            state: state(row.get_ref(0)?.as_str().unwrap_or_default())?,
+            started,
+            duration: int(2)?.map(|ended| count(ended - started)),
+            input_tokens: int(3)?.unwrap_or_default(),
+            cache_read_tokens: int(4)?.unwrap_or_default(),
+            output_tokens: int(5)?,
+            cost_usd: cost.unwrap_or_default().clamp(-MOST_COST, MOST_COST),
+            is_estimate: row.get(7)?,
+        })
+    }
+}
 
 #[derive(Default)]
 struct Gathered {
@@ -87,17 +133,14 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn add(&mut self, row: &Row<'_>) -> Result<(), Error> {
-        let state = state(row.get_ref(0)?.as_str().unwrap_or_default())?;
-        if let Some(index) = State::ALL.iter().position(|known| *known == state) {
+    fn add(&mut self, run: &Figures) {
+        if let Some(index) = State::ALL.iter().position(|known| *known == run.state) {
             self.runs[index] += 1;
         }
-        if let Some(ended) = row.get::<_, Option<i64>>(2)? {
-            let duration = count(ended - row.get::<_, i64>(1)?);
+        if let Some(duration) = run.duration {
             self.duration = self.duration.saturating_add(duration);
-            if state == State::Completed {
-                let has_answer = row.get::<_, Option<i64>>(5)?.is_some();
-                let kind = if has_answer {
+            if run.state == State::Completed {
+                let kind = if run.output_tokens.is_some() {
                     &mut self.answered
                 } else {
                     &mut self.completed
@@ -105,20 +148,17 @@ impl Gathered {
                 kind.push(duration);
             }
         }
-        let int = |index| {
-            row.get::<_, Option<i64>>(index)
-                .map(Option::unwrap_or_default)
-        };
+        let totals = &mut self.totals;
         // Tokens that were counted and sent to nobody are no input of a model's.
-        if row.get::<_, Option<i64>>(5)?.is_some() {
-            self.totals.input_tokens = self.totals.input_tokens.saturating_add(int(3)?);
-            self.totals.cache_read_tokens = self.totals.cache_read_tokens.saturating_add(int(4)?);
+        if let Some(output) = run.output_tokens {
+            totals.input_tokens = totals.input_tokens.saturating_add(run.input_tokens);
+            totals.cache_read_tokens = totals
+                .cache_read_tokens
+                .saturating_add(run.cache_read_tokens);
+            totals.output_tokens = totals.output_tokens.saturating_add(output);
         }
-        self.totals.output_tokens = self.totals.output_tokens.saturating_add(int(5)?);
-        let cost = row.get::<_, Option<f64>>(6)?.unwrap_or_default();
-        self.totals.cost_usd += cost.clamp(-MOST_COST, MOST_COST);
-        self.totals.estimated += u64::from(row.get::<_, bool>(7)?);
-        Ok(())
+        totals.cost_usd += run.cost_usd;
+        totals.estimated += u64::from(run.is_estimate);
     }
 
     fn totals(mut self) -> Totals {

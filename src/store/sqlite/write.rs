@@ -15,17 +15,18 @@ use crate::facts;
 use crate::store::Error;
 use crate::store::batch::{Batch, Change, Keep, RunRow, RunWrite, Sink, Tidied};
 use crate::store::block::{LONG_BLOCK, LONG_PART, NewBlock, Packer, Touched};
+use crate::store::model::By;
 
 const INSERT_PLAN: &str =
     "INSERT INTO plans (hash, name, info) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
 const INSERT_RUN: &str =
     "INSERT INTO runs (state, streaming, replied, ended, seen, pieces, bytes, session, models,
         input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated, retries,
-        id, workflow, plan, request_id, trace_id, started)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        model, provider, client, id, workflow, plan, request_id, trace_id, started)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
 const UPDATE_RUN: &str = "UPDATE runs SET state = ?, streaming = ?, replied = ?, ended = ?, seen = ?, pieces = ?, bytes = ?,
         session = ?, models = ?, input_tokens = ?, cache_read_tokens = ?, output_tokens = ?, cost_usd = ?, error = ?, facts = ?,
-        estimated = ?, retries = ?
+        estimated = ?, retries = ?, model = ?, provider = ?, client = ?
     WHERE row = ?";
 const UPDATE_PROGRESS: &str = "UPDATE runs SET seen = ?, pieces = ?, bytes = ? WHERE row = ?";
 const INSERT_PART: &str = "INSERT INTO journal (place, bytes, data) VALUES (?, ?, ?)";
@@ -250,7 +251,7 @@ impl RowWriter<'_> {
 }
 
 /// The columns that can change stand first in both statements.
-const CHANGEABLE: usize = 17;
+const CHANGEABLE: usize = 20;
 
 fn bind_changeable(
     statement: &mut CachedStatement<'_>,
@@ -279,6 +280,9 @@ fn bind_changeable(
         facts_json,
         row.is(facts::USAGE_IS_ESTIMATE),
         row.int(facts::RETRIES).unwrap_or(0),
+        row.name(By::Model),
+        row.name(By::Provider),
+        row.name(By::Client),
     ];
     for (index, value) in values.iter().enumerate() {
         statement.raw_bind_parameter(index + 1, value)?;

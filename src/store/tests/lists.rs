@@ -114,6 +114,14 @@ fn model(model: &str) -> RunFilter {
     }
 }
 
+fn named([model_sent, provider]: [Option<&str>; 2]) -> RunFilter {
+    RunFilter {
+        model_sent: model_sent.map(str::to_owned),
+        provider: provider.map(str::to_owned),
+        ..RunFilter::default()
+    }
+}
+
 fn search(text: &str) -> RunFilter {
     RunFilter {
         search: Some(text.to_owned()),
@@ -140,7 +148,7 @@ async fn each_filter_lets_through_what_it_says() {
             search: Some("big".to_owned()),
             ..between(Some(1), Some(9))
         };
-        let cases: [(RunFilter, &[usize]); 15] = [
+        let cases: [(RunFilter, &[usize]); 20] = [
             (RunFilter::default(), &ALL),
             (states(&[State::Failed]), &FAILED),
             (
@@ -155,6 +163,11 @@ async fn each_filter_lets_through_what_it_says() {
             (model("100%_"), &SMALL),
             (model("1__%"), &[]),
             (model("opus"), &ALL),
+            (named([Some("opus"), None]), &ALL),
+            (named([Some("opu"), None]), &[]),
+            (named([Some("OPUS"), None]), &[]),
+            (named([None, Some("The \"Provider\"")]), &SMALL),
+            (named([Some("opus"), Some("Provider")]), &[]),
             (between(Some(9), None), &[11, 10, 9]),
             (between(None, Some(2)), &[1, 0]),
             (between(Some(3), Some(3)), &[]),

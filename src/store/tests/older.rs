@@ -13,6 +13,7 @@ async fn columns_that_came_later_are_filled_from_the_facts_of_older_runs() {
         r#"{"a":1,"dagway.usage.is_estimate":true,"dagway.retries":12}"#,
         r#"{"a":"\"dagway.usage.is_estimate\":true,\"dagway.retries\":2 \u0000"}"#,
         r#"{"dagway.retries":"many"}"#,
+        r#"{"z":1,"dagway.model.asked":"opus","gen_ai.request.model":"v/opus","openrouter.provider":"","gen_ai.provider.name":"openai","user_agent.original":"a \"c\""}"#,
     ];
     for facts in runs {
         let insert = format!(
@@ -26,9 +27,21 @@ async fn columns_that_came_later_are_filled_from_the_facts_of_older_runs() {
     client.batch_execute(noted).await.unwrap();
 
     let mut opened = database.open().await;
-    let sql = "SELECT estimated, retries FROM dagway.runs ORDER BY retries DESC, facts";
+    let sql = "SELECT estimated, retries, concat_ws('|', model, provider, client) FROM dagway.runs
+        ORDER BY retries DESC, facts";
     let rows = client.query(sql, &[]).await.unwrap();
-    let marks: Vec<(bool, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    assert_eq!(marks, [(true, 12), (false, 0), (false, 0)]);
+    let marks = rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect::<Vec<(bool, i64, &str)>>();
+    assert_eq!(
+        marks,
+        [
+            (true, 12, ""),
+            (false, 0, ""),
+            (false, 0, ""),
+            (false, 0, "v/opus|openai")
+        ]
+    );
     opened.recorder.finish();
 }

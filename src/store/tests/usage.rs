@@ -6,46 +6,43 @@ use super::stage::Stage;
 use super::{Script, plan, plan_of};
 use crate::events::{Observer, State, Timestamp};
 use crate::facts;
-use crate::store::{By, Opened, RunFilter};
+use crate::store::{By, Opened, RunFilter, Totals, Usage};
 
 const T0: i64 = 1_790_000_000_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 /// A name that a hostile client or provider chose.
 const HOSTILE: &str = "a \"model\" \\ with \u{7}, \u{1f980} and 'quotes'";
 
-/// Five runs: of a named model and of a hostile one, one that only asked, one that was refused, and one of another
-/// workflow two hours later.
+/// Five runs: of a named provider, of a client and a provider with hostile names, one that nobody answered, one that was
+/// refused, and one of another workflow two hours later.
 async fn five(stage: &Stage) -> Opened {
     let mut opened = stage.open().await;
     let started = |number: i64| Script::new(T0 + number, &plan());
-    let answered = |script: Script, model: &str, cost: f64| {
+    let answered = |script: Script, provider: &str, cost: f64| {
         script
             .fact(facts::MODEL_ASKED, "opus")
             .fact(facts::MODEL_SENT, "vendor/opus")
-            .fact(facts::MODEL_USED, model)
+            .fact(facts::MODEL_USED, "vendor/opus-1")
             .fact(facts::PROVIDER, "openrouter")
+            .fact(facts::PROVIDER_BEHIND, provider)
             .fact(facts::COST_USD, cost)
             .ended(State::Completed)
     };
-    let later = Script::new(
-        T0 + 7_200_000_000,
-        &plan_of("count_tokens", &["validate", "count"]),
-    );
+    let later = plan_of("count_tokens", &["validate", "count"]);
+    let later = Script::new(T0 + 7_200_000_000, &later);
     let scripts = [
-        answered(
-            started(0)
-                .fact(facts::SESSION, "s-1")
-                .fact(facts::PROVIDER_BEHIND, "Some Cloud"),
-            "vendor/opus-1",
-            0.25,
-        ),
+        answered(started(0).fact(facts::SESSION, "s-1"), "Some Cloud", 0.25),
         answered(started(1).fact(facts::USER_AGENT, HOSTILE), HOSTILE, 0.5),
         started(2)
             .fact(facts::MODEL_ASKED, "opus")
             .fact(facts::MODEL_SENT, "vendor/opus")
+            .fact(facts::PROVIDER, "openrouter")
+            .fact(facts::PROVIDER_BEHIND, "")
             .failed("the upstream gave up"),
         started(3).failed("refused"),
-        later.ended(State::Completed),
+        later
+            .fact(facts::MODEL_ASKED, "opus")
+            .ended(State::Completed),
     ];
     for mut script in scripts {
         opened.recorder.observe(&script.batch());
@@ -54,56 +51,86 @@ async fn five(stage: &Stage) -> Opened {
     opened
 }
 
+async fn usage(opened: &Opened, by: By, filter: &RunFilter) -> Usage {
+    opened.store.usage(by, HOUR, filter).await.unwrap()
+}
+
 /// Names with the number of their runs, in the order of names.
-async fn told(opened: &Opened, by: By, filter: &RunFilter) -> Vec<(String, u64)> {
-    let groups = opened.store.totals_by(by, filter).await.unwrap();
-    let mut told: Vec<(String, u64)> = groups
-        .into_iter()
-        .map(|(name, totals)| (name, totals.by_state.iter().map(|(_, runs)| runs).sum()))
+fn told(usage: &Usage) -> Vec<(Option<&str>, u64)> {
+    let groups = usage.groups.iter();
+    let mut told: Vec<_> = groups
+        .map(|(name, totals)| (name.as_deref(), runs(totals)))
         .collect();
-    told.sort();
+    told.sort_unstable();
     told
+}
+
+fn runs(totals: &Totals) -> u64 {
+    totals.by_state.iter().map(|(_, runs)| runs).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_are_told_apart_by_what_a_run_was_of() {
     for stage in Stage::all().await {
         let opened = five(&stage).await;
-        let expected: [(By, &[(&str, u64)]); 5] = [
+        let expected: [(By, &[(Option<&str>, u64)]); 5] = [
             (
                 By::Model,
-                &[
-                    ("", 2),
-                    (HOSTILE, 1),
-                    ("vendor/opus", 1),
-                    ("vendor/opus-1", 1),
-                ],
+                &[(None, 1), (Some("opus"), 1), (Some("vendor/opus"), 3)],
             ),
             (
                 By::Provider,
-                &[("", 3), ("Some Cloud", 1), ("openrouter", 1)],
+                &[
+                    (None, 2),
+                    (Some("Some Cloud"), 1),
+                    (Some(HOSTILE), 1),
+                    (Some("openrouter"), 1),
+                ],
             ),
-            (By::Session, &[("", 4), ("s-1", 1)]),
-            (By::Client, &[("", 4), (HOSTILE, 1)]),
-            (By::Workflow, &[("count_tokens", 1), ("messages", 4)]),
+            (By::Session, &[(None, 4), (Some("s-1"), 1)]),
+            (By::Client, &[(None, 4), (Some(HOSTILE), 1)]),
+            (
+                By::Workflow,
+                &[(Some("count_tokens"), 1), (Some("messages"), 4)],
+            ),
         ];
         for (by, expected) in expected {
-            let told = told(&opened, by, &RunFilter::default()).await;
-            let told: Vec<(&str, u64)> = told.iter().map(|(name, n)| (&**name, *n)).collect();
-            assert_eq!(told, expected, "{by:?}");
+            let usage = usage(&opened, by, &RunFilter::default()).await;
+            assert_eq!(told(&usage), expected, "{by:?}");
+            assert_eq!(runs(&usage.all), 5);
+            assert!((usage.all.cost_usd - 0.75).abs() < 1e-9);
         }
-        let models = opened
-            .store
-            .totals_by(By::Model, &RunFilter::default())
-            .await;
-        let hostile = &models.unwrap()[HOSTILE];
-        assert!((hostile.cost_usd - 0.5).abs() < 1e-9);
-        assert_eq!(hostile.by_state, [(State::Completed, 1)]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_what_a_filter_lets_through_is_told_apart() {
+async fn a_group_s_name_finds_the_runs_that_were_counted() {
+    for stage in Stage::all().await {
+        let opened = five(&stage).await;
+        for by in [By::Model, By::Provider, By::Client] {
+            let usage = usage(&opened, by, &RunFilter::default()).await;
+            for (name, totals) in usage.groups {
+                let Some(name) = name else {
+                    continue;
+                };
+                let mut filter = RunFilter::default();
+                let exact = match by {
+                    By::Model => &mut filter.model_sent,
+                    By::Provider => &mut filter.provider,
+                    _ => &mut filter.client,
+                };
+                *exact = Some(name);
+                let found = opened.store.runs(&filter, None, 50).await.unwrap().runs;
+                assert_eq!(found.len() as u64, runs(&totals), "{filter:?}");
+                let now = Timestamp(T0);
+                assert!(found.iter().all(|run| filter.admits(run, now)));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_a_filter_lets_through_is_added_up() {
     for stage in Stage::all().await {
         let opened = five(&stage).await;
         let dear = RunFilter {
@@ -111,12 +138,13 @@ async fn only_what_a_filter_lets_through_is_told_apart() {
             min_cost: Some(0.3),
             ..RunFilter::default()
         };
-        assert_eq!(
-            told(&opened, By::Model, &dear).await,
-            [(HOSTILE.to_owned(), 1)]
-        );
+        let dear = usage(&opened, By::Provider, &dear).await;
+        assert_eq!(told(&dear), [(Some(HOSTILE), 1)]);
+        assert_eq!((runs(&dear.all), dear.slots.len()), (1, 1));
         let none = RunFilter::accepted_since(Timestamp(i64::MAX));
-        assert_eq!(told(&opened, By::Session, &none).await, []);
+        let none = usage(&opened, By::Session, &none).await;
+        assert!(none.groups.is_empty() && none.slots.is_empty());
+        assert_eq!(runs(&none.all), 0);
     }
 }
 
@@ -124,14 +152,11 @@ async fn only_what_a_filter_lets_through_is_told_apart() {
 async fn figures_over_time_stand_under_the_beginning_of_their_slot() {
     for stage in Stage::all().await {
         let opened = five(&stage).await;
-        let hours = opened
-            .store
-            .totals_over_time(HOUR, &RunFilter::default())
-            .await
-            .unwrap();
+        assert_eq!(opened.store.oldest().await.unwrap(), Some(Timestamp(T0)));
+        let slots = usage(&opened, By::Model, &RunFilter::default()).await.slots;
         let micros = i64::try_from(HOUR.as_micros()).unwrap();
         let first = T0 / micros * micros;
-        let told: Vec<_> = hours
+        let told: Vec<_> = slots
             .iter()
             .map(|(begin, totals)| (begin.0, totals.by_state.clone()))
             .collect();
@@ -142,6 +167,6 @@ async fn figures_over_time_stand_under_the_beginning_of_their_slot() {
                 (first + 2 * micros, vec![(State::Completed, 1)]),
             ]
         );
-        assert!((hours[0].1.cost_usd - 0.75).abs() < 1e-9);
+        assert!((slots[0].1.cost_usd - 0.75).abs() < 1e-9);
     }
 }

@@ -288,7 +288,7 @@ async function usage() {
   await counted(said);
   await page.goBack();
   const column = page.locator("svg.columns a").first();
-  const title = await column.getAttribute("aria-label");
+  const title = await column.locator("title").textContent();
   await column.focus();
   await page.keyboard.press("Enter");
   await page.waitForURL(/until=/);
