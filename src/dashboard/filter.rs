@@ -505,7 +505,7 @@ mod tests {
         limit: `0` does not do; give a whole number from 1 to 200
         limit: `201` does not do; give a whole number from 1 to 200
         after: `12` is not a run; give the next of the page before, or leave it out
-        there is no parameter `colour`; a list of runs takes state, workflow, model, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after
+        there is no parameter `colour`; a list of runs takes state, workflow, model, model_sent, provider, client, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after
         ");
     }
 
