@@ -70,16 +70,30 @@ use filter::Query;
 use page::Failure;
 pub use page::not_found;
 pub use routes::routes;
-pub use usage::adders;
 pub use workflows::{Refused, Workflows};
 
 /// So many pages stay live at a time; each costs the store a reading whenever something changes.
 const MOST_VIEWERS: usize = 256;
 
-/// The places for pages that stay live.
-#[must_use]
-pub fn viewers() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MOST_VIEWERS))
+/// So many add figures up at the same time, so that lists are read meanwhile.
+const MOST_ADDING: usize = 2;
+
+/// How many may be served at the same time, of what lasts or is dear.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Each open page that stays live holds one of these.
+    pub(crate) viewers: Arc<Semaphore>,
+    /// Who adds figures up holds one of these.
+    pub(crate) adders: Arc<Semaphore>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            viewers: Arc::new(Semaphore::new(MOST_VIEWERS)),
+            adders: Arc::new(Semaphore::new(MOST_ADDING)),
+        }
+    }
 }
 
 /// What the dashboard is made of. It is given to its routes as `web::Data<Dashboard>`.
@@ -91,10 +105,8 @@ pub struct Dashboard {
     pub workflows: watch::Receiver<Workflows>,
     /// Gives one more ear to the news of changed runs.
     pub changes: Arc<dyn Fn() -> broadcast::Receiver<Changed> + Send + Sync>,
-    /// Each open page that stays live holds one of these; make it with [`viewers`].
-    pub viewers: Arc<Semaphore>,
-    /// Who adds figures up holds one of these; make it with [`adders`].
-    pub adders: Arc<Semaphore>,
+    /// How many it serves at the same time.
+    pub places: Places,
     /// Cancelled when the process is asked to stop: no open page must make it wait.
     pub closing: CancellationToken,
     /// A sentence shown as a banner on every page, such as that no real model answers.

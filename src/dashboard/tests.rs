@@ -814,3 +814,19 @@ async fn what_cannot_be_asked_of_usage_is_refused_with_the_cure() {
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");
     }
 }
+
+#[actix_web::test]
+async fn who_gets_no_turn_to_add_figures_up_is_told_to_come_again() {
+    let (dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(fixture::all_runs())));
+    dashboard.places.adders.close();
+    let app = App::new()
+        .app_data(web::Data::new(dashboard))
+        .configure(super::routes);
+    let app = test::init_service(app).await;
+    let request = test::TestRequest::get().uri("/usage").to_request();
+    let response = test::call_service(&app, request).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body = test::read_body(response).await;
+    let page = String::from_utf8(body.to_vec()).unwrap();
+    assert!(page.contains("Others are adding figures up; load this page again in a moment."));
+}

@@ -26,7 +26,7 @@ impl By {
             Self::Client => &[facts::USER_AGENT],
             Self::Workflow => &[],
         };
-        let told = names.iter().filter_map(|name| text(name));
-        told.filter(|told| !told.is_empty()).next()
+        let mut told = names.iter().filter_map(|name| text(name));
+        told.find(|told| !told.is_empty())
     }
 }

@@ -27,7 +27,7 @@ pub struct Runs {
     /// Which runs.
     #[command(flatten)]
     pub filter: Filter,
-    /// At most so many runs, up to 200 [default: 50; with --follow, 10 to begin with], or rows of usage, up to 1000 [100]
+    /// At most so many runs, up to 200 [default: 50; with --follow, 10 to begin with], or rows of usage, up to 1000 [default: 100]
     #[arg(long, short = 'n', global = true, value_name = "N")]
     pub limit: Option<String>,
     /// In this order: started (the newest first), duration, cost or tokens (the greatest first)

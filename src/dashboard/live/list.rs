@@ -411,7 +411,7 @@ mod tests {
     #[actix_web::test]
     async fn a_page_too_many_is_told_and_a_place_is_free_when_a_page_is_closed() {
         let (mut dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(Vec::new())));
-        dashboard.viewers = Arc::new(tokio::sync::Semaphore::new(1));
+        dashboard.places.viewers = Arc::new(tokio::sync::Semaphore::new(1));
         let dashboard = web::Data::new(dashboard);
         let watch = || {
             let request = actix_web::test::TestRequest::default().to_http_request();

@@ -59,7 +59,7 @@ where
     N: Fn(W) -> F + 'static,
     F: Future<Output = Option<(Bytes, W)>> + 'static,
 {
-    let Ok(place) = Arc::clone(&dashboard.viewers).try_acquire_owned() else {
+    let Ok(place) = Arc::clone(&dashboard.places.viewers).try_acquire_owned() else {
         return failed(dashboard, &Failure::Crowded);
     };
     let (watch, next) = begin();

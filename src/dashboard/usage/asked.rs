@@ -112,7 +112,8 @@ impl Asked {
             )
         })?;
         if query.filter.since.is_none() && !is_all {
-            query = with_usual_time(query, &mut of_runs, now)?;
+            of_runs.push(usual_time(query.filter.until, now));
+            query = Query::parse(&of_runs, now)?;
         }
         let end = query.filter.until.map_or(now, |until| until.min(now));
         if query.filter.since.is_some_and(|since| since >= end) {
@@ -213,21 +214,13 @@ impl Asked {
 }
 
 /// The last day, or the day before `until`.
-fn with_usual_time(
-    query: Query,
-    of_runs: &mut Vec<(String, String)>,
-    now: Timestamp,
-) -> Result<Query, String> {
-    let usual = match query.filter.until {
-        None => ("range", USUAL.to_owned()),
-        Some(until) => {
-            let length = i64::try_from(USUAL_LENGTH.as_micros()).unwrap_or(i64::MAX);
-            let since = Timestamp(until.min(now).0.saturating_sub(length));
-            ("since", format::rfc3339(since))
-        }
+fn usual_time(until: Option<Timestamp>, now: Timestamp) -> (String, String) {
+    let Some(until) = until else {
+        return ("range".to_owned(), USUAL.to_owned());
     };
-    of_runs.push((usual.0.to_owned(), usual.1));
-    Query::parse(of_runs, now)
+    let length = i64::try_from(USUAL_LENGTH.as_micros()).unwrap_or(i64::MAX);
+    let since = Timestamp(until.min(now).0.saturating_sub(length));
+    ("since".to_owned(), format::rfc3339(since))
 }
 
 fn is_begin(name: &str) -> bool {

@@ -10,12 +10,10 @@
 pub(crate) mod asked;
 pub(super) mod json;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use tokio::sync::Semaphore;
 
 use self::asked::{Asked, GROUPINGS};
 use super::filter::Range;
@@ -27,18 +25,10 @@ use super::{Dashboard, format};
 use crate::events::Timestamp;
 use crate::store::{Error, Totals, Usage};
 
-/// So many add figures up at the same time, so that lists are read meanwhile.
-const MOST_ADDING: usize = 2;
 /// How long somebody waits for their turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest name that is shown whole.
 const LONGEST_NAME: usize = 80;
-
-/// Places for those who add figures up.
-#[must_use]
-pub fn adders() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MOST_ADDING))
-}
 
 /// What the store says to what was asked.
 struct Found {
@@ -124,7 +114,7 @@ async fn show(dashboard: &Dashboard, request: &HttpRequest) -> Result<Page, Fail
 }
 
 async fn find(dashboard: &Dashboard, asked: &Asked) -> Result<Found, Failure> {
-    let turn = tokio::time::timeout(PATIENCE, dashboard.adders.acquire()).await;
+    let turn = tokio::time::timeout(PATIENCE, dashboard.places.adders.acquire()).await;
     let Ok(Ok(_turn)) = turn else {
         return Err(Failure::Busy);
     };
@@ -198,8 +188,12 @@ fn view(dashboard: &Dashboard, asked: &Asked, found: &Found) -> Page {
 }
 
 fn ends(asked: &Asked, axis: &Axis) -> [String; 2] {
-    let since = asked.query.filter.since.unwrap_or(axis.begin());
-    let since = since.max(axis.begin());
+    let first = axis.begin();
+    let since = asked
+        .query
+        .filter
+        .since
+        .map_or(first, |since| since.max(first));
     let end = asked.end();
     let end = if end == asked.now {
         "now".to_owned()

@@ -55,8 +55,11 @@ async fn usage(opened: &Opened, by: By, filter: &RunFilter) -> Usage {
     opened.store.usage(by, HOUR, filter).await.unwrap()
 }
 
+/// A name and how many runs it has.
+type Group<'a> = (Option<&'a str>, u64);
+
 /// Names with the number of their runs, in the order of names.
-fn told(usage: &Usage) -> Vec<(Option<&str>, u64)> {
+fn told(usage: &Usage) -> Vec<Group<'_>> {
     let groups = usage.groups.iter();
     let mut told: Vec<_> = groups
         .map(|(name, totals)| (name.as_deref(), runs(totals)))
@@ -73,7 +76,7 @@ fn runs(totals: &Totals) -> u64 {
 async fn figures_are_told_apart_by_what_a_run_was_of() {
     for stage in Stage::all().await {
         let opened = five(&stage).await;
-        let expected: [(By, &[(Option<&str>, u64)]); 5] = [
+        let expected: [(By, &[Group<'_>]); 5] = [
             (
                 By::Model,
                 &[(None, 1), (Some("opus"), 1), (Some("vendor/opus"), 3)],
