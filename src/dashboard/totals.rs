@@ -135,7 +135,7 @@ pub(super) async fn of_matches(
         }
     };
     let usage = match totals {
-        Some(_) => {
+        Some(_) if !line.is_empty() => {
             let mut pairs = query.pairs();
             if query.filter.since.is_none() && query.filter.until.is_none() {
                 pairs.push(("range", usage::asked::ALL.to_owned()));
@@ -143,7 +143,7 @@ pub(super) async fn of_matches(
             let href = encode_pairs(&pairs).replace('&', "&amp;");
             format!(" · <a href=\"/usage?{href}\">Usage</a>")
         }
-        None => String::new(),
+        _ => String::new(),
     };
     let turns = match query.filter.session {
         Some(_) => {

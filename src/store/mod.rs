@@ -140,7 +140,7 @@ pub trait Store: Send + Sync + 'static {
     async fn totals(&self, since: Timestamp) -> Result<Totals, Error>;
     /// Figures over the runs that a filter lets through; `None` when there are more than `most`.
     async fn totals_of(&self, filter: &RunFilter, most: u32) -> Result<Option<Totals>, Error>;
-    /// When the oldest run was accepted.
+    /// When the oldest run was accepted; of those of one millisecond any may be meant.
     async fn oldest(&self) -> Result<Option<Timestamp>, Error>;
     /// What the runs used that a filter lets through, in one pass over them. Slots are counted from the Unix epoch.
     async fn usage(&self, by: By, slot: Duration, filter: &RunFilter) -> Result<Usage, Error>;

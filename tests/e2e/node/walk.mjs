@@ -99,7 +99,10 @@ async function filters() {
   const failed = await rows(page).allInnerTexts();
   check(failed.length > 0 && failed.every((text) => /failed/i.test(text)), `the filter by state shows ${JSON.stringify(failed)}`);
   await picture(page, "runs-failed");
-  await page.locator("#matched").getByText(/^(This run|These .+ runs): .*failed$/).waitFor();
+  await page.locator("#matched").getByText(/^(This run|These .+ runs): .*failed · Usage$/).waitFor();
+  await page.locator("#matched").getByRole("link", { name: "Usage" }).click();
+  await page.waitForURL(/usage\?state=Failed&range=all/);
+  await page.getByText("state Failed").waitFor();
   await page.goto(`${base}/runs`);
   const failedChip = page.locator('input[name="state"][value="Failed"]');
   await page.locator("label").filter({ has: failedChip }).click();
