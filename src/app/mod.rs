@@ -39,7 +39,7 @@ use doors::Doors;
 use observers::Observers;
 pub(crate) use observers::collector;
 use reload::{Outcomes, Proved, Reload};
-pub use signals::Signals;
+pub use signals::{Hangup, Signals};
 
 /// How many batches of events may wait to be observed. A batch is some hundred bytes, besides its payloads.
 const EVENT_QUEUE: usize = 16_384;
@@ -186,7 +186,7 @@ impl App {
         url_here(self.address)
     }
 
-    /// Serves until SIGTERM or Ctrl-C, then stops; a second signal shortens the grace.
+    /// Serves until SIGTERM, SIGHUP or Ctrl-C, then stops; a second signal shortens the grace.
     pub async fn until_signal(self) {
         let mut signals = Signals::listen();
         signals.next().await;

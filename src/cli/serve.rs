@@ -4,7 +4,7 @@ use super::{Failure, open_files, say};
 use crate::app::{self, App, Manner};
 use crate::settings::Settings;
 
-/// Serves until SIGTERM or Ctrl-C, then lets the runs in progress end.
+/// Serves until SIGTERM, SIGHUP or Ctrl-C, then lets the runs in progress end.
 ///
 /// # Errors
 /// When it cannot start.

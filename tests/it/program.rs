@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use dagway::app::{App, Manner};
@@ -789,6 +789,12 @@ fn sigterm_is_passed_on_so_that_claude_can_clean_up() {
     assert!(folder.path().join("restored").exists());
 }
 
+/// A plain client.
+fn client() -> reqwest::Client {
+    let http = dagway::upstream::client::http().unwrap();
+    http.no_proxy().build().unwrap()
+}
+
 /// A server of the test's own; killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -838,6 +844,25 @@ impl Server {
     /// Of the process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends it a signal, named as for `kill`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn end(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the server ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
     }
 
     /// As nothing else ends it: by SIGKILL.
@@ -945,44 +970,44 @@ fn a_kill_loses_no_run_and_the_open_ones_are_shown_as_crashed() {
 
 #[test]
 fn a_signal_lets_the_stream_in_progress_end() {
+    for signal in ["-TERM", "-HUP"] {
+        block_on(a_stream_ends_whole_after(signal));
+    }
+}
+
+async fn a_stream_ends_whole_after(signal: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let simulator = Simulator::start(simulator::Settings::immediate())
+        .await
+        .unwrap();
+    let mut server = Server::start(folder.path(), &simulator.base_url());
+    let mut turn = simulator::Turn::text("one two three four five six seven eight nine ten");
+    turn.chunks = Some(10);
+    turn.pause_ms = Some(60);
+    simulator.script(Script::new().then(turn));
+    let request = client().post(format!("{}/v1/messages", server.url));
+    let response = request.body(ask("count").to_string()).send().await.unwrap();
+    server.signal(signal);
+    let body = String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap();
+    assert!(body.contains("event: message_stop"), "{signal}: {body}");
+    let status = server.end().await;
+    assert!(status.success(), "{signal}: {status:?}");
+    simulator.stop().await;
+}
+
+#[test]
+fn who_was_started_to_outlive_the_terminal_goes_on_when_that_is_closed() {
     block_on(async {
         let folder = tempfile::tempdir().unwrap();
-        let simulator = Simulator::start(simulator::Settings::immediate())
-            .await
-            .unwrap();
-        let http = dagway::upstream::client::http()
-            .unwrap()
-            .no_proxy()
-            .build()
-            .unwrap();
-        let mut server = Server::start(folder.path(), &simulator.base_url());
-        let mut turn = simulator::Turn::text("one two three four five six seven eight nine ten");
-        turn.chunks = Some(10);
-        turn.pause_ms = Some(60);
-        simulator.script(Script::new().then(turn));
-        let response = http
-            .post(format!("{}/v1/messages", server.url))
-            .body(ask("count").to_string())
-            .send()
-            .await
-            .unwrap();
-        let pid = server.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let body = String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap();
-        assert!(body.contains("event: message_stop"), "{body}");
-        let mut status = None;
-        eventually("the server ends", || {
-            status = server.child.try_wait().unwrap();
-            status.is_some()
-        })
-        .await;
-        assert!(status.unwrap().success(), "{status:?}");
-        simulator.stop().await;
+        // As `nohup` does.
+        let mut shell = Command::new("/bin/sh");
+        let program = env!("CARGO_BIN_EXE_dagway");
+        shell.args(["-c", "trap '' HUP; exec \"$0\"", program]);
+        let mut server = Server::of(in_folder(shell, folder.path()), "http://127.0.0.1:9/api/v1");
+        server.signal("-HUP");
+        let health = client().get(format!("{}/health", server.url));
+        assert_eq!(health.send().await.unwrap().status(), 200);
+        server.signal("-TERM");
+        assert!(server.end().await.success());
     });
 }

@@ -22,7 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::claude;
 use super::{Failure, say_error};
-use crate::app::{App, Signals, url_here};
+use crate::app::{App, Hangup, Signals, url_here};
 use crate::settings::Settings;
 pub(super) use hello::{dagway_answers, trouble};
 use host::{Host, succeed};
@@ -60,6 +60,7 @@ pub async fn run(
     // Listened for before there is a child: a signal in between would leave it behind.
     let terminate = signal(SignalKind::terminate())
         .map_err(|error| Failure::Running(format!("signals cannot be listened for: {error}")))?;
+    let hangup = Hangup::listen();
     let child = Command::new(program)
         .args(arguments)
         .env("ANTHROPIC_BASE_URL", &url)
@@ -68,7 +69,7 @@ pub async fn run(
         .kill_on_drop(true)
         .spawn();
     let status = match child {
-        Ok(child) => accompany(outcome(child, terminate), host, &settings).await,
+        Ok(child) => accompany(outcome(child, terminate, hangup), host, &settings).await,
         Err(error) => {
             stop(host).await;
             Err(error)
@@ -199,12 +200,17 @@ fn code_of_signal(status: ExitStatus) -> u8 {
 }
 
 /// Waits for Claude Code to end. Ctrl-C reaches both and is Claude Code's to act on. SIGTERM reaches Dagway alone, which
-/// passes it on: Claude Code must be able to leave the terminal as it found it.
-async fn outcome(mut child: Child, mut terminate: Signal) -> std::io::Result<ExitStatus> {
+/// passes it on: Claude Code must be able to leave the terminal as it found it. So it is with SIGHUP, whoever sends it.
+async fn outcome(
+    mut child: Child,
+    mut terminate: Signal,
+    mut hangup: Hangup,
+) -> std::io::Result<ExitStatus> {
     loop {
         tokio::select! {
             status = child.wait() => return status,
             _ = terminate.recv() => break,
+            () = hangup.next() => break,
             _ = tokio::signal::ctrl_c() => {}
         }
     }
