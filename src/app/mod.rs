@@ -33,7 +33,7 @@ use crate::settings::{self, LogFormat, Settings};
 use crate::store::postgres::{self, Address, AddressFault};
 use crate::store::{self, Opened};
 use crate::telemetry::logging::Format;
-use crate::telemetry::{self, RunTraces, SpanExport};
+use crate::telemetry::{self, RunTraces};
 use crate::upstream;
 use doors::Doors;
 use observers::Observers;
@@ -105,6 +105,7 @@ pub struct App {
     gateway: web::Data<Gateway>,
     background: CancellationToken,
     observers: Observers,
+    drain_delay: Duration,
     grace: Duration,
 }
 
@@ -115,9 +116,7 @@ impl App {
     /// A sentence with the cure. Nothing is left running.
     pub async fn start(settings: &Settings, manner: Manner) -> Result<Self, StartError> {
         let traces = observers::traces(&settings.telemetry)?;
-        if manner.log {
-            start_log(&settings.log, traces.as_ref().map(RunTraces::export))?;
-        }
+        start_log(&manner, &settings.log, traces.as_ref())?;
         let upstreams = Arc::new(upstreams::of(settings)?);
         let resources = plans::resources(settings, Arc::clone(&upstreams));
         let files = folder::read_all(&settings.workflows.folder)?;
@@ -135,6 +134,7 @@ impl App {
             plans: ArcSwap::from_pointee(plans),
             events,
             tracker: TaskTracker::new(),
+            draining: CancellationToken::new(),
             last_call: CancellationToken::new(),
             upstreams,
             store: Arc::clone(&opened.store),
@@ -170,6 +170,7 @@ impl App {
             gateway,
             background,
             observers,
+            drain_delay: settings.server.drain_delay,
             grace: settings.server.shutdown_grace,
         })
     }
@@ -186,11 +187,31 @@ impl App {
         url_here(self.address)
     }
 
-    /// Serves until SIGTERM, SIGHUP or Ctrl-C, then stops; a second signal shortens the grace.
+    /// Serves until SIGTERM, SIGHUP or Ctrl-C and for the drain delay after it, then stops; a second signal shortens the
+    /// delay and the grace.
     pub async fn until_signal(self) {
         let mut signals = Signals::listen();
         signals.next().await;
-        self.stop_sooner_at(signals.next()).await;
+        let is_hurried = self.drain(signals.next()).await;
+        let hurry = async {
+            if !is_hurried {
+                signals.next().await;
+            }
+        };
+        self.stop_sooner_at(hurry).await;
+    }
+
+    /// Serves on for the drain delay, and says that nothing new should come. Whether `hurry` has ended it.
+    async fn drain(&self, hurry: impl Future<Output = ()>) -> bool {
+        if self.drain_delay.is_zero() {
+            return false;
+        }
+        self.gateway.draining.cancel();
+        tracing::info!(delay = ?self.drain_delay, "Dagway will stop; until then it serves, and is not ready");
+        tokio::select! {
+            () = tokio::time::sleep(self.drain_delay) => false,
+            () = hurry => true,
+        }
     }
 
     /// Stops: no new requests, those in progress end within the grace, then the observers write what is left.
@@ -225,12 +246,21 @@ impl App {
     }
 }
 
-fn start_log(settings: &settings::Log, export: Option<&SpanExport>) -> Result<(), StartError> {
+/// Starts the log, if there is to be one.
+fn start_log(
+    manner: &Manner,
+    settings: &settings::Log,
+    traces: Option<&RunTraces>,
+) -> Result<(), StartError> {
+    if !manner.log {
+        return Ok(());
+    }
     let format = match settings.format {
         LogFormat::Auto => Format::Auto,
         LogFormat::Pretty => Format::Pretty,
         LogFormat::Json => Format::Json,
     };
+    let export = traces.map(RunTraces::export);
     Ok(telemetry::logging::init(format, &settings.filter, export)?)
 }
 

@@ -53,6 +53,8 @@ pub struct Gateway {
     pub events: EventSink,
     /// Owns what goes on after an answer.
     pub tracker: TaskTracker,
+    /// Cancelled when the process is to stop, but serves for a while yet: nothing new should be sent to it.
+    pub draining: CancellationToken,
     /// Cancelled when a stopping process can wait no longer: what is still under way then ends with an error.
     pub last_call: CancellationToken,
     /// The upstreams and their models.

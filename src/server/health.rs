@@ -16,6 +16,10 @@ const GOOD_FOR: Duration = Duration::from_secs(10);
 /// How long the upstream may take to answer a probe.
 const PROBE_WAIT: Duration = Duration::from_secs(3);
 
+/// Why a process that serves is not ready.
+const STOPPING: &str = "this Dagway is being stopped: it serves until server.drain_delay is over, \
+                        but new requests should go to another";
+
 /// What the last probe of each upstream said, in their order.
 #[derive(Default)]
 pub struct Probe(Mutex<Option<(Instant, Answers)>>);
@@ -36,11 +40,13 @@ pub async fn live(dashboard: web::Data<Dashboard>) -> HttpResponse {
     HttpResponse::Ok().json(body)
 }
 
-/// `GET /health/ready`: the store answers too, and an upstream: a request for a model of another can still be served.
+/// `GET /health/ready`: the store answers too, and an upstream: a request for a model of another can still be served. A
+/// process that is being stopped serves, but wants no new requests.
 pub async fn ready(gateway: web::Data<Gateway>, probe: web::Data<Probe>) -> HttpResponse {
     let (store, probed) = join(gateway.store.ready(), probe.ask(&gateway.upstreams)).await;
     let store = store.map_err(|error| error.to_string());
-    let is_ready = store.is_ok() && probed.iter().any(Result::is_ok);
+    let is_draining = gateway.draining.is_cancelled();
+    let is_ready = !is_draining && store.is_ok() && probed.iter().any(Result::is_ok);
     let upstreams: Map<String, Value> = gateway
         .upstreams
         .all()
@@ -53,12 +59,15 @@ pub async fn ready(gateway: web::Data<Gateway>, probe: web::Data<Probe>) -> Http
             (upstream.name().to_owned(), shown)
         })
         .collect();
-    let body = json!({
+    let mut body = json!({
         "status": if is_ready { "ready" } else { "not ready" },
         "store": detail(&store),
         "upstreams": upstreams,
         "event_queue": gateway.events.depth(),
     });
+    if is_draining {
+        body["stopping"] = STOPPING.into();
+    }
     let mut response = if is_ready {
         HttpResponse::Ok()
     } else {

@@ -84,7 +84,10 @@ pub struct Server {
     /// How long a client may take nothing of what it is sent.
     #[serde(deserialize_with = "time")]
     pub stalled_client: Duration,
-    /// How long requests may go on after a signal.
+    /// How long requests are accepted after a signal.
+    #[serde(deserialize_with = "time_or_none")]
+    pub drain_delay: Duration,
+    /// How long requests may go on after that.
     #[serde(deserialize_with = "time")]
     pub shutdown_grace: Duration,
 }
@@ -298,6 +301,19 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    time_within(SHORTEST, "between 1ms and 876000h", deserializer)
+}
+
+/// A time that may be none at all.
+fn time_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    time_within(Duration::ZERO, "between 0s and 876000h", deserializer)
+}
+
+fn time_within<'de, D: Deserializer<'de>>(
+    shortest: Duration,
+    range: &str,
+    deserializer: D,
+) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer).map_err(|_| {
         serde::de::Error::custom("it is a time with its unit, in quotes, such as \"30s\"")
     })?;
@@ -307,10 +323,8 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error
             duration::EXAMPLES
         ))
     })?;
-    if !(SHORTEST..=LONGEST).contains(&duration) {
-        return Err(serde::de::Error::custom(format!(
-            "`{text}` is not between 1ms and 876000h"
-        )));
+    if !(shortest..=LONGEST).contains(&duration) {
+        return Err(serde::de::Error::custom(format!("`{text}` is not {range}")));
     }
     Ok(duration)
 }

@@ -116,6 +116,16 @@ const TOO_MUCH: &[(&str, &str, &str)] = &[
         "1ns",
         "`1ns` is not between 1ms and 876000h",
     ),
+    (
+        "DAGWAY_SERVER_SHUTDOWN_GRACE",
+        "0s",
+        "`0s` is not between 1ms and 876000h",
+    ),
+    (
+        "DAGWAY_SERVER_DRAIN_DELAY",
+        "876001h",
+        "`876001h` is not between 0s and 876000h",
+    ),
     ("DAGWAY_SERVER_PING_AFTER", "1ms", "100ms is the least"),
     (
         "DAGWAY_UPSTREAM_CATALOGUE_REFRESH",
