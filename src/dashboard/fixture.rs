@@ -692,6 +692,8 @@ pub(crate) struct FakeStore {
     /// By name, or by run and name.
     pub(crate) payloads: HashMap<String, Vec<u8>>,
     pub(crate) takes_writes: bool,
+    /// Whoever asks if it is ready waits for ever.
+    pub(crate) is_silent: bool,
     /// So many of the next reads of rows fail.
     pub(crate) failures: AtomicU32,
 }
@@ -707,6 +709,7 @@ impl FakeStore {
             runs: Mutex::new(runs),
             payloads,
             takes_writes: true,
+            is_silent: false,
             failures: AtomicU32::new(0),
         }
     }
@@ -840,6 +843,9 @@ impl Store for FakeStore {
     }
 
     async fn ready(&self) -> Result<(), Error> {
+        if self.is_silent {
+            std::future::pending::<()>().await;
+        }
         match self.takes_writes {
             true => Ok(()),
             false => Err(Error::Corrupt("the disk is full".to_owned())),

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use super::gateway::Gateway;
 use crate::dashboard::Dashboard;
+use crate::store::Store;
 use crate::upstream::{Upstream, Upstreams};
 
 /// How long an answer about the upstream is good for: probes come often.
@@ -16,6 +17,8 @@ const GOOD_FOR: Duration = Duration::from_secs(10);
 /// How long the upstream may take to answer a probe.
 const PROBE_WAIT: Duration = Duration::from_secs(3);
 
+/// How long the store may take to answer: those who ask often wait no longer than a second or two.
+const STORE_WAIT: Duration = Duration::from_secs(1);
 /// Why a process that serves is not ready.
 const STOPPING: &str = "this Dagway is being stopped: it serves until server.drain_delay is over, \
                         but new requests should go to another";
@@ -43,8 +46,8 @@ pub async fn live(dashboard: web::Data<Dashboard>) -> HttpResponse {
 /// `GET /health/ready`: the store answers too, and an upstream: a request for a model of another can still be served. A
 /// process that is being stopped serves, but wants no new requests.
 pub async fn ready(gateway: web::Data<Gateway>, probe: web::Data<Probe>) -> HttpResponse {
-    let (store, probed) = join(gateway.store.ready(), probe.ask(&gateway.upstreams)).await;
-    let store = store.map_err(|error| error.to_string());
+    let store = store_answers(&*gateway.store);
+    let (store, probed) = join(store, probe.ask(&gateway.upstreams)).await;
     let is_draining = gateway.draining.is_cancelled();
     let is_ready = !is_draining && store.is_ok() && probed.iter().any(Result::is_ok);
     let upstreams: Map<String, Value> = gateway
@@ -110,6 +113,17 @@ impl Probe {
     }
 }
 
+/// Whether the store answers, which may take so long.
+async fn store_answers(store: &dyn Store) -> Result<(), String> {
+    match tokio::time::timeout(STORE_WAIT, store.ready()).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!(
+            "the run store did not answer within {} s",
+            STORE_WAIT.as_secs()
+        )),
+    }
+}
+
 async fn answers(upstream: &Upstream) -> Result<(), String> {
     upstream
         .client
@@ -117,4 +131,27 @@ async fn answers(upstream: &Upstream) -> Result<(), String> {
         .await
         .map(drop)
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::dashboard::fixture::FakeStore;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_is_not_waited_for() {
+        let mut store = FakeStore::new(Vec::new());
+        assert_eq!(store_answers(&store).await, Ok(()));
+        store.is_silent = true;
+        let since = Instant::now();
+        let said = store_answers(&store).await.unwrap_err();
+        assert_eq!(said, "the run store did not answer within 1 s");
+        assert_eq!(since.elapsed(), STORE_WAIT);
+        store.is_silent = false;
+        store.takes_writes = false;
+        let said = store_answers(&store).await.unwrap_err();
+        assert!(said.contains("the disk is full"), "{said}");
+    }
 }
