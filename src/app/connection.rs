@@ -17,11 +17,13 @@ use actix_web::rt::net::{TcpSocket, TcpStream};
 /// standard library asks for 128.
 const WAITING_CONNECTIONS: u32 = 4096;
 
-/// Takes an address, and lets connections to it wait until they are accepted. It must be called within a runtime.
+/// Takes an address. Nobody can connect to it before it is listened on.
+///
+/// Two that take one address at the same moment may both have it on Linux; then the second to listen is told.
 ///
 /// # Errors
 /// When the address is not this machine's, is taken, or is not for everyone to take.
-pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn take(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -31,6 +33,14 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Lets connections to the address that was taken wait until they are accepted. It must be called within a runtime.
+///
+/// # Errors
+/// When somebody else listens there.
+pub(super) fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     socket.listen(WAITING_CONNECTIONS)?.into_std()
 }
 
@@ -105,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_burst_of_connections_waits_until_it_is_accepted() {
-        let address = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listen(take("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
         let (there, longest) = (address.local_addr().unwrap(), Duration::from_secs(20));
         let mut connections = Vec::new();
         for number in 0..BURST {
@@ -119,5 +129,17 @@ mod tests {
             let accepted = address.accept();
             assert!(accepted.is_ok(), "connection {number} was lost");
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_lets_nobody_in_before_it_is_listened_on() {
+        let socket = take("127.0.0.1:0".parse().unwrap()).unwrap();
+        let there = socket.local_addr().unwrap();
+        let refused = TcpStream::connect(there).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        let _address = listen(socket).unwrap();
+        TcpStream::connect(there).await.unwrap();
+        let second = take(there).unwrap_err();
+        assert_eq!(second.kind(), ErrorKind::AddrInUse);
     }
 }

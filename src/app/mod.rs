@@ -1,6 +1,6 @@
 //! The composition root: the only place that knows every module.
 //!
-//! Start: upstreams → plans → address → store → observers → server. Stop: the other way round, so that nothing is lost.
+//! Start: upstreams → plans → address → store → listener → observers → server. Stop: the other way round, so that nothing is lost.
 
 mod connection;
 mod doors;
@@ -43,6 +43,8 @@ pub use signals::{Hangup, Signals};
 
 /// How many batches of events may wait to be observed. A batch is some hundred bytes, besides its payloads.
 const EVENT_QUEUE: usize = 16_384;
+/// How long the database may take to open before it is said that it is waited for.
+const SOON: Duration = Duration::from_secs(2);
 /// How long observers may take to write what is left when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How long an answer that ends with an error, because the grace is over, may take to reach its client.
@@ -121,8 +123,7 @@ impl App {
         let resources = plans::resources(settings, Arc::clone(&upstreams));
         let files = folder::read_all(&settings.workflows.folder)?;
         let plans = plans::prove(&files, &resources)?;
-        let server = bind(settings)?;
-        let opened = open_store(settings).await?;
+        let (opened, listener) = open(settings).await?;
         let (events, source) = event_queue(EVENT_QUEUE);
         let outcomes = Arc::new(Outcomes::default());
         let doors = Doors::new(settings);
@@ -160,7 +161,7 @@ impl App {
             keep(&gateway.tracker, &background, reload.keep());
         }
         let shared = Shared::new(gateway.clone(), dashboard, doors.guard);
-        let served = serve(server, &settings.server, shared);
+        let served = serve(listener, &settings.server, shared);
         let (address, server, served) = served.inspect_err(|_| background.cancel())?;
         tracing::info!(server.address = %address, upstreams = gateway.upstreams.hosts(), "Dagway serves");
         Ok(Self {
@@ -267,7 +268,10 @@ fn start_log(
 /// Opens the run store: in the database that is named, or else in the folder.
 async fn open_store(settings: &Settings) -> Result<Opened, StartError> {
     let opened = match database(settings)? {
-        Some(address) => postgres::open(&address, store_settings(settings)).await?,
+        Some(address) => {
+            let opening = postgres::open(&address, store_settings(settings));
+            told_when_slow(Box::pin(opening), &address).await?
+        }
         None => store::open(store_settings(settings))?,
     };
     if opened.crashed > 0 {
@@ -277,6 +281,15 @@ async fn open_store(settings: &Settings) -> Result<Opened, StartError> {
         );
     }
     Ok(opened)
+}
+
+/// Waits for the database, and says so when that takes long: until it is open nobody can connect, and nothing else tells why.
+async fn told_when_slow<T>(mut opening: impl Future<Output = T> + Unpin, address: &Address) -> T {
+    if let Ok(opened) = tokio::time::timeout(SOON, &mut opening).await {
+        return opened;
+    }
+    tracing::warn!(server.address = %address, "waiting for the database");
+    opening.await
 }
 
 /// The address of the database that the settings name, if they name one.
@@ -301,10 +314,15 @@ fn store_settings(settings: &Settings) -> store::Settings {
     }
 }
 
-/// Takes the address before anything is opened, so that a second Dagway says the right thing.
-fn bind(settings: &Settings) -> Result<std::net::TcpListener, StartError> {
+/// Opens the store, and the door behind it. The address is taken before, so that a second Dagway says the right thing; but
+/// nobody can connect until the store is open: a load balancer may take that for a sign that requests are served.
+async fn open(settings: &Settings) -> Result<(Opened, std::net::TcpListener), StartError> {
     let address = settings.server.listen;
-    connection::listen(address).map_err(|source| StartError::Listen { address, source })
+    let fails = |source| StartError::Listen { address, source };
+    let socket = connection::take(address).map_err(fails)?;
+    let opened = open_store(settings).await?;
+    let listener = connection::listen(socket).map_err(fails)?;
+    Ok((opened, listener))
 }
 
 /// Goes on with `work` in the background until the process is asked to stop.

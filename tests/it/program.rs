@@ -238,6 +238,39 @@ fn a_port_in_use_is_a_sentence_with_the_cure() {
 }
 
 #[test]
+fn nobody_can_connect_before_the_store_is_open_and_the_log_says_what_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    // It takes connections and says nothing.
+    let database = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = database.local_addr().unwrap().port();
+    let address = free_address().to_string();
+    let url = format!("postgres://me:open-sesame@127.0.0.1:{port}/runs");
+    let child = dagway(folder.path())
+        .env("OPENROUTER_API_KEY", "sk-or-x")
+        .env("DAGWAY_LISTEN", &address)
+        .env("DAGWAY_DATABASE_URL", url)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut server = Server {
+        child,
+        url: String::new(),
+    };
+    let lines = BufReader::new(server.child.stderr.take().unwrap()).lines();
+    let told = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains("waiting for the database"));
+    let told = told.expect("it says what it waits for");
+    assert!(told.contains("\"level\":\"WARN\""), "{told}");
+    assert!(told.contains(&format!("127.0.0.1:{port}")), "{told}");
+    assert!(!told.contains("open-sesame"), "{told}");
+    let refused = TcpStream::connect(&address).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    server.kill();
+}
+
+#[test]
 fn workflows_are_checked_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(dagway(folder.path()).args(["workflows", "check"]));
