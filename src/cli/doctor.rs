@@ -1,8 +1,11 @@
 //! `dagway doctor`: what is missing or wrong, each with its cure.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::iter;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
@@ -19,6 +22,9 @@ use crate::upstream::{self, Kind, Probed};
 
 /// How long the upstream has to answer.
 const UPSTREAM_WAIT: Duration = Duration::from_secs(5);
+
+/// How much is written to see whether the store could be.
+const PROBE_BYTES: usize = 100 << 10;
 
 /// What one look found.
 struct Finding {
@@ -76,7 +82,7 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
     ]);
     findings.extend(log(settings));
     findings.extend(traces(settings));
-    let is_coloured = std::io::stdout().is_terminal()
+    let is_coloured = io::stdout().is_terminal()
         && !environment
             .iter()
             .any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
@@ -199,7 +205,7 @@ async fn port(settings: &Settings) -> Finding {
     let listen = settings.server.listen;
     match tokio::net::TcpListener::bind(listen).await {
         Ok(_) => Finding::well("port", format!("{listen} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => in_use(listen).await,
+        Err(error) if error.kind() == ErrorKind::AddrInUse => in_use(listen).await,
         Err(source) => {
             let address = listen;
             let fault = StartError::Listen { address, source };
@@ -252,13 +258,36 @@ async fn folder(settings: &Settings) -> Finding {
         }
         Err(error) => return Finding::ill("store", error.to_string()),
     }
-    let probe = folder.join(".dagway-doctor");
-    match std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)) {
+    match try_to_write(folder) {
         Ok(()) => Finding::well("store", format!("{shown} can be written{note}")),
         Err(error) => Finding::ill(
             "store",
-            format!("{shown} cannot be written: {error}; choose another folder with DAGWAY_DATA"),
+            format!("{shown} cannot be written: {error}; {}", cure(&error)),
         ),
+    }
+}
+
+/// Writes a file into the folder, as far as the disk, and removes it. It is no empty one, which a full disk takes, and none
+/// that could be packed.
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    let probe = folder.join(".dagway-doctor");
+    let bytes: Vec<u8> = iter::repeat_with(|| fastrand::u8(..))
+        .take(PROBE_BYTES)
+        .collect();
+    let written = File::create(&probe).and_then(|mut file| {
+        file.write_all(&bytes)?;
+        file.sync_all()
+    });
+    let removed = fs::remove_file(&probe);
+    written.and(removed)
+}
+
+fn cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room on its disk, or choose another folder with DAGWAY_DATA"
+        }
+        _ => "choose another folder with DAGWAY_DATA",
     }
 }
 

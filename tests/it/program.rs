@@ -400,6 +400,27 @@ fn the_doctor_sees_that_the_store_cannot_be_opened() {
 }
 
 #[test]
+fn the_doctor_sees_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    // A device that takes an empty file, and not a byte more.
+    let probe = data.join(".dagway-doctor");
+    std::os::unix::fs::symlink("/dev/full", &probe).unwrap();
+    let said = diagnosis(folder.path(), &[]);
+    let expected = format!(
+        "FAIL  store       {} cannot be written: No space left",
+        data.display()
+    );
+    assert!(said.contains(&expected), "{said}");
+    assert!(said.contains("make room on its disk"), "{said}");
+    assert!(!probe.is_symlink(), "nothing is left behind");
+    let said = diagnosis(folder.path(), &[]);
+    assert!(said.contains("ok    store"), "{said}");
+    assert!(!probe.exists(), "nothing is left behind");
+}
+
+#[test]
 fn the_doctor_sees_a_log_filter_that_would_stop_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = [("DAGWAY_LOG_FILTER", "dagway=loud")];
