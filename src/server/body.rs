@@ -23,6 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const SLOWEST: usize = 16 << 10;
 /// The longest that a body waits for others to make room.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How soon a client that found no room should come again.
+const MOMENT: Duration = Duration::from_secs(1);
 /// What room is counted in.
 const UNIT: usize = 1 << 10;
 /// What is set aside for a body whose length is not announced, to begin with.
@@ -102,10 +104,14 @@ impl Room<'_> {
         }
         let no_room = || {
             let all = self.bodies.all >> 20;
-            ApiError::overloaded(format!(
+            let message = format!(
                 "the requests that wait for their answers take all of the {all} MB that \
                  server.body_memory_mb allows; try again in a moment"
-            ))
+            );
+            ApiError {
+                retry_after: Some(MOMENT),
+                ..ApiError::overloaded(message)
+            }
         };
         let lacks = u32::try_from(lacks).map_err(|_| no_room())?;
         let more = Arc::clone(&self.bodies.free).acquire_many_owned(lacks);
@@ -279,6 +285,7 @@ mod tests {
         let mut second = bodies.enter();
         let error = second.fit(2 << 10).await.unwrap_err();
         assert_eq!(error.status, 529);
+        assert_eq!(error.retry_after, Some(MOMENT));
         assert!(error.message.contains("server.body_memory_mb"), "{error}");
 
         assert_eq!(bodies.held(), 3 << 10, "who was refused holds nothing");

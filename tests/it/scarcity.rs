@@ -46,6 +46,30 @@ fn a_body_that_finds_no_room_waits_until_another_is_answered() {
     });
 }
 
+#[test]
+fn who_finds_no_room_in_time_is_told_when_to_come_again() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.body_limit_mb = 1;
+            settings.server.body_memory_mb = 1;
+        })
+        .await;
+        app.script(Script::new().then(Answer::Hang));
+        let body = ask(&"x".repeat(900 << 10));
+        let held = app
+            .http
+            .post(app.url("/v1/messages"))
+            .body(body.to_string());
+        let holds = tokio::task::spawn_local(held.send());
+        until_held(&app, |bytes| bytes >= 900 << 10).await;
+        let refused = app.messages(&body).await;
+        assert_eq!(refused.status, 529, "{}", refused.body);
+        assert_eq!(refused.header("retry-after"), "1");
+        holds.abort();
+        app.stop().await;
+    });
+}
+
 /// The clock of a run begins when its client begins to speak, and the run tells apart for whom it waited.
 #[test]
 fn a_request_that_is_slow_to_arrive_is_slow_on_its_run_too() {
