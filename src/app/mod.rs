@@ -188,10 +188,9 @@ impl App {
         url_here(self.address)
     }
 
-    /// Serves until SIGTERM, SIGHUP or Ctrl-C and for the drain delay after it, then stops; a second signal shortens the
-    /// delay and the grace.
-    pub async fn until_signal(self) {
-        let mut signals = Signals::listen();
+    /// Serves until one of the signals and for the drain delay after it, then stops; a second signal shortens the delay
+    /// and the grace.
+    pub async fn until_signal(self, mut signals: Signals) {
         signals.next().await;
         let is_hurried = self.drain(signals.next()).await;
         let hurry = async {

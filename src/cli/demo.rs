@@ -45,6 +45,7 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
         },
     )
     .await?;
+    let mut signals = Signals::listen();
     serve::greet(&app, &settings, Some(SIMULATED));
     let url = app.url();
     let key = settings.server.client_keys.first().map(Secret::expose);
@@ -61,7 +62,6 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
             }
         }
     };
-    let mut signals = Signals::listen();
     tokio::select! {
         () = signals.next() => {}
         () = traffic => {}

@@ -1,7 +1,7 @@
 //! `dagway serve`: serves until a signal.
 
 use super::{Failure, open_files, say};
-use crate::app::{self, App, Manner};
+use crate::app::{self, App, Manner, Signals};
 use crate::settings::Settings;
 
 /// Serves until SIGTERM, SIGHUP or Ctrl-C, then lets the runs in progress end.
@@ -33,8 +33,10 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
             "{one}; until then it refuses every request"
         );
     }
+    // Who reads where it listens may stop it at once.
+    let signals = Signals::listen();
     greet(&app, &settings, None);
-    app.until_signal().await;
+    app.until_signal(signals).await;
     Ok(())
 }
 
