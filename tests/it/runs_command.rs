@@ -574,6 +574,36 @@ fn the_password_is_presented_where_it_is_demanded_and_printed_nowhere() {
 }
 
 #[test]
+fn who_asks_the_server_of_its_own_settings_is_not_refused_first() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.dashboard_password = Secret::new("open-sesame");
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let refused = async || {
+            let metrics = app.http.get(app.url("/metrics"));
+            let metrics = metrics.basic_auth("me", Some("open-sesame")).send().await;
+            let metrics = metrics.unwrap().text().await.unwrap();
+            let name = "dagway_refused_requests_total{reason=\"password\"} ";
+            let count = metrics.lines().find_map(|line| line.strip_prefix(name));
+            count.expect("they are counted").to_owned()
+        };
+        for (password, expected) in [("open-sesame", "0"), ("wrong", "1")] {
+            let mut command = dagway(folder.path());
+            command
+                .env("DAGWAY_LISTEN", app.app.address().to_string())
+                .env("DAGWAY_DASHBOARD_PASSWORD", password)
+                .arg("runs");
+            let output = said(command).await;
+            assert_eq!(output.status.success(), expected == "0", "{output:?}");
+            assert_eq!(refused().await, expected, "{password}");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_reader_that_has_enough_is_no_error() {
     block_on(async {
         let app = TestApp::start().await;

@@ -1,6 +1,7 @@
 //! Asks a Dagway that runs, over its run API.
 //!
-//! The password goes only to who demands it as Dagway does, and is printed nowhere. It must not know what is asked for.
+//! The password goes only to the address of its own settings and to who demands it as Dagway does, and is printed nowhere.
+//! This file must not know what is asked for.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -33,7 +34,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     password: Option<Secret>,
-    /// Whether the password was demanded.
+    /// Whether the password is presented: it was demanded, or is known to be.
     presents: Cell<bool>,
 }
 
@@ -127,6 +128,8 @@ impl Client {
         let inline = take_password(&mut base);
         let known = &settings.server.dashboard_password;
         let password = inline.or_else(|| (!known.is_empty()).then(|| known.clone()));
+        // The settings that it would be compared with are these. Asking without it first would count as a refusal there.
+        let is_own = parse(&url_here(listen)).is_some_and(|own| own == base);
         let mut builder = upstream::client::http()
             .map_err(|error| unusable(&error))?
             .connect_timeout(CONNECT_WAIT)
@@ -137,8 +140,8 @@ impl Client {
         Ok(Self {
             http: builder.build().map_err(|error| unusable(&error))?,
             base,
+            presents: Cell::new(is_own && password.is_some()),
             password,
-            presents: Cell::new(false),
         })
     }
 
@@ -200,7 +203,7 @@ impl Client {
         url.set_query((!pairs.is_empty()).then(|| encode_pairs(pairs)).as_deref());
         let mut request = self.http.get(url);
         if self.presents.get() {
-            // Shown to who demanded it; the header is marked sensitive.
+            // Shown to who demanded it, or would; the header is marked sensitive.
             let password = self.password.as_ref().map(Secret::expose);
             request = request.basic_auth("dagway", password);
         }
@@ -383,6 +386,28 @@ mod tests {
             client.password.as_ref().unwrap().expose(),
             "of the settings"
         );
+    }
+
+    #[test]
+    fn the_password_is_presented_at_once_at_the_address_of_the_settings_alone() {
+        let mut settings = Settings::defaults().unwrap();
+        let presents = |server: Option<&str>, settings: &Settings| {
+            let client = Client::new(server, settings).unwrap();
+            client.presents.get()
+        };
+        assert!(!presents(None, &settings), "there is none");
+        settings.server.dashboard_password = Secret::new("open sesame");
+        assert!(presents(None, &settings));
+        assert!(presents(Some("127.0.0.1:4000"), &settings));
+        for other in [
+            "127.0.0.1:4001",
+            "127.0.0.2:4000",
+            "https://127.0.0.1:4000",
+            "http://127.0.0.1:4000/elsewhere",
+            "http://me:open%20sesame@gateway.test",
+        ] {
+            assert!(!presents(Some(other), &settings), "{other}");
+        }
     }
 
     #[test]
