@@ -182,3 +182,20 @@ fn the_delay_before_a_stop_ends_by_itself() {
         assert!(since.elapsed() >= Duration::from_secs(1));
     });
 }
+
+/// What comes after the grace: the last answers, the last runs.
+const AFTER_THE_GRACE: Duration = Duration::from_secs(14);
+
+#[test]
+fn docker_compose_gives_a_stop_all_the_time_that_it_may_take() {
+    let compose = include_str!("../../docker-compose.yml");
+    let time = |before: &str| {
+        let line = compose.lines().find_map(|line| line.split_once(before));
+        let text = line.unwrap().1.trim_end_matches('}');
+        dagway::duration::parse(text).unwrap()
+    };
+    let grace = time("DAGWAY_SERVER_SHUTDOWN_GRACE:-");
+    let usual = dagway::settings::Settings::defaults().unwrap();
+    assert!(grace > usual.server.shutdown_grace);
+    assert!(time("stop_grace_period: ") >= grace + AFTER_THE_GRACE);
+}
