@@ -42,8 +42,14 @@ impl Doors {
             "Bytes set aside for the bodies of requests that wait for their answer to begin.",
             move || bodies.held() as u64,
         );
+        let bodies = self.bodies.clone();
+        let limit = Probe::new(
+            "dagway_request_body_bytes_limit",
+            "Bytes that may be set aside for them. When they are, requests wait for room, and are refused when none comes.",
+            move || bodies.limit() as u64,
+        );
         let refused = Reason::ALL.map(|reason| refused(&self.guard.refusals, reason));
-        [held].into_iter().chain(refused).collect()
+        [held, limit].into_iter().chain(refused).collect()
     }
 }
 

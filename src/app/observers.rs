@@ -17,9 +17,6 @@ use crate::upstream;
 /// How long the last spans may take to leave.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
 
-/// Makes the text of `/metrics`.
-pub(super) type MetricsText = Box<dyn Fn() -> String + Send + Sync>;
-
 /// The observers at work.
 pub(super) struct Observers {
     thread: std::thread::JoinHandle<()>,
@@ -34,7 +31,7 @@ impl Observers {
         events: &EventSink,
         source: EventSource,
         mut probes: Vec<Probe>,
-    ) -> Result<(Self, MetricsText), StartError> {
+    ) -> Result<(Self, Arc<Metrics>), StartError> {
         probes.extend(recorder_probes(recorder.stats()));
         probes.extend(Probe::event_queue(events));
         let depth = events.clone();
@@ -53,7 +50,7 @@ impl Observers {
             .name("observers".to_owned())
             .spawn(move || source.feed(&mut observers))
             .map_err(|error| StartError::Observers(Box::new(error)))?;
-        Ok((Self { thread, export }, Box::new(move || metrics.render())))
+        Ok((Self { thread, export }, metrics))
     }
 
     /// Waits until all that was observed is written and exported, at most `within`.
@@ -119,7 +116,23 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
         let stats = Arc::clone(stats);
         Probe::new(name, help, move || read(&stats).load(Ordering::Relaxed))
     };
+    let (state, last_commit) = (Arc::clone(stats), Arc::clone(stats));
     vec![
+        Probe::new(
+            "dagway_store_up",
+            "1 while the run store takes what is written, 0 since it refused a write.",
+            move || u64::from(!state.is_failing()),
+        ),
+        Probe::measure(
+            "dagway_store_last_commit_seconds",
+            "How long the last commit took.",
+            move || last_commit.last_commit().as_secs_f64(),
+        ),
+        probe(
+            "dagway_store_waiting_runs",
+            "Runs that wait until the run store takes writes again.",
+            |stats| &stats.waiting_runs,
+        ),
         probe(
             "dagway_store_commits_total",
             "Transactions of the run store.",
@@ -154,11 +167,6 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
             "dagway_store_expired_runs_total",
             "Runs removed by retention.",
             |stats| &stats.expired_runs,
-        ),
-        probe(
-            "dagway_store_last_commit_microseconds",
-            "How long the last commit took.",
-            |stats| &stats.last_commit_us,
         ),
     ]
 }

@@ -115,6 +115,22 @@ impl EventSink {
         self.gauge.bytes.load(Ordering::Relaxed)
     }
 
+    /// Batches that may wait.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Bytes of payload that may wait.
+    #[must_use]
+    #[expect(
+        clippy::unused_self,
+        reason = "a limit of this queue, as its capacity is"
+    )]
+    pub const fn most_bytes(&self) -> usize {
+        MOST_BYTES
+    }
+
     /// How often an observer panicked. What it was told then is lost to it alone.
     #[must_use]
     pub fn panics(&self) -> u64 {

@@ -68,6 +68,12 @@ impl Bodies {
         self.all - self.free.available_permits() * UNIT
     }
 
+    /// Bytes that may be set aside.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.all
+    }
+
     /// Begins with no room at all.
     #[must_use]
     pub const fn enter(&self) -> Room<'_> {

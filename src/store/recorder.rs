@@ -314,6 +314,7 @@ impl Recorder {
             true
         });
         add(&self.stats.lost_runs, lost);
+        self.stats.wait(self.dirty.len());
     }
 
     /// Notes now and then that the process lives: a killed one leaves no better trace of when its runs ended.

@@ -18,12 +18,14 @@ pub struct RecorderStats {
     pub shed_payload_bytes: AtomicU64,
     /// Runs given up because the database refused them for too long, whole or from a moment on.
     pub lost_runs: AtomicU64,
+    /// Runs that wait to be written, as of the last write: none, unless it was refused.
+    pub waiting_runs: AtomicU64,
     /// Writes that the database refused.
     pub errors: AtomicU64,
     /// Runs deleted by retention.
     pub expired_runs: AtomicU64,
-    /// How long the last commit took, in microseconds.
-    pub last_commit_us: AtomicU64,
+    /// In microseconds.
+    last_commit_us: AtomicU64,
     /// When the first of the writes was refused that were refused without a break; 0 when the last one was not.
     failing_since: AtomicI64,
 }
@@ -44,12 +46,25 @@ impl RecorderStats {
         }
     }
 
+    /// How long the last commit took.
+    #[must_use]
+    pub fn last_commit(&self) -> Duration {
+        Duration::from_micros(self.last_commit_us.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn committed(&self, rows: usize, took: Duration) {
         add(&self.batches, 1);
         add(&self.rows, rows);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.last_commit_us.store(micros, Ordering::Relaxed);
         self.failing_since.store(0, Ordering::Relaxed);
+        self.wait(0);
+    }
+
+    /// Says how many runs wait.
+    pub(crate) fn wait(&self, runs: usize) {
+        let runs = u64::try_from(runs).unwrap_or(u64::MAX);
+        self.waiting_runs.store(runs, Ordering::Relaxed);
     }
 
     pub(crate) fn failed(&self) {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use prometheus::{Counter, Histogram, IntCounter};
 
-use super::metrics::{Families, Metrics};
+use super::blame::KINDS;
+use super::metrics::{Families, Metrics, OTHER};
 use super::outline::{MOST_PLANS, Outline};
-use super::record::{Ending, RunRecord, error_type};
+use super::record::{Ending, RunRecord, error_type, is_error};
 use crate::events::State;
 use crate::facts;
 
@@ -18,8 +19,6 @@ use crate::facts;
 const MOST_MODELS: usize = 100;
 /// Kinds of errors that are told apart.
 const MOST_ERROR_TYPES: usize = 32;
-/// The name of all that have none of their own.
-const OTHER: &str = "other";
 
 /// The kinds of tokens and where their counts are found.
 const TOKENS: [(&str, &str); 5] = [
@@ -56,6 +55,7 @@ struct ByLabel<M> {
 struct PlanMeters {
     plan: Arc<Outline>,
     runs: ByState,
+    errors: ByLabel<IntCounter>,
     seconds: Histogram,
     overhead: Histogram,
     steps: Vec<StepMeters>,
@@ -170,6 +170,7 @@ impl RunMeters {
 impl PlanMeters {
     fn of(plan: &Arc<Outline>, families: &Families) -> Self {
         let workflow = [&*plan.name];
+        families.runs.expect(&plan.name);
         let steps = plan.steps.iter().map(|step| {
             let labels = [&*plan.name, step.name.as_str()];
             StepMeters {
@@ -181,6 +182,7 @@ impl PlanMeters {
         Self {
             plan: Arc::clone(plan),
             runs: ByState::default(),
+            errors: ByLabel::of_at_most(KINDS.len() + 1),
             seconds: families.runs.seconds.with_label_values(&workflow),
             overhead: families.runs.overhead_seconds.with_label_values(&workflow),
             steps: steps.collect(),
@@ -188,6 +190,9 @@ impl PlanMeters {
     }
 
     fn count(&mut self, record: &RunRecord, ending: &Ending, families: &Families) {
+        if is_error(ending.state) {
+            self.count_error(record, families);
+        }
         let workflow = &*self.plan.name;
         let runs = self.runs.get(ending.state, |state| {
             families.runs.ended.with_label_values(&[workflow, state])
@@ -214,6 +219,19 @@ impl PlanMeters {
                 meters.seconds.observe(took.as_secs_f64());
             }
         }
+    }
+}
+
+impl PlanMeters {
+    /// Counts what the client was told.
+    fn count_error(&mut self, record: &RunRecord, families: &Families) {
+        let told = record.text(facts::ERROR_TYPE).map(|told| &**told);
+        let kind = told.filter(|told| KINDS.contains(told)).unwrap_or(OTHER);
+        let make = |kind: &str| {
+            let labels = [&*self.plan.name, kind];
+            families.runs.errors.with_label_values(&labels)
+        };
+        self.errors.get(kind, make).inc();
     }
 }
 

@@ -10,11 +10,24 @@ use prometheus::{
     Opts, Registry, TextEncoder, exponential_buckets,
 };
 
+use super::blame::KINDS;
 use super::probe::Probe;
 use super::process;
+use crate::events::State;
 
 /// The `Content-Type` of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The label of all that have none of their own.
+pub(super) const OTHER: &str = "other";
+
+/// How runs end.
+const ENDS: [State; 5] = [
+    State::Completed,
+    State::Failed,
+    State::TimedOut,
+    State::Cancelled,
+    State::Crashed,
+];
 
 /// All figures. Written by one [`RunObserver`](super::RunObserver), read by anybody.
 #[derive(Debug)]
@@ -43,6 +56,7 @@ pub(super) struct Families {
 #[derive(Debug)]
 pub(super) struct RunFamilies {
     pub(super) ended: IntCounterVec,
+    pub(super) errors: IntCounterVec,
     pub(super) in_flight: IntGauge,
     pub(super) unmeasured: IntCounter,
     pub(super) seconds: HistogramVec,
@@ -83,6 +97,12 @@ impl Metrics {
         Ok(Self { registry, families })
     }
 
+    /// Shows that no run of `workflow` has ended yet, unless some have: what has no line before its first occurrence does not
+    /// increase by it.
+    pub fn expect(&self, workflow: &str) {
+        self.families.runs.expect(workflow);
+    }
+
     /// Everything in Prometheus' text format, sorted by name.
     #[must_use]
     pub fn render(&self) -> String {
@@ -120,6 +140,13 @@ impl RunFamilies {
                 "Runs that have ended, by the state they ended in. Cancelled are those whose client hung up.",
                 &["workflow", "state"],
             ),
+            errors: counters(
+                registry,
+                "dagway_run_errors_total",
+                "Runs that failed, by the kind of the error that the client was told. invalid_request_error, \
+                 not_found_error and request_too_large are the client's own.",
+                &["workflow", "type"],
+            ),
             in_flight: register(
                 registry,
                 IntGauge::new(
@@ -148,6 +175,18 @@ impl RunFamilies {
                 &["workflow"],
                 OVERHEAD_BUCKETS.to_vec(),
             ),
+        }
+    }
+}
+
+impl RunFamilies {
+    /// Makes a line for each way in which a run of `workflow` may end.
+    pub(super) fn expect(&self, workflow: &str) {
+        for state in ENDS {
+            self.ended.with_label_values(&[workflow, state.name()]);
+        }
+        for kind in KINDS.into_iter().chain([OTHER]) {
+            self.errors.with_label_values(&[workflow, kind]);
         }
     }
 }

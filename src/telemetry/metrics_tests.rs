@@ -163,6 +163,7 @@ fn the_process_describes_itself() {
     let series = parse(&Metrics::new(Vec::new()).unwrap().render());
     assert!(series["process_resident_memory_bytes"] > 1e6);
     assert!(series["process_open_fds"] >= 3.0);
+    assert!(series["process_max_fds"] >= series["process_open_fds"]);
     assert!(series["process_threads"] >= 1.0);
     assert!(series["process_start_time_seconds"] > 1.7e9);
     assert!(series.contains_key("process_cpu_seconds_total"));
@@ -184,6 +185,69 @@ fn a_failed_call_is_counted_by_kind_and_upstream() {
         !text.contains("made/up"),
         "a model that never answered has no figures"
     );
+}
+
+#[test]
+fn a_failed_run_is_counted_by_what_the_client_was_told() {
+    let (metrics, mut observer) = observer(10);
+    for told in [
+        "request_too_large",
+        "api_error",
+        "api_error",
+        "made \"up\"\n",
+        "another",
+        "other",
+    ] {
+        observer.observe(&failed(told).batch());
+    }
+    let mut untold = Story::new(&fixture::plan());
+    untold.end(30, State::TimedOut, None);
+    observer.observe(&untold.batch());
+    let mut cancelled = Story::new(&fixture::plan());
+    cancelled.fact(facts::ERROR_TYPE, "overloaded_error");
+    cancelled.end(30, State::Cancelled, None);
+    observer.observe(&cancelled.batch());
+    let text = metrics.render();
+    has(
+        &text,
+        &[
+            r#"dagway_run_errors_total{type="request_too_large",workflow="messages"} 1"#,
+            r#"dagway_run_errors_total{type="api_error",workflow="messages"} 2"#,
+            r#"dagway_run_errors_total{type="other",workflow="messages"} 4"#,
+            r#"dagway_run_errors_total{type="overloaded_error",workflow="messages"} 0"#,
+        ],
+    );
+    assert_eq!(text.matches("dagway_run_errors_total{").count(), 11);
+}
+
+#[test]
+fn each_end_of_a_run_has_a_line_before_the_first_has_come_to_it() {
+    let lines = |workflow: &str, completed: u32| {
+        let line = |(state, runs)| {
+            format!("dagway_runs_total{{state=\"{state}\",workflow=\"{workflow}\"}} {runs}")
+        };
+        [
+            ("Completed", completed),
+            ("Failed", 0),
+            ("TimedOut", 0),
+            ("Cancelled", 0),
+            ("Crashed", 0),
+        ]
+        .map(line)
+    };
+    let (metrics, mut observer) = observer(10);
+    metrics.expect("counted");
+    let text = metrics.render();
+    has(&text, &lines("counted", 0).each_ref().map(String::as_str));
+    assert_eq!(text.matches("dagway_runs_total{").count(), 5);
+    let none = r#"dagway_run_errors_total{type="api_error",workflow="counted"} 0"#;
+    has(&text, &[none]);
+
+    // One that nobody has announced has them when its first run ends.
+    observer.observe(&streamed().batch());
+    metrics.expect("messages");
+    let text = metrics.render();
+    has(&text, &lines("messages", 1).each_ref().map(String::as_str));
 }
 
 #[test]
@@ -298,6 +362,8 @@ fn probes_are_read_when_the_text_is_made() {
         &metrics.render(),
         &[
             "dagway_event_queue_batches 0",
+            "dagway_event_queue_batches_limit 8",
+            "dagway_event_queue_bytes_limit 268435456",
             "# TYPE recorder_rows_total counter",
             "recorder_rows_total 42",
         ],

@@ -5,6 +5,7 @@
 //! | [`logging`] | the process's log |
 //! | [`json_lines`] | a log line as JSON |
 //! | [`people_lines`] | the fields of a log line for people |
+//! | [`blame`] | the kinds of errors, and whose they are |
 //! | [`failures`] | logs the runs that came to no good end |
 //! | [`observer`] | follows runs for all of these |
 //! | [`open_runs`] | the runs under way, bounded |
@@ -25,6 +26,7 @@
 //!
 //! It knows the engine's events and the names of facts, nothing else of the crate.
 
+mod blame;
 mod collector;
 pub mod export;
 mod failures;

@@ -52,7 +52,7 @@ impl Probe {
 
     /// What waits for the observers, and how they fare.
     #[must_use]
-    pub fn event_queue(sink: &EventSink) -> [Self; 3] {
+    pub fn event_queue(sink: &EventSink) -> [Self; 5] {
         let probe = |name, help, read: fn(&EventSink) -> u64| {
             let sink = sink.clone();
             Self::new(name, help, move || read(&sink))
@@ -65,9 +65,19 @@ impl Probe {
                 |sink| u64::try_from(sink.depth()).unwrap_or(u64::MAX),
             ),
             probe(
+                "dagway_event_queue_batches_limit",
+                "Batches that may wait.",
+                |sink| u64::try_from(sink.capacity()).unwrap_or(u64::MAX),
+            ),
+            probe(
                 "dagway_event_queue_bytes",
                 "Bytes of requests and answers in them, which fill the queue too.",
                 |sink| u64::try_from(sink.bytes()).unwrap_or(u64::MAX),
+            ),
+            probe(
+                "dagway_event_queue_bytes_limit",
+                "Bytes that may wait.",
+                |sink| u64::try_from(sink.most_bytes()).unwrap_or(u64::MAX),
             ),
             probe(
                 "dagway_observer_panics_total",

@@ -36,6 +36,11 @@ pub(super) fn probes() -> Vec<Probe> {
             "Files and sockets that are open.",
             || open_files().unwrap_or(0),
         ),
+        Probe::new(
+            "process_max_fds",
+            "Files and sockets that may be open.",
+            || most_files().unwrap_or(0),
+        ),
         Probe::measure(
             "process_start_time_seconds",
             "When the process began, in seconds since the Unix epoch.",
@@ -59,6 +64,18 @@ fn status_field(name: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The limit that holds, which is the first of the two on its line; one that is none has no number.
+fn most_files() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_ascii_whitespace().next()? {
+        "unlimited" => Some(u64::MAX),
+        limit => limit.parse().ok(),
+    }
 }
 
 /// Open descriptors, without the one that the listing itself needs.

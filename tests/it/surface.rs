@@ -112,10 +112,28 @@ fn greetings_health_and_metrics_answer() {
         assert_eq!(ready.status, 200, "{}", ready.body);
         assert_eq!(ready.json()["store"]["ok"], true);
         assert_eq!(ready.json()["upstreams"]["openrouter"]["ok"], true);
+        let metrics = app.get("/metrics").await.body;
+        for line in [
+            r#"dagway_runs_total{state="Failed",workflow="messages"} 0"#,
+            r#"dagway_runs_total{state="Failed",workflow="count_tokens"} 0"#,
+            r#"dagway_run_errors_total{type="api_error",workflow="native"} 0"#,
+            "dagway_store_up 1",
+            "dagway_store_waiting_runs 0",
+            "dagway_store_last_commit_seconds 0",
+            "dagway_event_queue_batches_limit 16384",
+            "dagway_request_body_bytes_limit 1073741824",
+        ] {
+            let is_there = metrics.lines().any(|found| found == line);
+            assert!(is_there, "{line}\nbefore the first run in\n{metrics}");
+        }
         let got = app.messages(&ask("hello")).await;
         app.ended_run(&got.run()).await;
-        let metrics = app.get("/metrics").await;
-        assert!(metrics.body.contains("dagway_run"), "{}", metrics.body);
+        let metrics = app.get("/metrics").await.body;
+        let took = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("dagway_store_last_commit_seconds "));
+        let took: f64 = took.unwrap().parse().unwrap();
+        assert!(0.0 < took && took < 60.0, "{took}");
         app.stop().await;
     });
 }

@@ -36,6 +36,20 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::InvalidRequest,
+        Self::Authentication,
+        Self::Billing,
+        Self::Permission,
+        Self::NotFound,
+        Self::RequestTooLarge,
+        Self::RateLimit,
+        Self::Api,
+        Self::Timeout,
+        Self::Overloaded,
+    ];
+
     /// The word that stands in `error.type`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -56,20 +70,7 @@ impl ErrorKind {
     /// The kind that a word of another server of this API stands for.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [
-            Self::InvalidRequest,
-            Self::Authentication,
-            Self::Billing,
-            Self::Permission,
-            Self::NotFound,
-            Self::RequestTooLarge,
-            Self::RateLimit,
-            Self::Api,
-            Self::Timeout,
-            Self::Overloaded,
-        ]
-        .into_iter()
-        .find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The status that the kind usually has.

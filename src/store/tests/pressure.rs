@@ -213,11 +213,13 @@ async fn a_database_that_refuses_for_a_while_gets_everything_in_the_end() {
     })
     .await;
     assert!(recorder.stats().is_failing());
+    assert_eq!(recorder.stats().waiting_runs.load(Ordering::Relaxed), 1);
     let mut late = Script::new(T0 + 5, &plan()).ended(State::Failed);
     recorder.observe(&late.batch());
     recorder.observe(&open_run.ended(State::Completed).batch());
     until_written(&sink, &mut recorder, 1).await;
     assert!(!recorder.stats().is_failing());
+    assert_eq!(recorder.stats().waiting_runs.load(Ordering::Relaxed), 0);
     assert_eq!(recorder.stats().errors.load(Ordering::Relaxed), 3);
     let last = sink.with(|ledger| ledger.last.clone());
     assert_eq!(last[&late.id].0, State::Failed);
