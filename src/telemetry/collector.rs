@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
 use super::export::Error;
 
@@ -113,6 +114,9 @@ pub(super) fn resource(settings: &Settings) -> Resource {
         .with_attributes([
             KeyValue::new("service.name", "dagway"),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            // Tells replicas apart, and the process before a restart from the one after.
+            KeyValue::new("service.instance.id", Uuid::now_v7().to_string()),
+            KeyValue::new("process.pid", i64::from(std::process::id())),
         ])
         .with_attributes(
             TelemetryResourceDetector

@@ -148,12 +148,12 @@ fn is_background(metadata: &Metadata<'_>) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use tracing::{Span, error_span, info, info_span, warn};
+    use tracing::{Span, error, error_span, info, info_span, warn};
 
     use super::*;
     use crate::telemetry::export::Settings;
@@ -180,11 +180,7 @@ pub(super) mod tests {
     }
 
     /// What is on paper after `work`.
-    pub(in crate::telemetry) fn written(
-        format: Format,
-        filter: &str,
-        work: impl FnOnce(),
-    ) -> String {
+    pub(crate) fn written(format: Format, filter: &str, work: impl FnOnce()) -> String {
         let paper = Paper::default();
         let writer = paper.clone();
         let log = subscriber(format, filter, None, move || writer.clone(), false).unwrap();
@@ -233,6 +229,8 @@ pub(super) mod tests {
                 provider = "",
                 cache_read_tokens = 5_u64,
                 cache_write_tokens = 0_u64,
+                trace.id = "0199a1b2",
+                session = "s-1",
                 "sent upstream"
             );
         });
@@ -244,7 +242,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_web_servers_own_lines_are_left_out_of_the_usual_log() {
+    fn what_libraries_say_without_need_is_left_out_of_the_usual_log() {
         let defaults = include_str!("../settings/defaults.toml").lines();
         let filter = defaults
             .filter_map(|line| line.strip_prefix("filter = "))
@@ -252,10 +250,13 @@ pub(super) mod tests {
         let text = written(Format::Pretty, filter.unwrap().trim_matches('"'), || {
             info!(target: "actix_server::builder", "starting 2 workers");
             warn!(target: "actix_server::accept", "no more sockets");
+            warn!(target: "deadpool.postgres", "Connection error: db error");
+            error!(target: "deadpool.postgres", "worse");
             info!("ready");
         });
-        assert_eq!(text.lines().count(), 2, "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
         assert!(!text.contains("workers"), "{text}");
+        assert!(!text.contains("db error"), "{text}");
     }
 
     #[test]

@@ -476,10 +476,13 @@ async fn the_collector_learns_who_sends() {
         ("service.version", env!("CARGO_PKG_VERSION")),
         ("deployment.environment.name", "test"),
         ("telemetry.sdk.language", "rust"),
+        ("process.pid", &std::process::id().to_string()),
     ] {
         let found = attribute(&received.resource, name);
         assert_eq!(found.as_deref(), Some(value), "{name}");
     }
+    let instance = attribute(&received.resource, "service.instance.id").unwrap();
+    assert!(uuid::Uuid::parse_str(&instance).is_ok(), "{instance}");
     assert!(!format!("{settings:?}").contains("sesame"));
 }
 
