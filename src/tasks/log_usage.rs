@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::price_usage::PricedReply;
 use crate::engine::{Cx, Task, TaskError};
-use crate::events::{Level, shortened};
+use crate::events::{Level, Timestamp, shortened};
 use crate::facts;
 use crate::protocol::anthropic::message::StopReason;
 use crate::protocol::translate::reply::Summary;
@@ -43,6 +43,7 @@ impl Task for LogUsage {
             output_tokens = usage.output_tokens,
             cost_usd = priced.usd.map(rounded),
             estimated = summary.usage_is_estimate.then_some(true),
+            duration_ms = rounded(Timestamp::now().since(cx.start().at).as_secs_f64() * 1e3),
             "turn ended"
         );
         Ok(())

@@ -1,52 +1,77 @@
 //! Logs a line about each run that came to no good end.
 //!
-//! The line says which step failed, how often it was tried and what the client was answered. It does not say why in
-//! words: an error may quote what was asked, which belongs on the run's page and into no log.
+//! The line says which step failed, how often it was tried and what the client was answered, and by what other logs know
+//! the run: model, upstream, session, trace. It does not say why in words: an error may quote what was asked, which belongs
+//! on the run's page and into no log.
+//!
+//! Its level is that of a warning, unless it is for the client to mend what it asked.
 
+use super::blame;
 use super::record::{Ending, RunRecord, error_type, is_error};
 use crate::events::{FactValue, State};
 use crate::facts;
 
 /// Logs the run if it failed or was cancelled, under this module's path as the target.
 pub(super) fn log(record: &RunRecord, ending: &Ending) {
-    if ending.state != State::Cancelled && !is_error(ending.state) {
-        return;
-    }
-    let workflow = &*record.plan.name;
-    // To the microsecond, without what arithmetic adds behind it.
-    let micros = (ending.at.since(record.start.at).as_secs_f64() * 1e6).round();
-    let duration_ms = micros / 1e3;
-    let (run, request) = (record.start.id, &record.start.request_id);
     if ending.state == State::Cancelled {
-        tracing::info!(
-            workflow,
-            duration_ms,
-            run.id = %run,
-            request.id = %request,
-            "run cancelled: its client hung up"
-        );
-        return;
+        log_cancelled(record, ending);
+    } else if is_error(ending.state) {
+        log_failed(record, ending);
     }
-    let failed = record.failed_step();
-    let stated = record.text(facts::ERROR_TYPE).map(|stated| &**stated);
-    let cause = failed.map_or(ending.state, |(_, step)| step.state);
-    tracing::warn!(
-        workflow,
-        state = ending.state.name(),
-        task.name = failed.map(|(info, _)| info.name.as_str()),
-        attempts = failed.map(|(_, step)| step.attempts),
-        error.type = stated.unwrap_or_else(|| error_type(cause)),
-        status = status(record),
-        duration_ms,
-        run.id = %run,
-        request.id = %request,
-        "run failed; its page says why"
+}
+
+fn log_cancelled(record: &RunRecord, ending: &Ending) {
+    tracing::info!(
+        workflow = &*record.plan.name,
+        duration_ms = duration_ms(record, ending),
+        run.id = %record.start.id,
+        request.id = %record.start.request_id,
+        "run cancelled: its client hung up"
     );
 }
 
-/// What the client was answered.
-fn status(record: &RunRecord) -> Option<i64> {
-    match record.fact(facts::STATUS)? {
+fn log_failed(record: &RunRecord, ending: &Ending) {
+    let failed = record.failed_step();
+    let cause = failed.map_or(ending.state, |(_, step)| step.state);
+    let text = |name| record.text(name).map(|text| &**text);
+    let kind = text(facts::ERROR_TYPE).unwrap_or_else(|| error_type(cause));
+    // The level of a line is part of its place in the source.
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                workflow = &*record.plan.name,
+                state = ending.state.name(),
+                task.name = failed.map(|(info, _)| info.name.as_str()),
+                attempts = failed.map(|(_, step)| step.attempts),
+                error.type = kind,
+                status = status(record, facts::STATUS),
+                model = text(facts::MODEL_SENT).or_else(|| text(facts::MODEL_ASKED)),
+                upstream = text(facts::PROVIDER),
+                upstream.status = status(record, facts::UPSTREAM_STATUS),
+                duration_ms = duration_ms(record, ending),
+                session = text(facts::SESSION),
+                run.id = %record.start.id,
+                request.id = %record.start.request_id,
+                trace.id = format_args!("{:032x}", u128::from_be_bytes(record.start.trace.trace_id)),
+                "run failed; its page says why"
+            )
+        };
+    }
+    if blame::is_the_clients(kind) {
+        line!(info);
+    } else {
+        line!(warn);
+    }
+}
+
+/// To the microsecond, without what arithmetic adds behind it.
+fn duration_ms(record: &RunRecord, ending: &Ending) -> f64 {
+    let micros = (ending.at.since(record.start.at).as_secs_f64() * 1e6).round();
+    micros / 1e3
+}
+
+fn status(record: &RunRecord, name: &str) -> Option<i64> {
+    match record.fact(name)? {
         FactValue::Int(status) => Some(*status),
         _ => None,
     }
@@ -76,6 +101,13 @@ mod tests {
             let fields = line.as_object_mut().unwrap();
             assert_eq!(fields["run.id"], id);
             assert_eq!(fields["request.id"], "req_011CSHoEeqs5C35K2UUqR7Fy");
+            // Nobody gave it another one.
+            let trace = fields.shift_remove("trace.id");
+            let is_failure = fields["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("run failed");
+            assert_eq!(trace, is_failure.then(|| id.replace('-', "").into()));
             fields.retain(|name, _| {
                 !["run.id", "request.id", "timestamp", "target"].contains(&name.as_str())
             });
@@ -101,10 +133,15 @@ mod tests {
                 retry_in: None,
             },
         );
+        story.fact(facts::MODEL_ASKED, "sonnet");
+        story.fact(facts::MODEL_SENT, "anthropic/claude-sonnet-4.5");
+        story.fact(facts::PROVIDER, "openrouter");
+        story.fact(facts::UPSTREAM_STATUS, 503_i64);
+        story.fact(facts::SESSION, "a7f0c2de-session");
         story.fact(facts::ERROR_TYPE, "rate_limit_error");
         story.fact(facts::STATUS, 429_i64);
         story.end(2_000, State::Failed, Some("call_upstream: secret prompt"));
-        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"WARN","message":"run failed; its page says why","workflow":"messages","state":"Failed","task.name":"call_upstream","attempts":2,"error.type":"rate_limit_error","status":429,"duration_ms":2}"#);
+        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"WARN","message":"run failed; its page says why","workflow":"messages","state":"Failed","task.name":"call_upstream","attempts":2,"error.type":"rate_limit_error","status":429,"model":"anthropic/claude-sonnet-4.5","upstream":"openrouter","upstream.status":503,"duration_ms":2,"session":"a7f0c2de-session"}"#);
     }
 
     #[test]
@@ -118,6 +155,30 @@ mod tests {
         story.fault(900, LOG_USAGE, State::Failed, "optional");
         story.end(2_500, State::Completed, None);
         assert!(logged(story).is_empty());
+    }
+
+    #[test]
+    fn what_the_client_has_to_mend_warns_nobody() {
+        for (kind, level) in [
+            ("invalid_request_error", "INFO"),
+            ("not_found_error", "INFO"),
+            ("request_too_large", "INFO"),
+            ("authentication_error", "WARN"),
+            ("api_error", "WARN"),
+            ("overloaded_error", "WARN"),
+        ] {
+            let mut story = Story::new(&plan());
+            story.fact(facts::MODEL_ASKED, "sonnet");
+            story.fact(facts::ERROR_TYPE, kind);
+            story.fault(900, 0, State::Failed, "no");
+            story.end(2_500, State::Failed, None);
+            let line = &logged(story)[0];
+            assert_eq!(
+                (&line["level"], &line["model"], line.get("upstream.status")),
+                (&level.into(), &"sonnet".into(), None),
+                "{kind}"
+            );
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{FormatFields, Writer};
 
-/// A field that makes a line long and says nothing that its run's id does not lead to.
-const LEFT_OUT: &str = "request.id";
+/// Fields that make a line long and say nothing that its run's id does not lead to.
+const LEFT_OUT: [&str; 3] = ["request.id", "trace.id", "session"];
 
 /// The names of fields.
 const NAME: Style = Style::new().effects(Effects::DIMMED);
@@ -56,7 +56,7 @@ impl Visit for Words<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let name = field.name();
         // Fields of the older `log` crate repeat what the line's head says.
-        let is_wanted = name != LEFT_OUT && !name.starts_with("log.");
+        let is_wanted = !LEFT_OUT.contains(&name) && !name.starts_with("log.");
         if is_wanted && self.outcome.is_ok() {
             self.outcome = self.write(name, value);
         }

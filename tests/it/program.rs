@@ -509,6 +509,10 @@ fn the_demo_presents_a_key_where_one_is_demanded_and_prints_none() {
     assert!(!said.contains("very-secret") && !stderr(&output).contains("very-secret"));
     assert!(said.contains("round 1: "), "{said}");
     assert!(!said.contains(" 0 answers"), "{said}");
+    let logged = stderr(&output);
+    let turn = logged.lines().find(|line| line.contains("turn ended"));
+    let turn: Value = serde_json::from_str(turn.unwrap()).unwrap();
+    assert!(turn["duration_ms"].as_f64().unwrap() > 0.0, "{turn}");
     // Both lanes are in use, as for whoever tries it.
     assert!(
         said.contains("1 refused") && !said.contains("fault"),
