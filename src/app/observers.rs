@@ -164,6 +164,11 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
             |stats| &stats.lost_runs,
         ),
         probe(
+            "dagway_crashed_runs_total",
+            "Runs that were open when their process ended and that this process has marked Crashed, at its start or later.",
+            |stats| &stats.crashed_runs,
+        ),
+        probe(
             "dagway_store_expired_runs_total",
             "Runs removed by retention.",
             |stats| &stats.expired_runs,

@@ -187,6 +187,8 @@ impl Shrinking {
 pub(crate) struct Tidied {
     /// Runs deleted.
     pub(crate) runs: usize,
+    /// Runs whose process was found to be gone, which are marked as crashed.
+    pub(crate) crashed: usize,
     /// Blocks last used before this minute may be gone.
     pub(crate) blocks_before: Option<Minute>,
     /// The budget was spent before the work was done.

@@ -7,6 +7,7 @@
 //! | [`model`] | what is read: runs as rows, runs whole, pages, totals |
 //! | [`settings`] | where and how long runs are kept |
 //! | [`recorder`] | gathers events and decides when to write |
+//! | [`outage`] | what the log says while the database refuses to be written |
 //! | [`open_run`] | one run while its events come in |
 //! | [`payload`] | the large texts of a run, cut into blocks |
 //! | [`cut`] | where a request body is cut, so that its parts repeat from turn to turn |
@@ -44,6 +45,7 @@ pub mod live;
 pub mod model;
 pub(crate) mod number;
 pub(crate) mod open_run;
+mod outage;
 pub(crate) mod payload;
 pub mod postgres;
 pub(crate) mod preview;
@@ -105,7 +107,7 @@ pub struct Opened {
     /// Tells which runs change.
     pub live: Live,
     /// Runs that were under way when their process ended, and were found when the store was opened.
-    pub crashed: u64,
+    pub crashed: usize,
 }
 
 /// Reads recorded runs. Writing is the recorder's alone.

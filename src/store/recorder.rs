@@ -15,6 +15,7 @@ use super::block::Intake;
 use super::familiar::Familiar;
 use super::live::Live;
 use super::open_run::{Desk, OpenRun, Shedding, Urgency};
+use super::outage::Outage;
 use super::recent::RecentBodies;
 use super::settings::Settings;
 use super::stats::{RecorderStats, add};
@@ -61,6 +62,7 @@ pub struct Recorder {
     recent: RecentBodies,
     familiar: Familiar,
     retry_at: Option<Instant>,
+    outage: Option<Outage>,
     next_pulse: Instant,
     next_tidy: Instant,
 }
@@ -96,6 +98,7 @@ impl Recorder {
             recent: RecentBodies::default(),
             familiar: Familiar::default(),
             retry_at: None,
+            outage: None,
             next_pulse: Instant::now() + PULSE,
             next_tidy: Instant::now() + TIDY_AGAIN,
         }
@@ -246,13 +249,14 @@ impl Recorder {
         match self.sink.write(&batch) {
             Ok(given_up) => {
                 add(&self.stats.lost_runs, given_up);
-                if self.retry_at.take().is_some() {
-                    tracing::info!("the run store takes writes again");
+                self.retry_at = None;
+                if let Some(outage) = self.outage.take() {
+                    outage.end(now, self.dirty.len(), &self.stats);
                 }
                 self.stats.committed(rows, now.elapsed());
                 self.written(now);
             }
-            Err(error) => self.refused(&error, begun.elapsed()),
+            Err(error) => self.refused(&error, now, begun.elapsed()),
         }
     }
 
@@ -288,9 +292,9 @@ impl Recorder {
         }
     }
 
-    fn refused(&mut self, error: &super::Error, took: Duration) {
-        if self.retry_at.is_none() {
-            tracing::error!(%error, "the run store refused a write; it is tried again, texts are left out until then");
+    fn refused(&mut self, error: &super::Error, now: Instant, took: Duration) {
+        if self.outage.is_none() {
+            self.outage = Some(Outage::begin(error, now, &self.stats));
             // Others may delete blocks meanwhile, and nobody listens.
             self.forget();
         }
@@ -314,7 +318,11 @@ impl Recorder {
             true
         });
         add(&self.stats.lost_runs, lost);
-        self.stats.wait(self.dirty.len());
+        let waiting = self.dirty.len();
+        self.stats.wait(waiting);
+        if let Some(outage) = &mut self.outage {
+            outage.go_on(error, now, waiting, &self.stats);
+        }
     }
 
     /// Notes now and then that the process lives: a killed one leaves no better trace of when its runs ended.
@@ -366,6 +374,13 @@ impl Recorder {
         match self.sink.tidy(&keep) {
             Ok(tidied) => {
                 add(&self.stats.expired_runs, tidied.runs);
+                add(&self.stats.crashed_runs, tidied.crashed);
+                if tidied.crashed > 0 {
+                    tracing::warn!(
+                        runs = tidied.crashed,
+                        "runs were open when another process ended; they are shown as Crashed"
+                    );
+                }
                 if let Some(minute) = tidied.blocks_before {
                     self.intake.deleted_before(minute);
                 }

@@ -22,6 +22,8 @@ pub struct RecorderStats {
     pub waiting_runs: AtomicU64,
     /// Writes that the database refused.
     pub errors: AtomicU64,
+    /// Runs that were open when their process ended, found at the start or later.
+    pub crashed_runs: AtomicU64,
     /// Runs deleted by retention.
     pub expired_runs: AtomicU64,
     /// In microseconds.
@@ -31,6 +33,13 @@ pub struct RecorderStats {
 }
 
 impl RecorderStats {
+    /// Those of a store that had so many crashed runs when it was opened.
+    pub(crate) fn of_a_start(crashed: usize) -> Self {
+        let stats = Self::default();
+        add(&stats.crashed_runs, crashed);
+        stats
+    }
+
     /// Whether the last write was refused.
     #[must_use]
     pub fn is_failing(&self) -> bool {

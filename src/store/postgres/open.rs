@@ -91,7 +91,7 @@ async fn connect(address: &Address, settings: Settings) -> Result<Opened, Troubl
     let transaction = session.client.transaction().await?;
     let crashed = bury(&transaction, session.process).await?;
     transaction.commit().await?;
-    let stats = Arc::new(RecorderStats::default());
+    let stats = Arc::new(RecorderStats::of_a_start(crashed));
     let link = Link::new(address.clone(), live.clone(), Handle::current(), session);
     let sink = PostgresSink::new(link, settings.heard_after);
     let store = PostgresStore::new(address, settings.read_limit, Arc::clone(&stats))?;

@@ -68,7 +68,7 @@ async fn take(client: &Client, number: i32) -> Result<(), Error> {
 /// After a start of the server nobody has a lock yet: those who live get ten seconds to come back.
 ///
 /// To be called in a transaction, whose end lets go of the locks.
-pub(super) async fn bury<C: GenericClient + Sync>(client: &C, own: i32) -> Result<u64, Error> {
+pub(super) async fn bury<C: GenericClient + Sync>(client: &C, own: i32) -> Result<usize, Error> {
     let gone = client
         .query(
             "SELECT number FROM dagway.processes
@@ -101,7 +101,7 @@ pub(super) async fn bury<C: GenericClient + Sync>(client: &C, own: i32) -> Resul
             &[&gone, &own],
         )
         .await?;
-    Ok(crashed.len() as u64)
+    Ok(crashed.len())
 }
 
 /// Announces to everybody that the runs have changed whose ids stand in the rows.

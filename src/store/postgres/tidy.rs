@@ -60,12 +60,13 @@ impl Tidy {
                 transaction.commit().await?;
                 return Ok(tidied);
             }
-            bury(&transaction, own).await?;
+            let crashed = bury(&transaction, own).await?;
             let done = self.delete_some(&transaction, keep, &mut tidied).await?;
             let counted = "UPDATE dagway.processes SET bytes = bytes - $2 WHERE number = $1";
             transaction.execute(counted, &[&own, &done.bytes]).await?;
             tidied.blocks_before = Some(announced(&transaction).await?);
             transaction.commit().await?;
+            tidied.crashed += crashed;
             if done.count == 0 {
                 return Ok(tidied);
             }

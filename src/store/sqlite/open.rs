@@ -127,7 +127,7 @@ pub fn open(settings: Settings) -> Result<Opened, OpenError> {
     migrate(&mut connection, &MIGRATIONS).map_err(|fault| refusal(&file, fault))?;
     let crashed = mark_crashed(&connection).map_err(database)?;
     let live = Live::default();
-    let stats = Arc::new(RecorderStats::default());
+    let stats = Arc::new(RecorderStats::of_a_start(crashed));
     let readers = Readers::new(file.clone(), settings.read_limit);
     let sink = SqliteSink::new(connection, &file, Arc::clone(&lock)).map_err(database)?;
     Ok(Opened {
@@ -197,7 +197,7 @@ pub(super) fn connect(file: &Path) -> rusqlite::Result<Connection> {
 
 /// Nobody else has the folder, so a run that is not over belongs to a process that is gone. When that ended nobody knows;
 /// the run lasted at least until its last event, and until the process was last known to live.
-fn mark_crashed(connection: &Connection) -> rusqlite::Result<u64> {
+fn mark_crashed(connection: &Connection) -> rusqlite::Result<usize> {
     let crashed = connection.execute(
         "UPDATE runs SET state = 'Crashed', streaming = 0,
              ended = max(seen, started, coalesce((SELECT at FROM alive), 0)),
@@ -206,7 +206,7 @@ fn mark_crashed(connection: &Connection) -> rusqlite::Result<u64> {
         [],
     )?;
     connection.execute("DELETE FROM alive", [])?;
-    Ok(u64::try_from(crashed).unwrap_or(u64::MAX))
+    Ok(crashed)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The folder: who may use it, what is found in it, and the sentences when it cannot be used.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -76,6 +77,8 @@ async fn runs_of_a_process_that_is_gone_are_crashed_and_the_others_are_left_alon
 
     let opened = open_in(&folder);
     assert_eq!(opened.crashed, 1);
+    let counted = &opened.recorder.stats().crashed_runs;
+    assert_eq!(counted.load(Ordering::Relaxed), 1);
     let run = opened.store.run(open_run).await.unwrap().unwrap();
     assert_eq!(run.summary.state, State::Crashed);
     assert!(run.summary.error.as_deref().unwrap().contains("process"));

@@ -12,6 +12,8 @@ use crate::store::batch::{Batch, Change, Keep, Sink, Tidied};
 use crate::store::block::BlockHash;
 use crate::store::live::Live;
 use crate::store::{Error, Recorder, RecorderStats, Settings, open};
+use crate::telemetry::logging::Format;
+use crate::telemetry::logging::tests::written;
 
 const T0: i64 = 1_790_000_000_000_000;
 
@@ -28,6 +30,8 @@ struct Ledger {
     /// How long it takes to refuse.
     hangs: Duration,
     pulses: usize,
+    /// Runs of processes that are gone, for the next look.
+    crashed: usize,
 }
 
 #[derive(Clone, Default)]
@@ -77,7 +81,11 @@ impl Sink for Counting {
     }
 
     fn tidy(&mut self, _: &Keep) -> Result<Tidied, Error> {
-        Ok(Tidied::default())
+        let crashed = self.with(|ledger| std::mem::take(&mut ledger.crashed));
+        Ok(Tidied {
+            crashed,
+            ..Tidied::default()
+        })
     }
 
     fn close(&mut self) -> Result<(), Error> {
@@ -275,6 +283,52 @@ fn what_was_to_be_touched_and_its_plan_are_written_after_a_refusal() {
     assert!(!recorder.stats().is_failing());
     let again = sink.with(|ledger| (ledger.plans.clone(), ledger.blocks.clone()));
     assert_eq!(again, stored);
+}
+
+#[test]
+fn an_outage_is_told_at_once_then_each_minute_and_when_it_is_over() {
+    let (sink, mut recorder) = counting();
+    sink.with(|ledger| ledger.refuse = 4);
+    let begun = Instant::now();
+    let text = written(Format::Json, "info", || {
+        let mut script = Script::new(T0, &plan()).ended(State::Completed);
+        recorder.observe(&script.batch());
+        for second in [0, 59, 60, 119] {
+            recorder.write(begun + Duration::from_secs(second));
+            let mut script = Script::new(T0, &plan())
+                .produced(Some(0), "left out")
+                .payload(payload::CLIENT_REQUEST, "this too")
+                .ended(State::Completed);
+            recorder.observe(&script.batch());
+        }
+        recorder.write(begun + Duration::from_secs(121));
+    });
+    let lines = text.lines().map(|line| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let fields = line.as_object_mut().unwrap();
+        fields.retain(|name, _| !["timestamp", "target", "error"].contains(&name.as_str()));
+        line.to_string()
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
+    {"level":"ERROR","message":"the run store refused a write; it is tried again, texts are left out until then"}
+    {"level":"ERROR","message":"the run store still refuses to be written","seconds":60,"runs_waiting":3,"texts_left_out":2,"body_bytes_left_out":16,"runs_lost":0}
+    {"level":"INFO","message":"the run store takes writes again","seconds":121,"runs_written":5,"texts_left_out":4,"body_bytes_left_out":32,"runs_lost":0}
+    "#);
+}
+
+#[test]
+fn runs_that_others_left_behind_are_counted_and_told() {
+    let (sink, mut recorder) = counting();
+    let text = written(Format::Pretty, "warn", || {
+        for crashed in [0, 3, 2] {
+            sink.with(|ledger| ledger.crashed = crashed);
+            recorder.tidy(Timestamp(T0));
+        }
+    });
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.contains("they are shown as Crashed runs=3"), "{text}");
+    let crashed = recorder.stats().crashed_runs.load(Ordering::Relaxed);
+    assert_eq!(crashed, 5);
 }
 
 #[test]

@@ -106,6 +106,8 @@ async fn runs_of_a_process_that_lives_are_left_alone_and_those_of_a_dead_one_are
         state(&other, left.id).await == Some(State::Crashed)
     })
     .await;
+    let counted = &other.recorder.stats().crashed_runs;
+    assert_eq!(counted.load(Ordering::Relaxed), 1);
     let crashed = summary(&other, left.id).await.unwrap();
     assert_eq!(crashed.ended, Some(Timestamp(T0 + 5 * MINUTE)));
     assert!(crashed.error.unwrap().contains("the process ended"));
