@@ -130,10 +130,6 @@ impl App {
         let probes = Vec::from_iter(outcomes.probes().into_iter().chain(doors.probes()));
         let (observers, metrics) =
             Observers::start(traces, opened.recorder, &events, source, probes)?;
-        plans
-            .infos()
-            .iter()
-            .for_each(|plan| metrics.expect(&plan.name));
         let (present, workflows) = watch::channel(reload::shown(&plans, &settings.workflows));
         let gateway = web::Data::new(Gateway {
             plans: ArcSwap::from_pointee(plans),
@@ -143,7 +139,7 @@ impl App {
             last_call: CancellationToken::new(),
             upstreams,
             store: Arc::clone(&opened.store),
-            metrics: Box::new(move || metrics.render()),
+            metrics: observers::metrics_text(metrics, workflows.clone()),
             bodies: doors.bodies.clone(),
             early: early(&settings.server),
         });

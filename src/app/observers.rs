@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use super::StartError;
+use crate::dashboard::Workflows;
 use crate::events::{EventSink, EventSource, Observer};
 use crate::settings;
 use crate::store::{Recorder, RecorderStats};
@@ -72,6 +74,19 @@ impl Observers {
             ),
         }
     }
+}
+
+/// Makes the text of `/metrics`, in which each workflow has its lines from the moment on in which it comes into use.
+pub(super) fn metrics_text(
+    metrics: Arc<Metrics>,
+    workflows: watch::Receiver<Workflows>,
+) -> Box<dyn Fn() -> String + Send + Sync> {
+    Box::new(move || {
+        for plan in &workflows.borrow().plans {
+            metrics.expect(&plan.name);
+        }
+        metrics.render()
+    })
 }
 
 /// The traces of runs, when the settings name a collector.
@@ -174,4 +189,50 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
             |stats| &stats.expired_runs,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::{PlanInfo, Timestamp};
+    use crate::protocol::anthropic::error::ErrorKind;
+    use crate::telemetry::blame;
+
+    fn plan(name: &str) -> Arc<PlanInfo> {
+        Arc::new(PlanInfo {
+            name: name.to_owned(),
+            about: String::new(),
+            file: String::new(),
+            source: String::new(),
+            route: None,
+            hash: String::new(),
+            reply: 0,
+            steps: Vec::new(),
+            edges: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_workflow_has_its_lines_when_it_comes_into_use() {
+        let (present, workflows) = watch::channel(Workflows {
+            plans: vec![plan("first")],
+            since: Timestamp(0),
+            watched: None,
+            refused: None,
+        });
+        let text = metrics_text(Arc::new(Metrics::new(Vec::new()).unwrap()), workflows);
+        let has = |text: &str, workflow: &str| {
+            let line = format!("dagway_runs_total{{state=\"Failed\",workflow=\"{workflow}\"}} 0");
+            text.lines().any(|found| found == line)
+        };
+        let before = text();
+        assert!(has(&before, "first") && !has(&before, "mine"), "{before}");
+        present.send_modify(|shown| shown.plans.push(plan("mine")));
+        assert!(has(&text(), "mine"));
+    }
+
+    #[test]
+    fn telemetry_knows_all_kinds_of_errors_that_a_client_may_be_told() {
+        assert_eq!(ErrorKind::ALL.map(ErrorKind::name), blame::KINDS);
+    }
 }

@@ -148,7 +148,7 @@ fn is_background(metadata: &Metadata<'_>) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+pub(super) mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
@@ -180,7 +180,11 @@ pub(crate) mod tests {
     }
 
     /// What is on paper after `work`.
-    pub(crate) fn written(format: Format, filter: &str, work: impl FnOnce()) -> String {
+    pub(in crate::telemetry) fn written(
+        format: Format,
+        filter: &str,
+        work: impl FnOnce(),
+    ) -> String {
         let paper = Paper::default();
         let writer = paper.clone();
         let log = subscriber(format, filter, None, move || writer.clone(), false).unwrap();

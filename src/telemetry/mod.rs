@@ -26,7 +26,7 @@
 //!
 //! It knows the engine's events and the names of facts, nothing else of the crate.
 
-mod blame;
+pub mod blame;
 mod collector;
 pub mod export;
 mod failures;
