@@ -2,7 +2,7 @@
 
 use dagway::settings::Secret;
 use dagway::simulator::sessions::{self, Pace};
-use dagway::simulator::{Script, Turn};
+use dagway::simulator::{Answer, Script, Turn};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -134,6 +134,33 @@ fn greetings_health_and_metrics_answer() {
             .find_map(|line| line.strip_prefix("dagway_store_last_commit_seconds "));
         let took: f64 = took.unwrap().parse().unwrap();
         assert!(0.0 < took && took < 60.0, "{took}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn every_metric_that_the_readme_names_is_there() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let refused = Answer::error(402, "no credit");
+        app.script(Script::new().then(refused).then(Turn::text("Hello.")));
+        for _ in 0..2 {
+            let got = app.messages(&ask("hello")).await;
+            app.ended_run(&got.run()).await;
+        }
+        let metrics = app.get("/metrics").await.body;
+        let (_, section) = include_str!("../../README.md")
+            .split_once("\n### Metrics\n")
+            .unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let words = section.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+        let names: Vec<&str> = words.filter(|word| word.starts_with("dagway_")).collect();
+        assert!(names.len() > 20, "{names:?}");
+        for name in names {
+            let family = name.trim_end_matches("_bucket");
+            let is_there = metrics.contains(&format!("\n# TYPE {family} "));
+            assert!(is_there, "{family}\nin\n{metrics}");
+        }
         app.stop().await;
     });
 }
