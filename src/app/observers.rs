@@ -34,6 +34,7 @@ impl Observers {
         source: EventSource,
         mut probes: Vec<Probe>,
     ) -> Result<(Self, Arc<Metrics>), StartError> {
+        probes.extend(store_probes(recorder.stats()));
         probes.extend(recorder_probes(recorder.stats()));
         probes.extend(Probe::event_queue(events));
         let depth = events.clone();
@@ -126,13 +127,10 @@ pub(crate) fn collector(
     Ok(Some(collector))
 }
 
-fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
-    let probe = |name, help, read: fn(&RecorderStats) -> &AtomicU64| {
-        let stats = Arc::clone(stats);
-        Probe::new(name, help, move || read(&stats).load(Ordering::Relaxed))
-    };
-    let (state, last_commit) = (Arc::clone(stats), Arc::clone(stats));
-    vec![
+/// How the run store is at present.
+fn store_probes(stats: &Arc<RecorderStats>) -> [Probe; 3] {
+    let [state, last_commit, waiting] = [(); 3].map(|()| Arc::clone(stats));
+    [
         Probe::new(
             "dagway_store_up",
             "1 while the run store takes what is written, 0 since it refused a write.",
@@ -143,11 +141,21 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
             "How long the last commit took.",
             move || last_commit.last_commit().as_secs_f64(),
         ),
-        probe(
+        Probe::new(
             "dagway_store_waiting_runs",
             "Runs that wait until the run store takes writes again.",
-            |stats| &stats.waiting_runs,
+            move || waiting.waiting_runs.load(Ordering::Relaxed),
         ),
+    ]
+}
+
+/// What the recorder has done so far.
+fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
+    let probe = |name, help, read: fn(&RecorderStats) -> &AtomicU64| {
+        let stats = Arc::clone(stats);
+        Probe::new(name, help, move || read(&stats).load(Ordering::Relaxed))
+    };
+    vec![
         probe(
             "dagway_store_commits_total",
             "Transactions of the run store.",

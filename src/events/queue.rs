@@ -123,10 +123,6 @@ impl EventSink {
 
     /// Bytes of payload that may wait.
     #[must_use]
-    #[expect(
-        clippy::unused_self,
-        reason = "a limit of this queue, as its capacity is"
-    )]
     pub const fn most_bytes(&self) -> usize {
         MOST_BYTES
     }
