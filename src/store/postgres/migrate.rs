@@ -28,6 +28,12 @@ pub(super) enum Fault {
     Database(#[from] tokio_postgres::Error),
 }
 
+/// Whether the database has not seen all of `migrations`. Only reads.
+pub(super) async fn is_behind(client: &mut Client, migrations: &[&str]) -> Result<bool, Fault> {
+    let transaction = client.transaction().await?;
+    Ok(schema(&transaction, migrations.len()).await? < migrations.len())
+}
+
 /// Applies those of `migrations` that the database has not seen.
 pub(super) async fn migrate(client: &mut Client, migrations: &[&str]) -> Result<(), Fault> {
     let transaction = client.transaction().await?;

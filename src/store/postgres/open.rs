@@ -23,8 +23,10 @@ use crate::store::settings::Settings;
 use crate::store::stats::RecorderStats;
 use crate::store::{Error, Opened};
 
-/// The longest that opening may take, migrations included.
+/// The longest that each part of opening may take, but for migrations.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The longest that migrations may take, or another replica's: one may write every run anew.
+const LONGEST_MIGRATION: Duration = Duration::from_secs(3_600);
 /// The longest that a look may take.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
@@ -60,7 +62,7 @@ pub struct OpenError {
 /// # Errors
 /// With a sentence that names the database and the cure.
 pub async fn open(address: &Address, settings: Settings) -> Result<Opened, OpenError> {
-    within(LONGEST, connect(address, settings))
+    connect(address, settings)
         .await
         .map_err(|trouble| refusal(address, &trouble))
 }
@@ -85,8 +87,24 @@ async fn within<T>(
 
 async fn connect(address: &Address, settings: Settings) -> Result<Opened, Trouble> {
     let live = Live::default();
-    let mut wire = Wire::connect(address, live.clone()).await?;
-    migrate(&mut wire.client, &MIGRATIONS).await?;
+    let connected = async { Ok(Wire::connect(address, live.clone()).await?) };
+    let mut wire = within(LONGEST, connected).await?;
+    let look = async { Ok(migrate::is_behind(&mut wire.client, &MIGRATIONS).await?) };
+    if within(LONGEST, look).await? {
+        tracing::info!(server.address = %address, "the database is brought to the present schema");
+        let migrated = async { Ok(migrate(&mut wire.client, &MIGRATIONS).await?) };
+        within(LONGEST_MIGRATION, migrated).await?;
+    }
+    within(LONGEST, opened(address, settings, wire, live)).await
+}
+
+/// Begins a session on a database of the present schema.
+async fn opened(
+    address: &Address,
+    settings: Settings,
+    wire: Wire,
+    live: Live,
+) -> Result<Opened, Trouble> {
     let mut session = wire.begin(&STATEMENTS, None).await?;
     let transaction = session.client.transaction().await?;
     let crashed = bury(&transaction, session.process).await?;
