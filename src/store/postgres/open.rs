@@ -87,8 +87,7 @@ async fn within<T>(
 
 async fn connect(address: &Address, settings: Settings) -> Result<Opened, Trouble> {
     let live = Live::default();
-    let connected = async { Ok(Wire::connect(address, live.clone()).await?) };
-    let mut wire = within(LONGEST, connected).await?;
+    let mut wire = within(LONGEST, Wire::connect(address, live.clone())).await?;
     let look = async { Ok(migrate::is_behind(&mut wire.client, &MIGRATIONS).await?) };
     if within(LONGEST, look).await? {
         tracing::info!(server.address = %address, "the database is brought to the present schema");
