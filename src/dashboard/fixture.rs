@@ -694,6 +694,8 @@ pub(crate) struct FakeStore {
     pub(crate) takes_writes: bool,
     /// Whoever asks if it is ready waits for ever.
     pub(crate) is_silent: bool,
+    /// Adding up takes longer than a read may.
+    pub(crate) is_slow: bool,
     /// So many of the next reads of rows fail.
     pub(crate) failures: AtomicU32,
 }
@@ -710,6 +712,7 @@ impl FakeStore {
             payloads,
             takes_writes: true,
             is_silent: false,
+            is_slow: false,
             failures: AtomicU32::new(0),
         }
     }
@@ -822,6 +825,9 @@ impl Store for FakeStore {
     }
 
     async fn usage(&self, by: By, slot: Duration, filter: &RunFilter) -> Result<Usage, Error> {
+        if self.is_slow {
+            return Err(Error::TooSlow(Duration::from_secs(5)));
+        }
         let runs = self.runs(filter, None, u16::MAX).await?.runs;
         let name = |run: &RunSummary| match by {
             By::Workflow => Some(run.workflow.clone()),

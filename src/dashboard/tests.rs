@@ -815,10 +815,12 @@ async fn what_cannot_be_asked_of_usage_is_refused_with_the_cure() {
     }
 }
 
-#[actix_web::test]
-async fn who_gets_no_turn_to_add_figures_up_is_told_to_come_again() {
-    let (dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(fixture::all_runs())));
-    dashboard.places.adders.close();
+/// What `/usage` says of itself when it cannot add figures up.
+async fn refused_usage(store: FakeStore, is_crowded: bool) -> String {
+    let (dashboard, _changes) = fixture::dashboard(Arc::new(store));
+    if is_crowded {
+        dashboard.places.adders.close();
+    }
     let app = App::new()
         .app_data(web::Data::new(dashboard))
         .configure(super::routes);
@@ -826,7 +828,23 @@ async fn who_gets_no_turn_to_add_figures_up_is_told_to_come_again() {
     let request = test::TestRequest::get().uri("/usage").to_request();
     let response = test::call_service(&app, request).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let body = test::read_body(response).await;
-    let page = String::from_utf8(body.to_vec()).unwrap();
+    String::from_utf8(test::read_body(response).await.to_vec()).unwrap()
+}
+
+#[actix_web::test]
+async fn who_gets_no_turn_to_add_figures_up_is_told_to_come_again() {
+    let page = refused_usage(FakeStore::new(fixture::all_runs()), true).await;
     assert!(page.contains("Others are adding figures up; load this page again in a moment."));
+}
+
+#[actix_web::test]
+async fn what_takes_too_long_to_add_up_says_how_it_would_be_shorter() {
+    let mut store = FakeStore::new(fixture::all_runs());
+    store.is_slow = true;
+    let page = refused_usage(store, false).await;
+    assert!(
+        page.contains(
+            "Adding these runs up takes longer than 5 s; take a shorter time, or a filter."
+        )
+    );
 }

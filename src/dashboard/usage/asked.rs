@@ -172,6 +172,9 @@ impl Asked {
         let mut pairs: Vec<(&str, String)> = self.query.pairs();
         pairs.retain(|(name, _)| !is_replaced(name));
         pairs.extend(more.iter().cloned());
+        if pairs.is_empty() {
+            return "/runs".to_owned();
+        }
         format!("/runs?{}", encode_pairs(&pairs))
     }
 
@@ -358,7 +361,7 @@ mod tests {
         );
         let all = parse(&[("range", "all")]).unwrap();
         assert_eq!(all.usage(&GROUPINGS[0], true), "/usage?by=model&range=all");
-        assert_eq!(all.runs(&[]), "/runs?");
+        assert_eq!(all.runs(&[]), "/runs");
     }
 
     #[test]
