@@ -13,6 +13,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// A name that a hostile client or provider chose.
 const HOSTILE: &str = "a \"model\" \\ with \u{7}, \u{1f980} and 'quotes'";
 
+/// Not that of a provider: a filter that looks at the wrong one finds nothing.
+const CLIENT: &str = "a \"client\" \\ \u{7}";
+
 /// Five runs: of a named provider, of a client and a provider with hostile names, one that nobody answered, one that was
 /// refused, and one of another workflow two hours later.
 async fn five(stage: &Stage) -> Opened {
@@ -32,7 +35,7 @@ async fn five(stage: &Stage) -> Opened {
     let later = Script::new(T0 + 7_200_000_000, &later);
     let scripts = [
         answered(started(0).fact(facts::SESSION, "s-1"), "Some Cloud", 0.25),
-        answered(started(1).fact(facts::USER_AGENT, HOSTILE), HOSTILE, 0.5),
+        answered(started(1).fact(facts::USER_AGENT, CLIENT), HOSTILE, 0.5),
         started(2)
             .fact(facts::MODEL_ASKED, "opus")
             .fact(facts::MODEL_SENT, "vendor/opus")
@@ -91,7 +94,7 @@ async fn figures_are_told_apart_by_what_a_run_was_of() {
                 ],
             ),
             (By::Session, &[(None, 4), (Some("s-1"), 1)]),
-            (By::Client, &[(None, 4), (Some(HOSTILE), 1)]),
+            (By::Client, &[(None, 4), (Some(CLIENT), 1)]),
             (
                 By::Workflow,
                 &[(Some("count_tokens"), 1), (Some("messages"), 4)],
