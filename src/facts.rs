@@ -59,6 +59,12 @@ pub const STATUS: &str = "http.response.status_code";
 pub const UPSTREAM_STATUS: &str = "dagway.upstream.status_code";
 /// How often steps were tried again. The store counts it; stated only when it happened.
 pub const RETRIES: &str = "dagway.retries";
+/// The model that was asked instead of the one that the client named, because that one could not be had. Stated only then.
+pub const FALLBACK_MODEL: &str = "dagway.fallback.model";
+/// The run that failed before, for whose model this one asks another.
+pub const FALLBACK_AFTER: &str = "dagway.fallback.after_run";
+/// The run that asked another model after this one had failed: the client got its answer.
+pub const FALLBACK_BY: &str = "dagway.fallback.by_run";
 /// The kind of an error, in Anthropic's words.
 pub const ERROR_TYPE: &str = "error.type";
 /// The client's program.
@@ -95,13 +101,8 @@ pub mod payload {
                     | b"token"
             )
         };
-        let mut rest = name.as_bytes();
-        let mut has_word = false;
-        while let Some(at) = memchr::memchr2(b'-', b'_', rest) {
-            has_word |= is_word(&rest[..at]);
-            rest = &rest[at + 1..];
-        }
-        (has_word || is_word(rest)) && !matches!(name, "idempotency-key" | "sec-websocket-key")
+        let mut words = name.as_bytes().split(|byte| matches!(byte, b'-' | b'_'));
+        words.any(is_word) && !matches!(name, "idempotency-key" | "sec-websocket-key")
     }
 
     /// What the client asked, byte for byte.

@@ -34,7 +34,6 @@ use crate::store::postgres::{self, Address, AddressFault};
 use crate::store::{self, Opened};
 use crate::telemetry::logging::Format;
 use crate::telemetry::{self, RunTraces};
-use crate::upstream;
 use doors::Doors;
 use observers::Observers;
 pub(crate) use observers::collector;
@@ -64,7 +63,7 @@ pub enum StartError {
     DatabaseAddress(#[from] AddressFault),
     /// The upstream cannot be spoken to.
     #[error(transparent)]
-    Upstream(#[from] upstream::client::ConfigError),
+    Upstream(#[from] upstreams::Error),
     /// A workflow does not prove.
     #[error(transparent)]
     Workflows(#[from] plans::Error),

@@ -133,7 +133,7 @@ pub enum Error {
     },
     /// The upstream client that tasks ask for cannot be made.
     #[error(transparent)]
-    Upstream(#[from] crate::upstream::client::ConfigError),
+    Upstream(#[from] upstreams::Error),
 }
 
 impl Error {

@@ -8,17 +8,28 @@ use secrecy::SecretString;
 use crate::protocol::translate::dialect::{self, Dialect};
 use crate::settings::{self, Settings};
 use crate::upstream::client::ConfigError;
-use crate::upstream::upstreams::Pattern;
-use crate::upstream::{Client, Config, Kind, Lane, Rule, Upstream, Upstreams};
+use crate::upstream::upstreams::{Pattern, UnknownFallback};
+use crate::upstream::{Client, Config, Fallback, Kind, Lane, Rule, Upstream, Upstreams};
 
 /// The name of the upstream that takes what no rule fits.
 const FIRST: &str = "openrouter";
 
+/// Why the upstreams cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// One of them cannot be spoken to.
+    #[error(transparent)]
+    Client(#[from] ConfigError),
+    /// A fallback is at none of them.
+    #[error(transparent)]
+    Fallback(#[from] UnknownFallback),
+}
+
 /// Makes the upstreams that the settings name. No connection is opened.
 ///
 /// # Errors
-/// When one of them cannot be used.
-pub fn of(settings: &Settings) -> Result<Upstreams, ConfigError> {
+/// When one of them cannot be used, or a fallback is no model that Dagway knows.
+pub fn of(settings: &Settings) -> Result<Upstreams, Error> {
     let mut by_name = BTreeMap::new();
     for (name, upstream) in &settings.upstreams {
         let client = Client::new(&config(name, upstream, settings))?;
@@ -43,12 +54,17 @@ pub fn of(settings: &Settings) -> Result<Upstreams, ConfigError> {
         .remove(FIRST)
         .expect("the defaults hold it, and a user's file only adds to them");
     let others = by_name.into_values().collect();
-    Ok(Upstreams::new(
-        first,
-        others,
-        rules,
-        settings.models.aliases.clone(),
-    ))
+    let models = &settings.models;
+    let fallbacks = models.fallbacks.iter().map(|fallback| Fallback {
+        pattern: Pattern::from(fallback.pattern.as_str()),
+        models: fallback
+            .models
+            .iter()
+            .map(|model| model.as_str().into())
+            .collect(),
+    });
+    let upstreams = Upstreams::new(first, others, rules, models.aliases.clone());
+    Ok(upstreams.with_fallbacks(fallbacks.collect(), models.cooldown)?)
 }
 
 fn config(name: &str, upstream: &settings::Upstream, settings: &Settings) -> Config {

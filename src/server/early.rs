@@ -16,11 +16,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use super::errors;
 use super::gateway::{Gateway, go_on};
-use crate::engine::{Run, RunFailure};
+use super::turn::Turn;
+use crate::engine::RunFailure;
 use crate::events::Reporter;
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
@@ -62,61 +63,54 @@ pub(super) struct EarlyAnswer {
     /// What the client was given before the answer.
     pieces: u64,
     bytes: u64,
+    /// Of the request, until its answer is there.
+    room: Option<OwnedSemaphorePermit>,
     last_call: CancellationToken,
     tracker: TaskTracker,
-    span: Span,
 }
 
+/// Waits for what a run gives.
+type Asking = Pin<Box<dyn Future<Output = (Turn, Outcome)>>>;
+
 enum Stage {
-    Asking(Pin<Box<dyn Future<Output = (Run<ClientReply>, Outcome)>>>),
+    Asking(Asking),
     Answering(Box<ReplyFlow>),
     Over,
 }
 
 impl EarlyAnswer {
-    /// Goes on with a run whose answer has not come, and gives the room of its request back when it has.
-    pub(super) fn new(
-        mut run: Run<ClientReply>,
-        gateway: &Gateway,
-        room: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        let reporter = run.reporter().clone();
+    /// Goes on with a turn whose answer has not come, and gives the room of its request back when it has.
+    pub(super) fn new(turn: Turn, gateway: &Gateway, room: Option<OwnedSemaphorePermit>) -> Self {
         let last_call = gateway.last_call.clone();
-        let told_to_end = last_call.clone();
-        let span = Span::current();
-        let asking = async move {
-            let replied = tokio::select! {
-                biased;
-                replied = run.reply() => Some(replied),
-                () = told_to_end.cancelled() => None,
-            };
-            drop(room);
-            (run, replied)
-        };
-        let ping_after = gateway.early.ping_after;
         Self {
-            stage: Stage::Asking(Box::pin(asking.instrument(span.clone()))),
+            reporter: turn.reporter().clone(),
+            stage: Stage::Asking(ask(turn, last_call.clone())),
             // The first one goes out at once: it is what the client has waited for.
             ping: Box::pin(tokio::time::sleep(Duration::ZERO)),
-            ping_after,
-            reporter,
+            ping_after: gateway.early.ping_after,
             pieces: 0,
             bytes: 0,
+            room,
             last_call,
             tracker: gateway.tracker.clone(),
-            span,
         }
     }
 
     /// Takes what the run gave; returns what is to be said at once.
-    fn take(&mut self, mut run: Run<ClientReply>, outcome: Outcome) -> Option<Bytes> {
+    fn take(&mut self, mut turn: Turn, outcome: Outcome) -> Option<Bytes> {
+        if let Some(Err(failure)) = &outcome
+            && turn.fall_back(failure)
+        {
+            self.go_on_with(turn);
+            return None;
+        }
         self.stage = Stage::Over;
+        self.room = None;
         // Who ends it before its time from now on is Dagway.
-        run.if_dropped(GIVEN_UP);
+        turn.if_dropped(GIVEN_UP);
         let Some(replied) = outcome else {
             return Some(self.fail(&ApiError::overloaded(STOPPING)));
         };
-        let rest = run.finish().instrument(self.span.clone());
         let said = match replied {
             Ok(reply) => match reply.content {
                 Content::Stream(mut flow) => {
@@ -132,8 +126,16 @@ impl EarlyAnswer {
             },
             Err(failure) => Some(self.fail(&errors::of_run(&failure))),
         };
-        go_on(&self.tracker, rest);
+        go_on(&self.tracker, turn.finish());
         said
+    }
+
+    /// Waits for another run, to which the client's stream belongs from now on.
+    fn go_on_with(&mut self, turn: Turn) {
+        self.reporter = turn.reporter().clone();
+        self.reporter.fact(facts::STATUS, 200_i64);
+        (self.pieces, self.bytes) = (0, 0);
+        self.stage = Stage::Asking(ask(turn, self.last_call.clone()));
     }
 
     fn fail(&mut self, error: &ApiError) -> Bytes {
@@ -153,14 +155,28 @@ impl EarlyAnswer {
     }
 }
 
+/// Waits for what the turn's run gives.
+fn ask(mut turn: Turn, last_call: CancellationToken) -> Asking {
+    let span = turn.span().clone();
+    let asking = async move {
+        let replied = tokio::select! {
+            biased;
+            replied = turn.attempt() => Some(replied),
+            () = last_call.cancelled() => None,
+        };
+        (turn, replied)
+    };
+    Box::pin(asking.instrument(span))
+}
+
 impl Stream for EarlyAnswer {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if let Stage::Asking(asking) = &mut this.stage {
-            if let Poll::Ready((run, outcome)) = asking.as_mut().poll(cx) {
-                if let Some(said) = this.take(run, outcome) {
+        while let Stage::Asking(asking) = &mut this.stage {
+            if let Poll::Ready((turn, outcome)) = asking.as_mut().poll(cx) {
+                if let Some(said) = this.take(turn, outcome) {
                     return Poll::Ready(Some(Ok(said)));
                 }
             } else if this.ping.as_mut().poll(cx).is_ready() {
@@ -170,12 +186,13 @@ impl Stream for EarlyAnswer {
                 let mut ping = Vec::new();
                 event::ping(&mut ping);
                 return Poll::Ready(Some(Ok(this.say(ping))));
+            } else {
+                return Poll::Pending;
             }
         }
         match &mut this.stage {
-            Stage::Asking(_) => Poll::Pending,
             Stage::Answering(flow) => Pin::new(&mut **flow).poll_next(cx),
-            Stage::Over => Poll::Ready(None),
+            Stage::Asking(_) | Stage::Over => Poll::Ready(None),
         }
     }
 }

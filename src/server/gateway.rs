@@ -12,7 +12,6 @@ use super::early::Early;
 use crate::engine::Plan;
 use crate::events::{EventSink, PlanInfo};
 use crate::protocol::anthropic::error::ApiError;
-use crate::protocol::anthropic::request::asked_model;
 use crate::store::Store;
 use crate::tasks::{ClientReply, ClientRequest};
 use crate::upstream::{Lane, Upstreams};
@@ -80,10 +79,14 @@ pub(super) fn go_on(tracker: &TaskTracker, rest: impl Future<Output: 'static> + 
 }
 
 impl Gateway {
-    /// The lane of a request, which its model decides.
+    /// The plan for a message in a lane. A run keeps it, whatever comes into use meanwhile.
     #[must_use]
-    pub fn lane(&self, body: &str) -> Lane {
-        asked_model(body).map_or(Lane::Chat, |asked| self.upstreams.lane(&asked.name))
+    pub fn plan(&self, lane: Lane) -> Arc<MessagesPlan> {
+        let plans = self.plans.load();
+        Arc::clone(match lane {
+            Lane::Chat => &plans.messages,
+            Lane::Native => &plans.native,
+        })
     }
 
     /// Waits until the observers have room for another run: a full queue slows requests down rather than losing a run.

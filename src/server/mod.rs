@@ -5,6 +5,7 @@
 //! | [`routes`] | every route, in one table |
 //! | [`gateway`] | what handlers share |
 //! | [`runs`] | a request becomes a run, a run becomes an answer |
+//! | [`turn`] | the runs of one request, of which a later one steps in for one that failed |
 //! | [`early`] | an answer that begins before there is one |
 //! | [`body`] | a request's body, read within limits |
 //! | [`errors`] | failures as Anthropic errors; nothing else makes error bodies |
@@ -34,6 +35,7 @@ pub mod models;
 pub mod refusals;
 pub mod routes;
 pub mod runs;
+mod turn;
 pub mod upgrade;
 
 pub use gateway::Gateway;

@@ -12,12 +12,14 @@ use tracing::Instrument;
 
 use super::body::Room;
 use super::early::EarlyAnswer;
-use super::gateway::{Gateway, MessagesPlan, go_on};
+use super::gateway::{Gateway, go_on};
+use super::turn::{Relay, Turn};
 use super::{body, errors};
 use crate::events::{Level, Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
-use crate::tasks::reply_flow::{GIVEN_UP, HUNG_UP, STOPPING};
+use crate::protocol::anthropic::request::asked_model;
+use crate::tasks::reply_flow::{GIVEN_UP, STOPPING};
 use crate::tasks::{ClientReply, ClientRequest, Content};
 use crate::upstream::Lane;
 use crate::upstream::headers::to_json;
@@ -50,7 +52,7 @@ enum Door {
 async fn serve(
     request: &HttpRequest,
     body: web::Payload,
-    gateway: &Gateway,
+    gateway: &web::Data<Gateway>,
     door: Door,
 ) -> HttpResponse {
     let id = RunId::now();
@@ -72,19 +74,14 @@ async fn serve(
     let arrival = Arrival {
         took,
         waited: room.waited() + took.saturating_sub(read),
-        may_stream: door == Door::Messages,
         room,
     };
     let mut input = client_request(request.headers(), text);
-    let lane = match &input.text {
-        Ok(body) => gateway.lane(body),
-        Err(_) => Lane::Chat,
-    };
-    if lane == Lane::Native {
-        input.passes_unread = true;
+    let (lane, relay) = whom_to_ask(gateway, door, &mut input);
+    input.passes_unread = lane == Lane::Native;
+    if lane == Lane::Native || relay.is_some() {
         pass_on(request, &mut input);
     }
-    let plan = plan_for(gateway, door, lane);
     let trace = header(request.headers(), "traceparent")
         .as_deref()
         .and_then(TraceContext::parse);
@@ -102,19 +99,40 @@ async fn serve(
     };
     let (run_id, request_id) = (id.text(), &*start.request_id);
     let span = tracing::error_span!("run", run.id = run_id, request.id = request_id);
-    let incoming = Incoming {
-        headers: request.headers(),
-        input,
-        arrival,
+    let plan = match door {
+        Door::Messages => gateway.plan(lane),
+        Door::CountTokens => Arc::clone(&gateway.plans.load().count_tokens),
     };
-    run(gateway, &plan, incoming, start).instrument(span).await
+    let body = input.body().filter(|_| door == Door::Messages);
+    let headers = shown(request.headers());
+    let answer = async {
+        let turn = Turn::begin(&plan, input, start, gateway, headers, relay);
+        arrival.state(turn.reporter());
+        run(gateway, turn, body, arrival.room).await
+    };
+    answer.instrument(span).await
 }
 
-/// A request that was let in and read.
-struct Incoming<'a> {
-    headers: &'a HeaderMap,
-    input: ClientRequest,
-    arrival: Arrival<'a>,
+/// Decides which model is asked, and in which lane: the one that the body names, unless it could not be had of late and
+/// another may step in.
+fn whom_to_ask(
+    gateway: &web::Data<Gateway>,
+    door: Door,
+    input: &mut ClientRequest,
+) -> (Lane, Option<Box<Relay>>) {
+    let text = input.text.as_deref().ok();
+    let Some(asked) = text.and_then(|text| asked_model(text)) else {
+        return (Lane::Chat, None);
+    };
+    let upstreams = &gateway.upstreams;
+    let may_fall_back = door == Door::Messages && upstreams.have_fallbacks();
+    let relay = may_fall_back
+        .then(|| Relay::of(gateway, &asked.name))
+        .flatten();
+    let instead = relay.as_ref().and_then(|relay| relay.instead());
+    let lane = upstreams.lane(instead.as_deref().unwrap_or(&asked.name));
+    input.instead = instead;
+    (lane, relay)
 }
 
 /// How long it took until a request was there and had its place.
@@ -122,8 +140,6 @@ struct Arrival<'a> {
     took: Duration,
     /// How much of it is Dagway's: it waited for room, not for the client.
     waited: Duration,
-    /// Whether its answer can be a stream.
-    may_stream: bool,
     /// It is given back when there is an answer: what a run keeps of its request from then on is the observers'.
     room: Room<'a>,
 }
@@ -144,47 +160,24 @@ impl Arrival<'_> {
     }
 }
 
-/// The plan for a request. The run keeps it, whatever comes into use meanwhile.
-fn plan_for(gateway: &Gateway, door: Door, lane: Lane) -> Arc<MessagesPlan> {
-    let plans = gateway.plans.load();
-    Arc::clone(match (door, lane) {
-        (Door::CountTokens, _) => &plans.count_tokens,
-        (Door::Messages, Lane::Chat) => &plans.messages,
-        (Door::Messages, Lane::Native) => &plans.native,
-    })
-}
-
+/// Answers with what the turn gives. A body is that of a request whose answer can be a stream.
 async fn run(
     gateway: &Gateway,
-    plan: &Arc<MessagesPlan>,
-    incoming: Incoming<'_>,
-    start: RunStart,
+    mut turn: Turn,
+    body: Option<Bytes>,
+    room: Room<'_>,
 ) -> HttpResponse {
-    let Incoming {
-        headers,
-        input,
-        arrival,
-    } = incoming;
-    let received = input.received;
-    let asked = input.body();
-    let body = asked.clone();
-    let mut run = plan.start(Arc::new(input), start, &gateway.events);
-    run.if_dropped(HUNG_UP);
-    let reporter = run.reporter().clone();
-    arrival.state(&reporter);
-    reporter.payload(payload::CLIENT_REQUEST_HEADERS, shown(headers));
-    if let Some(asked) = asked {
-        reporter.payload(payload::CLIENT_REQUEST, asked);
-    }
     let replied = tokio::select! {
         biased;
-        replied = run.reply() => Some(replied),
+        replied = turn.reply() => Some(replied),
         () = gateway.last_call.cancelled() => None,
-        () = gateway.early.due(body.as_deref().filter(|_| arrival.may_stream)) => {
-            let stream = EarlyAnswer::new(run, gateway, arrival.room.keep());
+        () = gateway.early.due(body.as_deref()) => {
+            let (reporter, received) = (turn.reporter().clone(), turn.received());
+            let stream = EarlyAnswer::new(turn, gateway, room.keep());
             return answer_early(stream, &reporter, received);
         }
     };
+    let (reporter, received) = (turn.reporter().clone(), turn.received());
     let response = match replied {
         Some(Ok(mut reply)) => {
             if let Content::Stream(flow) = &mut reply.content {
@@ -194,13 +187,13 @@ async fn run(
         }
         Some(Err(failure)) => refuse(&errors::of_run(&failure), &reporter, received),
         None => {
-            run.if_dropped(GIVEN_UP);
+            turn.if_dropped(GIVEN_UP);
             return refuse(&ApiError::overloaded(STOPPING), &reporter, received);
         }
     };
     // The client has its answer, or none: who ends the rest before its time is Dagway.
-    run.if_dropped(GIVEN_UP);
-    go_on(&gateway.tracker, run.finish().in_current_span());
+    turn.if_dropped(GIVEN_UP);
+    go_on(&gateway.tracker, turn.finish());
     response
 }
 
@@ -308,6 +301,7 @@ fn insert(builder: &mut HttpResponseBuilder, name: &'static str, value: &str) {
 
 fn client_request(headers: &HeaderMap, text: Result<String, ApiError>) -> ClientRequest {
     ClientRequest {
+        instead: None,
         bytes: text.as_ref().map_or(0, String::len),
         text: text.map(Arc::new),
         session: header(headers, "x-claude-code-session-id"),

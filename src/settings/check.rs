@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::source::invalid;
-use super::{Error, Kind, Lane, Rule, Secret, Settings, TRACE_ID, Upstream};
+use super::{Error, Fallback, Kind, Lane, Rule, Secret, Settings, TRACE_ID, Upstream};
 
 impl Settings {
     /// Checks what no single setting can say.
@@ -46,6 +46,7 @@ impl Settings {
             .rules
             .iter()
             .try_for_each(|rule| self.check_rule(rule))?;
+        self.models.fallbacks.iter().try_for_each(check_fallback)?;
         let folder: &PathBuf = &self.workflows.folder;
         if !folder.as_os_str().is_empty() && !folder.is_dir() {
             return invalid(
@@ -75,10 +76,7 @@ impl Settings {
             );
             return invalid(&key, message);
         }
-        let stars = |text: &str| text.matches('*').count();
-        if pattern.is_empty() || stars(pattern) > 1 {
-            return invalid(&key, "`match` needs a name with at most one `*`".to_owned());
-        }
+        check_pattern(&key, pattern)?;
         let sent = send.as_deref().unwrap_or(pattern);
         if sent.is_empty() || stars(sent) > stars(pattern) {
             let message =
@@ -155,6 +153,31 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Whose names lead somewhere is not known here.
+fn check_fallback(fallback: &Fallback) -> Result<(), Error> {
+    let Fallback { pattern, models } = fallback;
+    let key = format!("models.fallbacks (match = \"{pattern}\")");
+    check_pattern(&key, pattern)?;
+    if models.is_empty() {
+        return invalid(
+            &key,
+            "`models` names no model that could step in".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn check_pattern(key: &str, pattern: &str) -> Result<(), Error> {
+    if pattern.is_empty() || stars(pattern) > 1 {
+        return invalid(key, "`match` needs a name with at most one `*`".to_owned());
+    }
+    Ok(())
+}
+
+fn stars(text: &str) -> usize {
+    text.matches('*').count()
 }
 
 /// Whether a Host header can hold it, as it is compared: without a port.

@@ -24,7 +24,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::duration;
 pub use keys::Keyless;
-pub use models::{Lane, Models, Rule};
+pub use models::{Fallback, Lane, Models, Rule};
 pub use source::{Error, read, read_with};
 pub use upstreams::{Kind, LimitField, Quirks, ReasoningField, Upstream};
 
@@ -209,6 +209,8 @@ impl Settings {
             .map(|openrouter| (upstreams::OPENROUTER.to_owned(), openrouter))
             .into_iter()
             .collect();
+        // They were chosen for the upstreams that are gone.
+        self.models.fallbacks.clear();
         self.models
             .rules
             .retain(|rule| rule.upstream == upstreams::OPENROUTER);

@@ -1,6 +1,7 @@
 //! `[models]`: what names mean, and where each model is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -14,6 +15,22 @@ pub struct Models {
     pub aliases: BTreeMap<String, String>,
     /// Where a model is and in which lane its requests go; the first that fits counts.
     pub rules: Vec<Rule>,
+    /// What may be asked instead when a model cannot be had; the first that fits counts.
+    pub fallbacks: Vec<Fallback>,
+    /// For how long a model that could not be had is asked last.
+    #[serde(deserialize_with = "super::time_or_none")]
+    pub cooldown: Duration,
+}
+
+/// One of `[[models.fallbacks]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fallback {
+    /// A model's name, as in [`Rule`].
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// Who may step in, in this order, by names as a client may write them.
+    pub models: Vec<String>,
 }
 
 /// One of `[[models.rules]]`.

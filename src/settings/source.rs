@@ -197,7 +197,9 @@ impl Layers {
         };
         let setting = format!("{section}.{key}");
         let default = self.default(&section, &key);
-        if section == "upstreams" || default.is_some_and(variables::is_of_tables) {
+        let is_of_tables = default.is_some_and(variables::is_of_tables);
+        // Its default holds no table that could show it.
+        if section == "upstreams" || is_of_tables || setting == "models.fallbacks" {
             let message = "a variable cannot hold it; write it into a file and start with `dagway --config FILE` \
                            (`dagway settings` shows how it is written)";
             return Err(Error::Invalid {

@@ -175,6 +175,11 @@ fn a_switch_takes_the_words_that_people_type() {
 fn a_variable_that_names_no_single_setting_is_a_sentence() {
     insta::assert_snapshot!(fails(&[("DAGWAY_SERVER", "1")]), @"the variable DAGWAY_SERVER: `server` is a section, not a setting; name one of its settings, such as DAGWAY_SERVER_ANSWER_AFTER");
     insta::assert_snapshot!(fails(&[("DAGWAY_NOTHING", "1")]), @"the variable DAGWAY_NOTHING: there is no setting `nothing`; `dagway settings` lists all of them");
+    let fallbacks = fails(&[("DAGWAY_MODELS_FALLBACKS", "x")]);
+    assert!(
+        fallbacks.contains("a variable cannot hold it"),
+        "{fallbacks}"
+    );
     insta::assert_snapshot!(fails(&[("DAGWAY_MODELS_RULES", "x")]), @"the variable DAGWAY_MODELS_RULES: the setting `models.rules` is wrong: a variable cannot hold it; write it into a file and start with `dagway --config FILE` (`dagway settings` shows how it is written)");
     for variable in [
         "DAGWAY_UPSTREAMS",
@@ -506,6 +511,15 @@ fn a_wrong_upstream_or_rule_is_a_sentence_too() {
             "[[models.rules]]\nmatch = 'x'\nlane = 'fast'\n",
             "`fast` is not one of: chat, native",
         ),
+        (
+            "[[models.fallbacks]]\nmatch = 'a*b*'\nmodels = ['x/y']\n",
+            "models.fallbacks (match = \"a*b*\")",
+        ),
+        (
+            "[[models.fallbacks]]\nmatch = 'a'\nmodels = []\n",
+            "`models` names no model that could step in",
+        ),
+        ("[models]\nfallbacks = ['x/y']\n", "`x/y` is not a table"),
         ("[upstreams.a]\nkind = 'openai'\n", "it needs `base_url`"),
         (
             "[upstreams.a]\nkind = 'openai'\nbase_url = 'x'\n",

@@ -10,11 +10,14 @@ use crate::events::Artifact;
 use crate::protocol::anthropic::error::ApiError;
 
 /// A client's request. The body is kept once and shared by everybody who borrows from it.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ClientRequest {
     /// The body as text, or why it was not taken.
     #[serde(skip)]
     pub text: Result<Arc<String>, ApiError>,
+    /// The model to ask instead of the one that the body names: a fallback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Arc<str>>,
     /// How many bytes of body were taken.
     pub bytes: usize,
     /// `x-claude-code-session-id`.

@@ -61,9 +61,13 @@ impl Task for MapModel {
         cx: &Cx,
     ) -> Result<MappedModel, TaskError> {
         let asked = valid.request.get().model.as_ref();
-        let name = self.aliases.get(asked).map_or(asked, String::as_str);
+        let wanted = valid.instead.as_deref().unwrap_or(asked);
+        let name = self.aliases.get(wanted).map_or(wanted, String::as_str);
         let route = upstreams.route(name).map_err(TaskError::client)?;
         let target = route.upstream.target(&route.id);
+        if let Some(instead) = &valid.instead {
+            cx.fact(facts::FALLBACK_MODEL, Arc::clone(instead));
+        }
         cx.fact(facts::MODEL_SENT, route.id);
         Ok(MappedModel {
             asked: asked.to_owned(),

@@ -39,6 +39,8 @@ enum Endpoint {
 pub struct ValidRequest {
     /// The parsed request.
     pub request: Yoke<Request<'static>, Arc<String>>,
+    /// The model to ask instead of the one that it names.
+    pub instead: Option<Arc<str>>,
     /// Whether all of it was read, and not only what is needed to pass it on.
     pub is_read: bool,
     /// The conversation's id, from the header or from the body.
@@ -131,6 +133,7 @@ impl Task for Validate {
         let session = input.session.clone().or_else(from_body);
         Ok(ValidRequest {
             request,
+            instead: input.instead.clone(),
             is_read,
             session,
             agent: input.agent.clone(),

@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`upstreams`] | all upstreams, and which model is where |
+//! | [`fallbacks`] | what may be asked instead of a model, and which models failed of late |
 //! | [`client`] | one pooled HTTP client for one upstream, its headers and time-outs |
 //! | [`config`] | address, key and headers of an upstream, and the sentences when they cannot be used |
 //! | [`answer`] | what comes back, sorted out by status and media type |
@@ -18,6 +19,7 @@ pub mod answer;
 pub mod byte_flow;
 pub mod client;
 mod config;
+pub mod fallbacks;
 mod form;
 pub mod headers;
 pub mod models;
@@ -29,6 +31,7 @@ pub mod upstreams;
 pub use answer::{Answer, Body};
 pub use byte_flow::ByteFlow;
 pub use client::{Api, Call, Client, Config, Kind, Probed};
+pub use fallbacks::{Candidate, Fallback};
 pub use models::Models;
 pub use refusal::{Failure, Refusal};
 pub use upstreams::{Lane, Route, Rule, Upstream, Upstreams};

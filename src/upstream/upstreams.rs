@@ -4,13 +4,15 @@
 //! fit the name as it is (`local/qwen3`, `claude-opus-4-5`) or the id under which OpenRouter lists it
 //! (`anthropic/claude-opus-4.5`). What no rule fits goes to the first upstream in the chat lane, by its id there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::client::{Client, Kind};
+use super::fallbacks::{Candidate, Cooldowns, Fallback, in_order};
 use super::models::Models;
 use super::routes::Routes;
 use crate::protocol::anthropic::request::InvalidRequest;
@@ -107,6 +109,12 @@ impl From<&str> for Pattern {
     }
 }
 
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.with_star("*"))
+    }
+}
+
 impl Pattern {
     /// What the star stands for in a text that fits; nothing where there is no star.
     #[must_use]
@@ -139,6 +147,23 @@ pub struct Route {
     pub id: Arc<str>,
 }
 
+impl Route {
+    /// The model at its upstream, in one word: two names that lead there are the same model.
+    fn place(&self) -> Arc<str> {
+        [self.upstream.name(), ":", &*self.id].concat().into()
+    }
+}
+
+/// A fallback that leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("models.fallbacks (match = \"{pattern}\"): {reason}")]
+pub struct UnknownFallback {
+    /// For whom it was to step in.
+    pub pattern: String,
+    /// Which it is, and what would be right.
+    pub reason: String,
+}
+
 /// All upstreams and the rules between them.
 #[derive(Debug)]
 pub struct Upstreams {
@@ -147,6 +172,8 @@ pub struct Upstreams {
     rules: Vec<Rule>,
     aliases: BTreeMap<String, String>,
     routes: Routes,
+    fallbacks: Vec<Fallback>,
+    cooldowns: Cooldowns,
 }
 
 impl Upstreams {
@@ -164,7 +191,32 @@ impl Upstreams {
             rules,
             aliases,
             routes: Routes::default(),
+            fallbacks: Vec::new(),
+            cooldowns: Cooldowns::default(),
         }
+    }
+
+    /// With models that may step in for others; the first entry that fits a name counts. One that failed is asked last
+    /// during its `cooldown`.
+    ///
+    /// # Errors
+    /// When one of them is none that Dagway knows: which, and for whom it was to step in.
+    pub fn with_fallbacks(
+        mut self,
+        fallbacks: Vec<Fallback>,
+        cooldown: Duration,
+    ) -> Result<Self, UnknownFallback> {
+        for fallback in &fallbacks {
+            for model in &fallback.models {
+                self.route(model).map_err(|refused| UnknownFallback {
+                    pattern: fallback.pattern.to_string(),
+                    reason: refused.message,
+                })?;
+            }
+        }
+        self.fallbacks = fallbacks;
+        self.cooldowns = Cooldowns::lasting(cooldown);
+        Ok(self)
     }
 
     /// All of them; the one that takes what no rule fits comes first.
@@ -187,10 +239,60 @@ impl Upstreams {
         self.routes.get_or_find(asked, || self.find_route(asked))
     }
 
-    fn find_route(&self, asked: &str) -> Result<Route, InvalidRequest> {
+    /// Whether any model has fallbacks.
+    #[must_use]
+    pub fn have_fallbacks(&self) -> bool {
+        !self.fallbacks.is_empty()
+    }
+
+    /// The models that may be asked for a request that names `asked`, the likeliest first; none when
+    /// nobody may step in, or the name is none that Dagway knows.
+    #[must_use]
+    pub fn candidates(&self, asked: &str) -> Vec<Candidate> {
+        let (bare, id) = self.names_of(asked);
+        let listed = id.as_deref().ok();
+        let fits = |fallback: &&Fallback| {
+            let mut names = [Some(bare), listed].into_iter().flatten();
+            names.any(|name| fallback.pattern.star(name).is_some())
+        };
+        let Some(fallback) = self.fallbacks.iter().find(fits) else {
+            return Vec::new();
+        };
+        let Ok(asked) = self.route(asked) else {
+            return Vec::new();
+        };
+        let models = fallback.models.iter().filter_map(|model| {
+            let route = self.route(model).ok()?;
+            Some((Some(Arc::clone(model)), route.place()))
+        });
+        let mut places = HashSet::new();
+        let all = std::iter::once((None, asked.place())).chain(models);
+        let candidates = all
+            .filter(|(_, place)| places.insert(Arc::clone(place)))
+            .map(|(instead, place)| Candidate {
+                instead,
+                failed: self.cooldowns.since(&place),
+            });
+        let candidates = candidates.collect();
+        in_order(candidates)
+    }
+
+    /// Remembers that a model could not be had.
+    pub fn cool_down(&self, asked: &str) {
+        if let Ok(route) = self.route(asked) {
+            self.cooldowns.begin(&route.place());
+        }
+    }
+
+    /// What a name stands for: without what marks it as one that Dagway lists, and the id under which `OpenRouter` lists it.
+    fn names_of<'n>(&'n self, asked: &'n str) -> (&'n str, Result<String, InvalidRequest>) {
         let name = meant(asked, &self.aliases);
         let id = resolve(name, &BTreeMap::new());
-        let bare = name.strip_prefix(DISCOVERY_PREFIX).unwrap_or(name);
+        (name.strip_prefix(DISCOVERY_PREFIX).unwrap_or(name), id)
+    }
+
+    fn find_route(&self, asked: &str) -> Result<Route, InvalidRequest> {
+        let (bare, id) = self.names_of(asked);
         let by_rule = self.rules.iter().find_map(|rule| {
             let listed = id.as_deref().ok();
             [Some(bare), listed].into_iter().flatten().find_map(|name| {

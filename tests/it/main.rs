@@ -8,6 +8,7 @@ mod bad_input;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod fallbacks;
 mod faults;
 #[cfg(test)]
 mod house;

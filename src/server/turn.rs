@@ -1,0 +1,250 @@
+//! The runs of one request: the first one, and one for each model that has to step in.
+//!
+//! A model that cannot be had gives way to its [fallbacks](crate::upstream::fallbacks), and only while the client has got
+//! nothing of an answer. Each is a run of its own, because its graph, its conversions and its lane are those of another
+//! model; the runs name each other. This file must not know how an answer reaches its client.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::web;
+use bytes::Bytes;
+use tracing::{Instrument, Span};
+
+use super::errors;
+use super::gateway::{Gateway, MessagesPlan, go_on};
+use crate::engine::{Fault, Run, RunFailure};
+use crate::events::{Level, Reporter, RunId, RunStart, State, Timestamp};
+use crate::facts::{self, payload};
+use crate::protocol::anthropic::error::ErrorKind;
+use crate::tasks::reply_flow::{GIVEN_UP, HUNG_UP};
+use crate::tasks::{ClientReply, ClientRequest};
+use crate::upstream::Candidate;
+
+/// A request that a run answers, or another one if that cannot.
+pub(super) struct Turn {
+    run: Run<ClientReply>,
+    received: Instant,
+    span: Span,
+    relay: Option<Box<Relay>>,
+}
+
+/// What it takes to begin another run for the same request.
+pub(super) struct Relay {
+    gateway: web::Data<Gateway>,
+    /// The model that the request names.
+    named: String,
+    /// The model that is asked.
+    asking: Candidate,
+    /// Those that may still be.
+    others: std::vec::IntoIter<Candidate>,
+    /// What the runs start with; known when the first one does.
+    input: Option<Arc<ClientRequest>>,
+    headers: Bytes,
+}
+
+impl Relay {
+    /// Who may be asked for a request that names this model; nothing when nobody may step in.
+    pub(super) fn of(gateway: &web::Data<Gateway>, named: &str) -> Option<Box<Self>> {
+        let mut others = gateway.upstreams.candidates(named).into_iter();
+        let asking = others.next()?;
+        Some(Box::new(Self {
+            gateway: gateway.clone(),
+            named: named.to_owned(),
+            asking,
+            others,
+            input: None,
+            headers: Bytes::new(),
+        }))
+    }
+
+    /// The model that is asked, unless it is the one that the request names.
+    pub(super) fn instead(&self) -> Option<Arc<str>> {
+        self.asking.instead.clone()
+    }
+
+    /// The name by which it is asked.
+    fn name(&self) -> &str {
+        self.asking.instead.as_deref().unwrap_or(&self.named)
+    }
+
+    /// Goes on to the next model, and begins its run.
+    fn next(&mut self, before: &RunStart) -> Option<Run<ClientReply>> {
+        self.gateway.upstreams.cool_down(self.name());
+        self.asking = self.others.next()?;
+        let mut input = ClientRequest::clone(self.input.as_deref()?);
+        input.instead = self.instead();
+        input.received = Instant::now();
+        let id = RunId::now();
+        let start = RunStart {
+            id,
+            at: Timestamp::now(),
+            request_id: id.request_id().into(),
+            trace: before.trace,
+            tracestate: before.tracestate.clone(),
+        };
+        let lane = self.gateway.upstreams.lane(self.name());
+        let plan = self.gateway.plan(lane);
+        Some(begin(
+            &plan,
+            Arc::new(input),
+            start,
+            &self.gateway,
+            self.headers.clone(),
+        ))
+    }
+}
+
+fn begin(
+    plan: &Arc<MessagesPlan>,
+    input: Arc<ClientRequest>,
+    start: RunStart,
+    gateway: &Gateway,
+    headers: Bytes,
+) -> Run<ClientReply> {
+    let body = input.body();
+    let mut run = plan.start(input, start, &gateway.events);
+    run.if_dropped(HUNG_UP);
+    let reporter = run.reporter();
+    reporter.payload(payload::CLIENT_REQUEST_HEADERS, headers);
+    if let Some(body) = body {
+        reporter.payload(payload::CLIENT_REQUEST, body);
+    }
+    run
+}
+
+impl Turn {
+    /// Begins the first run. The current span has to be its.
+    pub(super) fn begin(
+        plan: &Arc<MessagesPlan>,
+        input: ClientRequest,
+        start: RunStart,
+        gateway: &Gateway,
+        headers: Bytes,
+        relay: Option<Box<Relay>>,
+    ) -> Self {
+        let received = input.received;
+        let input = Arc::new(input);
+        let relay = relay.map(|mut relay| {
+            relay.input = Some(Arc::clone(&input));
+            relay.headers = headers.clone();
+            relay
+        });
+        let turn = Self {
+            run: begin(plan, input, start, gateway, headers),
+            received,
+            span: Span::current(),
+            relay,
+        };
+        turn.say_who_is_spared();
+        turn
+    }
+
+    /// A model that failed of late is not asked first, and the run that asks another says so.
+    fn say_who_is_spared(&self) {
+        let Some(relay) = &self.relay else { return };
+        let mut others = relay.others.as_slice().iter();
+        let spared = others.find(|other| other.instead.is_none());
+        let failed = spared.and_then(|spared| spared.failed);
+        if let (Some(instead), Some(failed)) = (&relay.asking.instead, failed) {
+            let note = format!(
+                "`{instead}` is asked instead of `{}`, which could not be had {} s ago",
+                relay.named,
+                failed.as_secs()
+            );
+            self.run.reporter().log(Level::Warn, note);
+        }
+    }
+
+    /// Speaks for the run that is under way.
+    pub(super) fn reporter(&self) -> &Reporter {
+        self.run.reporter()
+    }
+
+    /// When that run had its request.
+    pub(super) fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// Names that run in the log.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// As [`Run::if_dropped`].
+    pub(super) fn if_dropped(&mut self, what: &'static str) {
+        self.run.if_dropped(what);
+    }
+
+    /// The answer of the run that is under way; [`Turn::fall_back`] if it has none.
+    ///
+    /// # Errors
+    /// When that run has failed.
+    pub(super) async fn attempt(&mut self) -> Result<ClientReply, RunFailure> {
+        self.run.reply().await
+    }
+
+    /// The answer of the first run that has one.
+    ///
+    /// # Errors
+    /// When the last run that could be has failed.
+    pub(super) async fn reply(&mut self) -> Result<ClientReply, RunFailure> {
+        let mut replied = self.attempt().await;
+        while let Err(failure) = &replied {
+            if !self.fall_back(failure) {
+                break;
+            }
+            let span = self.span.clone();
+            replied = self.attempt().instrument(span).await;
+        }
+        replied
+    }
+
+    /// Begins the run of the next model, if another model may help and there is one. Whether it has begun.
+    pub(super) fn fall_back(&mut self, failure: &RunFailure) -> bool {
+        let Some(relay) = self.relay.as_mut().filter(|_| another_may_help(failure)) else {
+            return false;
+        };
+        let failed = self.run.reporter().clone();
+        let Some(next) = relay.next(failed.start()) else {
+            return false;
+        };
+        let start = Arc::clone(next.reporter().start());
+        let run_id = start.id.text();
+        let note = format!("`{}` is asked instead, in the run {run_id}", relay.name());
+        failed.log(Level::Warn, note);
+        failed.fact(facts::ERROR_TYPE, errors::of_run(failure).kind.name());
+        failed.fact(facts::FALLBACK_BY, run_id);
+        next.reporter()
+            .fact(facts::FALLBACK_AFTER, failed.run_id().text());
+        let (run_id, request_id) = (start.id.text(), &*start.request_id);
+        let span =
+            tracing::error_span!(parent: None, "run", run.id = run_id, request.id = request_id);
+        self.received = Instant::now();
+        let span = std::mem::replace(&mut self.span, span);
+        let mut failed = std::mem::replace(&mut self.run, next);
+        // It was not the client that ended it.
+        failed.if_dropped(GIVEN_UP);
+        go_on(&relay.gateway.tracker, failed.finish().instrument(span));
+        true
+    }
+
+    /// Runs what remains after the answer. Returns the final state of the run that gave it.
+    pub(super) async fn finish(self) -> State {
+        let Self {
+            run, span, relay, ..
+        } = self;
+        // It holds the request, which a stream may outlive by minutes.
+        drop(relay);
+        run.finish().instrument(span).await
+    }
+}
+
+/// Whether the model, its host or the way there is at fault, and not the request.
+fn another_may_help(failure: &RunFailure) -> bool {
+    failure.error.fault == Fault::Upstream
+        && !matches!(
+            errors::of_run(failure).kind,
+            ErrorKind::InvalidRequest | ErrorKind::RequestTooLarge
+        )
+}
