@@ -643,6 +643,9 @@ pub(crate) fn hostile_run() -> RunDetail {
         facts::AGENT,
         facts::USER_AGENT,
         facts::ERROR_TYPE,
+        facts::FALLBACK_MODEL,
+        facts::FALLBACK_AFTER,
+        facts::FALLBACK_BY,
     ] {
         run.summary.facts.insert(name.to_owned(), text(&long));
     }

@@ -34,6 +34,8 @@ struct Head {
     status: Option<i64>,
     /// Whose error it is, when the upstream answered with one: its name and the status.
     upstream: Option<(String, i64)>,
+    /// The page of the run that asked another model instead.
+    fallback: Option<String>,
     figures: Vec<Figure>,
     labels: Vec<Label>,
     tokens: Option<TokenBar>,
@@ -110,6 +112,7 @@ pub(super) fn of_run(run: &RunDetail, trace_url: Option<&TraceUrl>, now: Timesta
                     status,
                 )
             }),
+        fallback: summary.text(facts::FALLBACK_BY).map(page_of),
         figures: figures(summary, paused(run, now), now),
         labels: labels(summary, trace_url.map(|url| url.of(&summary.trace_id))),
         tokens: TokenBar::new(summary),
@@ -254,6 +257,27 @@ fn paused(run: &RunDetail, now: Timestamp) -> Duration {
         .sum()
 }
 
+/// The page of a run.
+fn page_of(run: &str) -> String {
+    format!("/runs/{}", encode(run))
+}
+
+/// Whose place the run took: that of another run, or of a model that was not asked.
+fn fallback_label(run: &RunSummary) -> Option<Label> {
+    let model = run.text(facts::FALLBACK_MODEL)?;
+    let after = run.text(facts::FALLBACK_AFTER);
+    Some(Label {
+        name: if after.is_some() {
+            "Fallback after"
+        } else {
+            "Fallback"
+        },
+        value: after.unwrap_or(model).to_owned(),
+        href: after.map(page_of),
+        copies: false,
+    })
+}
+
 fn labels(run: &RunSummary, trace: Option<String>) -> Vec<Label> {
     let session = run.text(facts::SESSION).map(|session| {
         let query = encode_pairs(&[("session", session.to_owned())]);
@@ -287,6 +311,7 @@ fn labels(run: &RunSummary, trace: Option<String>) -> Vec<Label> {
             copies: false,
         }),
         plain("Model sent", facts::MODEL_SENT),
+        fallback_label(run),
         plain("Stopped by", facts::FINISH_REASON),
         session.map(|(value, href)| Label {
             name: "Session",
@@ -405,6 +430,30 @@ mod tests {
         );
         assert!(of_run(&run, Some(&url), fixture::now()).contains(&link));
         assert!(!of_run(&run, None, fixture::now()).contains("jaeger"));
+    }
+
+    #[test]
+    fn a_run_and_its_fallback_lead_to_each_other() {
+        let with = |mut run: RunDetail, stated: &[(&str, &str)]| {
+            for (fact, value) in stated {
+                let value = FactValue::from(*value);
+                run.summary.facts.insert((*fact).to_owned(), value);
+            }
+            of_run(&run, None, fixture::now())
+        };
+        let by = [(facts::FALLBACK_BY, "0199-2")];
+        let failed = with(fixture::failed_run(), &by);
+        assert!(failed.contains("<a href=\"/runs/0199-2\">A fallback was asked instead</a>"));
+        let after = [
+            (facts::FALLBACK_MODEL, "openai/gpt-5"),
+            (facts::FALLBACK_AFTER, "0199-1"),
+        ];
+        let after = with(fixture::completed_run(), &after);
+        assert!(after.contains("<dt>Fallback after</dt>"));
+        assert!(after.contains("<a href=\"/runs/0199-1\"><bdi>0199-1</bdi></a>"));
+        let spared = [(facts::FALLBACK_MODEL, "openai/gpt-5")];
+        let spared = with(fixture::completed_run(), &spared);
+        assert!(spared.contains("<dt>Fallback</dt><dd title=\"openai/gpt-5\">"));
     }
 
     #[test]

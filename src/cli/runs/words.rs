@@ -23,6 +23,7 @@ pub(super) fn all(run: &Run, clock: &Clock, now: Timestamp) -> Vec<(&'static str
     let cost = run.float(facts::COST_USD);
     let pairs = [
         ("model", model(run)),
+        ("fallback", fallback(run)),
         ("started", Some(started)),
         ("took", Some(took(run))),
         ("tokens", tokens(run)),
@@ -54,6 +55,18 @@ fn model(run: &Run) -> Option<String> {
     Some(match provider {
         Some(provider) => format!("{names}, by {}", text::line(provider)),
         None => names,
+    })
+}
+
+/// Which run asked another model instead of this one, or whose place this one took.
+fn fallback(run: &Run) -> Option<String> {
+    if let Some(by) = run.text(facts::FALLBACK_BY) {
+        return Some(format!("asked in run {}", text::line(by)));
+    }
+    let model = text::line(run.text(facts::FALLBACK_MODEL)?);
+    Some(match run.text(facts::FALLBACK_AFTER) {
+        Some(after) => format!("{model}, after run {}", text::line(after)),
+        None => model,
     })
 }
 
