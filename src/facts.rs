@@ -67,6 +67,9 @@ pub const FALLBACK_AFTER: &str = "dagway.fallback.after_run";
 pub const FALLBACK_BY: &str = "dagway.fallback.by_run";
 /// The kind of an error, in Anthropic's words.
 pub const ERROR_TYPE: &str = "error.type";
+/// Whose request it is: the name of the client key that was presented. Only a key with a name states it.
+/// (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/enduser/>)
+pub const KEY: &str = "enduser.id";
 /// The client's program.
 pub const USER_AGENT: &str = "user_agent.original";
 /// The upstream's host.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::server::body::Bodies;
-use crate::server::guard::Guard;
+use crate::server::guard::{ClientKey, Guard};
 use crate::server::refusals::{Reason, Refusals};
 use crate::settings::{self, Settings};
 use crate::telemetry::Probe;
@@ -20,11 +20,16 @@ impl Doors {
     pub(super) fn new(settings: &Settings) -> Self {
         let server = &settings.server;
         let bytes = |megabytes: u32| megabytes as usize * (1 << 20);
+        // Exposed to be compared with what is presented.
         let secret = |secret: &settings::Secret| SecretString::from(secret.expose());
+        let client_key = |one: &settings::ClientKey| ClientKey {
+            name: one.name.as_deref().map(Arc::from),
+            key: secret(&one.key),
+        };
         Self {
             bodies: Bodies::new(bytes(server.body_limit_mb), bytes(server.body_memory_mb)),
             guard: Guard {
-                client_keys: server.client_keys.iter().map(secret).collect(),
+                client_keys: server.client_keys.iter().map(client_key).collect(),
                 password: (!server.dashboard_password.is_empty())
                     .then(|| secret(&server.dashboard_password)),
                 allowed_hosts: (server.is_loopback() || !server.allowed_hosts.is_empty())

@@ -48,7 +48,9 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
     let mut signals = Signals::listen();
     serve::greet(&app, &settings, Some(SIMULATED));
     let url = app.url();
-    let key = settings.server.client_keys.first().map(Secret::expose);
+    let key = settings.server.client_keys.first();
+    // Exposed to the clients that present it.
+    let key = key.map(|one| one.key.expose());
     let rounds = args.rounds;
     let traffic = async move {
         let mut round = 0;

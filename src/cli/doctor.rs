@@ -15,7 +15,7 @@ use super::claude;
 use super::code::{dagway_answers, trouble};
 use super::{Failure, say};
 use crate::app::{self, StartError};
-use crate::settings::{Keyless, Settings, Upstream};
+use crate::settings::{ClientKey, Keyless, Settings, Upstream};
 use crate::store::{self, Examined, OpenError, postgres};
 use crate::telemetry::logging;
 use crate::upstream::{self, Kind, Probed};
@@ -73,6 +73,7 @@ impl Finding {
 /// Exit code 1 when something is wrong.
 pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Result<(), Failure> {
     let mut findings = keys(settings);
+    findings.extend(client_keys(&settings.server.client_keys));
     findings.extend(upstreams(settings).await);
     findings.extend([
         port(settings).await,
@@ -141,6 +142,33 @@ fn missing(one: Keyless<'_>) -> Finding {
         return Finding::note("key", format!("{one}, if it wants one"));
     }
     Finding::ill("key", one.to_string())
+}
+
+/// Whose keys are taken, where any are demanded.
+fn client_keys(keys: &[ClientKey]) -> Option<Finding> {
+    let what = "clients";
+    let names: Vec<&str> = keys.iter().filter_map(|one| one.name.as_deref()).collect();
+    let nameless = keys.len() - names.len();
+    let told = match (&names[..], nameless) {
+        ([], 0) => return None,
+        ([], 1) => "need the one key, which has no name".to_owned(),
+        ([], count) => format!("need one of {count} keys, which have no names"),
+        (names, 0) => format!("need the key of {}", names.join(", ")),
+        (names, count) => format!(
+            "need the key of {}, or one of {count} without a name",
+            names.join(", ")
+        ),
+    };
+    // Padding stands at an end; what stands before another one may be meant as a name.
+    let looks_named = |one: &&ClientKey| {
+        let key = one.key.expose().trim_end_matches('=');
+        one.name.is_none() && key.contains('=')
+    };
+    if keys.iter().find(looks_named).is_some() {
+        let doubt = "one without a name has a `=` in it: if its name stands there, write `alice = KEY`, with spaces around the sign";
+        return Some(Finding::note(what, format!("{told}; {doubt}")));
+    }
+    Some(Finding::well(what, told))
 }
 
 async fn upstreams(settings: &Settings) -> Vec<Finding> {
@@ -355,6 +383,32 @@ async fn claude_code(environment: &[(String, String)]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_keys_are_taken_is_told_and_no_key() {
+        let told = |keys: &[ClientKey]| client_keys(keys).map(|finding| line(&finding, false));
+        let (alice, bob) = (
+            ClientKey::named("alice", "a=b"),
+            ClientKey::named("bob", "k"),
+        );
+        let nameless = ClientKey::nameless("secret==");
+        assert_eq!(told(&[]), None);
+        assert_eq!(
+            told(&[alice.clone(), bob]).unwrap(),
+            "ok    clients     need the key of alice, bob"
+        );
+        assert_eq!(
+            told(&[alice, nameless.clone()]).unwrap(),
+            "ok    clients     need the key of alice, or one of 1 without a name"
+        );
+        assert_eq!(
+            told(std::slice::from_ref(&nameless)).unwrap(),
+            "ok    clients     need the one key, which has no name"
+        );
+        let meant = told(&[nameless, ClientKey::nameless("carol=secret")]).unwrap();
+        assert!(meant.starts_with("note  clients     need one of 2 keys, which have no names; "));
+        assert!(meant.contains("write `alice = KEY`") && !meant.contains("secret"));
+    }
 
     #[test]
     fn marks_are_coloured_where_colour_is_wanted() {

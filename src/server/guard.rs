@@ -11,7 +11,7 @@ use actix_web::http::header::{
     HeaderValue, ORIGIN, WWW_AUTHENTICATE,
 };
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, web};
+use actix_web::{Error, HttpMessage, HttpResponse, web};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret, SecretString};
@@ -27,7 +27,7 @@ use crate::protocol::anthropic::error::ApiError;
 #[derive(Debug, Default)]
 pub struct Guard {
     /// Keys that clients of the Messages API may present; any or none when empty.
-    pub client_keys: Vec<SecretString>,
+    pub client_keys: Vec<ClientKey>,
     /// The password of dashboard, run API and metrics; none when empty.
     pub password: Option<SecretString>,
     /// Host names under which the server may be addressed, besides the loopback ones; `None`: do not look.
@@ -35,6 +35,19 @@ pub struct Guard {
     /// Those who were not let in.
     pub refusals: Arc<Refusals>,
 }
+
+/// A key that clients may present.
+#[derive(Debug)]
+pub struct ClientKey {
+    /// Whose it is, where that is known.
+    pub name: Option<Arc<str>>,
+    /// The key.
+    pub key: SecretString,
+}
+
+/// The name of the key that a request came in with, among the request's extensions; none where the key has no name.
+#[derive(Clone, Debug)]
+pub struct KeyName(pub Arc<str>);
 
 /// Which door a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +111,7 @@ impl Guard {
         Page::of(request).filter(|_| door(request) == Door::Clients)
     }
 
-    /// What is answered to one who may not come in, who is counted.
+    /// What is answered to one who may not come in, who is counted. One who may has the name of its key noted.
     fn turn_away(&self, request: &ServiceRequest) -> Option<HttpResponse> {
         let (reason, response) = self.refuse(request)?;
         // A browser asks without a password before it asks its user for one.
@@ -120,18 +133,7 @@ impl Guard {
             return Some((Reason::Host, response));
         }
         match door(request) {
-            Door::Clients if self.client_keys.is_empty() && is_of_a_strangers_page(request) => {
-                let message = "this request was made by a web page of another origin, and nothing shows that you want it; \
-                               set DAGWAY_CLIENT_KEYS, and let the page send one of them";
-                let error = ApiError::permission(message);
-                Some((Reason::Origin, errors::answer(&error, &request_id())))
-            }
-            Door::Clients if !self.client_may(request) && !browser::is_question(request) => {
-                let message = "this is not one of Dagway's client keys; send one from DAGWAY_CLIENT_KEYS \
-                               as x-api-key or as a bearer token (ANTHROPIC_AUTH_TOKEN)";
-                let error = ApiError::authentication(message);
-                Some((Reason::ClientKey, errors::answer(&error, &request_id())))
-            }
+            Door::Clients => self.refuse_client(request),
             Door::Operators if !self.operator_may(request) => {
                 let challenge = (
                     WWW_AUTHENTICATE,
@@ -148,6 +150,29 @@ impl Guard {
             }
             _ => None,
         }
+    }
+
+    fn refuse_client(&self, request: &ServiceRequest) -> Option<(Reason, HttpResponse)> {
+        if self.client_keys.is_empty() {
+            let message = "this request was made by a web page of another origin, and nothing shows that you want it; \
+                           set DAGWAY_CLIENT_KEYS, and let the page send one of them";
+            return is_of_a_strangers_page(request).then(|| {
+                let error = ApiError::permission(message);
+                (Reason::Origin, errors::answer(&error, &request_id()))
+            });
+        }
+        if let Some(presented) = self.presented(request) {
+            let name = presented.name.clone().map(KeyName);
+            name.and_then(|name| request.extensions_mut().insert(name));
+            return None;
+        }
+        if browser::is_question(request) {
+            return None;
+        }
+        let message = "this is not one of Dagway's client keys; send one from DAGWAY_CLIENT_KEYS \
+                       as x-api-key or as a bearer token (ANTHROPIC_AUTH_TOKEN)";
+        let error = ApiError::authentication(message);
+        Some((Reason::ClientKey, errors::answer(&error, &request_id())))
     }
 
     /// A page of a stranger must not reach a server on loopback under the stranger's own name (DNS rebinding).
@@ -175,10 +200,8 @@ impl Guard {
                 .any(|allowed| allowed.eq_ignore_ascii_case(name))
     }
 
-    fn client_may(&self, request: &ServiceRequest) -> bool {
-        if self.client_keys.is_empty() {
-            return true;
-        }
+    /// The key that a request came with, if it is one of ours.
+    fn presented(&self, request: &ServiceRequest) -> Option<&ClientKey> {
         let text = |name: &str| {
             request
                 .headers()
@@ -187,10 +210,11 @@ impl Guard {
         };
         let bearer = text(AUTHORIZATION.as_str()).and_then(|value| credentials(value, "bearer"));
         let presented = [text("x-api-key"), bearer];
-        presented
-            .into_iter()
-            .flatten()
-            .any(|key| self.client_keys.iter().any(|known| is_same(known, key)))
+        presented.into_iter().flatten().find_map(|given| {
+            self.client_keys
+                .iter()
+                .find(|known| is_same(&known.key, given))
+        })
     }
 
     fn operator_may(&self, request: &ServiceRequest) -> bool {
@@ -320,9 +344,16 @@ mod tests {
 
     use super::*;
 
+    fn key(name: Option<&str>, key: &str) -> ClientKey {
+        ClientKey {
+            name: name.map(Arc::from),
+            key: SecretString::from(key),
+        }
+    }
+
     fn guard() -> Guard {
         Guard {
-            client_keys: vec![SecretString::from("key-1"), SecretString::from("key-2")],
+            client_keys: vec![key(None, "key-1"), key(Some("alice"), "key-2")],
             password: Some(SecretString::from("open sesame")),
             allowed_hosts: Some(vec!["gateway.test".to_owned()]),
             refusals: Arc::default(),
@@ -439,6 +470,29 @@ mod tests {
         }
         assert_eq!(status(with("authorization", "Basic key-2")), Some(401));
         assert_eq!(status(with("authorization", "key-2")), Some(401));
+    }
+
+    #[test]
+    fn the_name_of_the_key_is_noted_for_the_run() {
+        let noted = |headers: &[(&'static str, &'static str)]| {
+            let request = TestRequest::post().uri("/v1/messages");
+            let request = headers
+                .iter()
+                .fold(request, |request, header| request.insert_header(*header))
+                .to_srv_request();
+            let is_in = guard().turn_away(&request).is_none();
+            let name = request.extensions().get::<KeyName>().cloned();
+            (is_in, name.map(|KeyName(name)| name.to_string()))
+        };
+        let alice = Some("alice".to_owned());
+        let (right, bearer) = (("x-api-key", "key-2"), ("authorization", "Bearer key-2"));
+        assert_eq!(noted(&[right]), (true, alice.clone()));
+        assert_eq!(noted(&[bearer]), (true, alice.clone()));
+        assert_eq!(noted(&[("x-api-key", "wrong"), bearer]), (true, alice));
+        // The first of two that are right counts, and has no name.
+        assert_eq!(noted(&[("x-api-key", "key-1"), bearer]), (true, None));
+        assert_eq!(noted(&[("x-api-key", "alice")]), (false, None));
+        assert_eq!(noted(&[]), (false, None));
     }
 
     #[test]

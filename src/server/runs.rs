@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use futures_util::Stream;
 use tracing::Instrument;
@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::body::Room;
 use super::early::EarlyAnswer;
 use super::gateway::{Gateway, go_on};
+use super::guard::KeyName;
 use super::turn::{Relay, Turn};
 use super::{body, errors};
 use crate::events::{Level, Reporter, RunId, RunStart, Timestamp, TraceContext};
@@ -77,6 +78,7 @@ async fn serve(
         room,
     };
     let mut input = client_request(request.headers(), text);
+    input.key = key_name(request);
     let (lane, relay) = whom_to_ask(gateway, door, &mut input);
     input.passes_unread = lane == Lane::Native;
     if lane == Lane::Native || relay.is_some() {
@@ -98,7 +100,8 @@ async fn serve(
         tracestate,
     };
     let (run_id, request_id) = (id.text(), &*start.request_id);
-    let span = tracing::error_span!("run", run.id = run_id, request.id = request_id);
+    let key = input.key.as_deref();
+    let span = tracing::error_span!("run", run.id = run_id, request.id = request_id, key);
     let plan = match door {
         Door::Messages => gateway.plan(lane),
         Door::CountTokens => Arc::clone(&gateway.plans.load().count_tokens),
@@ -133,6 +136,12 @@ fn whom_to_ask(
     let lane = upstreams.lane(instead.as_deref().unwrap_or(&asked.name));
     input.instead = instead;
     (lane, relay)
+}
+
+/// The name of the key that a request came in with.
+fn key_name(request: &HttpRequest) -> Option<Arc<str>> {
+    let noted = request.extensions_mut().remove();
+    noted.map(|KeyName(name)| name)
 }
 
 /// How long it took until a request was there and had its place.
@@ -301,6 +310,7 @@ fn insert(builder: &mut HttpResponseBuilder, name: &'static str, value: &str) {
 
 fn client_request(headers: &HeaderMap, text: Result<String, ApiError>) -> ClientRequest {
     ClientRequest {
+        key: None,
         instead: None,
         bytes: text.as_ref().map_or(0, String::len),
         text: text.map(Arc::new),

@@ -103,9 +103,13 @@ fn begin(
     headers: Bytes,
 ) -> Run<ClientReply> {
     let body = input.body();
+    let key = input.key.clone();
     let mut run = plan.start(input, start, &gateway.events);
     run.if_dropped(HUNG_UP);
     let reporter = run.reporter();
+    if let Some(key) = key {
+        reporter.fact(facts::KEY, key);
+    }
     reporter.payload(payload::CLIENT_REQUEST_HEADERS, headers);
     if let Some(body) = body {
         reporter.payload(payload::CLIENT_REQUEST, body);

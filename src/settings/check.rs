@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::client_keys;
 use super::source::invalid;
-use super::{Error, Fallback, Kind, Lane, Rule, Secret, Settings, TRACE_ID, Upstream};
+use super::{Error, Fallback, Kind, Lane, Rule, Settings, TRACE_ID, Upstream};
 
 impl Settings {
     /// Checks what no single setting can say.
@@ -135,15 +136,7 @@ impl Settings {
             );
             return invalid("server.body_memory_mb", message);
         }
-        if server.client_keys.iter().any(Secret::is_empty) {
-            return invalid("server.client_keys", "one of the keys is empty".to_owned());
-        }
-        let can_be_sent = |key: &Secret| key.expose().bytes().all(|byte| byte.is_ascii_graphic());
-        if !server.client_keys.iter().all(can_be_sent) {
-            let message = "one of the keys holds a character that no client can send; use ASCII letters, digits and \
-                           signs, without spaces";
-            return invalid("server.client_keys", message.to_owned());
-        }
+        client_keys::check(&server.client_keys)?;
         if let Some(wrong) = server.allowed_hosts.iter().find(|name| !is_host(name)) {
             let message = format!(
                 "`{wrong}` is no host name; write the name alone, without http://, port, path or `*`, such as \

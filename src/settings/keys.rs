@@ -1,6 +1,8 @@
-//! The keys of the upstreams: where each is found, and which are missing.
+//! Where keys are found, and which of the upstreams are missing.
 
-use super::source::invalid;
+use std::path::Path;
+
+use super::source::fault;
 use super::{Error, Secret, Settings, Upstream};
 
 /// Finds the key of an upstream: the variable counts before the file, and that before what is written in the settings.
@@ -9,32 +11,44 @@ pub(super) fn find(
     upstream: &mut Upstream,
     environment: &[(String, String)],
 ) -> Result<(), Error> {
-    let variable = upstream.key_env.as_deref().and_then(|wanted| {
+    let (variable, file) = (upstream.key_env.as_deref(), upstream.key_file.as_deref());
+    let setting = format!("upstreams.{name}");
+    if let Some(key) = elsewhere(&setting, variable, file, environment)? {
+        upstream.key = key;
+    }
+    Ok(())
+}
+
+/// The key that stands outside of the settings: in the variable, or else in the file.
+pub(super) fn elsewhere(
+    setting: &str,
+    key_env: Option<&str>,
+    key_file: Option<&Path>,
+    environment: &[(String, String)],
+) -> Result<Option<Secret>, Error> {
+    let variable = key_env.and_then(|wanted| {
         let found = environment.iter().find(|(name, _)| name == wanted);
         found
             .map(|(_, key)| key.trim())
             .filter(|key| !key.is_empty())
     });
     if let Some(key) = variable {
-        upstream.key = Secret::new(key);
-        return Ok(());
+        return Ok(Some(Secret::new(key)));
     }
-    let Some(path) = &upstream.key_file else {
-        return Ok(());
+    let Some(path) = key_file else {
+        return Ok(None);
     };
+    let setting = format!("{setting}.key_file");
     match std::fs::read_to_string(path) {
-        Ok(key) if !key.trim().is_empty() => {
-            upstream.key = Secret::new(key.trim());
-            Ok(())
-        }
-        Ok(_) => invalid(
-            &format!("upstreams.{name}.key_file"),
+        Ok(key) if !key.trim().is_empty() => Ok(Some(Secret::new(key.trim()))),
+        Ok(_) => Err(fault(
+            &setting,
             format!("{} is empty; write the key into it", path.display()),
-        ),
-        Err(error) => invalid(
-            &format!("upstreams.{name}.key_file"),
+        )),
+        Err(error) => Err(fault(
+            &setting,
             format!("cannot read {}: {error}", path.display()),
-        ),
+        )),
     }
 }
 

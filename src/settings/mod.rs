@@ -4,6 +4,7 @@
 //! This module must not know what a setting is used for.
 
 mod check;
+mod client_keys;
 mod keys;
 mod models;
 mod places;
@@ -23,6 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
 use crate::duration;
+pub use client_keys::ClientKey;
 pub use keys::Keyless;
 pub use models::{Fallback, Lane, Models, Rule};
 pub use source::{Error, read, read_with};
@@ -61,7 +63,8 @@ pub struct Server {
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// Keys that clients may present.
-    pub client_keys: Vec<Secret>,
+    #[serde(deserialize_with = "client_keys::list")]
+    pub client_keys: Vec<ClientKey>,
     /// The password of dashboard and run API.
     pub dashboard_password: Secret,
     /// Further host names allowed on loopback.
@@ -243,6 +246,11 @@ impl Secret {
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
+    }
+
+    /// No text, where one may be left out.
+    fn none() -> Self {
+        Self::new("")
     }
 
     /// The text itself. Say why at every call.

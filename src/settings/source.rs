@@ -10,7 +10,7 @@ use super::places::{self, Places};
 use super::upstreams::OPENROUTER;
 use super::variables::{self, OPENROUTER_BASE_URL};
 use super::written::Written;
-use super::{DEFAULTS, Settings, default_data_folder, keys};
+use super::{DEFAULTS, Settings, client_keys, default_data_folder, keys};
 
 /// Why the settings cannot be used. Each is a sentence with its cure.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,7 @@ fn finish(table: Table, environment: &[(String, String)]) -> Result<Settings, Er
     for (name, upstream) in &mut settings.upstreams {
         keys::find(name, upstream, environment)?;
     }
+    client_keys::find(&mut settings.server.client_keys, environment)?;
     settings.check()?;
     Ok(settings)
 }

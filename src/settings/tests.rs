@@ -257,7 +257,31 @@ const WRONG_FILES: &[(&str, usize, &str)] = &[
         2,
         "in quotes: \"127.0.0.1:4000\"",
     ),
-    ("[server]\nclient_keys = 'a'\n", 2, "`a` is not a list"),
+    (
+        "[server]\nclient_keys = '12345'\n",
+        2,
+        "it is not a list; write it in brackets",
+    ),
+    (
+        "[server.client_keys]\nalice = '12345'\n",
+        1,
+        "it is not a list; write it in brackets",
+    ),
+    (
+        "[server]\nclient_keys = [\n'k',\n12345]\n",
+        4,
+        "it is no key; write it in quotes, or as a table",
+    ),
+    (
+        "[server]\nclient_keys = [{ name = 'a', key = 12345 }]\n",
+        2,
+        "it is not a text; put it in quotes",
+    ),
+    (
+        "[server]\nclient_keys = [{ alice = '12345' }]\n",
+        2,
+        "it has no `alice`; it may have: name, key, key_env, key_file",
+    ),
     (
         "[server]\n\n\ndashboard_password = 12345\n",
         4,
@@ -372,6 +396,78 @@ fn an_open_address_demands_keys_and_a_password() {
     ];
     let settings = read(None, &environment(&whole)).unwrap();
     assert_eq!(settings.server.client_keys.len(), 2);
+}
+
+#[test]
+fn a_client_key_may_have_a_name_and_stand_elsewhere() {
+    let key = file("  key-of-a-file==\n");
+    let text = format!(
+        "[server]\nclient_keys = ['plain=key', ' bob  =  key=b= ', {{ name = 'zoë+ci@team.example', key_env = 'CI_KEY' }},\n\
+         {{ key_file = '{}' }}, {{ name = 'd', key_env = 'NOWHERE', key = 'written' }}]\n",
+        key.path().display()
+    );
+    let variables = environment(&[("CI_KEY", " key-of-ci ")]);
+    let read_keys = |settings: &Settings| -> Vec<(Option<String>, String)> {
+        let keys = settings.server.client_keys.iter();
+        keys.map(|one| (one.name.clone(), one.key.expose().to_owned()))
+            .collect()
+    };
+    let named = |name: &str, key: &str| (Some(name.to_owned()), key.to_owned());
+    let nameless = |key: &str| (None, key.to_owned());
+    let settings = read(Some(file(&text).path()), &variables).unwrap();
+    assert_eq!(
+        read_keys(&settings),
+        [
+            nameless("plain=key"),
+            named("bob", "key=b="),
+            named("zoë+ci@team.example", "key-of-ci"),
+            nameless("key-of-a-file=="),
+            named("d", "written"),
+        ]
+    );
+    assert!(!format!("{settings:?}").contains("key-of"));
+    let list = "alice = a=b, abc==, x=y,\n bob = k";
+    let variable = environment(&[("DAGWAY_CLIENT_KEYS", list)]);
+    assert_eq!(
+        read_keys(&read(None, &variable).unwrap()),
+        [
+            named("alice", "a=b"),
+            nameless("abc=="),
+            nameless("x=y"),
+            named("bob", "k")
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_client_key_is_told_by_its_place_and_not_shown() {
+    let said = |list: &str| {
+        let said = fails(&[("DAGWAY_CLIENT_KEYS", list)]);
+        assert!(!said.contains("secret"), "{said}");
+        said
+    };
+    insta::assert_snapshot!(said("k, secret words"), @"the variable DAGWAY_CLIENT_KEYS: the setting `server.client_keys[1]` is wrong: the key holds a character that no client can send; use ASCII letters, digits and signs, without spaces (a key with a name is written `alice = KEY`)");
+    insta::assert_snapshot!(said("alice= secret"), @"the variable DAGWAY_CLIENT_KEYS: the setting `server.client_keys[0]` is wrong: the key holds a character that no client can send; use ASCII letters, digits and signs, without spaces (a key with a name is written `alice = KEY`)");
+    insta::assert_snapshot!(said("secret/1 = alice"), @"the variable DAGWAY_CLIENT_KEYS: the setting `server.client_keys[0]` is wrong: the name of the key is none; use 1 to 64 letters, digits and the signs - _ . @ +, without spaces");
+    insta::assert_snapshot!(said("alice = secret, k, alice = l"), @"the variable DAGWAY_CLIENT_KEYS: the setting `server.client_keys[2]` is wrong: `alice` is the name of two keys; give each a name of its own");
+    insta::assert_snapshot!(said("alice = secret, bob = secret"), @"the variable DAGWAY_CLIENT_KEYS: the setting `server.client_keys[1]` is wrong: `alice` and `bob` have the same key; give each a key of its own");
+    insta::assert_snapshot!(said("secret, bob = secret"), @"the variable DAGWAY_CLIENT_KEYS: the setting `server.client_keys[1]` is wrong: the key of `bob` stands there without a name, too; leave one of them out");
+    assert!(read(None, &environment(&[("DAGWAY_CLIENT_KEYS", "k, k")])).is_ok());
+    let names = [64, 65].map(|length| format!("{} = k", "n".repeat(length)));
+    assert!(read(None, &environment(&[("DAGWAY_CLIENT_KEYS", &names[0])])).is_ok());
+    assert!(said(&names[1]).contains("1 to 64 letters"));
+    assert!(said("a\u{202e} = k").contains("without spaces"));
+
+    let place = |entry: &str| {
+        let file = file(&format!("[server]\nclient_keys = [\n'k',\n{entry}]\n"));
+        let said = read(Some(file.path()), &[]).unwrap_err().to_string();
+        let place = format!("{}:4: ", file.path().display());
+        said.strip_prefix(&place).map(str::to_owned)
+    };
+    insta::assert_snapshot!(place("{ name = 'alice', key_env = 'ALICE_KEY' }").unwrap(), @"the setting `server.client_keys[1]` is wrong: the variable ALICE_KEY holds no key; set it, or leave this entry out");
+    insta::assert_snapshot!(place("{ name = 'alice' }").unwrap(), @"the setting `server.client_keys[1]` is wrong: it has a name and no key; add `key_env` with the variable that holds the key, `key_file` with its file, or `key`");
+    insta::assert_snapshot!(place("''").unwrap(), @"the setting `server.client_keys[1]` is wrong: the key is empty");
+    insta::assert_snapshot!(place("{ key_file = '/nowhere/key' }").unwrap(), @"the setting `server.client_keys[1].key_file` is wrong: cannot read /nowhere/key: No such file or directory (os error 2)");
 }
 
 #[test]

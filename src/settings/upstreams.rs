@@ -21,7 +21,7 @@ pub struct Upstream {
     /// The API's base URL, such as `https://openrouter.ai/api/v1`.
     pub base_url: String,
     /// The key for it; once read, the one that counts, wherever it was given.
-    #[serde(default = "no_secret")]
+    #[serde(default = "Secret::none")]
     pub key: Secret,
     /// The variable that holds the key.
     #[serde(default)]
@@ -98,8 +98,4 @@ pub enum ReasoningField {
     Effort,
     /// Not at all.
     None,
-}
-
-fn no_secret() -> Secret {
-    Secret::new("")
 }

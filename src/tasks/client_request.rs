@@ -15,6 +15,9 @@ pub struct ClientRequest {
     /// The body as text, or why it was not taken.
     #[serde(skip)]
     pub text: Result<Arc<String>, ApiError>,
+    /// The name of the key that it came in with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
     /// The model to ask instead of the one that the body names: a fallback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<Arc<str>>,

@@ -24,6 +24,7 @@ fn log_cancelled(record: &RunRecord, ending: &Ending) {
     tracing::info!(
         workflow = &*record.plan.name,
         duration_ms = duration_ms(record, ending),
+        key = record.text(facts::KEY).map(|name| &**name),
         run.id = %record.start.id,
         request.id = %record.start.request_id,
         "run cancelled: its client hung up"
@@ -50,6 +51,7 @@ fn log_failed(record: &RunRecord, ending: &Ending) {
                 upstream.status = status(record, facts::UPSTREAM_STATUS),
                 duration_ms = duration_ms(record, ending),
                 session = text(facts::SESSION),
+                key = text(facts::KEY),
                 run.id = %record.start.id,
                 request.id = %record.start.request_id,
                 trace.id = format_args!("{:032x}", u128::from_be_bytes(record.start.trace.trace_id)),
@@ -138,18 +140,20 @@ mod tests {
         story.fact(facts::PROVIDER, "openrouter");
         story.fact(facts::UPSTREAM_STATUS, 503_i64);
         story.fact(facts::SESSION, "a7f0c2de-session");
+        story.fact(facts::KEY, "alice");
         story.fact(facts::ERROR_TYPE, "rate_limit_error");
         story.fact(facts::STATUS, 429_i64);
         story.end(2_000, State::Failed, Some("call_upstream: secret prompt"));
-        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"WARN","message":"run failed; its page says why","workflow":"messages","state":"Failed","task.name":"call_upstream","attempts":2,"error.type":"rate_limit_error","status":429,"model":"anthropic/claude-sonnet-4.5","upstream":"openrouter","upstream.status":503,"duration_ms":2,"session":"a7f0c2de-session"}"#);
+        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"WARN","message":"run failed; its page says why","workflow":"messages","state":"Failed","task.name":"call_upstream","attempts":2,"error.type":"rate_limit_error","status":429,"model":"anthropic/claude-sonnet-4.5","upstream":"openrouter","upstream.status":503,"duration_ms":2,"session":"a7f0c2de-session","key":"alice"}"#);
     }
 
     #[test]
     fn a_run_that_was_cancelled_is_a_line_and_a_good_one_is_none() {
         let mut story = Story::new(&plan());
         story.prepare();
+        story.fact(facts::KEY, "alice");
         story.end(2_500, State::Cancelled, None);
-        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"INFO","message":"run cancelled: its client hung up","workflow":"messages","duration_ms":2.5}"#);
+        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"INFO","message":"run cancelled: its client hung up","workflow":"messages","duration_ms":2.5,"key":"alice"}"#);
 
         let mut story = Story::new(&plan());
         story.fault(900, LOG_USAGE, State::Failed, "optional");

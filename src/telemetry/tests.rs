@@ -246,6 +246,26 @@ async fn a_trace_carries_what_the_conventions_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whose_request_it_was_stands_on_the_span_of_the_run_alone() {
+    let mut story = Story::new(&fixture::plan());
+    story.fact(facts::KEY, "alice");
+    story.prepare();
+    story.figures();
+    story.step(400, fixture::CALL, State::Running, 1);
+    story.step(800, fixture::CALL, State::Completed, 1);
+    story.end(2_000, State::Completed, None);
+    let spans = exported(story).await;
+
+    let told: Vec<&str> = spans
+        .iter()
+        .filter(|span| attribute(&span.attributes, "enduser.id").as_deref() == Some("alice"))
+        .map(|span| span.name.as_str())
+        .collect();
+    assert_eq!(told, ["invoke_workflow messages"]);
+    assert!(spans.iter().any(|span| span.name.starts_with("chat ")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn retries_and_warnings_are_events_of_their_step() {
     let run = RunId::now();
     let plan = fixture::plan();

@@ -1,7 +1,7 @@
 //! What HTTP and browsers demand of the server beside its answers: offers of other protocols, pages that have a key,
 //! slashes behind paths.
 
-use dagway::settings::Secret;
+use dagway::settings::ClientKey;
 use dagway::simulator::{Script, Turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -49,7 +49,7 @@ fn an_offer_of_another_protocol_is_declined_and_the_connection_says_that_it_ends
 
 async fn with_a_key() -> TestApp {
     TestApp::start_with(|settings| {
-        settings.server.client_keys = vec![Secret::new("client-key")];
+        settings.server.client_keys = vec![ClientKey::nameless("client-key")];
     })
     .await
 }

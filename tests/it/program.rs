@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use dagway::app::{App, Manner};
-use dagway::settings::{Secret, Settings};
+use dagway::settings::{ClientKey, Secret, Settings};
 use dagway::simulator::{self, Answer, Script, Simulator};
 use serde_json::Value;
 
@@ -501,7 +501,7 @@ fn the_demo_presents_a_key_where_one_is_demanded_and_prints_none() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(dagway(folder.path())
         .env("DAGWAY_LISTEN", "127.0.0.1:0")
-        .env("DAGWAY_CLIENT_KEYS", "very-secret,other")
+        .env("DAGWAY_CLIENT_KEYS", "alice = very-secret,other")
         .args(["demo", "--rounds", "1", "--fast"]));
     assert!(output.status.success(), "{}", stderr(&output));
     let said = String::from_utf8(output.stdout.clone()).unwrap();
@@ -513,6 +513,7 @@ fn the_demo_presents_a_key_where_one_is_demanded_and_prints_none() {
     let turn = logged.lines().find(|line| line.contains("turn ended"));
     let turn: Value = serde_json::from_str(turn.unwrap()).unwrap();
     assert!(turn["duration_ms"].as_f64().unwrap() > 0.0, "{turn}");
+    assert_eq!(turn["key"], "alice", "{turn}");
     // Both lanes are in use, as for whoever tries it.
     assert!(
         said.contains("1 refused") && !said.contains("fault"),
@@ -792,7 +793,7 @@ fn a_session_that_waits_for_requests_of_others_says_so_and_ends_at_ctrl_c() {
 fn code_presents_the_users_own_token_where_keys_are_demanded_and_says_when_it_is_refused() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
-            settings.server.client_keys = vec![Secret::new("their-key")];
+            settings.server.client_keys = vec![ClientKey::nameless("their-key")];
         })
         .await;
         let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! What else the server answers: counts, models, greetings, health, metrics, keys, hosts.
 
-use dagway::settings::Secret;
+use dagway::settings::{ClientKey, Secret};
 use dagway::simulator::sessions::{self, Pace};
 use dagway::simulator::{Answer, Script, Turn};
 use serde_json::json;
@@ -368,7 +368,7 @@ fn a_base_url_that_ends_in_v1_or_api_works_too() {
 fn keys_password_and_host_are_checked() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
-            settings.server.client_keys = vec![Secret::new("client-key")];
+            settings.server.client_keys = vec![ClientKey::nameless("client-key")];
             settings.server.dashboard_password = Secret::new("open sesame");
         })
         .await;
@@ -433,7 +433,7 @@ fn named_hosts_are_checked_on_open_addresses_too() {
         {
             let app = TestApp::start_with(|settings| {
                 settings.server.listen = "0.0.0.0:0".parse().unwrap();
-                settings.server.client_keys = vec![Secret::new("client-key")];
+                settings.server.client_keys = vec![ClientKey::nameless("client-key")];
                 settings.server.dashboard_password = Secret::new("open sesame");
                 settings.server.allowed_hosts = names;
             })
@@ -456,7 +456,7 @@ fn named_hosts_are_checked_on_open_addresses_too() {
 fn simulated_sessions_present_a_key_where_one_is_demanded() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
-            settings.server.client_keys = vec![Secret::new("client-key")];
+            settings.server.client_keys = vec![ClientKey::nameless("client-key")];
         })
         .await;
         let report = sessions::drive(&app.app.url(), Some("client-key"), Pace::Fast)

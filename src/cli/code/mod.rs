@@ -92,7 +92,7 @@ fn token(host: &Host, settings: &Settings, environment: &[(String, String)]) -> 
         .find(|(name, value)| name == "ANTHROPIC_AUTH_TOKEN" && !value.is_empty());
     match (known, chosen, host) {
         // Exposed to the program that is to present it.
-        (Some(key), ..) => key.expose().to_owned(),
+        (Some(one), ..) => one.key.expose().to_owned(),
         (None, Some((_, chosen)), Host::Another { .. }) => chosen.clone(),
         _ => "dagway".to_owned(),
     }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::settings::Secret;
+use crate::settings::ClientKey;
 use crate::store::private;
 
 /// Held as long as this process serves.
@@ -31,9 +31,9 @@ pub(super) struct KeysMark(String);
 
 impl KeysMark {
     /// Keys in another order are the same.
-    pub(super) fn of(keys: &[Secret]) -> Self {
+    pub(super) fn of(keys: &[ClientKey]) -> Self {
         // Exposed to be hashed; a key that can be sent has no line break.
-        let mut keys: Vec<&str> = keys.iter().map(Secret::expose).collect();
+        let mut keys: Vec<&str> = keys.iter().map(|one| one.key.expose()).collect();
         keys.sort_unstable();
         keys.dedup();
         let mut hasher = blake3::Hasher::new_derive_key("dagway code: which client keys");
@@ -153,7 +153,8 @@ mod tests {
         let folder = parent.path().join("data");
         let address: SocketAddr = "127.0.0.1:4000".parse().unwrap();
         let of = |keys: &[&str]| {
-            KeysMark::of(&keys.iter().copied().map(Secret::new).collect::<Vec<_>>())
+            let keys = keys.iter().copied().map(ClientKey::nameless);
+            KeysMark::of(&keys.collect::<Vec<_>>())
         };
         let _seat = Seat::take(&folder, address, &of(&["one", "two"])).unwrap();
         let holder = Seat::holder(&folder, address).unwrap();
