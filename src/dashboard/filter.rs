@@ -15,10 +15,10 @@ pub(crate) const PAGE: u16 = 50;
 /// Rows of a page at most.
 pub(crate) const LONGEST_PAGE: u16 = 200;
 
-const PARAMETERS: &str = "state, workflow, model, model_sent, provider, client, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after";
+const PARAMETERS: &str = "state, workflow, model, model_sent, provider, client, key, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after";
 
 /// Those that are names as a run has them, blanks included.
-const EXACT: [&str; 3] = ["model_sent", "provider", "client"];
+const EXACT: [&str; 4] = ["model_sent", "provider", "client", "key"];
 
 /// What a URL asks of a list of runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,6 +175,7 @@ impl Query {
             "model_sent" => filter.model_sent = Some(value.to_owned()),
             "provider" => filter.provider = Some(value.to_owned()),
             "client" => filter.client = Some(value.to_owned()),
+            "key" => filter.key = Some(value.to_owned()),
             "session" => filter.session = Some(value.to_owned()),
             "request_id" => filter.request_id = Some(value.to_owned()),
             "q" => filter.search = Some(value.to_owned()),
@@ -240,6 +241,7 @@ impl Query {
             ("model_sent", &filter.model_sent),
             ("provider", &filter.provider),
             ("client", &filter.client),
+            ("key", &filter.key),
             ("session", &filter.session),
             ("request_id", &filter.request_id),
             ("q", &filter.search),
@@ -505,7 +507,7 @@ mod tests {
         limit: `0` does not do; give a whole number from 1 to 200
         limit: `201` does not do; give a whole number from 1 to 200
         after: `12` is not a run; give the next of the page before, or leave it out
-        there is no parameter `colour`; a list of runs takes state, workflow, model, model_sent, provider, client, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after
+        there is no parameter `colour`; a list of runs takes state, workflow, model, model_sent, provider, client, key, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after
         ");
     }
 

@@ -279,10 +279,13 @@ fn fallback_label(run: &RunSummary) -> Option<Label> {
 }
 
 fn labels(run: &RunSummary, trace: Option<String>) -> Vec<Label> {
-    let session = run.text(facts::SESSION).map(|session| {
-        let query = encode_pairs(&[("session", session.to_owned())]);
-        (session.to_owned(), format!("/runs?{query}"))
-    });
+    let others_of = |parameter, fact| {
+        let name = run.text(fact)?;
+        let query = encode_pairs(&[(parameter, name.to_owned())]);
+        Some((name.to_owned(), format!("/runs?{query}")))
+    };
+    let session = others_of("session", facts::SESSION);
+    let key = others_of("key", facts::KEY);
     let plain = |name, fact| {
         run.text(fact).map(|value| Label {
             name,
@@ -321,6 +324,12 @@ fn labels(run: &RunSummary, trace: Option<String>) -> Vec<Label> {
         }),
         plain("Agent", facts::AGENT),
         plain("Client", facts::USER_AGENT),
+        key.map(|(value, href)| Label {
+            name: "Key",
+            value,
+            href: Some(href),
+            copies: false,
+        }),
         id("Request id", &run.request_id, None),
         id("Trace id", &run.trace_id, trace),
         id("Run id", &run.id.to_string(), None),
@@ -418,6 +427,21 @@ mod tests {
         assert!(bar.shares.iter().all(|share| share.count.starts_with("≈ ")));
         let notes: Vec<_> = told.into_iter().map(|(_, note)| note).collect();
         assert_eq!(notes, [None, Some("402 thinking".to_owned()), None]);
+    }
+
+    #[test]
+    fn whose_key_it_was_leads_to_the_runs_of_that_key() {
+        let mut run = fixture::completed_run();
+        let head = of_run(&run, None, fixture::now());
+        assert!(!head.contains("<dt>Key</dt>"), "{head}");
+        let name = FactValue::from("a+b@c");
+        run.summary.facts.insert(facts::KEY.to_owned(), name);
+        let head = of_run(&run, None, fixture::now());
+        let link = "<a href=\"/runs?key=a%2Bb%40c\"><bdi>a+b@c</bdi></a>";
+        assert!(
+            head.contains("<dt>Key</dt>") && head.contains(link),
+            "{head}"
+        );
     }
 
     #[test]

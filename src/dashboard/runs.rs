@@ -252,6 +252,7 @@ fn exact(filter: &RunFilter) -> Vec<(&'static str, &'static str, String)> {
         ("model_sent", "model", &filter.model_sent),
         ("provider", "provider", &filter.provider),
         ("client", "client", &filter.client),
+        ("key", "key", &filter.key),
     ];
     let given = names.into_iter();
     given

@@ -787,7 +787,7 @@ async fn what_cannot_be_asked_of_usage_is_refused_with_the_cure() {
     for (query, sentence) in [
         (
             "by=colour",
-            "by: runs are not told apart by `colour`; give one of model, provider, session, client, workflow",
+            "by: runs are not told apart by `colour`; give one of model, provider, session, client, key, workflow",
         ),
         (
             "sort=cost",

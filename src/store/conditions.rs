@@ -135,6 +135,7 @@ impl Conditions {
             (By::Model, &filter.model_sent),
             (By::Provider, &filter.provider),
             (By::Client, &filter.client),
+            (By::Key, &filter.key),
         ] {
             if let Some(wanted) = wanted {
                 all.add(&format!("{} = ?", by.column()), [text(wanted)]);

@@ -13,6 +13,7 @@ impl By {
             Self::Provider => "provider",
             Self::Session => "session",
             Self::Client => "client",
+            Self::Key => "key_name",
             Self::Workflow => "workflow",
         }
     }
@@ -24,6 +25,7 @@ impl By {
             Self::Provider => &[facts::PROVIDER_BEHIND, facts::PROVIDER],
             Self::Session => &[facts::SESSION],
             Self::Client => &[facts::USER_AGENT],
+            Self::Key => &[facts::KEY],
             Self::Workflow => &[],
         };
         let mut told = names.iter().filter_map(|name| text(name));

@@ -205,6 +205,8 @@ pub struct RunFilter {
     pub provider: Option<String>,
     /// Of the client with this `user-agent`.
     pub client: Option<String>,
+    /// That came in with the client key of this name.
+    pub key: Option<String>,
     /// Whose answer had this `request-id`.
     pub request_id: Option<String>,
     /// Whose error, kind of error, model, provider, session or id contains this text, or whose status it is.
@@ -254,6 +256,8 @@ pub enum By {
     Session,
     /// The client, by its `user-agent`.
     Client,
+    /// The client key that was presented, by its name.
+    Key,
     /// The workflow.
     Workflow,
 }

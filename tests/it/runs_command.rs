@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use dagway::settings::Secret;
+use dagway::settings::{ClientKey, Secret};
 use dagway::simulator::{Answer, End, Piece, Script, Turn};
 use serde_json::{Value, json};
 
 use crate::program::{dagway, stderr};
-use crate::support::{TestApp, ask, ask_whole, block_on, eventually};
+use crate::support::{TestApp, ask, ask_whole, block_on, eventually, read};
 
 /// `dagway runs …` for a server, in a home of its own.
 fn runs(folder: &Path, server: &str, arguments: &[&str]) -> Command {
@@ -135,6 +135,112 @@ fn runs_are_listed_newest_first_and_filtered_as_the_run_api_does() {
             "{narrow}"
         );
         assert!(narrow.contains("\n  └ "), "{narrow}");
+        app.stop().await;
+    });
+}
+
+/// A Dagway with a key of alice, one of bob and one of nobody in particular, each of which asked once and whose runs are
+/// given; and somebody without any.
+async fn shared() -> (TestApp, [String; 3]) {
+    let app = TestApp::start_with(|settings| {
+        settings.server.client_keys = vec![
+            ClientKey::named("alice", "secret-a"),
+            ClientKey::named("bob", "secret-b"),
+            ClientKey::nameless("secret-c"),
+        ];
+    })
+    .await;
+    let ask = async |name: &str, value: &str| {
+        let request = app.http.post(app.url("/v1/messages"));
+        let request = request
+            .header(name, value)
+            .body(ask_whole("hello").to_string());
+        read(request.send().await.unwrap()).await
+    };
+    assert_eq!(ask("x-api-key", "alice").await.status, 401);
+    let mut runs = Vec::new();
+    for (name, value) in [
+        ("x-api-key", "secret-a"),
+        ("authorization", "Bearer secret-b"),
+        ("x-api-key", "secret-c"),
+    ] {
+        let got = ask(name, value).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        app.ended_run(&got.run()).await;
+        runs.push(got.run());
+    }
+    (app, runs.try_into().unwrap())
+}
+
+#[test]
+fn runs_and_their_cost_are_told_apart_by_the_key_that_was_presented() {
+    block_on(async {
+        let (app, [of_alice, of_bob, of_nobody]) = shared().await;
+        let listed = async |path: &str| {
+            let runs = app.get(path).await.json()["runs"].clone();
+            let ids = runs.as_array().unwrap().iter();
+            ids.map(|run| run["id"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let of_bob_alone = std::slice::from_ref(&of_bob);
+        assert_eq!(listed("/api/runs?key=bob").await, of_bob_alone);
+        assert_eq!(listed("/api/runs?key=bo").await, [""; 0]);
+        assert_eq!(
+            listed("/api/runs").await,
+            [of_nobody.clone(), of_bob, of_alice.clone()],
+            "whoever was refused has no run"
+        );
+        let usage = app.get("/api/usage?by=key").await.json();
+        let mut groups: Vec<_> = usage["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| (group["name"].as_str(), group["runs"].as_u64()))
+            .collect();
+        groups.sort_unstable();
+        let expected = [None, Some("alice"), Some("bob")].map(|name| (name, Some(1)));
+        assert_eq!(groups, expected);
+        let table = printed(&app, &["usage", "--by", "key"]).await;
+        assert!(
+            table.starts_with("KEY ") && table.contains("\nwithout a named key "),
+            "{table}"
+        );
+        let shown = printed(&app, &["show", "latest", "--key", "alice"]).await;
+        assert!(shown.contains(&of_alice) && shown.contains("  key       alice\n"));
+        let shown = printed(&app, &["show", &of_nobody]).await;
+        assert!(!shown.contains("  key "), "{shown}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn the_name_of_a_key_stays_here_and_the_key_is_shown_nowhere() {
+    block_on(async {
+        let (app, [of_alice, ..]) = shared().await;
+        let sent = app.simulator.requests();
+        assert!(sent.iter().any(|seen| seen.path.ends_with("/completions")));
+        for seen in sent {
+            let seen = format!("{} {:?} {}", seen.path, seen.headers, seen.body);
+            assert!(
+                !seen.contains("alice") && !seen.contains("secret-"),
+                "{seen}"
+            );
+        }
+        let whole = format!("/runs/{of_alice}");
+        let pages = [
+            "/runs?key=alice",
+            "/usage?by=key",
+            &whole,
+            &format!("/api{whole}"),
+            &format!("/api{whole}/payloads/client.request.headers"),
+        ];
+        for path in pages {
+            let page = app.get(path).await;
+            assert_eq!(page.status, 200, "{path}: {}", page.body);
+            let is_told = page.body.contains("alice");
+            assert_eq!(is_told, !path.ends_with("headers"), "{path}: {}", page.body);
+            assert!(!page.body.contains("secret-"), "{path}: {}", page.body);
+        }
         app.stop().await;
     });
 }

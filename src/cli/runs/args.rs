@@ -13,6 +13,7 @@ use clap::Subcommand;
         dagway runs show latest --state failed            the newest failure, step by step\n  \
         dagway runs changes latest                        why a cache helped the newest turn, or did not\n  \
         dagway runs usage --by session --since 7d         which sessions cost most\n  \
+        dagway runs usage --by key --since 30d            who spent it\n  \
         dagway runs payload 5a5a5a5a0003 sent | jq        what Dagway sent upstream\n  \
         dagway runs --json | jq -r '.runs[].id'           for scripts\n\n\
         It asks the Dagway that runs at the address of your settings (127.0.0.1:4000), or the one at --server, and presents \
@@ -63,6 +64,9 @@ pub struct Filter {
     /// Of exactly this client, by its user-agent
     #[arg(long, global = true, value_name = "NAME")]
     pub client: Option<String>,
+    /// That came in with the client key of exactly this name
+    #[arg(long, global = true, value_name = "NAME")]
+    pub key: Option<String>,
     /// Of this session of Claude Code
     #[arg(long, global = true, value_name = "ID")]
     pub session: Option<String>,
@@ -109,7 +113,7 @@ pub enum Command {
     },
     /// Adds up what runs used, those of the last 24 hours unless `--since` says otherwise
     Usage {
-        /// Told apart by model, provider, session, client or workflow [default: model]
+        /// Told apart by model, provider, session, client, key or workflow [default: model]
         #[arg(long, value_name = "WHAT")]
         by: Option<String>,
     },
@@ -137,6 +141,7 @@ impl Filter {
             ("model_sent", &self.model_sent),
             ("provider", &self.provider),
             ("client", &self.client),
+            ("key", &self.key),
             ("session", &self.session),
             ("workflow", &self.workflow),
             ("q", &self.search),

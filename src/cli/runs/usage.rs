@@ -120,6 +120,7 @@ fn columns(grouping: &Grouping) -> [Column; 10] {
         "provider" => "PROVIDER",
         "session" => "SESSION",
         "client" => "CLIENT",
+        "key" => "KEY",
         "workflow" => "WORKFLOW",
         _ => "MODEL",
     };

@@ -32,6 +32,7 @@ pub(super) fn all(run: &Run, clock: &Clock, now: Timestamp) -> Vec<(&'static str
         ("session", label(facts::SESSION)),
         ("agent", label(facts::AGENT)),
         ("client", label(facts::USER_AGENT)),
+        ("key", label(facts::KEY)),
         ("request", id(&run.request_id)),
         ("trace", id(&run.trace_id)),
     ];

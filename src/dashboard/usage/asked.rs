@@ -47,7 +47,7 @@ impl Grouping {
     }
 }
 
-pub(crate) const GROUPINGS: [Grouping; 5] = [
+pub(crate) const GROUPINGS: [Grouping; 6] = [
     Grouping::new(
         By::Model,
         ["model", "Model", "named no model", "model_sent"],
@@ -61,6 +61,7 @@ pub(crate) const GROUPINGS: [Grouping; 5] = [
         ["session", "Session", "without a session", "session"],
     ),
     Grouping::new(By::Client, ["client", "Client", "did not say", "client"]),
+    Grouping::new(By::Key, ["key", "Key", "without a named key", "key"]),
     Grouping::new(By::Workflow, ["workflow", "Workflow", "none", "workflow"]),
 ];
 
@@ -369,5 +370,9 @@ mod tests {
         let asked = parse(&[("client", " a client ")]).unwrap();
         assert_eq!(asked.query.filter.client.as_deref(), Some(" a client "));
         assert_eq!(asked.narrowed(), [("client", " a client ".to_owned())]);
+        let asked = parse(&[("by", "key"), ("key", "bob")]).unwrap();
+        assert_eq!(asked.query.filter.key.as_deref(), Some("bob"));
+        assert_eq!(asked.narrowed(), [("key", "bob".to_owned())]);
+        assert_eq!(asked.runs_of("a+b@c"), "/runs?range=24h&key=a%2Bb%40c");
     }
 }

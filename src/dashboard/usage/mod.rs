@@ -1,4 +1,4 @@
-//! What runs use: figures over time, and told apart by model, provider, session, client or workflow.
+//! What runs use: figures over time, and told apart by model, provider, session, client, key or workflow.
 //!
 //! | file | what |
 //! | --- | --- |

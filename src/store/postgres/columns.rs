@@ -57,22 +57,24 @@ pub(super) static STATEMENTS: [&str; 8] = [
     "WITH put AS (
         INSERT INTO dagway.runs AS run (process, id, workflow, plan, request_id, trace_id, started, state, streaming,
             replied, ended, seen, pieces, bytes, session, models, input_tokens, cache_read_tokens, output_tokens,
-            cost_usd, error, facts, estimated, retries, model, provider, client)
+            cost_usd, error, facts, estimated, retries, model, provider, client,
+            key_name)
         SELECT $1::integer, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
             $8::text[], $9::boolean[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
             $15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::double precision[],
             $21::text[], $22::text[], $23::boolean[], $24::bigint[], $25::text[], $26::text[],
-            $27::text[])
+            $27::text[], $28::text[])
         ON CONFLICT (id) DO UPDATE SET (state, streaming, replied, ended, seen, pieces, bytes, session, models,
             input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated, retries, model,
-            provider, client)
+            provider, client, key_name)
         = (excluded.state, excluded.streaming, excluded.replied, excluded.ended, excluded.seen, excluded.pieces,
             excluded.bytes, excluded.session, excluded.models, excluded.input_tokens, excluded.cache_read_tokens,
             excluded.output_tokens, excluded.cost_usd, excluded.error, excluded.facts, excluded.estimated,
-            excluded.retries, excluded.model, excluded.provider, excluded.client)
+            excluded.retries, excluded.model, excluded.provider, excluded.client,
+            excluded.key_name)
         WHERE run.process = excluded.process
         RETURNING xmax = 0 AS is_new)
-    UPDATE dagway.processes SET bytes = bytes + $28 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
+    UPDATE dagway.processes SET bytes = bytes + $29 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
     "UPDATE dagway.runs AS run SET seen = now.seen, pieces = now.pieces, bytes = now.bytes
     FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) AS now (id, seen, pieces, bytes)
     WHERE run.id = now.id AND run.process = $1",
@@ -169,6 +171,7 @@ struct Runs {
     model: Vec<Option<String>>,
     provider: Vec<Option<String>>,
     client: Vec<Option<String>>,
+    key_name: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -332,10 +335,11 @@ impl Runs {
         self.model.push(name(By::Model));
         self.provider.push(name(By::Provider));
         self.client.push(name(By::Client));
+        self.key_name.push(name(By::Key));
     }
 
     /// In the order of the statement.
-    fn columns(&self) -> [&(dyn ToSql + Sync); 26] {
+    fn columns(&self) -> [&(dyn ToSql + Sync); 27] {
         [
             &self.id,
             &self.workflow,
@@ -363,6 +367,7 @@ impl Runs {
             &self.model,
             &self.provider,
             &self.client,
+            &self.key_name,
         ]
     }
 }

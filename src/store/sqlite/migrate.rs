@@ -8,12 +8,13 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x4441_4757;
 
 /// All migrations, the first one first. Add to the end; never change one that was released.
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/sqlite/0001_runs.sql"),
     include_str!("../migrations/sqlite/0002_alive.sql"),
     include_str!("../migrations/sqlite/0003_estimated.sql"),
     include_str!("../migrations/sqlite/0004_retries.sql"),
     include_str!("../migrations/sqlite/0005_usage.sql"),
+    include_str!("../migrations/sqlite/0006_key_name.sql"),
 ];
 
 /// Why a database cannot be brought to the present schema.
@@ -110,7 +111,7 @@ mod tests {
         }
         migrate(&mut connection, &MIGRATIONS).unwrap();
         let mut marks = connection
-            .prepare("SELECT estimated, retries, concat_ws('|', model, provider, client) FROM runs ORDER BY row")
+            .prepare("SELECT estimated, retries, concat_ws('|', model, provider, client, key_name) FROM runs ORDER BY row")
             .unwrap();
         let marks = marks
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))

@@ -27,7 +27,7 @@ async fn columns_that_came_later_are_filled_from_the_facts_of_older_runs() {
     client.batch_execute(noted).await.unwrap();
 
     let mut opened = database.open().await;
-    let sql = "SELECT estimated, retries, concat_ws('|', model, provider, client) FROM dagway.runs
+    let sql = "SELECT estimated, retries, concat_ws('|', model, provider, client, key_name) FROM dagway.runs
         ORDER BY retries DESC, facts";
     let rows = client.query(sql, &[]).await.unwrap();
     let marks = rows

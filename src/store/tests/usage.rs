@@ -35,16 +35,23 @@ async fn five(stage: &Stage) -> Opened {
     let later = Script::new(T0 + 7_200_000_000, &later);
     let scripts = [
         answered(started(0).fact(facts::SESSION, "s-1"), "Some Cloud", 0.25),
-        answered(started(1).fact(facts::USER_AGENT, CLIENT), HOSTILE, 0.5),
+        answered(
+            started(1)
+                .fact(facts::USER_AGENT, CLIENT)
+                .fact(facts::KEY, "alice"),
+            HOSTILE,
+            0.5,
+        ),
         started(2)
             .fact(facts::MODEL_ASKED, "opus")
             .fact(facts::MODEL_SENT, "vendor/opus")
             .fact(facts::PROVIDER, "openrouter")
             .fact(facts::PROVIDER_BEHIND, "")
             .failed("the upstream gave up"),
-        started(3).failed("refused"),
+        started(3).fact(facts::KEY, "alice").failed("refused"),
         later
             .fact(facts::MODEL_ASKED, "opus")
+            .fact(facts::KEY, "bob")
             .ended(State::Completed),
     ];
     for mut script in scripts {
@@ -79,7 +86,7 @@ fn runs(totals: &Totals) -> u64 {
 async fn figures_are_told_apart_by_what_a_run_was_of() {
     for stage in Stage::all().await {
         let opened = five(&stage).await;
-        let expected: [(By, &[Group<'_>]); 5] = [
+        let expected: [(By, &[Group<'_>]); 6] = [
             (
                 By::Model,
                 &[(None, 1), (Some("opus"), 1), (Some("vendor/opus"), 3)],
@@ -95,6 +102,7 @@ async fn figures_are_told_apart_by_what_a_run_was_of() {
             ),
             (By::Session, &[(None, 4), (Some("s-1"), 1)]),
             (By::Client, &[(None, 4), (Some(CLIENT), 1)]),
+            (By::Key, &[(None, 2), (Some("alice"), 2), (Some("bob"), 1)]),
             (
                 By::Workflow,
                 &[(Some("count_tokens"), 1), (Some("messages"), 4)],
@@ -113,7 +121,7 @@ async fn figures_are_told_apart_by_what_a_run_was_of() {
 async fn a_group_s_name_finds_the_runs_that_were_counted() {
     for stage in Stage::all().await {
         let opened = five(&stage).await;
-        for by in [By::Model, By::Provider, By::Client] {
+        for by in [By::Model, By::Provider, By::Client, By::Key] {
             let usage = usage(&opened, by, &RunFilter::default()).await;
             for (name, totals) in usage.groups {
                 let Some(name) = name else {
@@ -123,7 +131,8 @@ async fn a_group_s_name_finds_the_runs_that_were_counted() {
                 let exact = match by {
                     By::Model => &mut filter.model_sent,
                     By::Provider => &mut filter.provider,
-                    _ => &mut filter.client,
+                    By::Client => &mut filter.client,
+                    _ => &mut filter.key,
                 };
                 *exact = Some(name);
                 let found = opened.store.runs(&filter, None, 50).await.unwrap().runs;

@@ -1,0 +1,3 @@
+-- The name of the client key that a run came in with. Runs that are there already came in before keys had names.
+
+ALTER TABLE dagway.runs ADD COLUMN key_name text;
