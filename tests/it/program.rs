@@ -811,6 +811,14 @@ fn code_presents_the_users_own_token_where_keys_are_demanded_and_says_when_it_is
             .await
             .unwrap();
         assert_eq!(String::from_utf8(with_token.stdout).unwrap(), "their-key\n");
+        // Of keys that are known here, the one that was chosen: runs are recorded under its name.
+        let of_bob = session(&[
+            ("DAGWAY_CLIENT_KEYS", "alice = another, bob = their-key"),
+            ("ANTHROPIC_AUTH_TOKEN", "their-key"),
+        ])
+        .await
+        .unwrap();
+        assert_eq!(String::from_utf8(of_bob.stdout).unwrap(), "their-key\n");
         let without = session(&[]).await.unwrap();
         assert_eq!(without.status.code(), Some(2));
         let said = stderr(&without);

@@ -84,15 +84,22 @@ pub async fn run(
     }
 }
 
-/// The key that Claude Code presents. Where a Dagway runs whose keys are not known here, the user's own choice counts.
+/// The key that Claude Code presents: the user's own choice if it is one of those that are known here, for runs are recorded
+/// under its name, or else the first of those. Where a Dagway runs whose keys are not known here, any choice counts.
 fn token(host: &Host, settings: &Settings, environment: &[(String, String)]) -> String {
-    let known = settings.server.client_keys.first();
+    // Exposed to be compared, and to the program that is to present one.
+    let mut known = settings
+        .server
+        .client_keys
+        .iter()
+        .map(|one| one.key.expose());
     let chosen = environment
         .iter()
         .find(|(name, value)| name == "ANTHROPIC_AUTH_TOKEN" && !value.is_empty());
-    match (known, chosen, host) {
-        // Exposed to the program that is to present it.
-        (Some(one), ..) => one.key.expose().to_owned(),
+    let first = known.clone().next();
+    match (first, chosen, host) {
+        (Some(_), Some((_, chosen)), _) if known.any(|key| key == chosen) => chosen.clone(),
+        (Some(first), ..) => first.to_owned(),
         (None, Some((_, chosen)), Host::Another { .. }) => chosen.clone(),
         _ => "dagway".to_owned(),
     }
