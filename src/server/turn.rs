@@ -222,8 +222,10 @@ impl Turn {
         next.reporter()
             .fact(facts::FALLBACK_AFTER, failed.run_id().text());
         let (run_id, request_id) = (start.id.text(), &*start.request_id);
-        let span =
-            tracing::error_span!(parent: None, "run", run.id = run_id, request.id = request_id);
+        let key = relay.input.as_ref().and_then(|input| input.key.as_deref());
+        let span = tracing::error_span!(
+            parent: None, "run", run.id = run_id, request.id = request_id, key
+        );
         self.received = Instant::now();
         let span = std::mem::replace(&mut self.span, span);
         let mut failed = std::mem::replace(&mut self.run, next);
