@@ -2,16 +2,13 @@
 //!
 //! Each is a named upstream beside the simulated OpenRouter, and speaks plain chat completions.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::sdks::node;
-use crate::support::{Lane, Program, Stage, in_this_folder, needed};
+use crate::support::{Lane, Program, Stage, free_port, in_this_folder, needed};
 
-const SOON: Duration = Duration::from_secs(30);
 const GREETING: &str = "Hello from a server that knows nothing of Dagway.";
 
 /// One of the servers, running.
@@ -20,28 +17,12 @@ struct Server {
     _program: Program,
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let address = listener.local_addr().expect("it is bound");
-    address.port().to_string()
-}
-
 impl Server {
     async fn start(program: PathBuf, arguments: &[&str], port: &str) -> Self {
         let home = std::env::temp_dir();
         let variables = [("HOME", home.to_str().expect("the path is text"))];
         let program = Program::start(&program, arguments, &home, &variables);
-        let address = format!("127.0.0.1:{port}");
-        let listens = async {
-            while tokio::net::TcpStream::connect(&address).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        assert!(
-            tokio::time::timeout(SOON, listens).await.is_ok(),
-            "{arguments:?} does not listen"
-        );
+        let address = program.listening_on(port).await;
         Self {
             url: format!("http://{address}/v1"),
             _program: program,

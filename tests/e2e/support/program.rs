@@ -1,12 +1,17 @@
 //! A program that runs beside a test: bounded in time, gone with the test, its output kept for the report.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+/// The longest wait for a program to be ready.
+const SOON: Duration = Duration::from_secs(30);
 
 /// A path below `tests/e2e`.
 pub(crate) fn in_this_folder(path: &str) -> PathBuf {
@@ -22,6 +27,13 @@ pub(crate) fn needed(what: &str, places: &[PathBuf]) -> PathBuf {
         panic!("{what} is not installed (looked for {places:?}); `tests/run` installs it");
     };
     path.clone()
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    address.port().to_string()
 }
 
 /// A program that is running. Dropped, it is killed together with what it started.
@@ -86,6 +98,19 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         Self { child, name }
+    }
+
+    /// Waits until it listens on this port, and gives the whole address.
+    pub(crate) async fn listening_on(&self, port: &str) -> String {
+        let address = format!("127.0.0.1:{port}");
+        let listens = async {
+            while TcpStream::connect(&address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let waited = tokio::time::timeout(SOON, listens).await;
+        assert!(waited.is_ok(), "{} does not listen on {address}", self.name);
+        address
     }
 
     /// Sends SIGINT, as Ctrl-C does.
