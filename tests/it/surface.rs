@@ -139,7 +139,7 @@ fn greetings_health_and_metrics_answer() {
 }
 
 #[test]
-fn every_metric_that_the_readme_names_is_there() {
+fn every_metric_that_the_readme_or_an_alert_names_is_there() {
     block_on(async {
         let app = TestApp::start().await;
         let refused = Answer::error(402, "no credit");
@@ -153,13 +153,20 @@ fn every_metric_that_the_readme_names_is_there() {
             .split_once("\n### Metrics\n")
             .unwrap();
         let (section, _) = section.split_once("\n## ").unwrap();
-        let words = section.split(|c: char| !c.is_ascii_lowercase() && c != '_');
-        let names: Vec<&str> = words.filter(|word| word.starts_with("dagway_")).collect();
-        assert!(names.len() > 20, "{names:?}");
-        for name in names {
-            let family = name.trim_end_matches("_bucket");
-            let is_there = metrics.contains(&format!("\n# TYPE {family} "));
-            assert!(is_there, "{family}\nin\n{metrics}");
+        for text in [section, include_str!("../../.docker/alerts.yml")] {
+            let words = text.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+            // Those of the process are Linux's alone.
+            let is_linux = cfg!(target_os = "linux");
+            let is_metric = |word: &&str| {
+                word.starts_with("dagway_") || is_linux && word.starts_with("process_")
+            };
+            let names: Vec<&str> = words.filter(is_metric).collect();
+            assert!(names.len() > 12, "{names:?}");
+            for name in names {
+                let family = name.trim_end_matches("_bucket");
+                let is_there = metrics.contains(&format!("\n# TYPE {family} "));
+                assert!(is_there, "{family}\nin\n{metrics}");
+            }
         }
         app.stop().await;
     });
