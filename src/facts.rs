@@ -57,6 +57,12 @@ pub const ARRIVAL_WAIT_US: &str = "dagway.arrival.wait_us";
 pub const STATUS: &str = "http.response.status_code";
 /// The status of the upstream's last answer.
 pub const UPSTREAM_STATUS: &str = "dagway.upstream.status_code";
+/// How the last attempt to call the upstream failed of which no status tells, in a word such as `unreachable`, `cut` or
+/// `unusable_answer`. Stated only when one did.
+pub const UPSTREAM_FAILURE: &str = "dagway.upstream.failure";
+/// Seconds from the beginning of an attempt to call the upstream, before there is a connection, to the headers of its answer;
+/// of the last attempt that got some.
+pub const UPSTREAM_HEADERS: &str = "dagway.upstream.headers_seconds";
 /// How often steps were tried again. The store counts it; stated only when it happened.
 pub const RETRIES: &str = "dagway.retries";
 /// The model that was asked instead of the one that the client named, because that one could not be had. Stated only then.

@@ -129,6 +129,7 @@ impl App {
         let probes = Vec::from_iter(outcomes.probes().into_iter().chain(doors.probes()));
         let (observers, metrics) =
             Observers::start(traces, opened.recorder, &events, source, probes)?;
+        observers::expect_upstreams(&metrics, &upstreams);
         let (present, workflows) = watch::channel(reload::shown(&plans, &settings.workflows));
         let gateway = web::Data::new(Gateway {
             plans: ArcSwap::from_pointee(plans),

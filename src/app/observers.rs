@@ -14,7 +14,7 @@ use crate::settings;
 use crate::store::{Recorder, RecorderStats};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{Probe, RunObserver, RunTraces, SpanExport, export};
-use crate::upstream;
+use crate::upstream::{self, Upstreams};
 
 /// How long the last spans may take to leave.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
@@ -88,6 +88,13 @@ pub(super) fn metrics_text(
         }
         metrics.render()
     })
+}
+
+/// Gives each upstream its lines before it is asked for anything: the settings name all that there will be.
+pub(super) fn expect_upstreams(metrics: &Metrics, upstreams: &Upstreams) {
+    for upstream in upstreams.all() {
+        metrics.expect_upstream(upstream.client.name());
+    }
 }
 
 /// The traces of runs, when the settings name a collector.
@@ -204,7 +211,8 @@ mod tests {
     use super::*;
     use crate::events::{PlanInfo, Timestamp};
     use crate::protocol::anthropic::error::ErrorKind;
-    use crate::telemetry::blame;
+    use crate::protocol::openrouter::error;
+    use crate::telemetry::{attempts, blame};
 
     fn plan(name: &str) -> Arc<PlanInfo> {
         Arc::new(PlanInfo {
@@ -242,5 +250,10 @@ mod tests {
     #[test]
     fn telemetry_knows_all_kinds_of_errors_that_a_client_may_be_told() {
         assert_eq!(ErrorKind::ALL.map(ErrorKind::name), blame::KINDS);
+    }
+
+    #[test]
+    fn telemetry_knows_all_words_for_attempts_of_which_no_status_tells() {
+        assert_eq!(error::FAILURES, attempts::FAILURES);
     }
 }

@@ -72,7 +72,10 @@ impl Task for CallUpstream {
         }
         let _waiting = Waiting::new(cx, request.built);
         let sent = Instant::now();
-        let answer = ask(client, &call, headers)
+        let begins = || {
+            cx.fact(facts::UPSTREAM_HEADERS, sent.elapsed().as_secs_f64());
+        };
+        let answer = ask(client, &call, headers, begins)
             .await
             .map_err(|failure| task_error(cx, &request, failure))?;
         let content = match answer.body {
@@ -159,8 +162,13 @@ impl Drop for Waiting<'_> {
 }
 
 /// One attempt: sends, and looks whether the answer begins with an error.
-async fn ask(client: &Client, call: &Call, headers: HeaderMap) -> Result<Answer, Failure> {
-    let answer = client.complete(call, headers).await?;
+async fn ask(
+    client: &Client,
+    call: &Call,
+    headers: HeaderMap,
+    begins: impl FnOnce(),
+) -> Result<Answer, Failure> {
+    let answer = client.complete(call, headers, begins).await?;
     answer.past_early_errors(client.early_error_wait()).await
 }
 
@@ -178,7 +186,7 @@ async fn whole(flow: ByteFlow, call: &Call, refusal: Refusal) -> Result<Bytes, F
 fn error_in(body: &[u8], call: &Call) -> Option<UpstreamError> {
     if is_cut(body) {
         let reason = "it ended its answer before it was complete";
-        return Some(UpstreamError::no_use(reason));
+        return Some(UpstreamError::cut(reason));
     }
     // Every error says so in this word; to look for it costs less than to read the body twice.
     let is_suspect = memchr::memmem::find(body, b"\"error\"").is_some()
@@ -206,6 +214,9 @@ fn task_error(cx: &Cx, request: &UpstreamRequest, failure: Failure) -> TaskError
     }
     if let Some(status) = error.status {
         cx.fact(facts::UPSTREAM_STATUS, i64::from(status));
+    }
+    if let Some(word) = error.failure() {
+        cx.fact(facts::UPSTREAM_FAILURE, word);
     }
     if does_without(cx, request, &error) {
         return TaskError::upstream(*error).retry(None);

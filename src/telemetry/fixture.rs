@@ -211,8 +211,13 @@ pub(super) fn streamed(plan: &Arc<PlanInfo>, run: RunId, trace: TraceContext) ->
     story.prepare();
     story.figures();
     story.step(400, CALL, State::Running, 1);
+    story.fact(facts::UPSTREAM_STATUS, 529_i64);
+    story.fact(facts::UPSTREAM_HEADERS, 0.09);
     story.fault(100_000, CALL, State::Retrying, "the provider is overloaded");
     story.step(350_000, CALL, State::Running, 2);
+    story.fact(facts::UPSTREAM_STATUS, 200_i64);
+    story.fact(facts::UPSTREAM_HEADERS, 0.41);
+    story.fact(facts::FIRST_FOR_CLIENT, 0.77);
     story.step(800_000, CALL, State::Completed, 2);
     story.step(800_010, CONVERT, State::Running, 1);
     story.push(800_100, EventKind::Replied);

@@ -12,6 +12,7 @@ use super::blame::KINDS;
 use super::metrics::{Families, Metrics, OTHER};
 use super::outline::{MOST_PLANS, Outline};
 use super::record::{Ending, RunRecord, error_type, is_error};
+use super::upstream_meters::UpstreamMeters;
 use crate::events::State;
 use crate::facts;
 
@@ -35,6 +36,7 @@ pub(super) struct RunMeters {
     metrics: Arc<Metrics>,
     plans: Vec<PlanMeters>,
     models: ByLabel<ModelMeters>,
+    upstreams: UpstreamMeters,
     /// Of each upstream, by kind.
     errors: HashMap<String, ByLabel<IntCounter>>,
 }
@@ -65,7 +67,8 @@ struct PlanMeters {
 struct StepMeters {
     ended: ByState,
     seconds: Histogram,
-    retries: IntCounter,
+    /// Of a step that calls no model: what was the matter with those that do is told by each of their attempts.
+    retries: Option<IntCounter>,
 }
 
 #[derive(Debug)]
@@ -74,11 +77,13 @@ struct ModelMeters {
     cost: Counter,
     estimated: IntCounter,
     first_token: Histogram,
+    first_for_client: Histogram,
 }
 
 impl RunMeters {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
+            upstreams: UpstreamMeters::new(Arc::clone(&metrics)),
             metrics,
             plans: Vec::new(),
             models: ByLabel::of_at_most(MOST_MODELS),
@@ -86,11 +91,17 @@ impl RunMeters {
         }
     }
 
+    /// Counts what has happened to a run since this was called last, and need not wait for its end.
+    pub(super) fn follow(&mut self, record: &mut RunRecord) {
+        self.upstreams.follow(record);
+    }
+
     /// Counts a run that has ended.
     pub(super) fn count(&mut self, record: &RunRecord, ending: &Ending) {
         self.count_plan(record, ending);
         self.count_model(record);
         self.count_error(record);
+        self.upstreams.end(record);
     }
 
     /// Counts a run of which nothing else is known.
@@ -142,6 +153,9 @@ impl RunMeters {
         if let Some(seconds) = record.measure(facts::FIRST_TOKEN) {
             meters.first_token.observe(seconds);
         }
+        if let Some(seconds) = record.measure(facts::FIRST_FOR_CLIENT) {
+            meters.first_for_client.observe(seconds);
+        }
     }
 
     fn count_error(&mut self, record: &RunRecord) {
@@ -175,7 +189,7 @@ impl PlanMeters {
             StepMeters {
                 ended: ByState::default(),
                 seconds: families.steps.seconds.with_label_values(&labels),
-                retries: families.steps.retries.with_label_values(&labels),
+                retries: families.steps.expect_retries(&plan.name, step),
             }
         });
         Self {
@@ -204,8 +218,8 @@ impl PlanMeters {
         }
         let steps = self.plan.steps.iter().zip(&record.steps);
         for ((outline, step), meters) in steps.zip(&mut self.steps) {
-            if step.retries > 0 {
-                meters.retries.inc_by(u64::from(step.retries));
+            if let Some(retries) = meters.retries.as_ref().filter(|_| step.retries > 0) {
+                retries.inc_by(u64::from(step.retries));
             }
             let Some(ended) = step.ended else { continue };
             let counter = meters.ended.get(step.state, |state| {
@@ -244,6 +258,10 @@ impl ModelMeters {
             first_token: families
                 .models
                 .first_token_seconds
+                .with_label_values(&[model]),
+            first_for_client: families
+                .models
+                .first_for_client_seconds
                 .with_label_values(&[model]),
         }
     }

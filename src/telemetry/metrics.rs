@@ -10,7 +10,9 @@ use prometheus::{
     Opts, Registry, TextEncoder, exponential_buckets,
 };
 
+use super::attempts::{USUAL_CAUSES, USUAL_ENDS};
 use super::blame::KINDS;
+use super::outline::StepOutline;
 use super::probe::Probe;
 use super::process;
 use crate::events::State;
@@ -51,6 +53,7 @@ pub(super) struct Families {
     pub(super) runs: RunFamilies,
     pub(super) steps: StepFamilies,
     pub(super) models: ModelFamilies,
+    pub(super) upstreams: UpstreamFamilies,
 }
 
 #[derive(Debug)]
@@ -73,10 +76,18 @@ pub(super) struct StepFamilies {
 #[derive(Debug)]
 pub(super) struct ModelFamilies {
     pub(super) first_token_seconds: HistogramVec,
+    pub(super) first_for_client_seconds: HistogramVec,
     pub(super) tokens: IntCounterVec,
     pub(super) cost_usd: CounterVec,
     pub(super) estimated: IntCounterVec,
     pub(super) upstream_errors: IntCounterVec,
+}
+
+#[derive(Debug)]
+pub(super) struct UpstreamFamilies {
+    pub(super) requests: IntCounterVec,
+    pub(super) headers_seconds: HistogramVec,
+    pub(super) in_flight: IntGaugeVec,
 }
 
 impl Metrics {
@@ -103,6 +114,11 @@ impl Metrics {
         self.families.runs.expect(workflow);
     }
 
+    /// The same for what is asked of an upstream.
+    pub fn expect_upstream(&self, upstream: &str) {
+        self.families.upstreams.expect(upstream);
+    }
+
     /// Everything in Prometheus' text format, sorted by name.
     #[must_use]
     pub fn render(&self) -> String {
@@ -127,6 +143,7 @@ impl Families {
             runs: RunFamilies::register(registry),
             steps: StepFamilies::register(registry),
             models: ModelFamilies::register(registry),
+            upstreams: UpstreamFamilies::register(registry),
         }
     }
 }
@@ -210,10 +227,26 @@ impl StepFamilies {
             retries: counters(
                 registry,
                 "dagway_step_retries_total",
-                "Attempts of steps that failed and were made again.",
-                &["workflow", "step"],
+                "Attempts of steps that failed and were made again, by the cause: of those that call a model one of the codes \
+                 of dagway_upstream_requests_total, of others `other`.",
+                &["workflow", "step", "cause"],
             ),
         }
+    }
+
+    /// Makes a line for each usual cause of another attempt. The counter is that of a step that calls no model.
+    pub(super) fn expect_retries(&self, workflow: &str, step: &StepOutline) -> Option<IntCounter> {
+        let line = |cause: &str| {
+            let labels = [workflow, &*step.name, cause];
+            self.retries.with_label_values(&labels)
+        };
+        if step.call.is_none() {
+            return Some(line(OTHER));
+        }
+        for cause in USUAL_CAUSES {
+            line(&cause.to_string());
+        }
+        None
     }
 }
 
@@ -223,7 +256,15 @@ impl ModelFamilies {
             first_token_seconds: histograms(
                 registry,
                 "dagway_first_token_seconds",
-                "Time from the sending of the upstream request to the first piece of its answer.",
+                "Time from the sending of the upstream request to the first piece of its answer; of the last attempt alone.",
+                &["model"],
+                buckets(0.01, 2.0, 14),
+            ),
+            first_for_client_seconds: histograms(
+                registry,
+                "dagway_client_first_token_seconds",
+                "Time from the acceptance of a request to the first of the answer's content that is there for the client, \
+                 attempts and the pauses between them included; of an answer that is not streamed, to its arrival.",
                 &["model"],
                 buckets(0.01, 2.0, 14),
             ),
@@ -258,6 +299,52 @@ impl ModelFamilies {
                 &["type", "upstream"],
             ),
         }
+    }
+}
+
+impl UpstreamFamilies {
+    fn register(registry: &Registry) -> Self {
+        Self {
+            requests: counters(
+                registry,
+                "dagway_upstream_requests_total",
+                "Attempts to call a model that have ended or whose answer has begun, by the upstream and how that went: the \
+                 HTTP status, or a word where none tells. unreachable: there was no connection; cut: it broke before the \
+                 answer began, or before it was whole if it is not streamed; empty_answer, unusable_answer: what came under \
+                 a good status was nothing, an error, or no answer; timeout: the step's time was up; cancelled: the client \
+                 hung up first; too_many_open_files: Dagway could open no connection.",
+                &["upstream", "code"],
+            ),
+            headers_seconds: histograms(
+                registry,
+                "dagway_upstream_headers_seconds",
+                "Time from the beginning of an attempt, before there is a connection, to the headers of the upstream's \
+                 answer, refusals included. What got no headers is left out.",
+                &["upstream"],
+                buckets(0.01, 2.0, 14),
+            ),
+            in_flight: register(
+                registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "dagway_upstream_runs_in_flight",
+                        "Runs under way that an upstream has to serve: from the first attempt to the end of the answer, pauses \
+                         between attempts included.",
+                    ),
+                    &["upstream"],
+                ),
+            ),
+        }
+    }
+
+    /// Makes a line for each usual way in which an attempt ends.
+    fn expect(&self, upstream: &str) {
+        for code in USUAL_ENDS.into_iter().chain(USUAL_CAUSES) {
+            let labels = [upstream, &code.to_string()];
+            self.requests.with_label_values(&labels);
+        }
+        self.headers_seconds.with_label_values(&[upstream]);
+        self.in_flight.with_label_values(&[upstream]);
     }
 }
 

@@ -10,7 +10,7 @@ use super::probe::Probe;
 use crate::events::{EventBatch, Observer, RunId, State, TraceContext, event_queue};
 use crate::facts;
 
-fn observer(most_open: usize) -> (Arc<Metrics>, RunObserver) {
+pub(super) fn observer(most_open: usize) -> (Arc<Metrics>, RunObserver) {
     let metrics = Arc::new(Metrics::new(Vec::new()).unwrap());
     let observer = RunObserver::of_at_most(most_open, Arc::clone(&metrics), None);
     (metrics, observer)
@@ -43,7 +43,7 @@ fn failed(error_type: &str) -> Story {
 }
 
 /// Checks that `text` has these lines, each whole.
-fn has(text: &str, lines: &[&str]) {
+pub(super) fn has(text: &str, lines: &[&str]) {
     for line in lines {
         assert!(
             text.lines().any(|found| found == *line),
@@ -53,7 +53,7 @@ fn has(text: &str, lines: &[&str]) {
 }
 
 /// A strict reader of the text format: gives the value of each series, and panics at whatever the format forbids.
-fn parse(text: &str) -> BTreeMap<String, f64> {
+pub(super) fn parse(text: &str) -> BTreeMap<String, f64> {
     let mut series = BTreeMap::new();
     let mut families = HashSet::new();
     let (mut name, mut kind) = (String::new(), String::new());
@@ -127,13 +127,15 @@ fn a_run_is_counted_with_its_steps_tokens_and_times() {
             r#"dagway_steps_total{state="Completed",step="call_upstream",workflow="messages"} 1"#,
             r#"dagway_step_duration_seconds_sum{step="call_upstream",workflow="messages"} 0.7996"#,
             r#"dagway_step_duration_seconds_count{step="log_usage",workflow="messages"} 1"#,
-            r#"dagway_step_retries_total{step="call_upstream",workflow="messages"} 1"#,
-            r#"dagway_step_retries_total{step="validate",workflow="messages"} 0"#,
+            r#"dagway_step_retries_total{cause="529",step="call_upstream",workflow="messages"} 1"#,
+            r#"dagway_step_retries_total{cause="429",step="call_upstream",workflow="messages"} 0"#,
+            r#"dagway_step_retries_total{cause="other",step="validate",workflow="messages"} 0"#,
             r#"dagway_tokens_total{kind="input",model="anthropic/claude-4.5-sonnet-20250929"} 20100"#,
             r#"dagway_tokens_total{kind="cache_read",model="anthropic/claude-4.5-sonnet-20250929"} 18000"#,
             r#"dagway_tokens_total{kind="reasoning",model="anthropic/claude-4.5-sonnet-20250929"} 100"#,
             r#"dagway_cost_usd_total{model="anthropic/claude-4.5-sonnet-20250929"} 0.0187"#,
             r#"dagway_first_token_seconds_sum{model="anthropic/claude-4.5-sonnet-20250929"} 0.42"#,
+            r#"dagway_client_first_token_seconds_sum{model="anthropic/claude-4.5-sonnet-20250929"} 0.77"#,
             r#"dagway_overhead_seconds_sum{workflow="messages"} 0.00018"#,
             concat!(
                 r#"dagway_build_info{version=""#,
@@ -329,6 +331,7 @@ fn hostile_figures_count_nothing() {
     story.fact(facts::INPUT_TOKENS, "many");
     story.fact(facts::COST_USD, f64::NAN);
     story.fact(facts::FIRST_TOKEN, f64::INFINITY);
+    story.fact(facts::FIRST_FOR_CLIENT, -1.0);
     story.fact(facts::OVERHEAD_US, -1.0);
     story.step(10, 60_000, State::Running, 1);
     story.end(100, State::Completed, None);
@@ -340,6 +343,7 @@ fn hostile_figures_count_nothing() {
             r#"dagway_tokens_total{kind="output",model="vendor/model"} 0"#,
             r#"dagway_cost_usd_total{model="vendor/model"} 0"#,
             r#"dagway_first_token_seconds_count{model="vendor/model"} 0"#,
+            r#"dagway_client_first_token_seconds_count{model="vendor/model"} 0"#,
         ],
     );
 }

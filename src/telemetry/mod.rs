@@ -11,6 +11,7 @@
 //! | [`open_runs`] | the runs under way, bounded |
 //! | [`record`] | what is remembered of a run, bounded |
 //! | [`stated`] | the facts stated of it |
+//! | [`attempts`] | its attempts to call a model |
 //! | [`outline`] | what is asked of a plan after every run of it |
 //! | [`traces`] | sends a trace for each run |
 //! | [`span_data`] | a finished run as a trace |
@@ -21,11 +22,13 @@
 //! | [`retries`] | when that is tried again |
 //! | [`metrics`] | the figures for Prometheus, and their text |
 //! | [`meters`] | adds each run to the figures |
+//! | [`upstream_meters`] | adds each attempt to call a model |
 //! | [`probe`] | figures that others keep |
 //! | [`process`] | figures of the process itself |
 //!
 //! It knows the engine's events and the names of facts, nothing else of the crate.
 
+pub mod attempts;
 pub mod blame;
 mod collector;
 pub mod export;
@@ -56,6 +59,9 @@ mod stated;
 mod tests;
 pub mod traces;
 mod transport;
+mod upstream_meters;
+#[cfg(test)]
+mod upstream_metrics_tests;
 
 pub use export::SpanExport;
 pub use metrics::Metrics;

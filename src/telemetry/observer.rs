@@ -46,15 +46,17 @@ impl RunObserver {
 impl Observer for RunObserver {
     fn observe(&mut self, batch: &EventBatch) {
         match self.open.fold(batch) {
-            Folded::Open => {}
+            Folded::Unknown => {}
+            Folded::Open(record) => self.meters.follow(record),
             Folded::Shed(start) => {
                 if let Some(traces) = &self.traces {
                     traces.leave_out(&start);
                 }
                 self.meters.leave_out();
             }
-            Folded::Ended(run) => {
-                let (record, ending) = &*run;
+            Folded::Ended(mut run) => {
+                let (record, ending) = &mut *run;
+                self.meters.follow(record);
                 if let Some(traces) = &self.traces {
                     traces.send(record, ending);
                 }

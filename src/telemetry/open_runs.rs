@@ -22,9 +22,11 @@ pub(super) struct OpenRuns {
 
 /// What a batch meant for the run it belongs to.
 #[derive(Debug)]
-pub(super) enum Folded {
-    /// The run goes on, or is not followed.
-    Open,
+pub(super) enum Folded<'r> {
+    /// The run goes on.
+    Open(&'r mut RunRecord),
+    /// The run is not followed.
+    Unknown,
     /// There was no room to follow a run that began.
     Shed(Arc<RunStart>),
     /// The run is over.
@@ -46,24 +48,23 @@ impl OpenRuns {
     }
 
     /// Takes in a batch.
-    pub(super) fn fold(&mut self, batch: &EventBatch) -> Folded {
+    pub(super) fn fold(&mut self, batch: &EventBatch) -> Folded<'_> {
         let is_full = self.runs.len() >= self.most;
         match self.runs.entry(batch.run) {
             Entry::Occupied(mut open) => match open.get_mut().take_in_all(batch) {
                 Some(ending) => Folded::Ended(Box::new((open.remove(), ending))),
-                None => Folded::Open,
+                None => Folded::Open(open.into_mut()),
             },
             Entry::Vacant(place) => {
                 let Some((start, plan)) = began(batch) else {
-                    return Folded::Open;
+                    return Folded::Unknown;
                 };
                 let mut record = RunRecord::new(start, self.plans.of(plan));
                 match record.take_in_all(batch) {
-                    Some(ending) => return Folded::Ended(Box::new((record, ending))),
-                    None if is_full => return Folded::Shed(Arc::clone(start)),
-                    None => place.insert(record),
-                };
-                Folded::Open
+                    Some(ending) => Folded::Ended(Box::new((record, ending))),
+                    None if is_full => Folded::Shed(Arc::clone(start)),
+                    None => Folded::Open(place.insert(record)),
+                }
             }
         }
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attempts::Attempts;
 use super::outline::{CallOutline, Outline};
 use super::stated::StatedFacts;
 use crate::events::{
@@ -25,6 +26,10 @@ pub(super) struct RunRecord {
     /// In the order of [`Outline::steps`].
     pub(super) steps: Vec<StepRecord>,
     pub(super) facts: StatedFacts,
+    /// Those to call the model.
+    pub(super) attempts: Attempts,
+    /// Whether it is counted among those that its upstream has to serve.
+    pub(super) is_in_flight: bool,
     pub(super) notes: Vec<Note>,
     pub(super) notes_dropped: u32,
 }
@@ -89,6 +94,8 @@ impl RunRecord {
             start: Arc::clone(start),
             steps: vec![NOT_BEGUN; plan.steps.len()],
             facts: StatedFacts::new(),
+            attempts: Attempts::default(),
+            is_in_flight: false,
             notes: Vec::new(),
             notes_dropped: 0,
             plan,
@@ -170,7 +177,10 @@ impl RunRecord {
                 let (level, line) = (*level, cut(message).into());
                 self.note(event.at, *step, NoteKind::Log { level, line });
             }
-            EventKind::Fact { name, value } => self.facts.state(name, value.clone()),
+            EventKind::Fact { name, value } => {
+                self.attempts.state(name, value);
+                self.facts.state(name, value.clone());
+            }
             EventKind::Ended { state, error } => {
                 return Some(Ending {
                     at: event.at,
@@ -201,6 +211,10 @@ impl RunRecord {
         let Some(record) = self.steps.get_mut(usize::from(*step)) else {
             return;
         };
+        let outline = self.plan.steps.get(usize::from(*step));
+        if outline.is_some_and(|outline| outline.call.is_some()) {
+            self.attempts.change(*step, *state);
+        }
         record.state = *state;
         record.attempts = record.attempts.max(*attempt);
         if *state == State::Running && record.started.is_none() {
@@ -304,7 +318,10 @@ mod tests {
         let run = story.run;
         let unknown = EventBatch { run, events: late };
         let folded = open.fold(&unknown);
-        assert!(matches!(folded, Folded::Open), "it was never seen to begin");
+        assert!(
+            matches!(folded, Folded::Unknown),
+            "it was never seen to begin"
+        );
         open.fold(&story.batch());
         let folded = open.fold(&unknown);
         assert!(matches!(folded, Folded::Ended(_)));

@@ -154,7 +154,7 @@ impl ByteFlow {
         }
         match beginning.finish(judge_of(api)) {
             Peek::Error(error) => Some(*error),
-            Peek::More => Some(failed("it ended its answer before it began")),
+            Peek::More => Some(UpstreamError::cut("it ended its answer before it began")),
             Peek::Fine => None,
         }
     }
@@ -203,7 +203,7 @@ pub fn broken(error: &reqwest::Error) -> UpstreamError {
         reason = inner.to_string();
         cause = inner.source();
     }
-    failed(&format!("it broke the connection: {reason}"))
+    UpstreamError::cut(&format!("it broke the connection: {reason}"))
 }
 
 /// An answer that is no use, for a reason that another attempt may not meet.

@@ -164,11 +164,17 @@ impl Client {
         self.early_error_wait
     }
 
-    /// Asks a model, with the [headers of the call](Self::headers_of). Returns when the answer's headers are in, and, for an error, its body.
+    /// Asks a model, with the [headers of the call](Self::headers_of). Returns when the answer's headers are in, of which
+    /// `begins` is told, and, for an error, its body.
     ///
     /// # Errors
     /// Every refusal and every failure of the transport, mapped for the client.
-    pub async fn complete(&self, call: &Call, headers: HeaderMap) -> Result<Answer, Failure> {
+    pub async fn complete(
+        &self,
+        call: &Call,
+        headers: HeaderMap,
+        begins: impl FnOnce(),
+    ) -> Result<Answer, Failure> {
         let mut request = Request::new(Method::POST, self.endpoint(call));
         *request.headers_mut() = headers;
         *request.body_mut() = Some(call.body.clone().into());
@@ -177,6 +183,7 @@ impl Client {
             .execute(request)
             .await
             .map_err(|error| self.unreachable(&error))?;
+        begins();
         let answer = Answer::read(response, call.api).await;
         answer.map_err(|failure| Failure {
             error: Box::new(self.for_want_of_a_key(*failure.error)),
@@ -301,12 +308,11 @@ impl Client {
             cause = inner.source();
         }
         let reason = reason.split(" (os error").next().unwrap_or_default();
-        let cure = if error.is_connect() || error.is_timeout() {
-            "; is its address right, and does it run?"
-        } else {
-            ""
-        };
-        UpstreamError::unreachable(&self.place(), &format!("{reason}{cure}"))
+        if error.is_connect() || error.is_timeout() {
+            let reason = format!("{reason}; is its address right, and does it run?");
+            return UpstreamError::unreachable(&self.place(), &reason);
+        }
+        UpstreamError::cut_off(&self.place(), reason)
     }
 
     /// Which upstream it is and where, without what its URL may hold of secrets.

@@ -11,6 +11,8 @@ mod conformance;
 mod fallbacks;
 mod faults;
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod http;

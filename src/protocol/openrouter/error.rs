@@ -20,6 +20,22 @@ use crate::protocol::anthropic::error::{ApiError, ErrorKind};
 /// What is shown of a body that is not JSON.
 const LONGEST_QUOTE: usize = 300;
 
+/// The words for what failed without a status that tells how.
+pub const FAILURES: [&str; 6] = [
+    UNREACHABLE,
+    CUT,
+    EMPTY_ANSWER,
+    UNUSABLE_ANSWER,
+    TOO_MANY_OPEN_FILES,
+    TIMEOUT,
+];
+const UNREACHABLE: &str = "unreachable";
+const CUT: &str = "cut";
+const EMPTY_ANSWER: &str = "empty_answer";
+const UNUSABLE_ANSWER: &str = "unusable_answer";
+const TOO_MANY_OPEN_FILES: &str = "too_many_open_files";
+const TIMEOUT: &str = "timeout";
+
 /// The headers of an answer that say something about its error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
@@ -61,8 +77,26 @@ impl UpstreamError {
     pub fn unreachable(place: &str, reason: &str) -> Self {
         Self::of_transport(
             ApiError::bad_gateway(format!("cannot reach {place}: {reason}")),
-            "unreachable",
+            UNREACHABLE,
         )
+    }
+
+    /// The connection broke before the answer began.
+    #[must_use]
+    pub fn cut_off(place: &str, reason: &str) -> Self {
+        Self {
+            code: CUT.to_owned(),
+            ..Self::unreachable(place, reason)
+        }
+    }
+
+    /// The connection broke, or was closed, before the answer was whole.
+    #[must_use]
+    pub fn cut(reason: &str) -> Self {
+        Self {
+            code: CUT.to_owned(),
+            ..Self::no_use(reason)
+        }
     }
 
     /// The gateway itself may open no further connection.
@@ -73,7 +107,7 @@ impl UpstreamError {
                 "Dagway has as many connections and files open as its process may have; try again in a moment, and \
                  raise the limit (`ulimit -n`, LimitNOFILE= of a systemd unit, --ulimit nofile= of a container)",
             ),
-            "too_many_open_files",
+            TOO_MANY_OPEN_FILES,
         )
     }
 
@@ -82,7 +116,7 @@ impl UpstreamError {
     pub fn no_use(reason: &str) -> Self {
         Self::of_transport(
             ApiError::bad_gateway(format!("the upstream failed: {reason}")),
-            "unusable_answer",
+            UNUSABLE_ANSWER,
         )
     }
 
@@ -100,14 +134,27 @@ impl UpstreamError {
     pub fn empty() -> Self {
         Self::of_transport(
             ApiError::overloaded("the provider gave an empty answer"),
-            "empty_answer",
+            EMPTY_ANSWER,
         )
     }
 
     /// No answer came in time.
     #[must_use]
     pub fn timed_out(message: impl Into<String>) -> Self {
-        Self::of_transport(ApiError::timeout(message), "timeout")
+        Self::of_transport(ApiError::timeout(message), TIMEOUT)
+    }
+
+    /// One of [`FAILURES`] where no status tells how the attempt failed. An error under a 200 is an answer of no use.
+    #[must_use]
+    pub fn failure(&self) -> Option<&'static str> {
+        match self.status {
+            Some(300..) => None,
+            Some(_) => Some(UNUSABLE_ANSWER),
+            None => {
+                let known = FAILURES.into_iter().find(|word| *word == self.code);
+                Some(known.unwrap_or(UNUSABLE_ANSWER))
+            }
+        }
     }
 
     fn of_transport(api: ApiError, code: &str) -> Self {
