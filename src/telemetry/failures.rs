@@ -7,6 +7,7 @@
 //! Its level is that of a warning, unless it is for the client to mend what it asked.
 
 use super::blame;
+use super::line::Line;
 use super::record::{Ending, RunRecord, error_type, is_error};
 use crate::events::{FactValue, State};
 use crate::facts;
@@ -21,40 +22,54 @@ pub(super) fn log(record: &RunRecord, ending: &Ending) {
 }
 
 fn log_cancelled(record: &RunRecord, ending: &Ending) {
+    let line = Line::of(record, ending);
     tracing::info!(
-        workflow = &*record.plan.name,
-        duration_ms = duration_ms(record, ending),
-        key = record.text(facts::KEY).map(|name| &**name),
+        workflow = line.workflow(),
+        state = line.state(),
+        model = line.model().as_deref(),
+        upstream = line.upstream(),
+        upstream.status = line.upstream_status(),
+        upstream.failure = line.upstream_failure(),
+        first_token_ms = line.first_token_ms(),
+        duration_ms = line.duration_ms(),
+        session = line.text(facts::SESSION),
+        key = line.text(facts::KEY),
         run.id = %record.start.id,
         request.id = %record.start.request_id,
+        trace.id = %line.trace_id(),
         "run cancelled: its client hung up"
     );
 }
 
 fn log_failed(record: &RunRecord, ending: &Ending) {
+    let told = Line::of(record, ending);
     let failed = record.failed_step();
     let cause = failed.map_or(ending.state, |(_, step)| step.state);
-    let text = |name| record.text(name).map(|text| &**text);
-    let kind = text(facts::ERROR_TYPE).unwrap_or_else(|| error_type(cause));
+    let kind = told
+        .text(facts::ERROR_TYPE)
+        .unwrap_or_else(|| error_type(cause));
     // The level of a line is part of its place in the source.
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                workflow = &*record.plan.name,
-                state = ending.state.name(),
+                workflow = told.workflow(),
+                state = told.state(),
                 task.name = failed.map(|(info, _)| info.name.as_str()),
                 attempts = failed.map(|(_, step)| step.attempts),
                 error.type = kind,
-                status = status(record, facts::STATUS),
-                model = text(facts::MODEL_SENT).or_else(|| text(facts::MODEL_ASKED)),
-                upstream = text(facts::PROVIDER),
-                upstream.status = status(record, facts::UPSTREAM_STATUS),
-                duration_ms = duration_ms(record, ending),
-                session = text(facts::SESSION),
-                key = text(facts::KEY),
+                status = status(record),
+                model = told.model().as_deref(),
+                model.used = told.model_used().as_deref(),
+                upstream = told.upstream(),
+                upstream.status = told.upstream_status(),
+                upstream.failure = told.upstream_failure(),
+                first_token_ms = told.first_token_ms(),
+                duration_ms = told.duration_ms(),
+                session = told.text(facts::SESSION),
+                key = told.text(facts::KEY),
                 run.id = %record.start.id,
                 request.id = %record.start.request_id,
-                trace.id = format_args!("{:032x}", u128::from_be_bytes(record.start.trace.trace_id)),
+                trace.id = %told.trace_id(),
                 "run failed; its page says why"
             )
         };
@@ -66,14 +81,9 @@ fn log_failed(record: &RunRecord, ending: &Ending) {
     }
 }
 
-/// To the microsecond, without what arithmetic adds behind it.
-fn duration_ms(record: &RunRecord, ending: &Ending) -> f64 {
-    let micros = (ending.at.since(record.start.at).as_secs_f64() * 1e6).round();
-    micros / 1e3
-}
-
-fn status(record: &RunRecord, name: &str) -> Option<i64> {
-    match record.fact(name)? {
+/// The status that the client was answered.
+fn status(record: &RunRecord) -> Option<i64> {
+    match record.fact(facts::STATUS)? {
         FactValue::Int(status) => Some(*status),
         _ => None,
     }
@@ -81,50 +91,21 @@ fn status(record: &RunRecord, name: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::fixture::{CALL, CONVERT, LOG_USAGE, Story, plan};
-    use super::super::logging::{Format, tests::written};
-    use super::super::metrics::Metrics;
-    use super::super::observer::RunObserver;
+    use super::super::line::tests::logged;
     use super::*;
-    use crate::events::{EventKind, Observer};
-
-    /// The fields of the lines that are logged about a run, without its ids.
-    fn logged(story: Story) -> Vec<serde_json::Value> {
-        let id = story.run.to_string();
-        let text = written(Format::Json, "info", || {
-            let metrics = Arc::new(Metrics::new(Vec::new()).unwrap());
-            let mut observer = RunObserver::new(metrics, None);
-            story.batches().for_each(|batch| observer.observe(&batch));
-        });
-        let lines = text.lines().map(|line| {
-            let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-            let fields = line.as_object_mut().unwrap();
-            assert_eq!(fields["run.id"], id);
-            assert_eq!(fields["request.id"], "req_011CSHoEeqs5C35K2UUqR7Fy");
-            // Nobody gave it another one.
-            let trace = fields.shift_remove("trace.id");
-            let is_failure = fields["message"]
-                .as_str()
-                .unwrap()
-                .starts_with("run failed");
-            assert_eq!(trace, is_failure.then(|| id.replace('-', "").into()));
-            fields.retain(|name, _| {
-                !["run.id", "request.id", "timestamp", "target"].contains(&name.as_str())
-            });
-            line
-        });
-        lines.collect()
-    }
+    use crate::events::EventKind;
 
     #[test]
     fn a_failed_run_is_a_line_that_names_the_step_and_quotes_nothing() {
         let mut story = Story::new(&plan());
         story.prepare();
         story.step(500, CALL, State::Running, 1);
+        story.fact(facts::PROVIDER, "openrouter");
+        story.fact(facts::UPSTREAM_STATUS, 529_i64);
         story.fault(900, CALL, State::Retrying, "secret prompt");
         story.step(1_200, CALL, State::Running, 2);
+        story.fact(facts::UPSTREAM_STATUS, 503_i64);
         story.push(
             1_500,
             EventKind::Step {
@@ -137,8 +118,6 @@ mod tests {
         );
         story.fact(facts::MODEL_ASKED, "sonnet");
         story.fact(facts::MODEL_SENT, "anthropic/claude-sonnet-4.5");
-        story.fact(facts::PROVIDER, "openrouter");
-        story.fact(facts::UPSTREAM_STATUS, 503_i64);
         story.fact(facts::SESSION, "a7f0c2de-session");
         story.fact(facts::KEY, "alice");
         story.fact(facts::ERROR_TYPE, "rate_limit_error");
@@ -153,7 +132,7 @@ mod tests {
         story.prepare();
         story.fact(facts::KEY, "alice");
         story.end(2_500, State::Cancelled, None);
-        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"INFO","message":"run cancelled: its client hung up","workflow":"messages","duration_ms":2.5,"key":"alice"}"#);
+        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"INFO","message":"run cancelled: its client hung up","workflow":"messages","state":"Cancelled","duration_ms":2.5,"key":"alice"}"#);
 
         let mut story = Story::new(&plan());
         story.fault(900, LOG_USAGE, State::Failed, "optional");
@@ -181,6 +160,31 @@ mod tests {
                 (&line["level"], &line["model"], line.get("upstream.status")),
                 (&level.into(), &"sonnet".into(), None),
                 "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_no_status_came_the_line_says_how_the_last_attempt_failed_and_no_older_status() {
+        for (stated, state, failure) in [
+            (Some("unreachable"), State::Failed, "unreachable"),
+            (None, State::TimedOut, "timeout"),
+        ] {
+            let mut story = Story::new(&plan());
+            story.prepare();
+            story.step(500, CALL, State::Running, 1);
+            story.fact(facts::UPSTREAM_STATUS, 503_i64);
+            story.fault(900, CALL, State::Retrying, "no");
+            story.step(1_200, CALL, State::Running, 2);
+            if let Some(word) = stated {
+                story.fact(facts::UPSTREAM_FAILURE, word);
+            }
+            story.fault(1_500, CALL, state, "no");
+            story.end(2_000, state, None);
+            let line = &logged(story)[0];
+            assert_eq!(
+                (line.get("upstream.status"), &line["upstream.failure"]),
+                (None, &failure.into())
             );
         }
     }

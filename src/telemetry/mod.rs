@@ -6,6 +6,8 @@
 //! | [`json_lines`] | a log line as JSON |
 //! | [`people_lines`] | the fields of a log line for people |
 //! | [`blame`] | the kinds of errors, and whose they are |
+//! | [`line`] | what the log's lines about runs have in common |
+//! | [`turns`] | logs each turn |
 //! | [`failures`] | logs the runs that came to no good end |
 //! | [`observer`] | follows runs for all of these |
 //! | [`open_runs`] | the runs under way, bounded |
@@ -36,6 +38,7 @@ mod failures;
 #[cfg(test)]
 mod fixture;
 mod json_lines;
+mod line;
 pub mod logging;
 mod meters;
 pub mod metrics;
@@ -59,6 +62,7 @@ mod stated;
 mod tests;
 pub mod traces;
 mod transport;
+mod turns;
 mod upstream_meters;
 #[cfg(test)]
 mod upstream_metrics_tests;

@@ -1,4 +1,4 @@
-//! Follows runs by their events, and has each one that ended traced, counted and, if it came to no good end, logged.
+//! Follows runs by their events, and has each one that ended traced, counted and logged.
 //!
 //! The events are folded into a record once, for all of them. This file must not know what they make of it.
 
@@ -9,6 +9,7 @@ use super::meters::RunMeters;
 use super::metrics::Metrics;
 use super::open_runs::{Folded, OpenRuns};
 use super::traces::RunTraces;
+use super::turns;
 use crate::events::{EventBatch, Observer};
 
 /// Runs that are followed at a time.
@@ -61,6 +62,7 @@ impl Observer for RunObserver {
                     traces.send(record, ending);
                 }
                 self.meters.count(record, ending);
+                turns::log(record, ending);
                 failures::log(record, ending);
             }
         }

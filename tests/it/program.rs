@@ -512,8 +512,18 @@ fn the_demo_presents_a_key_where_one_is_demanded_and_prints_none() {
     let logged = stderr(&output);
     let turn = logged.lines().find(|line| line.contains("turn ended"));
     let turn: Value = serde_json::from_str(turn.unwrap()).unwrap();
-    assert!(turn["duration_ms"].as_f64().unwrap() > 0.0, "{turn}");
     assert_eq!(turn["key"], "alice", "{turn}");
+    let millis = |name: &str| turn[name].as_f64().unwrap_or_default();
+    assert!(0.0 < millis("first_token_ms"), "{turn}");
+    assert!(millis("first_token_ms") <= millis("duration_ms"), "{turn}");
+    assert_eq!(
+        (&turn["upstream"], &turn["upstream.status"]),
+        (&"openrouter".into(), &200.into()),
+        "{turn}"
+    );
+    for name in ["model", "model.used", "run.id", "request.id", "trace.id"] {
+        assert!(turn[name].is_string(), "{name} in {turn}");
+    }
     // Both lanes are in use, as for whoever tries it.
     assert!(
         said.contains("1 refused") && !said.contains("fault"),
