@@ -32,6 +32,8 @@ impl Doors {
                 client_keys: server.client_keys.iter().map(client_key).collect(),
                 password: (!server.dashboard_password.is_empty())
                     .then(|| secret(&server.dashboard_password)),
+                metrics_token: (!server.metrics_token.is_empty())
+                    .then(|| secret(&server.metrics_token)),
                 allowed_hosts: (server.is_loopback() || !server.allowed_hosts.is_empty())
                     .then(|| server.allowed_hosts.clone()),
                 refusals: Arc::default(),

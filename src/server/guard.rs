@@ -1,11 +1,12 @@
-//! Who may come in: the Host header on loopback, strangers' pages, client keys, the dashboard's password. And request ids
-//! on every answer.
+//! Who may come in: the Host header on loopback, strangers' pages, client keys, the dashboard's password, the metrics'
+//! token. And request ids on every answer.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
     HeaderValue, ORIGIN, WWW_AUTHENTICATE,
@@ -30,6 +31,8 @@ pub struct Guard {
     pub client_keys: Vec<ClientKey>,
     /// The password of dashboard, run API and metrics; none when empty.
     pub password: Option<SecretString>,
+    /// What opens the metrics alone; none when empty.
+    pub metrics_token: Option<SecretString>,
     /// Host names under which the server may be addressed, besides the loopback ones; `None`: do not look.
     pub allowed_hosts: Option<Vec<String>>,
     /// Those who were not let in.
@@ -134,19 +137,8 @@ impl Guard {
         }
         match door(request) {
             Door::Clients => self.refuse_client(request),
-            Door::Operators if !self.operator_may(request) => {
-                let challenge = (
-                    WWW_AUTHENTICATE,
-                    "Basic realm=\"Dagway\", charset=\"UTF-8\"",
-                );
-                let response = HttpResponse::Unauthorized()
-                    .insert_header(challenge)
-                    .content_type("text/plain; charset=utf-8")
-                    .body(
-                        "the dashboard needs its password, which is that of DAGWAY_DASHBOARD_PASSWORD; any user \
-                         name will do",
-                    );
-                Some((Reason::Password, response))
+            Door::Operators if !self.operator_may(request) && !self.scraper_may(request) => {
+                Some((Reason::Password, self.demand_password(request)))
             }
             _ => None,
         }
@@ -173,6 +165,20 @@ impl Guard {
                        as x-api-key or as a bearer token (ANTHROPIC_AUTH_TOKEN)";
         let error = ApiError::authentication(message);
         Some((Reason::ClientKey, errors::answer(&error, &request_id())))
+    }
+
+    fn demand_password(&self, request: &ServiceRequest) -> HttpResponse {
+        let challenge = "Basic realm=\"Dagway\", charset=\"UTF-8\"";
+        let said = if self.metrics_token.is_some() && is_of_metrics(request) {
+            "the metrics need the token of DAGWAY_METRICS_TOKEN, as a bearer token or as the password of HTTP Basic, or \
+             else the dashboard's password, which is that of DAGWAY_DASHBOARD_PASSWORD; any user name will do"
+        } else {
+            "the dashboard needs its password, which is that of DAGWAY_DASHBOARD_PASSWORD; any user name will do"
+        };
+        HttpResponse::Unauthorized()
+            .insert_header((WWW_AUTHENTICATE, challenge))
+            .content_type("text/plain; charset=utf-8")
+            .body(said)
     }
 
     /// A page of a stranger must not reach a server on loopback under the stranger's own name (DNS rebinding).
@@ -221,19 +227,39 @@ impl Guard {
         let Some(password) = &self.password else {
             return true;
         };
-        let basic = request
-            .headers()
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let decoded = basic
-            .and_then(|value| credentials(value, "basic"))
-            .and_then(|value| BASE64_STANDARD.decode(value).ok())
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        decoded
-            .as_deref()
-            .and_then(|pair| pair.split_once(':'))
-            .is_some_and(|(_, given)| is_same(password, given))
+        basic_password(request).is_some_and(|given| is_same(password, &given))
     }
+
+    /// Whether it wants the metrics, and has their token.
+    fn scraper_may(&self, request: &ServiceRequest) -> bool {
+        let Some(token) = self
+            .metrics_token
+            .as_ref()
+            .filter(|_| is_of_metrics(request))
+        else {
+            return false;
+        };
+        let bearer = authorization(request).and_then(|value| credentials(value, "bearer"));
+        bearer.is_some_and(|given| is_same(token, given))
+            || basic_password(request).is_some_and(|given| is_same(token, &given))
+    }
+}
+
+/// Whether it reads the metrics; HEAD stands for GET here as elsewhere.
+fn is_of_metrics(request: &ServiceRequest) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && request.match_info().as_str() == "/metrics"
+}
+
+fn authorization(request: &ServiceRequest) -> Option<&str> {
+    request.headers().get(AUTHORIZATION)?.to_str().ok()
+}
+
+/// The password of HTTP Basic, whatever the user's name.
+fn basic_password(request: &ServiceRequest) -> Option<String> {
+    let encoded = credentials(authorization(request)?, "basic")?;
+    let pair = String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()?;
+    pair.split_once(':').map(|(_, given)| given.to_owned())
 }
 
 /// Whether a browser sent this for a page that is not ours, and it may cost something.
@@ -293,9 +319,8 @@ fn door(request: &ServiceRequest) -> Door {
     let is_api = matches!(path.trim_start_matches('/').split('/').next(), Some("v1"))
         || path.starts_with("/api/v1/");
     let is_clients_own = path.starts_with("/api/event_logging/") || path.starts_with("/api/oauth/");
-    let is_greeting = is_clients_own
-        || path == "/api/hello"
-        || (path == "/" && request.method() == actix_web::http::Method::HEAD);
+    let is_greeting =
+        is_clients_own || path == "/api/hello" || (path == "/" && request.method() == Method::HEAD);
     if is_greeting || path == "/health" || path == "/health/ready" {
         return Door::Everybody;
     }
@@ -355,6 +380,7 @@ mod tests {
         Guard {
             client_keys: vec![key(None, "key-1"), key(Some("alice"), "key-2")],
             password: Some(SecretString::from("open sesame")),
+            metrics_token: Some(SecretString::from("read-the-figures")),
             allowed_hosts: Some(vec!["gateway.test".to_owned()]),
             refusals: Arc::default(),
         }
@@ -415,15 +441,15 @@ mod tests {
 
     #[test]
     fn only_a_browsers_question_comes_without_a_key() {
-        let question = |method: actix_web::http::Method| {
+        let question = |method: Method| {
             TestRequest::default()
                 .method(method)
                 .uri("/v1/messages")
                 .insert_header(("origin", "https://app.test"))
         };
         let asked = ("access-control-request-method", "POST");
-        let options = actix_web::http::Method::OPTIONS;
-        let post = actix_web::http::Method::POST;
+        let options = Method::OPTIONS;
+        let post = Method::POST;
         assert_eq!(status(question(options.clone()).insert_header(asked)), None);
         assert_eq!(status(question(options)), Some(401));
         assert_eq!(status(question(post).insert_header(asked)), Some(401));
@@ -598,5 +624,60 @@ mod tests {
         assert_eq!(status(by("basic", "me:open sesame")), None);
         assert_eq!(status(by("Bearer", "me:open sesame")), Some(401));
         assert_eq!(status(TestRequest::get().uri("/health")), None);
+    }
+
+    /// What is answered to one who comes with the metrics' token.
+    fn status_with_token(method: Method, path: &str, header: &str) -> Option<u16> {
+        let request = TestRequest::default().method(method).uri(path);
+        status(request.insert_header((AUTHORIZATION, header)))
+    }
+
+    #[test]
+    fn the_metrics_token_opens_the_metrics_in_either_scheme_and_nothing_else() {
+        let basic = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));
+        let bearer = "Bearer read-the-figures".to_owned();
+        for header in [&bearer, &basic("me:read-the-figures")] {
+            for (method, path, expected) in [
+                (Method::GET, "/metrics", None),
+                (Method::HEAD, "/metrics", None),
+                (Method::GET, "/metrics?x=y", None),
+                (Method::GET, "/%6detrics", None),
+                (Method::POST, "/metrics", Some(401)),
+                (Method::GET, "/metrics/", Some(401)),
+                (Method::GET, "/metrics/../runs", Some(401)),
+                (Method::GET, "/metrics%2f..%2fruns", Some(401)),
+                (Method::GET, "/", Some(401)),
+                (Method::GET, "/runs", Some(401)),
+                (Method::GET, "/runs/metrics", Some(401)),
+                (Method::GET, "/api/runs", Some(401)),
+                (Method::GET, "/v1/models", Some(401)),
+                (Method::POST, "/v1/messages", Some(401)),
+            ] {
+                let got = status_with_token(method.clone(), path, header);
+                assert_eq!(got, expected, "{method} {path} {header}");
+            }
+        }
+        let get = |header: &str| status_with_token(Method::GET, "/metrics", header);
+        assert_eq!(get(&basic("me:open sesame")), None);
+        for wrong in ["Bearer read-the-figure", "Bearer open sesame", "Bearer", ""] {
+            assert_eq!(get(wrong), Some(401), "{wrong}");
+        }
+        assert_eq!(get(&basic("read-the-figures:")), Some(401));
+        let none = Guard {
+            metrics_token: None,
+            ..guard()
+        };
+        let request = TestRequest::get()
+            .uri("/metrics")
+            .insert_header((AUTHORIZATION, bearer));
+        assert!(none.turn_away(&request.to_srv_request()).is_some());
+    }
+
+    #[test]
+    fn a_client_key_does_not_open_the_metrics() {
+        assert_eq!(
+            status_with_token(Method::GET, "/metrics", "Bearer key-1"),
+            Some(401)
+        );
     }
 }

@@ -10,7 +10,7 @@ use reqwest::Url;
 
 use super::client_keys;
 use super::source::invalid;
-use super::{Error, Fallback, Kind, Lane, Rule, Settings, TRACE_ID, Upstream};
+use super::{Error, Fallback, Kind, Lane, Rule, Secret, Settings, TRACE_ID, Upstream};
 
 impl Settings {
     /// Checks what no single setting can say.
@@ -126,6 +126,29 @@ impl Settings {
         invalid("server.listen", message)
     }
 
+    /// A token opens less than a password or a key, so it must be neither; and without a password there is nothing to open.
+    fn check_metrics_token(&self) -> Result<(), Error> {
+        let server = &self.server;
+        // Exposed to be compared; no message shows it.
+        let token = server.metrics_token.expose();
+        let is_token = |other: &Secret| other.expose() == token;
+        let message = if token.is_empty() {
+            return Ok(());
+        } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            "it holds a character that cannot be sent as a token; use ASCII letters, digits and signs, without spaces"
+        } else if server.dashboard_password.is_empty() {
+            "without a password of the dashboard /metrics is open to everybody, and a token protects nothing; set \
+             DAGWAY_DASHBOARD_PASSWORD too, or leave the token out"
+        } else if is_token(&server.dashboard_password) {
+            "it is the password of the dashboard, which opens every prompt; choose another token"
+        } else if server.client_keys.iter().any(|one| is_token(&one.key)) {
+            "it is one of the client keys, which can spend your credit; choose another token"
+        } else {
+            return Ok(());
+        };
+        invalid("server.metrics_token", message.to_owned())
+    }
+
     fn check_server(&self) -> Result<(), Error> {
         let server = &self.server;
         self.check_exposure()?;
@@ -137,6 +160,7 @@ impl Settings {
             return invalid("server.body_memory_mb", message);
         }
         client_keys::check(&server.client_keys)?;
+        self.check_metrics_token()?;
         if let Some(wrong) = server.allowed_hosts.iter().find(|name| !is_host(name)) {
             let message = format!(
                 "`{wrong}` is no host name; write the name alone, without http://, port, path or `*`, such as \

@@ -67,6 +67,8 @@ pub struct Server {
     pub client_keys: Vec<ClientKey>,
     /// The password of dashboard and run API.
     pub dashboard_password: Secret,
+    /// What opens the metrics alone.
+    pub metrics_token: Secret,
     /// Further host names allowed on loopback.
     pub allowed_hosts: Vec<String>,
     /// The largest request body, in megabytes.

@@ -371,6 +371,7 @@ fn a_misspelt_variable_is_told_which_was_meant() {
         ("DAGWAY_CLIENT_KEY", "DAGWAY_CLIENT_KEYS"),
         ("DAGWAY_DATABASE", "DAGWAY_DATABASE_URL"),
         ("DAGWAY_PASSWORD", "DAGWAY_DASHBOARD_PASSWORD"),
+        ("DAGWAY_METRIC_TOKEN", "DAGWAY_METRICS_TOKEN"),
         ("DAGWAY_API_KEY", "OPENROUTER_API_KEY"),
         ("DAGWAY_CONFIGG", "DAGWAY_CONFIG"),
         ("DAGWAY_STORE_PAYLOAD", "DAGWAY_STORE_PAYLOADS"),
@@ -436,6 +437,39 @@ fn a_client_key_may_have_a_name_and_stand_elsewhere() {
             nameless("x=y"),
             named("bob", "k")
         ]
+    );
+}
+
+#[test]
+fn a_metrics_token_opens_nothing_that_a_password_or_a_key_opens() {
+    let password = ("DAGWAY_DASHBOARD_PASSWORD", "of-the-dashboard");
+    let keys = ("DAGWAY_CLIENT_KEYS", "first-key,second-key");
+    for (token, expected) in [
+        ("of-the-dashboard", "it is the password of the dashboard"),
+        ("second-key", "it is one of the client keys"),
+        ("two words", "cannot be sent as a token"),
+        ("schön", "cannot be sent as a token"),
+    ] {
+        let said = fails(&[password, keys, ("DAGWAY_METRICS_TOKEN", token)]);
+        let origin =
+            "the variable DAGWAY_METRICS_TOKEN: the setting `server.metrics_token` is wrong: ";
+        assert!(
+            said.starts_with(origin) && said.contains(expected),
+            "{said}"
+        );
+        assert!(!said.contains(token), "{said}");
+    }
+    let good = ("DAGWAY_METRICS_TOKEN", "of-its-own");
+    let said = fails(&[keys, good]);
+    assert!(said.contains("set DAGWAY_DASHBOARD_PASSWORD too"), "{said}");
+    let settings = read(None, &environment(&[password, keys, good])).unwrap();
+    assert_eq!(settings.server.metrics_token.expose(), "of-its-own");
+    assert!(
+        Settings::defaults()
+            .unwrap()
+            .server
+            .metrics_token
+            .is_empty()
     );
 }
 

@@ -5,12 +5,13 @@
 use toml::{Table, Value};
 
 /// Short names of the environment, and the settings they stand for.
-const SHORT_NAMES: [(&str, &str, &str); 9] = [
+const SHORT_NAMES: [(&str, &str, &str); 10] = [
     ("DAGWAY_LISTEN", "server", "listen"),
     ("DAGWAY_DATA", "store", "folder"),
     ("DAGWAY_DATABASE_URL", "store", "database"),
     ("DAGWAY_CLIENT_KEYS", "server", "client_keys"),
     ("DAGWAY_DASHBOARD_PASSWORD", "server", "dashboard_password"),
+    ("DAGWAY_METRICS_TOKEN", "server", "metrics_token"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry", "endpoint"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "telemetry", "headers"),
     ("OTEL_SERVICE_NAME", "telemetry", "service_name"),

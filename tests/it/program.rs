@@ -532,6 +532,29 @@ fn the_demo_presents_a_key_where_one_is_demanded_and_prints_none() {
 }
 
 #[test]
+fn a_metrics_token_that_opens_more_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    // Were it not refused, it would not start all the same: somebody is there already.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (token, said) in [
+        ("the-password", "it is the password of the dashboard"),
+        ("the-key", "it is one of the client keys"),
+    ] {
+        let output = run(dagway(folder.path())
+            .env("OPENROUTER_API_KEY", "sk-or-x")
+            .env("DAGWAY_LISTEN", &address)
+            .env("DAGWAY_DASHBOARD_PASSWORD", "the-password")
+            .env("DAGWAY_CLIENT_KEYS", "the-key")
+            .env("DAGWAY_METRICS_TOKEN", token));
+        assert_eq!(output.status.code(), Some(2));
+        let told = stderr(&output);
+        assert!(told.contains(said), "{told}");
+        assert!(told.contains("choose another token"), "{told}");
+    }
+}
+
+#[test]
 fn every_setting_is_printed() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(dagway(folder.path()).arg("settings"));

@@ -434,6 +434,51 @@ fn keys_password_and_host_are_checked() {
 }
 
 #[test]
+fn the_metrics_token_opens_the_metrics_and_nothing_else() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.client_keys = vec![Secret::new("client-key")];
+            settings.server.dashboard_password = Secret::new("open sesame");
+            settings.server.metrics_token = Secret::new("read-the-figures");
+        })
+        .await;
+        let get = async |path: &str, header: &str| {
+            let request = app.http.get(app.url(path)).header("authorization", header);
+            read(request.send().await.unwrap()).await
+        };
+        // `prometheus:read-the-figures`.
+        let basic = "Basic cHJvbWV0aGV1czpyZWFkLXRoZS1maWd1cmVz";
+        for token in ["Bearer read-the-figures", basic] {
+            let metrics = get("/metrics", token).await;
+            assert_eq!(metrics.status, 200, "{token}");
+            assert!(metrics.body.contains("dagway_runs_in_flight 0"));
+            for path in [
+                "/",
+                "/runs",
+                "/usage",
+                "/api/runs",
+                "/v1/models",
+                "/metrics/",
+            ] {
+                assert_eq!(get(path, token).await.status, 401, "{path}");
+            }
+        }
+        let with_password = get("/metrics", "Basic bWU6b3BlbiBzZXNhbWU=").await;
+        assert_eq!(with_password.status, 200);
+        let wrong = get("/metrics", "Bearer read-the-figure").await;
+        assert_eq!(wrong.status, 401);
+        assert!(
+            wrong.body.contains("DAGWAY_METRICS_TOKEN"),
+            "{}",
+            wrong.body
+        );
+        let elsewhere = get("/runs", "Bearer read-the-figures").await;
+        assert!(!elsewhere.body.contains("DAGWAY_METRICS_TOKEN"));
+        app.stop().await;
+    });
+}
+
+#[test]
 fn named_hosts_are_checked_on_open_addresses_too() {
     block_on(async {
         for (names, strangers_status) in [(vec![], 200), (vec!["gateway.example".to_owned()], 403)]
