@@ -95,6 +95,9 @@ pub(super) fn expect_upstreams(metrics: &Metrics, upstreams: &Upstreams) {
     for upstream in upstreams.all() {
         metrics.expect_upstream(upstream.client.name());
     }
+    for model in upstreams.fallbacks() {
+        metrics.expect_fallback(model);
+    }
 }
 
 /// The traces of runs, when the settings name a collector.

@@ -67,6 +67,7 @@ fn log_failed(record: &RunRecord, ending: &Ending) {
                 duration_ms = told.duration_ms(),
                 session = told.text(facts::SESSION),
                 key = told.text(facts::KEY),
+                fallback.run = told.text(facts::FALLBACK_BY),
                 run.id = %record.start.id,
                 request.id = %record.start.request_id,
                 trace.id = %told.trace_id(),

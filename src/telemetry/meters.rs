@@ -101,6 +101,7 @@ impl RunMeters {
         self.count_plan(record, ending);
         self.count_model(record);
         self.count_error(record);
+        self.count_fallback(record);
         self.upstreams.end(record);
     }
 
@@ -181,6 +182,16 @@ impl RunMeters {
     }
 }
 
+impl RunMeters {
+    /// The settings name the models that may step in: they are few.
+    fn count_fallback(&self, record: &RunRecord) {
+        if let Some(model) = record.text(facts::FALLBACK_MODEL) {
+            let fallbacks = &self.metrics.families.models.fallbacks;
+            fallbacks.with_label_values(&[&**model]).inc();
+        }
+    }
+}
+
 impl PlanMeters {
     fn of(plan: &Arc<Outline>, families: &Families) -> Self {
         let workflow = [&*plan.name];
@@ -203,7 +214,8 @@ impl PlanMeters {
     }
 
     fn count(&mut self, record: &RunRecord, ending: &Ending, families: &Families) {
-        if is_error(ending.state) {
+        // A client that gets its answer from another run was told no error.
+        if is_error(ending.state) && record.fact(facts::FALLBACK_BY).is_none() {
             self.count_error(record, families);
         }
         let workflow = &*self.plan.name;

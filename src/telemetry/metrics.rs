@@ -81,6 +81,7 @@ pub(super) struct ModelFamilies {
     pub(super) cost_usd: CounterVec,
     pub(super) estimated: IntCounterVec,
     pub(super) upstream_errors: IntCounterVec,
+    pub(super) fallbacks: IntCounterVec,
 }
 
 #[derive(Debug)]
@@ -117,6 +118,11 @@ impl Metrics {
     /// The same for what is asked of an upstream.
     pub fn expect_upstream(&self, upstream: &str) {
         self.families.upstreams.expect(upstream);
+    }
+
+    /// The same for how often a model stepped in.
+    pub fn expect_fallback(&self, model: &str) {
+        self.families.models.fallbacks.with_label_values(&[model]);
     }
 
     /// Everything in Prometheus' text format, sorted by name.
@@ -297,6 +303,12 @@ impl ModelFamilies {
                 "Runs whose call of the model failed for good, at once or in mid-stream, by the kind of the error \
                  and the upstream. What a retry has cured is in dagway_step_retries_total.",
                 &["type", "upstream"],
+            ),
+            fallbacks: counters(
+                registry,
+                "dagway_fallbacks_total",
+                "Runs that asked this model instead of the one that the request names, which could not be had.",
+                &["model"],
             ),
         }
     }

@@ -222,6 +222,30 @@ fn a_failed_run_is_counted_by_what_the_client_was_told() {
 }
 
 #[test]
+fn a_run_with_a_fallback_is_an_upstream_error_and_none_of_its_clients() {
+    let (metrics, mut observer) = observer(10);
+    let mut first = failed("overloaded_error");
+    // Nothing counts that is said after the end.
+    let end = first.events.pop();
+    first.fact(facts::FALLBACK_BY, "0199-2");
+    first.events.extend(end);
+    observer.observe(&first.batch());
+    let mut fallback = Story::new(&fixture::plan());
+    fallback.fact(facts::FALLBACK_MODEL, "openai/gpt-5");
+    fallback.end(30, State::Completed, None);
+    observer.observe(&fallback.batch());
+    let text = metrics.render();
+    has(
+        &text,
+        &[
+            r#"dagway_upstream_errors_total{type="overloaded_error",upstream="openrouter"} 1"#,
+            r#"dagway_fallbacks_total{model="openai/gpt-5"} 1"#,
+        ],
+    );
+    assert!(!text.contains("dagway_run_errors_total{"), "{text}");
+}
+
+#[test]
 fn each_end_of_a_run_has_a_line_before_the_first_has_come_to_it() {
     let (metrics, mut observer) = observer(10);
     metrics.expect("messages");

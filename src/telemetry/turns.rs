@@ -38,6 +38,7 @@ pub(super) fn log(record: &RunRecord, ending: &Ending) {
         duration_ms = line.duration_ms(),
         session = line.text(facts::SESSION),
         key = line.text(facts::KEY),
+        fallback.after = line.text(facts::FALLBACK_AFTER),
         run.id = %record.start.id,
         request.id = %record.start.request_id,
         trace.id = %line.trace_id(),

@@ -245,6 +245,12 @@ impl Upstreams {
         !self.fallbacks.is_empty()
     }
 
+    /// All models that may step in for others, by the names under which they are asked.
+    pub fn fallbacks(&self) -> impl Iterator<Item = &str> {
+        let models = self.fallbacks.iter().flat_map(|one| &one.models);
+        models.map(|model| &**model)
+    }
+
     /// The models that may be asked for a request that names `asked`, the likeliest first; none when
     /// nobody may step in, or the name is none that Dagway knows.
     #[must_use]

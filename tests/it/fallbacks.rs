@@ -83,6 +83,9 @@ fn another_model_answers_and_both_runs_say_so() {
         assert_eq!(first["trace_id"], second["trace_id"], "one trace");
         let log = log_of(&app, first["id"].as_str().unwrap()).await;
         assert!(log.contains("`openai/gpt-5` is asked instead"), "{log}");
+        let metrics = app.get("/metrics").await.body;
+        let counted = "\ndagway_fallbacks_total{model=\"openai/gpt-5\"} 1\n";
+        assert!(metrics.contains(counted), "{metrics}");
         let request = format!("/api/runs/{}/payloads/client.request", got.run());
         assert_eq!(app.get(&request).await.json(), ask_whole("hello"));
         app.stop().await;

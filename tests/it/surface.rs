@@ -1,6 +1,6 @@
 //! What else the server answers: counts, models, greetings, health, metrics, keys, hosts.
 
-use dagway::settings::{ClientKey, Secret};
+use dagway::settings::{ClientKey, Fallback, Secret};
 use dagway::simulator::sessions::{self, Pace};
 use dagway::simulator::{Answer, Script, Turn};
 use serde_json::json;
@@ -141,7 +141,13 @@ fn greetings_health_and_metrics_answer() {
 #[test]
 fn every_metric_that_the_readme_or_an_alert_names_is_there() {
     block_on(async {
-        let app = TestApp::start().await;
+        let app = TestApp::start_with(|settings| {
+            settings.models.fallbacks = vec![Fallback {
+                pattern: "qwen/*".to_owned(),
+                models: vec!["openai/gpt-5".to_owned()],
+            }];
+        })
+        .await;
         let refused = Answer::error(402, "no credit");
         app.script(Script::new().then(refused).then(Turn::text("Hello.")));
         for _ in 0..2 {
@@ -437,7 +443,7 @@ fn keys_password_and_host_are_checked() {
 fn the_metrics_token_opens_the_metrics_and_nothing_else() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
-            settings.server.client_keys = vec![Secret::new("client-key")];
+            settings.server.client_keys = vec![ClientKey::nameless("client-key")];
             settings.server.dashboard_password = Secret::new("open sesame");
             settings.server.metrics_token = Secret::new("read-the-figures");
         })
