@@ -14,7 +14,7 @@ use super::body::Room;
 use super::early::EarlyAnswer;
 use super::gateway::{Gateway, go_on};
 use super::guard::KeyName;
-use super::turn::{Relay, Turn};
+use super::turn::{Opening, Relay, Turn};
 use super::{body, errors};
 use crate::events::{Level, Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
@@ -84,14 +84,7 @@ async fn serve(
     if lane == Lane::Native || relay.is_some() {
         pass_on(request, &mut input);
     }
-    let trace = header(request.headers(), "traceparent")
-        .as_deref()
-        .and_then(TraceContext::parse);
-    let tracestate = trace.and_then(|_| {
-        let lines = request.headers().get_all("tracestate");
-        TraceContext::tracestate(lines.map(HeaderValue::as_bytes))
-    });
-    let trace = trace.unwrap_or_else(|| TraceContext::of_run(id));
+    let (trace, tracestate) = trace_of(request.headers(), id);
     let start = RunStart {
         id,
         at,
@@ -107,9 +100,14 @@ async fn serve(
         Door::CountTokens => Arc::clone(&gateway.plans.load().count_tokens),
     };
     let body = input.body().filter(|_| door == Door::Messages);
-    let headers = shown(request.headers());
+    let opening = Opening {
+        plan,
+        input: Arc::new(input),
+        start,
+        headers: shown(request.headers()),
+    };
     let answer = async {
-        let turn = Turn::begin(&plan, input, start, gateway, headers, relay);
+        let turn = Turn::begin(opening, gateway, relay);
         arrival.state(turn.reporter());
         run(gateway, turn, body, arrival.room).await
     };
@@ -136,6 +134,17 @@ fn whom_to_ask(
     let lane = upstreams.lane(instead.as_deref().unwrap_or(&asked.name));
     input.instead = instead;
     (lane, relay)
+}
+
+/// The trace that a request is part of, with what other vendors say of it, or else one of the run's own.
+fn trace_of(headers: &HeaderMap, run: RunId) -> (TraceContext, Option<Arc<str>>) {
+    let told = header(headers, "traceparent");
+    let Some(trace) = told.as_deref().and_then(TraceContext::parse) else {
+        return (TraceContext::of_run(run), None);
+    };
+    let lines = headers.get_all("tracestate");
+    let state = TraceContext::tracestate(lines.map(HeaderValue::as_bytes));
+    (trace, state)
 }
 
 /// The name of the key that a request came in with.

@@ -84,59 +84,57 @@ impl Relay {
             tracestate: before.tracestate.clone(),
         };
         let lane = self.gateway.upstreams.lane(self.name());
-        let plan = self.gateway.plan(lane);
-        Some(begin(
-            &plan,
-            Arc::new(input),
+        let opening = Opening {
+            plan: self.gateway.plan(lane),
+            input: Arc::new(input),
             start,
-            &self.gateway,
-            self.headers.clone(),
-        ))
+            headers: self.headers.clone(),
+        };
+        Some(opening.begin(&self.gateway))
     }
 }
 
-fn begin(
-    plan: &Arc<MessagesPlan>,
-    input: Arc<ClientRequest>,
-    start: RunStart,
-    gateway: &Gateway,
-    headers: Bytes,
-) -> Run<ClientReply> {
-    let body = input.body();
-    let key = input.key.clone();
-    let mut run = plan.start(input, start, &gateway.events);
-    run.if_dropped(HUNG_UP);
-    let reporter = run.reporter();
-    if let Some(key) = key {
-        reporter.fact(facts::KEY, key);
+/// What a run begins with.
+pub(super) struct Opening {
+    pub(super) plan: Arc<MessagesPlan>,
+    pub(super) input: Arc<ClientRequest>,
+    pub(super) start: RunStart,
+    /// The client's headers as they are kept.
+    pub(super) headers: Bytes,
+}
+
+impl Opening {
+    fn begin(self, gateway: &Gateway) -> Run<ClientReply> {
+        let key = self.input.key.clone();
+        let body = self.input.body();
+        let mut run = self.plan.start(self.input, self.start, &gateway.events);
+        run.if_dropped(HUNG_UP);
+        let reporter = run.reporter();
+        if let Some(key) = key {
+            reporter.fact(facts::KEY, key);
+        }
+        reporter.payload(payload::CLIENT_REQUEST_HEADERS, self.headers);
+        if let Some(body) = body {
+            reporter.payload(payload::CLIENT_REQUEST, body);
+        }
+        run
     }
-    reporter.payload(payload::CLIENT_REQUEST_HEADERS, headers);
-    if let Some(body) = body {
-        reporter.payload(payload::CLIENT_REQUEST, body);
-    }
-    run
 }
 
 impl Turn {
     /// Begins the first run. The current span has to be its.
     pub(super) fn begin(
-        plan: &Arc<MessagesPlan>,
-        input: ClientRequest,
-        start: RunStart,
+        opening: Opening,
         gateway: &Gateway,
-        headers: Bytes,
-        relay: Option<Box<Relay>>,
+        mut relay: Option<Box<Relay>>,
     ) -> Self {
-        let received = input.received;
-        let input = Arc::new(input);
-        let relay = relay.map(|mut relay| {
-            relay.input = Some(Arc::clone(&input));
-            relay.headers = headers.clone();
-            relay
-        });
+        if let Some(relay) = &mut relay {
+            relay.input = Some(Arc::clone(&opening.input));
+            relay.headers = opening.headers.clone();
+        }
         let turn = Self {
-            run: begin(plan, input, start, gateway, headers),
-            received,
+            received: opening.input.received,
+            run: opening.begin(gateway),
             span: Span::current(),
             relay,
         };

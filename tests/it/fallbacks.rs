@@ -269,9 +269,10 @@ fn a_client_that_hangs_up_frees_the_fallback() {
                 .when(is_for(OTHER), Answer::Hang),
         );
         let request = app.http.post(app.url("/v1/messages"));
-        let request = tokio::spawn(request.body(ask("hello").to_string()).send());
-        eventually("the fallback is asked", || asked(&app).len() == 2).await;
-        request.abort();
+        tokio::select! {
+            _ = request.body(ask("hello").to_string()).send() => panic!("nobody answers"),
+            () = eventually("the fallback is asked", || asked(&app).len() == 2) => {}
+        }
         eventually("its upstream is freed", || {
             app.simulator.requests().iter().any(|seen| seen.hung_up)
         })

@@ -9,6 +9,7 @@ mod bad_input;
 mod conformance;
 #[cfg(test)]
 mod fallbacks;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod figures;
