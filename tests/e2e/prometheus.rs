@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{Ended, Lane, Program, Stage, free_port, in_this_folder, needed};
 
 const SOON: Duration = Duration::from_secs(30);
-const PASSWORD: &str = "pa$ss-word1";
+const TOKEN: &str = "to$ken-1";
 
 fn installed(name: &str) -> PathBuf {
     needed(name, &[Path::new("/usr/bin").join(name)])
@@ -40,15 +40,15 @@ impl Prometheus {
     /// Starts one with the files of the containers, in which addresses and paths are this machine's and times are shorter.
     async fn start(stage: &Stage) -> Self {
         let folder = stage.folder("prometheus");
-        let password = folder.join("dashboard_password");
-        fs::write(&password, PASSWORD).expect("the folder can be written");
+        let password = folder.join("metrics_password");
+        fs::write(&password, TOKEN).expect("the folder can be written");
         fs::copy(of_containers("alerts.yml"), folder.join("alerts.yml")).expect("it is there");
         let file = of_containers("prometheus.yml");
         let mut configuration = fs::read_to_string(file).expect("it is there");
         for (theirs, ours) in [
             ("dagway:4000", stage.url.trim_start_matches("http://")),
             (
-                "/etc/prometheus/dashboard_password",
+                "/etc/prometheus/metrics_password",
                 password.to_str().expect("the path is text"),
             ),
             ("scrape_interval: 5s", "scrape_interval: 200ms"),
@@ -150,7 +150,7 @@ async fn promtool_finds_nothing_to_better_in_the_metrics() {
 
 #[tokio::test]
 async fn prometheus_scrapes_dagway_and_has_its_alerts() {
-    let settings = format!("[server]\ndashboard_password = '{PASSWORD}'\n");
+    let settings = format!("[server]\ndashboard_password = 'another'\nmetrics_token = '{TOKEN}'\n");
     let stage = Stage::with(Lane::Chat, &settings).await;
     let prometheus = Prometheus::start(&stage).await;
     let body = json!({ "model": "openai/gpt-5", "max_tokens": 64, "messages": [{ "role": "user", "content": "hello" }] });
