@@ -421,3 +421,35 @@ async fn a_stream_that_begins_with_pings_before_there_is_an_answer_is_borne() {
     let pings = got.split("event: message_start").next().unwrap_or_default();
     assert!(pings.matches("event: ping").count() >= 2, "{got:.300}");
 }
+
+#[tokio::test]
+async fn a_fallback_takes_the_whole_session_over_where_the_model_is_away() {
+    // Nobody listens there.
+    let settings = "[upstreams.away]\nkind = 'openai'\nbase_url = 'http://127.0.0.1:1/v1'\n\
+                    [[models.rules]]\nmatch = 'away/*'\nupstream = 'away'\n\
+                    [[models.fallbacks]]\nmatch = 'away/*'\nmodels = ['anthropic/claude-opus-5.5']\n";
+    let stage = Stage::with(Lane::Native, settings).await;
+    let claude = Claude::new(&stage).with(&["--model", "away/big"]);
+    let mut first = bash("echo there > there.txt");
+    first["think"] = "First I look.".into();
+    let told = claude
+        .ask(&json!([first, { "think": "Enough.", "text": "I stepped in." }]))
+        .await;
+    assert_eq!(told.answer(), "I stepped in.");
+    assert_eq!(claude.read("there.txt"), "there\n");
+    let runs = stage.runs(3).await;
+    let facts =
+        |fact: &str| -> Vec<&Value> { runs.iter().map(|run| &run["facts"][fact]).collect() };
+    let states: Vec<&Value> = runs.iter().map(|run| &run["state"]).collect();
+    assert_eq!(states, ["Failed", "Completed", "Completed"]);
+    let sent = "anthropic/claude-opus-5.5";
+    assert_eq!(facts("gen_ai.request.model"), ["away/big", sent, sent]);
+    let nothing = &Value::Null;
+    // The turn after it asks the fallback first.
+    assert_eq!(
+        facts("dagway.fallback.after_run"),
+        [nothing, &runs[0]["id"], nothing]
+    );
+    assert_eq!(stage.completions().len(), 2);
+    stage.close().await;
+}
