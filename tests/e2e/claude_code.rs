@@ -450,6 +450,9 @@ async fn a_fallback_takes_the_whole_session_over_where_the_model_is_away() {
         facts("dagway.fallback.after_run"),
         [nothing, &runs[0]["id"], nothing]
     );
-    assert_eq!(stage.completions().len(), 2);
+    let seen = stage.simulator.requests();
+    let asked: Vec<&Seen> = seen.iter().filter(|seen| seen.method == "POST").collect();
+    assert_eq!(asked.len(), 2);
+    assert!(asked.iter().all(|seen| seen.refused.is_none()), "{asked:?}");
     stage.close().await;
 }
