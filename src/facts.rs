@@ -69,7 +69,7 @@ pub const RETRIES: &str = "dagway.retries";
 pub const FALLBACK_MODEL: &str = "dagway.fallback.model";
 /// The run that failed before, for whose model this one asks another.
 pub const FALLBACK_AFTER: &str = "dagway.fallback.after_run";
-/// The run that asked another model after this one had failed: the client got its answer.
+/// The run that asked another model after this one had failed: the client was answered by that, or by one after it.
 pub const FALLBACK_BY: &str = "dagway.fallback.by_run";
 /// The kind of an error, in Anthropic's words.
 pub const ERROR_TYPE: &str = "error.type";

@@ -262,17 +262,17 @@ fn page_of(run: &str) -> String {
     format!("/runs/{}", encode(run))
 }
 
-/// Whose place the run took: that of another run, or of a model that was not asked.
+/// After which run this one asked another model, or which model it asked because the one that was named was left alone.
 fn fallback_label(run: &RunSummary) -> Option<Label> {
-    let model = run.text(facts::FALLBACK_MODEL)?;
     let after = run.text(facts::FALLBACK_AFTER);
+    let value = after.or_else(|| run.text(facts::FALLBACK_MODEL))?;
     Some(Label {
         name: if after.is_some() {
             "Fallback after"
         } else {
             "Fallback"
         },
-        value: after.unwrap_or(model).to_owned(),
+        value: value.to_owned(),
         href: after.map(page_of),
         copies: false,
     })

@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub(super) struct EarlyAnswer {
     ping: Pin<Box<Sleep>>,
     ping_after: Duration,
     reporter: Reporter,
+    /// The id that the answer's headers told.
+    request_id: Arc<str>,
     /// What the client was given before the answer.
     pieces: u64,
     bytes: u64,
@@ -83,6 +86,7 @@ impl EarlyAnswer {
     pub(super) fn new(turn: Turn, gateway: &Gateway, room: Option<OwnedSemaphorePermit>) -> Self {
         let last_call = gateway.last_call.clone();
         Self {
+            request_id: Arc::clone(&turn.reporter().start().request_id),
             reporter: turn.reporter().clone(),
             stage: Stage::Asking(ask(turn, last_call.clone())),
             // The first one goes out at once: it is what the client has waited for.
@@ -98,12 +102,16 @@ impl EarlyAnswer {
 
     /// Takes what the run gave; returns what is to be said at once.
     fn take(&mut self, mut turn: Turn, outcome: Outcome) -> Option<Bytes> {
-        if let Some(Err(failure)) = &outcome
-            && turn.fall_back(failure)
-        {
-            self.go_on_with(turn);
-            return None;
-        }
+        let outcome = match outcome {
+            Some(Err(failure)) => match turn.fall_back(failure) {
+                Ok(()) => {
+                    self.go_on_with(turn);
+                    return None;
+                }
+                Err(told) => Some(Err(told)),
+            },
+            outcome => outcome,
+        };
         self.stage = Stage::Over;
         self.room = None;
         // Who ends it before its time from now on is Dagway.
@@ -140,7 +148,7 @@ impl EarlyAnswer {
 
     fn fail(&mut self, error: &ApiError) -> Bytes {
         self.reporter.fact(facts::ERROR_TYPE, error.kind.name());
-        let event = error.event(&self.reporter.start().request_id);
+        let event = error.event(&self.request_id);
         self.say(event)
     }
 

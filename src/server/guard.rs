@@ -144,6 +144,7 @@ impl Guard {
         }
     }
 
+    /// What is answered to a client that may not come in. Whose key it is that lets one in is noted.
     fn refuse_client(&self, request: &ServiceRequest) -> Option<(Reason, HttpResponse)> {
         if self.client_keys.is_empty() {
             let message = "this request was made by a web page of another origin, and nothing shows that you want it; \
@@ -154,8 +155,9 @@ impl Guard {
             });
         }
         if let Some(presented) = self.presented(request) {
-            let name = presented.name.clone().map(KeyName);
-            name.and_then(|name| request.extensions_mut().insert(name));
+            if let Some(name) = presented.name.clone() {
+                request.extensions_mut().insert(KeyName(name));
+            }
             return None;
         }
         if browser::is_question(request) {

@@ -16,7 +16,7 @@ use super::gateway::{Gateway, MessagesPlan, go_on};
 use crate::engine::{Fault, Run, RunFailure};
 use crate::events::{Level, Reporter, RunId, RunStart, State, Timestamp};
 use crate::facts::{self, payload};
-use crate::protocol::anthropic::error::ErrorKind;
+use crate::protocol::openrouter::error::UpstreamError;
 use crate::tasks::reply_flow::{GIVEN_UP, HUNG_UP};
 use crate::tasks::{ClientReply, ClientRequest};
 use crate::upstream::Candidate;
@@ -38,6 +38,8 @@ pub(super) struct Relay {
     asking: Candidate,
     /// Those that may still be.
     others: std::vec::IntoIter<Candidate>,
+    /// What the client is told if nobody can be had: why the model that it named cannot.
+    told: Option<RunFailure>,
     /// What the runs start with; known when the first one does.
     input: Option<Arc<ClientRequest>>,
     headers: Bytes,
@@ -53,6 +55,7 @@ impl Relay {
             named: named.to_owned(),
             asking,
             others,
+            told: None,
             input: None,
             headers: Bytes::new(),
         }))
@@ -68,9 +71,28 @@ impl Relay {
         self.asking.instead.as_deref().unwrap_or(&self.named)
     }
 
+    /// Whether another model may help. That the request is at fault is for the model to say that the client named: another
+    /// may take less than that one does.
+    fn may_help(&self, failure: &RunFailure) -> bool {
+        let error = failure.error.source.downcast_ref::<UpstreamError>();
+        self.asking.instead.is_some()
+            || failure.error.fault == Fault::Upstream
+                && !error.is_some_and(UpstreamError::blames_the_request)
+    }
+
+    /// Notes why the model that was asked has not answered.
+    fn note(&mut self, failure: &RunFailure) {
+        let error = failure.error.source.downcast_ref::<UpstreamError>();
+        if failure.state == State::TimedOut || error.is_some_and(UpstreamError::is_an_outage) {
+            self.gateway.upstreams.cool_down(self.name());
+        }
+        if self.asking.instead.is_none() {
+            self.told = Some(failure.clone());
+        }
+    }
+
     /// Goes on to the next model, and begins its run.
     fn next(&mut self, before: &RunStart) -> Option<Run<ClientReply>> {
-        self.gateway.upstreams.cool_down(self.name());
         self.asking = self.others.next()?;
         let mut input = ClientRequest::clone(self.input.as_deref()?);
         input.instead = self.instead();
@@ -94,6 +116,36 @@ impl Relay {
     }
 }
 
+impl Relay {
+    /// What the client is told when nobody is left to ask.
+    fn last_word(&mut self, failure: RunFailure, reporter: &Reporter) -> RunFailure {
+        let is_of_another = self.asking.instead.is_some();
+        let Some(told) = self.told.take().filter(|_| is_of_another) else {
+            return failure;
+        };
+        let note = format!("the client is told why `{}` could not be had", self.named);
+        reporter.log(Level::Warn, note);
+        told
+    }
+
+    /// Says in the run that has failed who is asked next, and in the next one after whom.
+    fn say_who_goes_on(&self, failed: &Reporter, failure: &RunFailure, next: &Reporter) {
+        let run_id = next.run_id().text();
+        let note = format!("`{}` is asked instead, in the run {run_id}", self.name());
+        failed.log(Level::Warn, note);
+        failed.fact(facts::ERROR_TYPE, errors::of_run(failure).kind.name());
+        failed.fact(facts::FALLBACK_BY, run_id);
+        next.fact(facts::FALLBACK_AFTER, failed.run_id().text());
+    }
+
+    /// Names a run in the log.
+    fn span_of(&self, start: &RunStart) -> Span {
+        let (run_id, request_id) = (start.id.text(), &*start.request_id);
+        let key = self.input.as_ref().and_then(|input| input.key.as_deref());
+        tracing::error_span!(parent: None, "run", run.id = run_id, request.id = request_id, key)
+    }
+}
+
 /// What a run begins with.
 pub(super) struct Opening {
     pub(super) plan: Arc<MessagesPlan>,
@@ -105,13 +157,16 @@ pub(super) struct Opening {
 
 impl Opening {
     fn begin(self, gateway: &Gateway) -> Run<ClientReply> {
-        let key = self.input.key.clone();
+        let (key, instead) = (self.input.key.clone(), self.input.instead.clone());
         let body = self.input.body();
         let mut run = self.plan.start(self.input, self.start, &gateway.events);
         run.if_dropped(HUNG_UP);
         let reporter = run.reporter();
         if let Some(key) = key {
             reporter.fact(facts::KEY, key);
+        }
+        if let Some(instead) = instead {
+            reporter.fact(facts::FALLBACK_MODEL, instead);
         }
         reporter.payload(payload::CLIENT_REQUEST_HEADERS, self.headers);
         if let Some(body) = body {
@@ -183,54 +238,49 @@ impl Turn {
     /// # Errors
     /// When that run has failed.
     pub(super) async fn attempt(&mut self) -> Result<ClientReply, RunFailure> {
-        self.run.reply().await
+        let replied = self.run.reply().await;
+        if let (Ok(_), Some(relay)) = (&replied, &self.relay) {
+            relay.gateway.upstreams.is_there(relay.name());
+        }
+        replied
     }
 
     /// The answer of the first run that has one.
     ///
     /// # Errors
-    /// When the last run that could be has failed.
+    /// When nobody could be had: what the client is told.
     pub(super) async fn reply(&mut self) -> Result<ClientReply, RunFailure> {
         let mut replied = self.attempt().await;
-        while let Err(failure) = &replied {
-            if !self.fall_back(failure) {
-                break;
-            }
+        while let Err(failure) = replied {
+            self.fall_back(failure)?;
             let span = self.span.clone();
             replied = self.attempt().instrument(span).await;
         }
         replied
     }
 
-    /// Begins the run of the next model, if another model may help and there is one. Whether it has begun.
-    pub(super) fn fall_back(&mut self, failure: &RunFailure) -> bool {
-        let Some(relay) = self.relay.as_mut().filter(|_| another_may_help(failure)) else {
-            return false;
+    /// Begins the run of the next model, if another model may help and there is one.
+    ///
+    /// # Errors
+    /// When there is none: what the client is told.
+    pub(super) fn fall_back(&mut self, failure: RunFailure) -> Result<(), RunFailure> {
+        let Some(relay) = self.relay.as_mut().filter(|relay| relay.may_help(&failure)) else {
+            return Err(failure);
         };
+        relay.note(&failure);
         let failed = self.run.reporter().clone();
         let Some(next) = relay.next(failed.start()) else {
-            return false;
+            return Err(relay.last_word(failure, &failed));
         };
-        let start = Arc::clone(next.reporter().start());
-        let run_id = start.id.text();
-        let note = format!("`{}` is asked instead, in the run {run_id}", relay.name());
-        failed.log(Level::Warn, note);
-        failed.fact(facts::ERROR_TYPE, errors::of_run(failure).kind.name());
-        failed.fact(facts::FALLBACK_BY, run_id);
-        next.reporter()
-            .fact(facts::FALLBACK_AFTER, failed.run_id().text());
-        let (run_id, request_id) = (start.id.text(), &*start.request_id);
-        let key = relay.input.as_ref().and_then(|input| input.key.as_deref());
-        let span = tracing::error_span!(
-            parent: None, "run", run.id = run_id, request.id = request_id, key
-        );
+        relay.say_who_goes_on(&failed, &failure, next.reporter());
+        let span = relay.span_of(next.reporter().start());
         self.received = Instant::now();
         let span = std::mem::replace(&mut self.span, span);
         let mut failed = std::mem::replace(&mut self.run, next);
         // It was not the client that ended it.
         failed.if_dropped(GIVEN_UP);
         go_on(&relay.gateway.tracker, failed.finish().instrument(span));
-        true
+        Ok(())
     }
 
     /// Runs what remains after the answer. Returns the final state of the run that gave it.
@@ -242,13 +292,4 @@ impl Turn {
         drop(relay);
         run.finish().instrument(span).await
     }
-}
-
-/// Whether the model, its host or the way there is at fault, and not the request.
-fn another_may_help(failure: &RunFailure) -> bool {
-    failure.error.fault == Fault::Upstream
-        && !matches!(
-            errors::of_run(failure).kind,
-            ErrorKind::InvalidRequest | ErrorKind::RequestTooLarge
-        )
 }

@@ -178,10 +178,13 @@ fn check_fallback(fallback: &Fallback) -> Result<(), Error> {
     let key = format!("models.fallbacks (match = \"{pattern}\")");
     check_pattern(&key, pattern)?;
     if models.is_empty() {
-        return invalid(
-            &key,
-            "`models` names no model that could step in".to_owned(),
-        );
+        let message = "`models` names no model that could step in";
+        return invalid(&key, message.to_owned());
+    }
+    if let Some(wrong) = models.iter().find(|one| one.is_empty() || stars(one) > 0) {
+        let message =
+            format!("`{wrong}` in `models` is no name of a model; only `match` may have a `*`");
+        return invalid(&key, message);
     }
     Ok(())
 }

@@ -649,6 +649,10 @@ fn a_wrong_upstream_or_rule_is_a_sentence_too() {
             "[[models.fallbacks]]\nmatch = 'a'\nmodels = []\n",
             "`models` names no model that could step in",
         ),
+        (
+            "[[models.fallbacks]]\nmatch = 'a'\nmodels = ['x/*']\n",
+            "`x/*` in `models` is no name of a model",
+        ),
         ("[models]\nfallbacks = ['x/y']\n", "`x/y` is not a table"),
         ("[upstreams.a]\nkind = 'openai'\n", "it needs `base_url`"),
         (

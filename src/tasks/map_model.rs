@@ -65,9 +65,6 @@ impl Task for MapModel {
         let name = self.aliases.get(wanted).map_or(wanted, String::as_str);
         let route = upstreams.route(name).map_err(TaskError::client)?;
         let target = route.upstream.target(&route.id);
-        if let Some(instead) = &valid.instead {
-            cx.fact(facts::FALLBACK_MODEL, Arc::clone(instead));
-        }
         cx.fact(facts::MODEL_SENT, route.id);
         Ok(MappedModel {
             asked: asked.to_owned(),

@@ -37,7 +37,7 @@ fn log_cancelled(record: &RunRecord, ending: &Ending) {
         run.id = %record.start.id,
         request.id = %record.start.request_id,
         trace.id = %line.trace_id(),
-        "run cancelled: its client hung up"
+        "run cancelled; its page says why"
     );
 }
 
@@ -133,7 +133,7 @@ mod tests {
         story.prepare();
         story.fact(facts::KEY, "alice");
         story.end(2_500, State::Cancelled, None);
-        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"INFO","message":"run cancelled: its client hung up","workflow":"messages","state":"Cancelled","duration_ms":2.5,"key":"alice"}"#);
+        insta::assert_snapshot!(logged(story)[0], @r#"{"level":"INFO","message":"run cancelled; its page says why","workflow":"messages","state":"Cancelled","duration_ms":2.5,"key":"alice"}"#);
 
         let mut story = Story::new(&plan());
         story.fault(900, LOG_USAGE, State::Failed, "optional");

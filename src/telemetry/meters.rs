@@ -183,8 +183,9 @@ impl RunMeters {
 }
 
 impl RunMeters {
-    /// The settings name the models that may step in: they are few.
+    /// Counts a run that asked another model than the one that was named.
     fn count_fallback(&self, record: &RunRecord) {
+        // The settings name those that may step in: they are few.
         if let Some(model) = record.text(facts::FALLBACK_MODEL) {
             let fallbacks = &self.metrics.families.models.fallbacks;
             fallbacks.with_label_values(&[&**model]).inc();

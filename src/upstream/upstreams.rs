@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::client::{Client, Kind};
-use super::fallbacks::{Candidate, Cooldowns, Fallback, in_order};
+use super::fallbacks::{Candidate, Cooldowns, Fallback};
 use super::models::Models;
 use super::routes::Routes;
 use crate::protocol::anthropic::request::InvalidRequest;
@@ -273,20 +273,26 @@ impl Upstreams {
         });
         let mut places = HashSet::new();
         let all = std::iter::once((None, asked.place())).chain(models);
-        let candidates = all
+        let candidates: Vec<_> = all
             .filter(|(_, place)| places.insert(Arc::clone(place)))
-            .map(|(instead, place)| Candidate {
-                instead,
-                failed: self.cooldowns.since(&place),
-            });
-        let candidates = candidates.collect();
-        in_order(candidates)
+            .collect();
+        if candidates.len() < 2 {
+            return Vec::new();
+        }
+        self.cooldowns.in_order(candidates)
     }
 
-    /// Remembers that a model could not be had.
+    /// Remembers that the model of this name cannot be had, whatever is asked of it.
     pub fn cool_down(&self, asked: &str) {
         if let Ok(route) = self.route(asked) {
             self.cooldowns.begin(&route.place());
+        }
+    }
+
+    /// Notes that the model of this name answers.
+    pub fn is_there(&self, asked: &str) {
+        if let Ok(route) = self.route(asked) {
+            self.cooldowns.end(&route.place());
         }
     }
 

@@ -8,7 +8,7 @@ use dagway::settings::{Fallback, Lane, Rule, Settings};
 use dagway::simulator::{Answer, End, Piece, Script, Seen, Turn};
 use serde_json::Value;
 
-use crate::support::{DEADLINE, TestApp, ask, ask_whole, block_on, eventually};
+use crate::support::{DEADLINE, TestApp, ask, ask_whole, block_on, eventually, read};
 
 const NAMED: &str = "anthropic/claude-sonnet-5.5";
 const OTHER: &str = "openai/gpt-5";
@@ -63,9 +63,20 @@ fn another_model_answers_and_both_runs_say_so() {
                 .when(is_for(NAMED), no_credit())
                 .then(Turn::text("I step in.")),
         );
-        let got = app.messages(&ask_whole("hello")).await;
+        let request = app.http.post(app.url("/v1/messages"));
+        let traced = request
+            .header(
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            )
+            .header("tracestate", "vendor=1");
+        let body = ask_whole("hello").to_string();
+        let got = read(traced.body(body).send().await.unwrap()).await;
         assert_eq!(got.status, 200, "{}", got.body);
         assert_eq!(got.json()["content"][0]["text"], "I step in.");
+        let requests = app.simulator.requests();
+        let seen = requests.iter().rfind(|seen| seen.method == "POST").unwrap();
+        assert_eq!(seen.headers["tracestate"], "vendor=1");
         assert_eq!(got.json()["model"], "claude-sonnet-5-5", "as it was asked");
         assert!(got.header("x-dagway-model").starts_with(OTHER), "{got:?}");
         assert_eq!(asked(&app), [NAMED, OTHER]);
@@ -86,6 +97,8 @@ fn another_model_answers_and_both_runs_say_so() {
         let metrics = app.get("/metrics").await.body;
         let counted = "\ndagway_fallbacks_total{model=\"openai/gpt-5\"} 1\n";
         assert!(metrics.contains(counted), "{metrics}");
+        let headers = format!("/api/runs/{}/payloads/client.request.headers", got.run());
+        assert_eq!(app.get(&headers).await.json()["tracestate"], "vendor=1");
         let request = format!("/api/runs/{}/payloads/client.request", got.run());
         assert_eq!(app.get(&request).await.json(), ask_whole("hello"));
         app.stop().await;
@@ -105,7 +118,10 @@ fn who_could_not_be_had_is_asked_last_for_a_while() {
         assert_eq!(run["facts"]["dagway.fallback.model"], OTHER, "{run}");
         assert_eq!(run["facts"]["dagway.fallback.after_run"], Value::Null);
         let log = log_of(&app, &got.run()).await;
-        assert!(log.contains("could not be had 0 s ago"), "{log}");
+        assert!(
+            log.contains("`openai/gpt-5` is asked instead of `claude-sonnet-5-5`, which"),
+            "{log}"
+        );
         // Where nobody else can be had either, it is asked all the same.
         app.script(Script::new().when(is_for(OTHER), no_credit()));
         let got = app.messages(&ask_whole("three")).await;
@@ -143,29 +159,79 @@ fn what_the_request_is_at_fault_for_goes_no_further() {
 }
 
 #[test]
-fn when_nobody_can_be_had_the_last_failure_is_told() {
+fn when_nobody_can_be_had_the_client_is_told_why_the_model_it_named_could_not() {
     block_on(async {
-        // The second name leads to where the first leads, and is no other model.
-        let app = with_fallbacks(&[
+        // Two of them lead to where another leads, and are no further models.
+        let others = [
             OTHER,
             "openai/gpt-5",
             "claude-sonnet-5-5",
             "google/gemini-3-pro",
-        ])
-        .await;
+        ];
+        let app = with_fallbacks(&others).await;
         app.script(
             Script::new()
                 .then(no_credit())
-                .then(no_credit())
+                .then(Answer::error(400, "prompt is too long for me"))
                 .then(Answer::error(404, "there is none")),
         );
         let got = app.messages(&ask("hello")).await;
-        assert_eq!(got.status, 404, "{}", got.body);
+        assert_eq!(got.status, 402, "{}", got.body);
+        assert!(got.body.contains("nothing left"), "{}", got.body);
+        assert_eq!(got.json()["request_id"], got.header("request-id"));
         assert_eq!(asked(&app), [NAMED, OTHER, "google/gemini-3-pro"]);
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["facts"]["dagway.fallback.model"], "google/gemini-3-pro");
-        assert_eq!(run["facts"]["http.response.status_code"], 404);
+        assert_eq!(run["facts"]["http.response.status_code"], 402);
+        let log = log_of(&app, &got.run()).await;
+        assert!(
+            log.contains("is told why `claude-sonnet-5-5` could not"),
+            "{log}"
+        );
         app.stop().await;
+    });
+}
+
+#[test]
+fn what_a_fallback_does_not_take_is_asked_of_the_model_that_was_spared() {
+    block_on(async {
+        let app = with_fallbacks(&[OTHER]).await;
+        app.script(Script::new().when(is_for(NAMED), no_credit()));
+        app.messages(&ask_whole("one")).await;
+        app.script(Script::new().when(is_for(OTHER), Answer::error(400, "not for me")));
+        let got = app.messages(&ask_whole("two")).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        assert_eq!(asked(&app)[2..], [OTHER, NAMED]);
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(run["facts"]["dagway.fallback.model"], Value::Null, "{run}");
+        assert!(
+            run["facts"]["dagway.fallback.after_run"].is_string(),
+            "{run}"
+        );
+        // It answers, and is asked first again.
+        app.messages(&ask_whole("three")).await;
+        assert_eq!(asked(&app)[4..], [NAMED]);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn what_one_request_is_refused_for_spares_nobody_others() {
+    block_on(async {
+        for refused in [
+            Answer::error(403, "your input was flagged"),
+            Answer::error(404, "No endpoints found that support image input"),
+            Answer::error(400, "claude-x is not a valid model ID"),
+        ] {
+            let app = with_fallbacks(&[OTHER]).await;
+            app.script(Script::new().then(refused));
+            for text in ["one", "two"] {
+                let got = app.messages(&ask_whole(text)).await;
+                assert_eq!(got.status, 200, "{}", got.body);
+            }
+            assert_eq!(asked(&app), [NAMED, OTHER, NAMED]);
+            app.stop().await;
+        }
     });
 }
 
@@ -201,7 +267,7 @@ fn a_fallback_may_be_in_the_other_lane() {
         body["model"] = OTHER.into();
         let request = app.http.post(app.url("/v1/messages?beta=true"));
         let request = request.header("anthropic-beta", "context-1m-2025-08-07");
-        let got = crate::support::read(request.body(body.to_string()).send().await.unwrap()).await;
+        let got = read(request.body(body.to_string()).send().await.unwrap()).await;
         assert_eq!(got.status, 200, "{}", got.body);
         assert_eq!(app.ended_run(&got.run()).await["workflow"], "native");
         let requests = app.simulator.requests();
@@ -222,6 +288,27 @@ fn late_refusal() -> Answer {
         }],
         end: End::Clean,
     }
+}
+
+#[test]
+fn a_fallback_has_times_of_its_own() {
+    block_on(async {
+        let app = with_fallbacks(&[OTHER]).await;
+        app.script(
+            Script::new()
+                .when(is_for(NAMED), late_refusal())
+                .then(Turn::text("I step in.")),
+        );
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.text(), "I step in.", "{}", got.body);
+        let overhead: u64 = got.header("x-dagway-overhead-us").parse().unwrap();
+        let run = app.ended_run(&got.run()).await;
+        let first = run["facts"]["dagway.first_token_seconds"].as_f64().unwrap();
+        let lasted = run["duration_ms"].as_f64().unwrap() / 1e3;
+        assert!(overhead < 400_000, "{overhead} µs are not the first run's");
+        assert!(first <= lasted, "{first} s of {lasted} s");
+        app.stop().await;
+    });
 }
 
 #[test]
@@ -247,6 +334,13 @@ fn a_stream_that_began_with_pings_goes_on_with_the_fallback() {
         let second = app.ended_run(second).await;
         assert_eq!(second["state"], "Completed", "{second}");
         assert_eq!(second["facts"]["http.response.status_code"], 200);
+        assert_eq!(second["bytes"], {
+            let path = format!(
+                "/api/runs/{}/payloads/client.response",
+                second["id"].as_str().unwrap()
+            );
+            app.get(&path).await.body.len()
+        });
         let mut bodies = String::new();
         for run in [&first, &second] {
             let id = run["id"].as_str().unwrap();

@@ -59,16 +59,16 @@ fn model(run: &Run) -> Option<String> {
     })
 }
 
-/// Which run asked another model instead of this one, or whose place this one took.
+/// Which model was asked instead of the one that was named, after which run, and which run went on.
 fn fallback(run: &Run) -> Option<String> {
-    if let Some(by) = run.text(facts::FALLBACK_BY) {
-        return Some(format!("asked in run {}", text::line(by)));
-    }
-    let model = text::line(run.text(facts::FALLBACK_MODEL)?);
-    Some(match run.text(facts::FALLBACK_AFTER) {
-        Some(after) => format!("{model}, after run {}", text::line(after)),
-        None => model,
-    })
+    let told = |fact, before: &str| Some(format!("{before}{}", text::line(run.text(fact)?)));
+    let parts = [
+        told(facts::FALLBACK_MODEL, ""),
+        told(facts::FALLBACK_AFTER, "after run "),
+        told(facts::FALLBACK_BY, "asked in run "),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn took(run: &Run) -> String {

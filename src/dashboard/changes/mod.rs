@@ -17,6 +17,8 @@ mod request;
 mod tests;
 mod verdict;
 
+use std::collections::HashSet;
+
 use actix_web::web;
 use askama::Template;
 use serde_json::Value;
@@ -269,11 +271,21 @@ async fn before(store: &dyn Store, run: &RunSummary) -> Result<Vec<RunSummary>, 
         ..RunFilter::default()
     };
     let mut runs = store.runs(&filter, Some(run.id), REACH).await?.runs;
+    leave_out_replaced(&mut runs, run);
     let agent = run.text(facts::AGENT);
     runs.sort_by_key(|other| other.text(facts::AGENT) != agent);
     runs.truncate(CANDIDATES);
     runs.sort_unstable_by_key(|other| std::cmp::Reverse(other.id));
     Ok(runs)
+}
+
+/// Leaves out runs whose request another one of them, or `run` itself, made again with a fallback: it is no turn of its own.
+fn leave_out_replaced(runs: &mut Vec<RunSummary>, run: &RunSummary) {
+    let there: HashSet<String> = runs.iter().map(|other| other.id.to_string()).collect();
+    runs.retain(|other| {
+        let by = other.text(facts::FALLBACK_BY);
+        !by.is_some_and(|by| there.contains(by) || by == run.id.to_string())
+    });
 }
 
 /// The candidate that has most in common with `later`, the newest of those that have as much.

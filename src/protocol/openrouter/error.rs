@@ -144,6 +144,38 @@ impl UpstreamError {
         Self::of_transport(ApiError::timeout(message), TIMEOUT)
     }
 
+    /// Whether the request is at fault, and not the model, its host or the way there. Anthropic tells with a 400 that there
+    /// is no credit, and OpenRouter that there is no such model.
+    #[must_use]
+    pub fn blames_the_request(&self) -> bool {
+        let is_a_mistake = matches!(
+            self.api.kind,
+            ErrorKind::InvalidRequest | ErrorKind::RequestTooLarge
+        );
+        let of_the_model = ["credit balance is too low", "is not a valid model ID"];
+        is_a_mistake
+            && !of_the_model
+                .iter()
+                .any(|words| self.api.message.contains(words))
+    }
+
+    /// Whether the next request would fare no better, whatever it asks: what one request was refused for is none of others'.
+    #[must_use]
+    pub fn is_an_outage(&self) -> bool {
+        match self.api.kind {
+            ErrorKind::Authentication
+            | ErrorKind::Billing
+            | ErrorKind::RateLimit
+            | ErrorKind::Api
+            | ErrorKind::Timeout
+            | ErrorKind::Overloaded => true,
+            ErrorKind::Permission
+            | ErrorKind::NotFound
+            | ErrorKind::InvalidRequest
+            | ErrorKind::RequestTooLarge => false,
+        }
+    }
+
     /// One of [`FAILURES`] where no status tells how the attempt failed. An error under a 200 is an answer of no use.
     #[must_use]
     pub fn failure(&self) -> Option<&'static str> {
