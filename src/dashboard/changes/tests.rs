@@ -209,6 +209,25 @@ async fn many_turns_of_sub_agents_do_not_hide_the_turn_before() {
 }
 
 #[tokio::test]
+async fn a_run_that_a_fallback_replaced_is_no_turn_before() {
+    let (first, second) = (said(&["main", "a"]), said(&["main", "a", "b"]));
+    let mut session = Session::new(&[&first, &second, &second]);
+    let after = said(&["main", "a", "b", "c"]).to_string();
+    let last = session.add("s", payload::UPSTREAM_REQUEST, after.as_bytes());
+    let by = FactValue::Text(session.runs[2].id.to_string().into());
+    {
+        let mut runs = session.store.runs.lock().unwrap();
+        let failed = session.runs[1].id;
+        let failed = runs.iter_mut().find(|run| run.summary.id == failed);
+        let facts = &mut failed.unwrap().summary.facts;
+        facts.insert(facts::FALLBACK_BY.to_owned(), by);
+    }
+    assert_eq!(session.base_of(2).await, Some(0), "the fallback's");
+    assert_eq!(session.base_of(1).await, Some(0), "that of the failed one");
+    assert_eq!(session.base_of(last).await, Some(2));
+}
+
+#[tokio::test]
 async fn what_cannot_be_compared_says_why() {
     let mut session = Session::new(&[]);
     let alone = session.add("s", payload::UPSTREAM_REQUEST, b"{\"messages\":[{}]}");
