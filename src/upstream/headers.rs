@@ -5,17 +5,27 @@ use reqwest::header::HeaderMap;
 
 use crate::facts::payload::is_secret_header;
 
-/// Writes headers, names in lower case, as one JSON object.
+/// Writes headers, names in lower case, as one JSON object. The values of a name that comes several times, one after the
+/// other, are an array.
 pub fn to_json<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Bytes {
     let mut text = Vec::with_capacity(768);
-    for (name, value) in headers {
+    let mut headers = headers.into_iter().peekable();
+    let mut before = None;
+    while let Some((name, value)) = headers.next() {
+        let is_first = before != Some(name);
+        let is_last = headers.peek().is_none_or(|(next, _)| *next != name);
         text.push(if text.is_empty() { b'{' } else { b',' });
+        if is_first {
+            // A name is a token, which holds nothing to escape.
+            text.push(b'"');
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(b"\":");
+            text.extend_from_slice(if is_last { b"" } else { b"[" });
+        }
         let is_secret = is_secret_header(name);
-        // A name is a token, which holds nothing to escape.
-        text.push(b'"');
-        text.extend_from_slice(name.as_bytes());
-        text.extend_from_slice(b"\":");
         write_value(&mut text, if is_secret { b"[redacted]" } else { value });
+        text.extend_from_slice(if is_first || !is_last { b"" } else { b"]" });
+        before = Some(name);
     }
     if text.is_empty() {
         text.push(b'{');
@@ -103,5 +113,24 @@ mod tests {
             r#"{"authorization":"[redacted]","x-note":"say \"hi\"","x-odd":"[binary]"}"#
         );
         assert_eq!(to_json([]), "{}");
+    }
+
+    #[test]
+    fn a_header_of_several_lines_is_an_array() {
+        let line = |value: &'static str| ("anthropic-beta", value.as_bytes());
+        let other = ("accept", &b"a"[..]);
+        for (headers, expected) in [
+            (vec![line("1")], r#"{"anthropic-beta":"1"}"#),
+            (
+                vec![line("1"), line("2")],
+                r#"{"anthropic-beta":["1","2"]}"#,
+            ),
+            (
+                vec![other, line("1"), line("2"), line("3"), other],
+                r#"{"accept":"a","anthropic-beta":["1","2","3"],"accept":"a"}"#,
+            ),
+        ] {
+            assert_eq!(to_json(headers), expected);
+        }
     }
 }
