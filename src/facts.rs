@@ -71,6 +71,8 @@ pub const FALLBACK_MODEL: &str = "dagway.fallback.model";
 pub const FALLBACK_AFTER: &str = "dagway.fallback.after_run";
 /// The run that asked another model after this one had failed: the client was answered by that, or by one after it.
 pub const FALLBACK_BY: &str = "dagway.fallback.by_run";
+/// The run whose request this one's client sent again, as that client says: it may be of no run that is known here.
+pub const REPLAY_OF: &str = "dagway.replay.of";
 /// The kind of an error, in Anthropic's words.
 pub const ERROR_TYPE: &str = "error.type";
 /// Whose request it is: the name of the client key that was presented. Only a key with a name states it.

@@ -646,6 +646,7 @@ pub(crate) fn hostile_run() -> RunDetail {
         facts::FALLBACK_MODEL,
         facts::FALLBACK_AFTER,
         facts::FALLBACK_BY,
+        facts::REPLAY_OF,
     ] {
         run.summary.facts.insert(name.to_owned(), text(&long));
     }

@@ -278,6 +278,17 @@ fn fallback_label(run: &RunSummary) -> Option<Label> {
     })
 }
 
+/// The run whose request was sent again.
+fn replay_label(run: &RunSummary) -> Option<Label> {
+    let replayed = run.text(facts::REPLAY_OF)?;
+    Some(Label {
+        name: "Replay of",
+        value: replayed.to_owned(),
+        href: Some(page_of(replayed)),
+        copies: false,
+    })
+}
+
 fn labels(run: &RunSummary, trace: Option<String>) -> Vec<Label> {
     let others_of = |parameter, fact| {
         let name = run.text(fact)?;
@@ -315,6 +326,7 @@ fn labels(run: &RunSummary, trace: Option<String>) -> Vec<Label> {
         }),
         plain("Model sent", facts::MODEL_SENT),
         fallback_label(run),
+        replay_label(run),
         plain("Stopped by", facts::FINISH_REASON),
         session.map(|(value, href)| Label {
             name: "Session",
@@ -478,6 +490,20 @@ mod tests {
         let spared = [(facts::FALLBACK_MODEL, "openai/gpt-5")];
         let spared = with(fixture::completed_run(), &spared);
         assert!(spared.contains("<dt>Fallback</dt><dd title=\"openai/gpt-5\">"));
+    }
+
+    #[test]
+    fn a_replay_leads_to_the_run_whose_request_it_is() {
+        let mut run = fixture::completed_run();
+        let head = of_run(&run, None, fixture::now());
+        assert!(!head.contains("Replay of"), "{head}");
+        let replayed = FactValue::from("0199-1");
+        let fact = facts::REPLAY_OF.to_owned();
+        run.summary.facts.insert(fact, replayed);
+        let head = of_run(&run, None, fixture::now());
+        let label =
+            "<dt>Replay of</dt><dd title=\"0199-1\"><a href=\"/runs/0199-1\"><bdi>0199-1</bdi></a>";
+        assert!(head.contains(label), "{head}");
     }
 
     #[test]

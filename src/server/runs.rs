@@ -321,6 +321,7 @@ fn client_request(headers: &HeaderMap, text: Result<String, ApiError>) -> Client
     ClientRequest {
         key: None,
         instead: None,
+        replay_of: header(headers, "x-dagway-replay-of").and_then(|run| run.parse().ok()),
         bytes: text.as_ref().map_or(0, String::len),
         text: text.map(Arc::new),
         session: header(headers, "x-claude-code-session-id"),

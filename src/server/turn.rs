@@ -157,19 +157,21 @@ pub(super) struct Opening {
 
 impl Opening {
     fn begin(self, gateway: &Gateway) -> Run<ClientReply> {
-        let (key, instead) = (self.input.key.clone(), self.input.instead.clone());
-        let body = self.input.body();
+        let input = Arc::clone(&self.input);
         let mut run = self.plan.start(self.input, self.start, &gateway.events);
         run.if_dropped(HUNG_UP);
         let reporter = run.reporter();
-        if let Some(key) = key {
-            reporter.fact(facts::KEY, key);
+        if let Some(key) = &input.key {
+            reporter.fact(facts::KEY, Arc::clone(key));
         }
-        if let Some(instead) = instead {
-            reporter.fact(facts::FALLBACK_MODEL, instead);
+        if let Some(replayed) = input.replay_of {
+            reporter.fact(facts::REPLAY_OF, replayed.text());
+        }
+        if let Some(instead) = &input.instead {
+            reporter.fact(facts::FALLBACK_MODEL, Arc::clone(instead));
         }
         reporter.payload(payload::CLIENT_REQUEST_HEADERS, self.headers);
-        if let Some(body) = body {
+        if let Some(body) = input.body() {
             reporter.payload(payload::CLIENT_REQUEST, body);
         }
         run

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::events::Artifact;
+use crate::events::{Artifact, RunId};
 use crate::protocol::anthropic::error::ApiError;
 
 /// A client's request. The body is kept once and shared by everybody who borrows from it.
@@ -21,6 +21,9 @@ pub struct ClientRequest {
     /// The model to ask instead of the one that the body names: a fallback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<Arc<str>>,
+    /// `x-dagway-replay-of`: the run whose request this is once more.
+    #[serde(skip)]
+    pub replay_of: Option<RunId>,
     /// How many bytes of body were taken.
     pub bytes: usize,
     /// `x-claude-code-session-id`.

@@ -6,7 +6,7 @@
 //! | [`json_lines`] | a log line as JSON |
 //! | [`people_lines`] | the fields of a log line for people |
 //! | [`blame`] | the kinds of errors, and whose they are |
-//! | [`line`] | what the log's lines about runs have in common |
+//! | [`mod@line`] | what the log's lines about runs have in common |
 //! | [`turns`] | logs each turn |
 //! | [`failures`] | logs the runs that came to no good end |
 //! | [`observer`] | follows runs for all of these |
