@@ -5,6 +5,7 @@
 
 mod args;
 pub mod claude;
+mod client_key;
 pub mod code;
 pub mod conformance;
 pub mod demo;

@@ -24,7 +24,10 @@ async fn with_fallbacks(models: &[&str]) -> TestApp {
     with_fallbacks_and(models, |_| {}).await
 }
 
-async fn with_fallbacks_and(models: &[&str], change: impl FnOnce(&mut Settings)) -> TestApp {
+pub(crate) async fn with_fallbacks_and(
+    models: &[&str],
+    change: impl FnOnce(&mut Settings),
+) -> TestApp {
     TestApp::start_with(|settings| {
         settings.models.fallbacks = vec![fallback("anthropic/*", models)];
         change(settings);
@@ -279,7 +282,7 @@ fn a_fallback_may_be_in_the_other_lane() {
 }
 
 /// A refusal that takes half a second to come.
-fn late_refusal() -> Answer {
+pub(crate) fn late_refusal() -> Answer {
     let refusal = "data: {\"error\":{\"code\":402,\"message\":\"nothing left\"}}\n\n";
     Answer::Sse {
         pieces: vec![Piece {

@@ -26,6 +26,8 @@ mod program;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod replay_command;
+#[cfg(test)]
 mod replicas;
 #[cfg(test)]
 mod runs;

@@ -20,8 +20,7 @@ use rustix::process::{Pid, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::claude;
-use super::{Failure, say_error};
+use super::{Failure, claude, client_key, say_error};
 use crate::app::{App, Hangup, Signals, url_here};
 use crate::settings::Settings;
 pub(super) use hello::{dagway_answers, trouble};
@@ -84,25 +83,12 @@ pub async fn run(
     }
 }
 
-/// The key that Claude Code presents: the user's own choice if it is one of those that are known here, for runs are recorded
-/// under its name, or else the first of those. Where a Dagway runs whose keys are not known here, any choice counts.
+/// The key that Claude Code presents. A Dagway of this process without keys takes any; the user's stays here then.
 fn token(host: &Host, settings: &Settings, environment: &[(String, String)]) -> String {
-    // Exposed to be compared, and to the program that is to present one.
-    let mut known = settings
-        .server
-        .client_keys
-        .iter()
-        .map(|one| one.key.expose());
-    let chosen = environment
-        .iter()
-        .find(|(name, value)| name == "ANTHROPIC_AUTH_TOKEN" && !value.is_empty());
-    let first = known.clone().next();
-    match (first, chosen, host) {
-        (Some(_), Some((_, chosen)), _) if known.any(|key| key == chosen) => chosen.clone(),
-        (Some(first), ..) => first.to_owned(),
-        (None, Some((_, chosen)), Host::Another { .. }) => chosen.clone(),
-        _ => "dagway".to_owned(),
-    }
+    let takes_any = matches!(host, Host::Ours(_)) && settings.server.client_keys.is_empty();
+    let key = client_key::of_own(settings, environment).filter(|_| !takes_any);
+    // Exposed to the program that is to present it.
+    key.map_or_else(|| "dagway".to_owned(), |key| key.expose().to_owned())
 }
 
 /// What is said when the Dagway that runs does not take the key.

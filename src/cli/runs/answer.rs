@@ -135,6 +135,32 @@ pub(super) struct Whole {
     pub(super) logs: Vec<LogLine>,
     #[serde(default)]
     pub(super) payloads: Vec<Payload>,
+    #[serde(default)]
+    request: Option<Started>,
+}
+
+impl Whole {
+    /// The query of the client's request, where it was recorded.
+    pub(super) fn query(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Request {
+            query: Option<String>,
+        }
+        let request: Request = serde_json::from_str(&self.request.as_ref()?.json).ok()?;
+        request.query
+    }
+
+    /// A large text that it has or had.
+    pub(super) fn payload(&self, name: &str) -> Option<&Payload> {
+        self.payloads.iter().find(|payload| payload.name == name)
+    }
+}
+
+/// What a run was started with.
+#[derive(Debug, Deserialize)]
+struct Started {
+    /// Cut off where it is too long.
+    json: String,
 }
 
 /// A step of a run.
@@ -186,6 +212,20 @@ pub(super) struct Payload {
     pub(super) bytes: u64,
     #[serde(default)]
     pub(super) gone: bool,
+}
+
+/// The workflows that are in use.
+#[derive(Debug, Deserialize)]
+pub(super) struct Workflows {
+    pub(super) workflows: Vec<Workflow>,
+}
+
+/// One of them.
+#[derive(Debug, Deserialize)]
+pub(super) struct Workflow {
+    pub(super) name: String,
+    /// Method and path of what it serves.
+    pub(super) route: Option<String>,
 }
 
 /// A run's request beside that of an earlier run.

@@ -3,6 +3,7 @@
 //! What a filter takes is known to the run API alone: values are passed on as they are written.
 
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 
 /// Which runs, and how they are shown.
 #[derive(Debug, clap::Args)]
@@ -15,6 +16,8 @@ use clap::Subcommand;
         dagway runs usage --by session --since 7d         which sessions cost most\n  \
         dagway runs usage --by key --since 30d            who spent it\n  \
         dagway runs payload 5a5a5a5a0003 sent | jq        what Dagway sent upstream\n  \
+        dagway runs replay latest --state failed          whether the same request fails again\n  \
+        dagway runs replay 5a5a5a5a0003 --model gpt-5     how another model answers it\n  \
         dagway runs --json | jq -r '.runs[].id'           for scripts\n\n\
         It asks the Dagway that runs at the address of your settings (127.0.0.1:4000), or the one at --server, and presents \
         the dashboard's password of your settings (DAGWAY_DASHBOARD_PASSWORD) where one is demanded.")]
@@ -130,6 +133,28 @@ pub enum Command {
         #[arg(value_name = "NAME")]
         name: String,
     },
+    /// Sends a run's request again, and shows the new run beside the recorded one
+    ///
+    /// The body goes to the same address as it was recorded, byte for byte, with the headers that are Anthropic's and Claude
+    /// Code's. A model answers, so it costs what a turn costs. The answer is read to its end and recorded, and not printed:
+    /// `dagway runs payload latest got` does that. Ctrl-C hangs up.
+    ///
+    /// Where Dagway demands a client key, it presents the first of the `DAGWAY_CLIENT_KEYS` that are set here, or
+    /// `ANTHROPIC_AUTH_TOKEN` if that is one of them or there are none; at another `--server`, `ANTHROPIC_AUTH_TOKEN` first.
+    ///
+    /// It exits with 0 when the new run completed, and with 1 when it did not.
+    #[command(after_help = "Examples:\n  \
+        dagway runs replay latest --state failed          whether the newest failure fails again\n  \
+        dagway runs replay 5a5a5a5a0003 --model gpt-5     how another model answers it\n  \
+        dagway runs replay latest --json | jq .replay.run.facts")]
+    Replay {
+        /// `latest` (of those the filters let through), an id of a run or of a request, or the last digits of one
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// The model to ask in place of the one that the request names; nothing else of the body changes
+        #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+        model: Option<String>,
+    },
 }
 
 impl Filter {
@@ -155,6 +180,14 @@ impl Filter {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.clone()?)));
         states.chain(others).collect()
+    }
+
+    /// The same for `replay`, whose `--model` is the model to ask.
+    pub(super) fn of_a_replay(&self) -> Self {
+        Self {
+            model: None,
+            ..self.clone()
+        }
     }
 
     /// Whether it lets every run through.
@@ -192,5 +225,23 @@ mod tests {
             assert!(matches!(runs.command, Some(Command::Show { run }) if run == "latest"));
         }
         assert!(read("dagway runs -f -n 3").filter.is_empty());
+    }
+
+    #[test]
+    fn the_model_of_a_replay_is_the_one_to_ask_and_no_filter() {
+        for line in [
+            "dagway runs replay latest --state failed --model gpt-5",
+            "dagway runs --model gpt-5 replay latest --state failed",
+        ] {
+            let runs = read(line);
+            let filter = runs.filter.of_a_replay().pairs();
+            assert_eq!(filter, [("state", "failed".to_owned())], "{line}");
+            let Some(Command::Replay { model, .. }) = runs.command else {
+                panic!("{line}");
+            };
+            assert_eq!(model.as_deref(), Some("gpt-5"), "{line}");
+        }
+        let line = ["dagway", "runs", "replay", "latest", "--model", ""];
+        assert!(Args::read(line.map(OsString::from).to_vec()).is_err());
     }
 }

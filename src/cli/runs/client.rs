@@ -1,6 +1,7 @@
-//! Asks a Dagway that runs, over its run API.
+//! Asks a Dagway that runs, over its run API, and its Messages API for a request that is sent again.
 //!
 //! The password goes only to the address of its own settings and to who demands it as Dagway does, and is printed nowhere.
+//! A client key goes to who has answered as Dagway does.
 //! This file must not know what is asked for.
 
 use std::cell::Cell;
@@ -8,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::header::WWW_AUTHENTICATE;
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Response, Url};
 use serde::de::DeserializeOwned;
 
@@ -33,6 +34,8 @@ const LONGEST: usize = 256 << 20;
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
+    /// Whether it is the one of the settings.
+    is_own: bool,
     password: Option<Secret>,
     /// Whether the password is presented: it was demanded, or is known to be.
     presents: Cell<bool>,
@@ -130,16 +133,10 @@ impl Client {
         let password = inline.or_else(|| (!known.is_empty()).then(|| known.clone()));
         // The settings that it would be compared with are these. Asking without it first would count as a refusal there.
         let is_own = parse(&url_here(listen)).is_some_and(|own| own == base);
-        let mut builder = upstream::client::http()
-            .map_err(|error| unusable(&error))?
-            .connect_timeout(CONNECT_WAIT)
-            .read_timeout(SILENCE);
-        if is_here(&base) {
-            builder = builder.no_proxy();
-        }
         Ok(Self {
-            http: builder.build().map_err(|error| unusable(&error))?,
+            http: http(&base, Some(SILENCE)).map_err(|error| unusable(&error))?,
             base,
+            is_own,
             presents: Cell::new(is_own && password.is_some()),
             password,
         })
@@ -167,13 +164,8 @@ impl Client {
         if is_demanded(&response) && self.password.is_some() && !self.presents.replace(true) {
             response = self.send(path, pairs).await?;
         }
-        let status = response.status();
-        let is_dagway = response.headers().contains_key("x-dagway-overhead-us");
-        if !is_dagway || status.is_redirection() {
-            let (url, status) = (self.url(), status.as_u16());
-            return Err(Fault::Stranger { url, status });
-        }
-        if status.is_success() {
+        self.expect_dagway(&response)?;
+        if response.status().is_success() {
             return Ok(response);
         }
         if is_demanded(&response) {
@@ -183,13 +175,51 @@ impl Client {
                 Some(_) => Fault::WrongPassword { url },
             });
         }
+        Err(self.refusal(response, pairs).await?)
+    }
+
+    /// Sends a body to a path of the Messages API, and waits for its answer as long as that takes. An answer may be a
+    /// refusal.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        query: Option<&str>,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<Response, Fault> {
+        let patient = http(&self.base, None).map_err(|error| self.unreadable(&error))?;
+        let mut url = self.at(path);
+        url.set_query(query);
+        let request = patient.post(url).headers(headers).body(body);
+        let response = request.send().await.map_err(|error| self.unsent(&error))?;
+        self.expect_dagway(&response)?;
+        Ok(response)
+    }
+
+    fn expect_dagway(&self, response: &Response) -> Result<(), Fault> {
+        let is_dagway = response.headers().contains_key("x-dagway-overhead-us");
+        let status = response.status();
+        if is_dagway && !status.is_redirection() {
+            return Ok(());
+        }
+        let (url, status) = (self.url(), status.as_u16());
+        Err(Fault::Stranger { url, status })
+    }
+
+    /// What an answer says that is a refusal.
+    pub(super) async fn refusal(
+        &self,
+        response: Response,
+        pairs: &[(&str, String)],
+    ) -> Result<Fault, Fault> {
+        let status = response.status();
         let body = self.whole(response).await?;
         let told: Option<Refusal> = serde_json::from_slice(&body).ok();
         let sentence = told.map_or_else(
             || format!("the Dagway at {} answers with status {status}", self.url()),
             |told| by_its_option(pairs, text::line(&told.error.message)),
         );
-        Err(if status.is_server_error() {
+        Ok(if status.is_server_error() {
             let url = self.url();
             Fault::Unwell { url, sentence }
         } else {
@@ -198,8 +228,7 @@ impl Client {
     }
 
     async fn send(&self, path: &str, pairs: &[(&str, String)]) -> Result<Response, Fault> {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        let mut url = self.at(path);
         url.set_query((!pairs.is_empty()).then(|| encode_pairs(pairs)).as_deref());
         let mut request = self.http.get(url);
         if self.presents.get() {
@@ -207,21 +236,32 @@ impl Client {
             let password = self.password.as_ref().map(Secret::expose);
             request = request.basic_auth("dagway", password);
         }
-        request.send().await.map_err(|error| {
-            let (url, mut reason) = (self.url(), reason(&error));
-            // What rustls says of bytes that are no TLS.
-            if self.base.scheme() == "https" && reason.contains("corrupt message") {
-                reason = "it does not speak TLS; write http:// in place of https://".to_owned();
-            }
-            if error.is_connect() {
-                Fault::Away { url, reason }
-            } else {
-                Fault::Broken { url, reason }
-            }
-        })
+        request.send().await.map_err(|error| self.unsent(&error))
     }
 
-    async fn whole(&self, response: Response) -> Result<Vec<u8>, Fault> {
+    /// A request to which there was no answer.
+    fn unsent(&self, error: &reqwest::Error) -> Fault {
+        let (url, mut reason) = (self.url(), reason(error));
+        // What rustls says of bytes that are no TLS.
+        if self.base.scheme() == "https" && reason.contains("corrupt message") {
+            reason = "it does not speak TLS; write http:// in place of https://".to_owned();
+        }
+        if error.is_connect() {
+            Fault::Away { url, reason }
+        } else {
+            Fault::Broken { url, reason }
+        }
+    }
+
+    /// A path there.
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    /// The body of an answer.
+    pub(super) async fn whole(&self, response: Response) -> Result<Vec<u8>, Fault> {
         let mut body = Vec::new();
         let mut pieces = response.bytes_stream();
         while let Some(piece) = pieces.next().await {
@@ -247,10 +287,27 @@ impl Client {
         Fault::Unreadable { url, reason }
     }
 
+    /// Whether it is the one of the settings, by its address.
+    pub(super) const fn is_own(&self) -> bool {
+        self.is_own
+    }
+
     /// Where it is, as it is written in sentences.
     pub(super) fn url(&self) -> String {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
+}
+
+/// An HTTP client that bears so much silence.
+fn http(base: &Url, silence: Option<Duration>) -> reqwest::Result<reqwest::Client> {
+    let mut builder = upstream::client::http()?.connect_timeout(CONNECT_WAIT);
+    if let Some(silence) = silence {
+        builder = builder.read_timeout(silence);
+    }
+    if is_here(base) {
+        builder = builder.no_proxy();
+    }
+    builder.build()
 }
 
 /// A refusal that names a parameter of the run API, with the option by which it was given here.

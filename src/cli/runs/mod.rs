@@ -8,7 +8,8 @@
 //! | [`args`] | the arguments |
 //! | `client`, `answer` | asks the run API, and what that answers |
 //! | `chosen` | which run is meant |
-//! | `list`, `follow`, `show`, `changes`, `payload`, `usage` | what is asked for: one file each |
+//! | `list`, `follow`, `show`, `changes`, `payload`, `replay`, `usage` | what is asked for: one file each |
+//! | `recorded`, `compared` | a recorded request as it is sent again, and two runs beside each other |
 //! | `table`, `bars`, `words` | columns, bars on a time axis, figures in words |
 //! | `clock`, `text`, `terminal` | how moments and texts are written, and on what |
 
@@ -19,9 +20,12 @@ mod changes;
 mod chosen;
 mod client;
 mod clock;
+mod compared;
 mod follow;
 mod list;
 mod payload;
+mod recorded;
+mod replay;
 mod show;
 mod table;
 mod terminal;
@@ -31,13 +35,14 @@ mod text;
 mod usage;
 mod words;
 
-use super::Failure;
+use super::{Failure, client_key};
 use crate::settings::Settings;
 use args::{Command, Runs};
 use client::Client;
+use replay::Wanted;
 use terminal::Paper;
 
-/// Lists runs, follows them, shows one, or adds up what they use.
+/// Lists runs, follows them, shows one, sends its request again, or adds up what they use.
 ///
 /// # Errors
 /// When the server is not there, refuses, or knows no such run.
@@ -69,6 +74,15 @@ pub async fn run(
             "a payload is printed as it is; leave --json out".to_owned(),
         )),
         Some(Command::Payload { run, name }) => payload::run(&client, args, run, name, paper).await,
+        Some(Command::Replay { run, model }) => {
+            let key = if client.is_own() {
+                client_key::of_own(settings, environment)
+            } else {
+                client_key::of_another(settings, environment)
+            };
+            let wanted = Wanted { run, model: model.as_deref(), key };
+            replay::run(&client, args, wanted, paper).await
+        }
         Some(Command::Usage { by }) => usage::run(&client, args, by.as_deref(), paper).await,
         None if args.follow => follow::run(&client, args, paper).await,
         None => list::run(&client, args, paper).await,

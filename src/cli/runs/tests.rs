@@ -59,12 +59,25 @@ fn a_run_is_shown_with_its_steps_on_a_time_axis() {
     );
 }
 
+fn compared(recorded: &RunDetail, replayed: &RunDetail, width: Option<usize>) -> String {
+    super::compared::table(&whole(recorded).run, &whole(replayed).run, paper(width))
+}
+
+#[test]
+fn two_runs_of_one_request_stand_beside_each_other() {
+    let (failed, retried) = (fixture::failed_run(), fixture::retried_run());
+    insta::assert_snapshot!("compared_at_80", compared(&failed, &retried, Some(80)));
+    let (whole, streaming) = (fixture::completed_run(), fixture::streaming_run());
+    insta::assert_snapshot!("compared_without_end", compared(&whole, &streaming, None));
+}
+
 #[test]
 fn nothing_is_wider_than_the_paper() {
     for width in [72, 80, 100, 133, 160, 200, 250] {
         let mut said = listed(Some(width));
         for run in fixture::all_runs() {
             said.push_str(&shown(&run, Some(width)));
+            said.push_str(&compared(&run, &fixture::hostile_run(), Some(width)));
         }
         for line in said.lines() {
             assert!(line.width() <= width, "{width}: {line}");
@@ -87,7 +100,8 @@ fn a_stranger_writes_nothing_but_text() {
             TimeZone::UTC,
             paper(width),
         );
-        for said in [&shown, &listed] {
+        let compared = super::compared::table(&whole.run, &whole.run, paper(width));
+        for said in [&shown, &listed, &compared] {
             assert!(said.contains("\\u{1b}"), "{said}");
             let harmful =
                 |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
@@ -99,6 +113,7 @@ fn a_stranger_writes_nothing_but_text() {
             "{shown}"
         );
         assert!(!listed.contains("\nforged"), "{listed}");
+        assert!(!compared.contains("\nforged"), "{compared}");
     }
 }
 

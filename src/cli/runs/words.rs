@@ -24,6 +24,7 @@ pub(super) fn all(run: &Run, clock: &Clock, now: Timestamp) -> Vec<(&'static str
     let pairs = [
         ("model", model(run)),
         ("fallback", fallback(run)),
+        ("replay of", label(facts::REPLAY_OF)),
         ("started", Some(started)),
         ("took", Some(took(run))),
         ("tokens", tokens(run)),
@@ -128,7 +129,8 @@ fn aside<const N: usize>(notes: [Option<String>; N]) -> String {
     format!(" ({})", known.join(", "))
 }
 
-fn about(run: &Run, figure: String) -> String {
+/// A figure of usage, with the sign for what is only about right.
+pub(super) fn about(run: &Run, figure: String) -> String {
     if run.is_estimate() {
         format::about(&figure)
     } else {
