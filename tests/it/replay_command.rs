@@ -149,8 +149,15 @@ fn what_fails_again_is_an_error_of_the_command_too() {
         app.ended_run(&first.run()).await;
         let refusal = Answer::error(400, "no \u{9b}31m more");
         app.script(Script::new().then(refusal));
-        let output = typed(&app, &[&first.run()], &[]).await;
+        let variables = [("ANTHROPIC_AUTH_TOKEN", "of-somebody-else")];
+        let output = typed(&app, &[&first.run()], &variables).await;
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let headers = payload(&app, &listed(&app).await[0], "client.request.headers").await;
+        assert!(headers.contains(&first.run()), "{headers}");
+        assert!(
+            !headers.contains("authorization"),
+            "nobody demands a key: {headers}"
+        );
         let told = stderr(&output);
         let last = told.lines().last().unwrap();
         assert!(last.starts_with("dagway: the replay is Failed: "), "{told}");
@@ -159,6 +166,28 @@ fn what_fails_again_is_an_error_of_the_command_too() {
             "{told}"
         );
         assert_eq!(line(&stdout(&output), "state"), "✓ Completed ✕ Failed");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_request_that_still_waits_for_its_answer_can_be_asked_again() {
+    block_on(async {
+        let app = TestApp::start().await;
+        app.script(Script::new().then(Answer::Hang).then(Turn::text("Hello.")));
+        let hanging = app.http.post(app.url("/v1/messages"));
+        let hanging = hanging.body(ask_whole("x").to_string()).send();
+        let hanging = tokio::task::spawn_local(hanging);
+        let first = app.only_run().await;
+        let is_asked = |run: &Value| run["steps"][5]["state"] == "Running";
+        app.run_when(&first, is_asked).await;
+        let output = typed(&app, &[&first], &[]).await;
+        assert!(output.status.success(), "{}", stderr(&output));
+        let said = stdout(&output);
+        assert_eq!(line(&said, "state"), "▶ Running ✓ Completed");
+        assert!(line(&said, "took").contains(" so far "), "{said}");
+        hanging.abort();
+        app.ended_run(&first).await;
         app.stop().await;
     });
 }
@@ -323,6 +352,36 @@ fn a_client_key_is_presented_as_claude_code_would_and_a_wrong_one_is_said_to_be_
             );
         }
         assert_eq!(listed(&app).await.len(), 3);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn who_asks_the_server_of_its_own_settings_presents_its_key_at_once() {
+    block_on(async {
+        let keys = |settings: &mut Settings| {
+            settings.server.client_keys = vec![ClientKey::nameless("secret-a")];
+        };
+        let app = TestApp::start_with(keys).await;
+        let request = app.http.post(app.url("/v1/messages"));
+        let request = request
+            .bearer_auth("secret-a")
+            .body(ask_whole("x").to_string());
+        let first = read(request.send().await.unwrap()).await;
+        app.ended_run(&first.run()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = dagway(folder.path());
+        command
+            .env("DAGWAY_LISTEN", app.app.address().to_string())
+            .env("DAGWAY_CLIENT_KEYS", "secret-a")
+            .env("ANTHROPIC_AUTH_TOKEN", "of-somebody-else")
+            .args(["runs", "replay", "latest"]);
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let metrics = app.get("/metrics").await.body;
+        let none = "dagway_refused_requests_total{reason=\"client_key\"} 0";
+        assert!(metrics.lines().any(|line| line == none), "{metrics}");
         app.stop().await;
     });
 }

@@ -17,7 +17,7 @@ use clap::builder::NonEmptyStringValueParser;
         dagway runs usage --by key --since 30d            who spent it\n  \
         dagway runs payload 5a5a5a5a0003 sent | jq        what Dagway sent upstream\n  \
         dagway runs replay latest --state failed          whether the same request fails again\n  \
-        dagway runs replay 5a5a5a5a0003 --model gpt-5     how another model answers it\n  \
+        dagway runs replay latest --model openai/gpt-5    how another model answers it\n  \
         dagway runs --json | jq -r '.runs[].id'           for scripts\n\n\
         It asks the Dagway that runs at the address of your settings (127.0.0.1:4000), or the one at --server, and presents \
         the dashboard's password of your settings (DAGWAY_DASHBOARD_PASSWORD) where one is demanded.")]
@@ -137,15 +137,15 @@ pub enum Command {
     ///
     /// The body goes to the same address as it was recorded, byte for byte, with the headers that are Anthropic's and Claude
     /// Code's. A model answers, so it costs what a turn costs. The answer is read to its end and recorded, and not printed:
-    /// `dagway runs payload latest got` does that. Ctrl-C hangs up.
+    /// `dagway runs payload RUN got` does that. Ctrl-C hangs up.
     ///
-    /// Where Dagway demands a client key, it presents the first of the `DAGWAY_CLIENT_KEYS` that are set here, or
-    /// `ANTHROPIC_AUTH_TOKEN` if that is one of them or there are none; at another `--server`, `ANTHROPIC_AUTH_TOKEN` first.
+    /// It presents the first of the `DAGWAY_CLIENT_KEYS` that are set here, or `ANTHROPIC_AUTH_TOKEN` if that is one of them
+    /// or there are none. At another `--server`, `ANTHROPIC_AUTH_TOKEN` goes first, and only to who demands a key.
     ///
     /// It exits with 0 when the new run completed, and with 1 when it did not.
     #[command(after_help = "Examples:\n  \
         dagway runs replay latest --state failed          whether the newest failure fails again\n  \
-        dagway runs replay 5a5a5a5a0003 --model gpt-5     how another model answers it\n  \
+        dagway runs replay latest --model openai/gpt-5    how another model answers it\n  \
         dagway runs replay latest --json | jq .replay.run.facts")]
     Replay {
         /// `latest` (of those the filters let through), an id of a run or of a request, or the last digits of one

@@ -1,7 +1,7 @@
 //! Asks a Dagway that runs, over its run API, and its Messages API for a request that is sent again.
 //!
 //! The password goes only to the address of its own settings and to who demands it as Dagway does, and is printed nowhere.
-//! A client key goes to who has answered as Dagway does.
+//! So it is with a client key.
 //! This file must not know what is asked for.
 
 use std::cell::Cell;
@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
-use reqwest::{Response, Url};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::answer::Refusal;
@@ -194,6 +194,17 @@ impl Client {
         let response = request.send().await.map_err(|error| self.unsent(&error))?;
         self.expect_dagway(&response)?;
         Ok(response)
+    }
+
+    /// Whether the Messages API lets in who presents this, or nothing. Nothing is asked of a model.
+    pub(super) async fn admits(&self, key: Option<&HeaderValue>) -> Result<bool, Fault> {
+        let mut request = self.http.get(self.at("/v1/messages"));
+        if let Some(key) = key {
+            request = request.header(AUTHORIZATION, key);
+        }
+        let response = request.send().await.map_err(|error| self.unsent(&error))?;
+        self.expect_dagway(&response)?;
+        Ok(response.status() != StatusCode::UNAUTHORIZED)
     }
 
     fn expect_dagway(&self, response: &Response) -> Result<(), Fault> {

@@ -5,8 +5,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Response, StatusCode};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 
 use super::answer::{Run, Whole};
 use super::args::Runs;
@@ -57,11 +56,11 @@ pub(super) async fn run(
     if let Some(model) = wanted.model {
         request.ask(model)?;
     }
-    if let Some(key) = &wanted.key {
-        present(key, &mut request.headers)?;
+    if let Some(key) = admission(client, wanted.key.as_ref()).await? {
+        request.headers.insert(AUTHORIZATION, key);
     }
     say_error(&recorded::announced(client, id, was.as_deref(), &request));
-    let replay = answered_by(client, request, wanted.key.is_some()).await?;
+    let replay = answered_by(client, request).await?;
     let replay = settled(client, replay).await?;
     if !original.whole.run.has_ended() {
         original = Told::of(client, id).await?;
@@ -85,7 +84,29 @@ impl Told {
     }
 }
 
-fn present(key: &Secret, headers: &mut HeaderMap) -> Result<(), Failure> {
+/// What has to be presented. At an address that is not the one of the settings, a key is shown only to who demands one.
+async fn admission(client: &Client, key: Option<&Secret>) -> Result<Option<HeaderValue>, Failure> {
+    if !client.is_own() && client.admits(None).await? {
+        return Ok(None);
+    }
+    let key = key.map(bearer).transpose()?;
+    if client.admits(key.as_ref()).await? {
+        return Ok(key);
+    }
+    let presented = if key.is_some() {
+        "the one that is set here is none of them"
+    } else {
+        "none is set here"
+    };
+    Err(Failure::Usage(format!(
+        "the Dagway at {} demands one of its client keys, and {presented}; set DAGWAY_CLIENT_KEYS to those that it has, or \
+         leave that out and set ANTHROPIC_AUTH_TOKEN to one of them",
+        client.url()
+    )))
+}
+
+/// A key as it is presented.
+fn bearer(key: &Secret) -> Result<HeaderValue, Failure> {
     // Exposed to who demands it; the header is marked sensitive.
     let bearer = format!("Bearer {}", key.expose());
     let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| {
@@ -95,12 +116,11 @@ fn present(key: &Secret, headers: &mut HeaderMap) -> Result<(), Failure> {
         )
     })?;
     bearer.set_sensitive(true);
-    headers.insert(AUTHORIZATION, bearer);
-    Ok(())
+    Ok(bearer)
 }
 
 /// Sends a request and reads its answer to the end. Returns the run that answered.
-async fn answered_by(client: &Client, request: Recorded, has_key: bool) -> Result<RunId, Failure> {
+async fn answered_by(client: &Client, request: Recorded) -> Result<RunId, Failure> {
     let Recorded {
         path,
         query,
@@ -111,7 +131,7 @@ async fn answered_by(client: &Client, request: Recorded, has_key: bool) -> Resul
     let run = response.headers().get("x-dagway-run");
     let run = run.and_then(|run| run.to_str().ok()?.parse().ok());
     let Some(run) = run else {
-        return Err(not_let_in(client, response, has_key).await);
+        return Err(client.refusal(response, &[]).await?.into());
     };
     let mut pieces = response.bytes_stream();
     while let Some(piece) = pieces.next().await {
@@ -123,25 +143,6 @@ async fn answered_by(client: &Client, request: Recorded, has_key: bool) -> Resul
         }
     }
     Ok(run)
-}
-
-/// Why a request became no run.
-async fn not_let_in(client: &Client, response: Response, has_key: bool) -> Failure {
-    if response.status() == StatusCode::UNAUTHORIZED {
-        let presented = if has_key {
-            "the one that is set here is none of them"
-        } else {
-            "none is set here"
-        };
-        return Failure::Usage(format!(
-            "the Dagway at {} demands one of its client keys, and {presented}; set DAGWAY_CLIENT_KEYS to those that it has, \
-             or leave that out and set ANTHROPIC_AUTH_TOKEN to one of them",
-            client.url()
-        ));
-    }
-    match client.refusal(response, &[]).await {
-        Ok(fault) | Err(fault) => fault.into(),
-    }
 }
 
 /// The run once it has ended; if another model had to step in, the run of the last one that did. As it stands when that
