@@ -24,7 +24,7 @@ pub mod tool_ids;
 pub mod tool_names;
 pub mod tools;
 
-pub use build::{Built, Demand, Routing, build_request};
+pub use build::{Built, CLIENTS_PROVIDER, Demand, Routing, build_request};
 pub use messages::{Messages, convert_messages};
 pub use note::Note;
 pub use tools::{Tools, convert_tools};

@@ -10,6 +10,7 @@ use super::invalid::InvalidRequest;
 use super::message::Message;
 use super::options::{CacheControl, Display, Format, OutputConfig, Thinking, one_of};
 use super::passed::AnthropicsOwn;
+use super::raw::Raw;
 use super::tool::{Tool, ToolChoice};
 
 type Parsed<T> = Result<T, InvalidRequest>;
@@ -55,6 +56,8 @@ pub struct Request<'a> {
     pub cache: Option<CacheControl>,
     /// Models to fall back to.
     pub fallbacks: Vec<Cow<'a, str>>,
+    /// OpenRouter's `provider` as the client wrote it, `null` included.
+    pub provider: Option<Raw<'a>>,
     /// What to clear from the conversation before it is sent.
     pub edits: Vec<Edit<'a>>,
     /// Fields that are known and mean something to Anthropic's servers alone.
@@ -130,6 +133,12 @@ impl<'a> Request<'a> {
             _ if user_id.is_empty() || user_id.starts_with('{') => None,
             _ => Some(Cow::Borrowed(user_id)),
         }
+    }
+
+    /// Gives the client's own wish which of OpenRouter's hosts may answer; `null` is none.
+    #[must_use]
+    pub fn own_provider(&self) -> Option<Raw<'a>> {
+        self.provider.filter(|provider| provider.as_str() != "null")
     }
 
     /// Gives an opaque name of the end user, the same in all their sessions, from which nobody learns who they are.
@@ -239,6 +248,12 @@ impl<'a> Request<'a> {
             "cache_control" => self.cache = cursor.nullable(CacheControl::parse)?,
             "context_management" => {
                 self.edits = cursor.nullable(edits::parse)?.unwrap_or_default();
+            }
+            "provider" => {
+                self.provider = Some(match cursor.kind() {
+                    Kind::Null => cursor.raw()?,
+                    _ => cursor.raw_object()?,
+                });
             }
             "fallbacks" => self.fallbacks = cursor.nullable(fallbacks)?.unwrap_or_default(),
             "mcp_servers" | "container" => check::absent(cursor, key)?,

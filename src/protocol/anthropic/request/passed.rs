@@ -145,8 +145,8 @@ fn line_of(text: RawStr<'_>) -> Option<(&str, bool)> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads of a body of `POST /v1/messages` what is needed to pass it on: model, limit, stream, stop sequences, and
-    /// whose it is.
+    /// Reads of a body of `POST /v1/messages` what is needed to pass it on: model, limit, stream, stop sequences,
+    /// wish for a provider, and whose it is.
     /// The rest stays empty here.
     ///
     /// # Errors
@@ -180,6 +180,7 @@ impl<'a> Request<'a> {
                         let given = serde_json::from_str(cursor.raw()?.as_str());
                         request.stop_sequences = given.unwrap_or_default();
                     }
+                    "provider" => request.provider = Some(cursor.raw()?),
                     "metadata" => request.user_id = cursor.nullable(user_id)?.flatten(),
                     "safeguards" => {
                         let place = place(body, cursor.raw()?.as_str());
@@ -201,6 +202,7 @@ impl<'a> Request<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::raw::Raw;
     use super::*;
 
     #[test]
@@ -233,6 +235,7 @@ mod tests {
         assert_eq!((request.model.as_ref(), request.stream), ("m", true));
         assert_eq!(request.max_tokens, 7);
         assert_eq!(request.session_id().as_deref(), Some("s"));
+        assert_eq!(request.provider, None);
         assert_eq!(request.body_len, body.len());
         for (written, read) in [
             (r#"["\n","b"]"#, &["\n", "b"][..]),
@@ -242,6 +245,20 @@ mod tests {
             let body = format!(r#"{{"model":"m","stop_sequences":{written}}}"#);
             let request = Request::parse_to_pass(&body).unwrap();
             assert_eq!(request.stop_sequences, read, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_body_to_pass_may_say_who_shall_answer() {
+        for (written, own) in [
+            ("null", None),
+            ("{\"zdr\" : true}", Some("{\"zdr\" : true}")),
+            ("7", Some("7")),
+        ] {
+            let body = format!(r#"{{"provider" : {written} ,"model":"m"}}"#);
+            let request = Request::parse_to_pass(&body).unwrap();
+            assert_eq!(request.provider.map(Raw::as_str), Some(written));
+            assert_eq!(request.own_provider().map(Raw::as_str), own);
         }
     }
 

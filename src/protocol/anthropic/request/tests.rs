@@ -61,7 +61,7 @@ fn every_field_is_read() {
         "thinking":{"type":"enabled","budget_tokens":2048,"display":"omitted"},
         "output_config":{"effort":"xhigh","format":{"type":"json_schema","schema":{}},"task_budget":{"type":"tokens","total":9}},
         "stop_sequences":["a"],"temperature":0.5,"top_p":1,"top_k":7,"stream":true,"speed":"fast","service_tier":"standard_only",
-        "metadata":{"user_id":"u"},"fallbacks":[{"model":"f"}],"cache_control":{"type":"ephemeral"},
+        "metadata":{"user_id":"u"},"fallbacks":[{"model":"f"}],"provider":{"zdr":true},"cache_control":{"type":"ephemeral"},
         "context_management":{"edits":[]},"betas":["b"],"new_thing":{"x":1},"container":null,"mcp_servers":[]
     }));
     let request = Request::parse(&text).unwrap();
@@ -91,6 +91,8 @@ fn every_field_is_read() {
         (Some(0.5), Some(1.0), Some(7))
     );
     assert_eq!(request.fallbacks, ["f"]);
+    let provider = request.own_provider().map(Raw::as_str);
+    assert_eq!(provider, Some("{\"zdr\":true}"));
     assert_eq!(request.set_aside, ["betas"]);
     assert_eq!(request.unknown, ["new_thing"]);
 }
@@ -113,6 +115,7 @@ fn null_is_the_same_as_absent() {
         "speed",
         "cache_control",
         "fallbacks",
+        "provider",
         "stream",
         "context_management",
         "container",
@@ -122,6 +125,10 @@ fn null_is_the_same_as_absent() {
     let text = SMALLEST.replace("\"max_tokens\":1", &format!("\"max_tokens\":1{nulls}"));
     let request = Request::parse(&text).unwrap();
     assert!(request.set_aside.is_empty() && request.unknown.is_empty());
+    assert_eq!(request.own_provider(), None);
+    let text = body(&json!({"provider":"azure"}));
+    let refused = Request::parse(&text).unwrap_err();
+    assert_eq!(refused.path, "provider");
 }
 
 #[test]

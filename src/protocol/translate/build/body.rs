@@ -13,11 +13,15 @@ use super::call_ids::CallIds;
 use super::conversation::Conversation;
 use super::writer::Writer;
 use super::{format, limits, offers, thoughts};
-use crate::protocol::anthropic::request::{InvalidRequest, Request};
+use crate::protocol::anthropic::request::{InvalidRequest, Raw, Request};
 use crate::protocol::openrouter::catalogue::Level;
 
 /// Where the upstream shortens prompts unasked.
 const SHORT_CONTEXT: u64 = 8192;
+
+/// What is said where both the client and the settings have a `provider`.
+pub const CLIENTS_PROVIDER: &str =
+    "`provider` of the settings was left out, because the client sent one of its own";
 
 /// Where and for whom a request is made, besides what the client says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +32,7 @@ pub struct Routing<'a> {
     pub user: Option<&'a str>,
     /// Models that the upstream falls back to by itself, as its ids.
     pub models: &'a [String],
-    /// The upstream's `provider` object: order, price limits, data policy.
+    /// The upstream's `provider` object of the settings: order, price limits, data policy. The client's own goes before it.
     pub provider: Option<&'a RawValue>,
     /// What is demanded of the hosts.
     pub demand: Demand,
@@ -267,8 +271,10 @@ fn extensions(out: &mut Writer, request: &Request<'_>, target: &Target, routing:
             }
         });
     }
-    if let Some(provider) = routing.provider {
-        out.key("provider").raw(provider.get());
+    let own = request.own_provider().map(Raw::as_str);
+    let ours = routing.provider.map(RawValue::get);
+    if let Some(provider) = own.or(ours) {
+        out.key("provider").raw(provider);
     }
     if let Some(session) = routing.session_id.filter(|session| !session.is_empty()) {
         out.key("session_id").string(session);
@@ -302,11 +308,12 @@ fn has_pdf(turn: &Turn<'_>) -> bool {
 
 /// What [`extensions`] would have said.
 fn only_where_extended(request: &Request<'_>, routing: &Routing<'_>) -> Vec<&'static str> {
+    let has_own_provider = request.own_provider().is_some();
     let fields = [
         ("speed", request.fast),
         ("service_tier", request.standard_tier_only),
         ("fallbacks", !routing.models.is_empty()),
-        ("provider", routing.provider.is_some()),
+        ("provider", has_own_provider || routing.provider.is_some()),
     ];
     let said = fields.into_iter().filter(|(_, is_said)| *is_said);
     said.map(|(name, _)| name).collect()
@@ -325,6 +332,10 @@ fn not_sent(request: &Request<'_>, target: &Target, routing: &Routing<'_>, notes
         notes.push(Note::new(
             "`speed` was left out, because `service_tier` asks for the standard tier only",
         ));
+    }
+    let has_both = request.own_provider().is_some() && routing.provider.is_some();
+    if target.dialect.extensions && has_both {
+        notes.push(Note::new(CLIENTS_PROVIDER));
     }
     let known = request.set_aside.iter().map(AsRef::as_ref);
     let mut names: Vec<&str> = known.chain(unknown).collect();

@@ -19,4 +19,4 @@ mod near_valid;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use body::{Built, Demand, Routing, build_request};
+pub use body::{Built, CLIENTS_PROVIDER, Demand, Routing, build_request};

@@ -1,5 +1,6 @@
 //! What goes upstream for which model: limits, caching, reasoning, tools, formats, and one whole turn of Claude Code.
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
@@ -1089,6 +1090,37 @@ fn the_route_is_part_of_the_request() {
     assert_eq!(body["models"], json!([GPT, "a/b"]));
     assert_eq!(body["provider"], json!({"order":["x"]}));
     assert_eq!(body["service_tier"], "priority");
+}
+
+#[test]
+fn the_clients_provider_goes_before_that_of_the_settings() {
+    let settings = serde_json::value::to_raw_value(&json!({"zdr":true})).unwrap();
+    let sent = |own: &Value, settings: Option<&RawValue>, extensions: bool| {
+        let routing = Routing {
+            provider: settings,
+            ..Routing::default()
+        };
+        let mut target = Target::new(GPT, None);
+        target.dialect.extensions = extensions;
+        let built = built(&body(&json!({"provider":own})), &target, &routing);
+        let sent: Value = serde_json::from_slice(&built.body).unwrap();
+        let notes = built.notes.iter().map(|note| note.as_str().to_owned());
+        (sent["provider"].clone(), notes.collect::<Vec<_>>())
+    };
+    let own = json!({"only":["azure"]});
+    let (both, none) = (Some(&*settings), Vec::<String>::new());
+    assert_eq!(sent(&own, None, true), (own.clone(), none.clone()));
+    let said = vec![CLIENTS_PROVIDER.to_owned()];
+    assert_eq!(sent(&own, both, true), (own.clone(), said));
+    assert_eq!(sent(&Value::Null, both, true), (json!({"zdr":true}), none));
+    let (provider, notes) = sent(&own, None, false);
+    assert_eq!(provider, Value::Null);
+    assert!(
+        notes
+            .concat()
+            .starts_with("`provider` was left out, because plain"),
+        "{notes:?}"
+    );
 }
 
 #[test]

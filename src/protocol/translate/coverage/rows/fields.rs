@@ -81,6 +81,9 @@ table! { pub(super) ROWS
     Field ["fallbacks"] ("their own settings") Degraded "the upstream's fallbacks take the request's own settings"
         r#"{"fallbacks":[{"model":"claude-haiku-4-5","max_tokens":9}]}"#
         => "`fallbacks.*.max_tokens";
+    Field ["provider"] Carried "OpenRouter's own field: which hosts may answer; the client's goes before that of the settings, as a whole"
+        r#"{"provider":{"only":["azure"],"zdr":true}}"#
+        => r#""provider":{"only":["azure"],"zdr":true}"#;
     Field ["context_management"] Translated "see [`context_management.edits`](#context_managementedits)"
         r#"{"context_management":{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]}}"#
         => "!context_management";
