@@ -13,7 +13,6 @@ use crate::events::PlanInfo;
 use crate::server::gateway::{MessagesPlan, Plans};
 use crate::settings::Settings;
 use crate::tasks;
-use crate::tasks::build_request::ProviderWish;
 use crate::tasks::count_tokens::CountingSlots;
 use crate::tasks::reply_flow::Patience;
 use crate::tasks::splice_model::SpliceModel;
@@ -302,18 +301,10 @@ pub(super) fn resources(settings: &Settings, upstreams: Arc<Upstreams>) -> Resou
     let mut resources = Resources::default();
     resources.insert(upstreams);
     resources.insert(Arc::new(patience));
-    resources.insert(Arc::new(ProviderWish {
-        json: provider_wish(&settings.models.provider),
-    }));
     resources.insert(Arc::new(CountingSlots {
         semaphore: Arc::new(Semaphore::new(cores)),
     }));
     resources
-}
-
-/// The `provider` object of the settings; they were checked to hold one or nothing.
-fn provider_wish(json: &str) -> Option<Box<serde_json::value::RawValue>> {
-    serde_json::from_str(json).ok()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use serde_json::value::RawValue;
 
 use crate::protocol::translate::dialect::{self, Dialect};
 use crate::settings::{self, Settings};
@@ -35,7 +36,9 @@ pub fn of(settings: &Settings) -> Result<Upstreams, Error> {
         let client = Client::new(&config(name, upstream, settings))?;
         by_name.insert(name.as_str(), Arc::new(Upstream::new(client)));
     }
-    let rules = settings.models.rules.iter().filter_map(|rule| {
+    let models = &settings.models;
+    let everywhere = object(&models.provider);
+    let rules = models.rules.iter().filter_map(|rule| {
         let upstream = Arc::clone(by_name.get(rule.upstream.as_str())?);
         let lane = match rule.lane {
             Some(settings::Lane::Chat) => Lane::Chat,
@@ -47,14 +50,17 @@ pub fn of(settings: &Settings) -> Result<Upstreams, Error> {
             upstream,
             lane,
             send: rule.send.as_deref().map(Pattern::from),
+            provider: match &rule.provider {
+                Some(own) => object(own),
+                None => everywhere.clone(),
+            },
         })
     });
-    let rules = rules.collect();
+    let rules: Vec<Rule> = rules.collect();
     let first = by_name
         .remove(FIRST)
         .expect("the defaults hold it, and a user's file only adds to them");
     let others = by_name.into_values().collect();
-    let models = &settings.models;
     let fallbacks = models.fallbacks.iter().map(|fallback| Fallback {
         pattern: Pattern::from(fallback.pattern.as_str()),
         models: fallback
@@ -64,7 +70,15 @@ pub fn of(settings: &Settings) -> Result<Upstreams, Error> {
             .collect(),
     });
     let upstreams = Upstreams::new(first, others, rules, models.aliases.clone());
+    let upstreams = upstreams.with_provider(everywhere);
     Ok(upstreams.with_fallbacks(fallbacks.collect(), models.cooldown)?)
+}
+
+/// Made once, so that no request has to.
+fn object(provider: &settings::Provider) -> Option<Arc<RawValue>> {
+    let json = provider.json()?.to_owned();
+    let object = RawValue::from_string(json).expect("the settings hold a JSON object or nothing");
+    Some(Arc::from(object))
 }
 
 fn config(name: &str, upstream: &settings::Upstream, settings: &Settings) -> Config {
@@ -111,5 +125,40 @@ fn dialect_of(kind: Kind, quirks: settings::Quirks) -> Dialect {
         reasoning: quirks.reasoning.map_or(usual.reasoning, reasoning),
         limit: quirks.max_tokens.map_or(usual.limit, limit),
         usage_on_request: quirks.usage_on_request.unwrap_or(usual.usage_on_request),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_provider_of_a_rule_takes_the_place_of_the_one_for_all_models() {
+        let mut settings = Settings::defaults().unwrap();
+        settings.models.provider = "{\"zdr\":true}".parse().unwrap();
+        let rule = |pattern: &str, provider: Option<&str>| settings::Rule {
+            pattern: pattern.to_owned(),
+            upstream: FIRST.to_owned(),
+            lane: None,
+            send: None,
+            provider: provider.map(|json| json.parse().unwrap()),
+        };
+        settings.models.rules = vec![
+            rule("anthropic/claude-opus-*", Some("{\"only\":[\"a\"]}")),
+            rule("anthropic/*", None),
+            rule("google/*", Some("")),
+        ];
+        let upstreams = of(&settings).unwrap();
+        for (asked, expected) in [
+            ("claude-opus-5-5", Some("{\"only\":[\"a\"]}")),
+            ("claude-sonnet-5-5", Some("{\"zdr\":true}")),
+            ("openai/gpt-5", Some("{\"zdr\":true}")),
+            ("google/gemini-3-pro", None),
+        ] {
+            for _ in 0..2 {
+                let provider = upstreams.route(asked).unwrap().provider;
+                assert_eq!(provider.as_deref().map(RawValue::get), expected, "{asked}");
+            }
+        }
     }
 }

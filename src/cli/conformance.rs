@@ -67,6 +67,7 @@ pub async fn of_dagway(cases: &[Case], jobs: usize, seed: u64) -> Result<Report,
         upstream: "openrouter".to_owned(),
         lane: Some(Lane::Native),
         send: None,
+        provider: None,
     }];
     settings.store.folder.clone_from(&folder);
     let app = App::start(&settings, Manner::default()).await?;

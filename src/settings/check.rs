@@ -20,15 +20,6 @@ impl Settings {
     pub fn check(&self) -> Result<(), Error> {
         self.check_server()?;
         self.check_pauses()?;
-        let provider = &self.models.provider;
-        let is_object =
-            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(provider).is_ok();
-        if !provider.is_empty() && !is_object {
-            return invalid(
-                "models.provider",
-                format!("`{provider}` is no JSON object, such as {{\"order\":[\"anthropic\"]}}"),
-            );
-        }
         let trace_url = &self.telemetry.trace_url;
         let is_address = trace_url.contains(TRACE_ID)
             && Url::parse(trace_url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
@@ -76,6 +67,9 @@ impl Settings {
                 rule.upstream
             );
             return invalid(&key, message);
+        }
+        if rule.provider.is_some() {
+            check_takes_provider(&key, &rule.upstream, upstream)?;
         }
         check_pattern(&key, pattern)?;
         let sent = send.as_deref().unwrap_or(pattern);
@@ -170,6 +164,24 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// A wish that nobody hears would be taken for granted.
+fn check_takes_provider(key: &str, name: &str, upstream: &Upstream) -> Result<(), Error> {
+    if upstream.kind != Kind::OpenRouter {
+        let message = format!(
+            "`provider` is OpenRouter's, and `{name}` is not of the kind \"openrouter\"; leave `provider` out, or name another \
+             `upstream`"
+        );
+        return invalid(key, message);
+    }
+    if upstream.quirks.extensions == Some(false) {
+        let message = format!(
+            "`provider` would not be sent, because `upstreams.{name}.quirks` has `extensions = false`; leave one of the two out"
+        );
+        return invalid(key, message);
+    }
+    Ok(())
 }
 
 /// Whose names lead somewhere is not known here.

@@ -8,6 +8,7 @@ mod client_keys;
 mod keys;
 mod models;
 mod places;
+mod provider;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::duration;
 pub use client_keys::ClientKey;
 pub use keys::Keyless;
 pub use models::{Fallback, Lane, Models, Rule};
+pub use provider::{NoObject, Provider};
 pub use source::{Error, read, read_with};
 pub use upstreams::{Kind, LimitField, Quirks, ReasoningField, Upstream};
 

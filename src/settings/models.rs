@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::Provider;
+
 /// `[models]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
-    /// OpenRouter's `provider` object as JSON, or nothing.
-    pub provider: String,
+    /// OpenRouter's `provider` for every model whose rule has none of its own.
+    pub provider: Provider,
     /// Names that people type, and the model each stands for.
     pub aliases: BTreeMap<String, String>,
     /// Where a model is and in which lane its requests go; the first that fits counts.
@@ -49,6 +51,9 @@ pub struct Rule {
     /// The model's name for the upstream; by default as matched.
     #[serde(default)]
     pub send: Option<String>,
+    /// OpenRouter's `provider` for these models, in the place of [`Models::provider`] as a whole; even when it says nothing.
+    #[serde(default)]
+    pub provider: Option<Provider>,
 }
 
 /// How requests go to an upstream.

@@ -626,6 +626,69 @@ fn a_user_adds_upstreams_and_their_rules_come_first() {
 }
 
 #[test]
+fn a_provider_is_a_table_or_the_same_as_json() {
+    let text = "[models]\nprovider = { order = ['a', 'b'], allow_fallbacks = false, max_price = { prompt = 1.5 } }\n\
+                [[models.rules]]\nmatch = 'x/*'\nprovider = { only = ['c'], brand_new = 7 }\n\
+                [[models.rules]]\nmatch = 'y/*'\nprovider = '{\"zdr\": true}'\n\
+                [[models.rules]]\nmatch = 'z/*'\nprovider = {}\n";
+    let written = file(text);
+    let settings = read(Some(written.path()), &[]).unwrap().models;
+    let json = |text: Option<&str>| -> Option<serde_json::Value> {
+        text.map(|text| serde_json::from_str(text).unwrap())
+    };
+    assert_eq!(
+        json(settings.provider.json()),
+        Some(serde_json::json!(
+            { "order": ["a", "b"], "allow_fallbacks": false, "max_price": { "prompt": 1.5 } }
+        ))
+    );
+    let of_rules: Vec<_> = settings
+        .rules
+        .iter()
+        .map(|rule| rule.provider.as_ref().map(|one| json(one.json())))
+        .collect();
+    assert_eq!(
+        of_rules,
+        [
+            Some(Some(serde_json::json!({ "only": ["c"], "brand_new": 7 }))),
+            Some(Some(serde_json::json!({ "zdr": true }))),
+            Some(None),
+            None,
+        ]
+    );
+    let variable = environment(&[("DAGWAY_MODELS_PROVIDER", " {\"sort\": \"price\"} ")]);
+    let settings = read(Some(written.path()), &variable).unwrap();
+    let provider = settings.models.provider;
+    assert_eq!(
+        provider.json(),
+        Some("{\"sort\": \"price\"}"),
+        "as it was written"
+    );
+    for nothing in ["", "{}"] {
+        let nothing: Provider = nothing.parse().unwrap();
+        assert_eq!(nothing.json(), None);
+    }
+}
+
+#[test]
+fn a_wrong_provider_is_a_sentence_with_its_place() {
+    insta::assert_snapshot!(fails(&[("DAGWAY_MODELS_PROVIDER", "anthropic")]), @r#"the variable DAGWAY_MODELS_PROVIDER: the setting `models.provider` is wrong: `anthropic` is no JSON object, such as {"order":["anthropic"]}"#);
+    let said = |text: &str| {
+        let written = file(text);
+        let said = read(Some(written.path()), &[]).unwrap_err().to_string();
+        said.replace(&written.path().display().to_string(), "FILE")
+    };
+    insta::assert_snapshot!(said("[models]\nprovider = ['anthropic']\n"), @r#"FILE:2: the setting `models.provider` is wrong: a list is not OpenRouter's `provider`, a table such as { order = ["anthropic"] } or the same as JSON in quotes"#);
+    insta::assert_snapshot!(said("[[models.rules]]\nmatch = 'x/*'\nprovider = { max_price = { prompt = inf } }\n"), @"FILE:3: the setting `models.rules[0].provider` is wrong: it holds `inf` or `nan`, which no JSON can say; leave that entry out");
+    let local = "[upstreams.local]\nkind = 'openai'\nbase_url = 'http://x'\nquirks = { extensions = true }\n\
+                 [[models.rules]]\nmatch = 'x/*'\nupstream = 'local'\nprovider = { zdr = true }\n";
+    insta::assert_snapshot!(said(local), @r#"FILE:5: the setting `models.rules (match = "x/*")` is wrong: `provider` is OpenRouter's, and `local` is not of the kind "openrouter"; leave `provider` out, or name another `upstream`"#);
+    let plain = "[upstreams.openrouter]\nquirks = { extensions = false }\n\
+                 [[models.rules]]\nmatch = 'x/*'\nprovider = { zdr = true }\n";
+    insta::assert_snapshot!(said(plain), @r#"FILE:3: the setting `models.rules (match = "x/*")` is wrong: `provider` would not be sent, because `upstreams.openrouter.quirks` has `extensions = false`; leave one of the two out"#);
+}
+
+#[test]
 fn a_wrong_upstream_or_rule_is_a_sentence_too() {
     for (text, expected) in [
         (

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::convert_messages::ConvertedMessages;
 use super::convert_tools::ConvertedTools;
@@ -26,13 +25,6 @@ use crate::upstream::{Api, Upstreams};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BuildRequest {}
-
-/// The upstream's `provider` object from the settings: which providers may serve, in which order, at which price.
-#[derive(Debug, Default)]
-pub struct ProviderWish {
-    /// The object, if there is one.
-    pub json: Option<Box<RawValue>>,
-}
 
 /// The upstream's request, ready to be sent, as often as need be.
 #[derive(Debug, Serialize)]
@@ -81,13 +73,12 @@ impl Task for BuildRequest {
         Arc<ConvertedMessages>,
         Arc<ConvertedTools>,
         Res<Upstreams>,
-        Res<ProviderWish>,
     );
     type Output = UpstreamRequest;
 
     async fn run(
         &self,
-        (valid, model, messages, tools, upstreams, provider): Self::Input,
+        (valid, model, messages, tools, upstreams): Self::Input,
         cx: &Cx,
     ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
@@ -96,7 +87,6 @@ impl Task for BuildRequest {
             valid: Arc::clone(&valid),
             model: Arc::clone(&model),
             tools,
-            provider,
         };
         let built = parts
             .build(messages.0.get(), Demand::Strict)
@@ -132,7 +122,6 @@ struct Parts {
     valid: Arc<ValidRequest>,
     model: Arc<MappedModel>,
     tools: Arc<ConvertedTools>,
-    provider: Res<ProviderWish>,
     fallbacks: Vec<String>,
 }
 
@@ -145,7 +134,7 @@ impl Parts {
             session_id: sticky.as_deref(),
             user: end_user.as_deref(),
             models: &self.fallbacks,
-            provider: self.provider.json.as_deref(),
+            provider: self.model.provider.as_deref(),
             demand,
         };
         let (tools, target) = (self.tools.0.get(), &self.model.target);

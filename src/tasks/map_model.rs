@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::validate::ValidRequest;
 use crate::engine::{Cx, Res, Task, TaskError};
@@ -32,15 +33,21 @@ pub struct MappedModel {
     pub upstream: Arc<Upstream>,
     /// How.
     pub lane: Lane,
+    /// OpenRouter's `provider` object that the settings have for it.
+    pub provider: Option<Arc<RawValue>>,
 }
 
 impl Serialize for MappedModel {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut model = serializer.serialize_struct("MappedModel", 4)?;
+        let mut model = serializer.serialize_struct("MappedModel", 5)?;
         model.serialize_field("asked", &self.asked)?;
         model.serialize_field("upstream", self.upstream.name())?;
         model.serialize_field("lane", self.lane.name())?;
         model.serialize_field("target", &self.target)?;
+        match &self.provider {
+            Some(provider) => model.serialize_field("provider", provider)?,
+            None => model.skip_field("provider")?,
+        }
         model.end()
     }
 }
@@ -71,6 +78,7 @@ impl Task for MapModel {
             target,
             upstream: route.upstream,
             lane: route.lane,
+            provider: route.provider,
         })
     }
 }

@@ -69,6 +69,7 @@ mod tests {
             upstream: Arc::new(Upstream::new(client.unwrap())),
             lane: Lane::Chat,
             id: id.into(),
+            provider: None,
         }
     }
 

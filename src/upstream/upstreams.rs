@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::value::RawValue;
 
 use super::client::{Client, Kind};
 use super::fallbacks::{Candidate, Cooldowns, Fallback};
@@ -85,6 +86,8 @@ pub struct Rule {
     pub lane: Lane,
     /// Its name there; as it matched when absent.
     pub send: Option<Pattern>,
+    /// OpenRouter's `provider` object for it.
+    pub provider: Option<Arc<RawValue>>,
 }
 
 /// A text with at most one star, which stands for anything.
@@ -145,12 +148,17 @@ pub struct Route {
     pub lane: Lane,
     /// The model's name there.
     pub id: Arc<str>,
+    /// OpenRouter's `provider` object, as the settings have it: which hosts may answer, in which order, at which price. It is
+    /// there for other upstreams, too, which are not sent it.
+    pub provider: Option<Arc<RawValue>>,
 }
 
 impl Route {
-    /// The model at its upstream, in one word: two names that lead there are the same model.
+    /// The model at its upstream and at its hosts there, in one word: two names that lead there are the same model.
     fn place(&self) -> Arc<str> {
-        [self.upstream.name(), ":", &*self.id].concat().into()
+        let provider = self.provider.as_deref().map_or("", RawValue::get);
+        let upstream = self.upstream.name();
+        [upstream, ":", &*self.id, provider].concat().into()
     }
 }
 
@@ -171,6 +179,7 @@ pub struct Upstreams {
     others: Vec<Arc<Upstream>>,
     rules: Vec<Rule>,
     aliases: BTreeMap<String, String>,
+    provider: Option<Arc<RawValue>>,
     routes: Routes,
     fallbacks: Vec<Fallback>,
     cooldowns: Cooldowns,
@@ -190,10 +199,18 @@ impl Upstreams {
             others,
             rules,
             aliases,
+            provider: None,
             routes: Routes::default(),
             fallbacks: Vec::new(),
             cooldowns: Cooldowns::default(),
         }
+    }
+
+    /// With OpenRouter's `provider` object for what no rule fits.
+    #[must_use]
+    pub fn with_provider(mut self, provider: Option<Arc<RawValue>>) -> Self {
+        self.provider = provider;
+        self
     }
 
     /// With models that may step in for others; the first entry that fits a name counts. One that failed is asked last
@@ -318,6 +335,7 @@ impl Upstreams {
                     upstream: Arc::clone(&rule.upstream),
                     lane: rule.lane,
                     id: sent.into(),
+                    provider: rule.provider.clone(),
                 })
             })
         });
@@ -327,6 +345,7 @@ impl Upstreams {
                 upstream: Arc::clone(&self.first),
                 lane: Lane::Chat,
                 id: id.into(),
+                provider: self.provider.clone(),
             }),
             (None, Err(_)) => Err(match resolve(asked, &self.aliases) {
                 Err(refused) => refused,
@@ -455,6 +474,7 @@ mod tests {
             upstream: Arc::clone(upstream),
             lane,
             send: send.map(Pattern::from),
+            provider: None,
         };
         let rules = vec![
             rule("local/*", &local, Lane::Chat, Some("*")),
@@ -549,6 +569,35 @@ mod tests {
         );
         assert_eq!(listed(2, "claude-sonnet-4-5"), None, "no rule leads there");
         assert_eq!(listed(0, "local/x"), None, "a rule takes it away");
+    }
+
+    #[test]
+    fn a_model_at_other_hosts_may_step_in_for_itself() {
+        let openrouter = upstream("openrouter", Kind::OpenRouter);
+        let rule = |pattern: &str, provider: &str| Rule {
+            pattern: Pattern::from(pattern),
+            upstream: Arc::clone(&openrouter),
+            lane: Lane::Chat,
+            send: Some(Pattern::from("a/b")),
+            provider: Some(RawValue::from_string(provider.to_owned()).unwrap().into()),
+        };
+        let rules = vec![
+            rule("at/x", "{\"only\":[\"x\"]}"),
+            rule("at/y", "{\"only\":[\"y\"]}"),
+            rule("also/x", "{\"only\":[\"x\"]}"),
+        ];
+        let upstreams = Upstreams::new(openrouter, Vec::new(), rules, BTreeMap::new());
+        let fallback = Fallback {
+            pattern: Pattern::from("at/x"),
+            models: vec!["also/x".into(), "at/y".into()],
+        };
+        let upstreams = upstreams.with_fallbacks(vec![fallback], Duration::from_mins(1));
+        let candidates = upstreams.unwrap().candidates("at/x");
+        let instead: Vec<_> = candidates
+            .iter()
+            .map(|one| one.instead.as_deref())
+            .collect();
+        assert_eq!(instead, [None, Some("at/y")]);
     }
 
     #[test]

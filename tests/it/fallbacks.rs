@@ -246,6 +246,7 @@ fn a_fallback_may_be_in_the_other_lane() {
             upstream: "openrouter".to_owned(),
             lane: Some(Lane::Native),
             send: None,
+            provider: None,
         }];
         settings
             .models

@@ -16,6 +16,7 @@ pub(crate) fn native(settings: &mut Settings) {
         upstream: "openrouter".to_owned(),
         lane: Some(Lane::Native),
         send: None,
+        provider: None,
     }];
 }
 

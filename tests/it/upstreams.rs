@@ -13,6 +13,7 @@ fn rule(pattern: &str, upstream: &str, send: Option<&str>) -> Rule {
         upstream: upstream.to_owned(),
         lane: None,
         send: send.map(str::to_owned),
+        provider: None,
     }
 }
 
