@@ -1,6 +1,7 @@
 //! `splice_model`: the client's body as it is, with the model's name as the upstream knows it, and without what is for
-//! Anthropic's eyes only where another reads it.
+//! Anthropic's eyes only where another reads it. OpenRouter gets the `provider` object of the settings with it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,11 +16,12 @@ use super::validate::ValidRequest;
 use crate::engine::{Cx, Task, TaskError};
 use crate::events::Level;
 use crate::facts;
-use crate::protocol::anthropic::request::AnthropicsOwn;
-use crate::protocol::native::{own_blocks, spliced};
+use crate::protocol::anthropic::request::{AnthropicsOwn, Request};
+use crate::protocol::native::{own_blocks, spliced, with_member};
+use crate::protocol::translate::CLIENTS_PROVIDER;
 use crate::upstream::{Api, Kind};
 
-/// Passes the body on. Bytes are copied only when the name differs.
+/// Passes the body on. Bytes are copied once, and only when something changes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpliceModel {}
@@ -51,12 +53,15 @@ impl Task for SpliceModel {
         let own = own_blocks(text);
         let mut notes: Vec<String> = left_out.iter().map(|own| own.why.to_owned()).collect();
         notes.extend(own.notes());
+        let provider = provider(text, request, &model, &mut notes);
         for note in &notes {
             cx.log(Level::Warn, note.as_str());
         }
         let cuts = left_out.iter().map(|own| (&own.place, own.instead));
         let own = own.cuts.iter();
         let cuts = cuts.chain(own.map(|(place, instead)| (place, instead.as_ref())));
+        let provider = provider.iter();
+        let cuts = cuts.chain(provider.map(|(place, json)| (place, json.as_str())));
         let body = match spliced(text, &model.target.id, cuts) {
             Some(body) => Bytes::from(body),
             None => shared_bytes(text),
@@ -87,4 +92,33 @@ impl Task for SpliceModel {
             built: Instant::now(),
         })
     }
+}
+
+/// The cut that puts the `provider` object of the settings into a body for OpenRouter, unless the client has sent its own.
+/// A note says when it goes nowhere.
+fn provider(
+    text: &str,
+    request: &Request<'_>,
+    model: &MappedModel,
+    notes: &mut Vec<String>,
+) -> Option<(Range<usize>, String)> {
+    let provider = model.provider.as_deref()?;
+    let client = &model.upstream.client;
+    if client.kind() != Kind::OpenRouter || !model.target.dialect.extensions {
+        let name = client.name();
+        notes.push(format!(
+            "`provider` of the settings was left out, because it is OpenRouter's own and `{name}` does not take it"
+        ));
+        return None;
+    }
+    if request.own_provider().is_some() {
+        notes.push(CLIENTS_PROVIDER.to_owned());
+        return None;
+    }
+    Some(with_member(
+        text,
+        "provider",
+        provider.get(),
+        request.provider,
+    ))
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use dagway::protocol::anthropic::request::{InvalidRequest, Request};
 use dagway::protocol::json_text::whole_characters;
-use dagway::protocol::native::{own_blocks, spliced};
+use dagway::protocol::native::{own_blocks, spliced, with_member};
 use dagway::protocol::openrouter::catalogue::Catalogue;
 use dagway::protocol::translate::model::Target as Model;
 use dagway::protocol::translate::{
@@ -105,7 +105,10 @@ fn passes(text: &str) -> Result<(), String> {
     let dagways = dagways.map(|(place, instead)| (place, instead.as_ref()));
     let own = request.anthropics_own.iter();
     let own = own.map(|own| (&own.place, own.instead));
-    let without = spliced(text, "vendor/other", own.chain(dagways));
+    let wish = (request.own_provider().is_none())
+        .then(|| with_member(text, "provider", "{\"zdr\":true}", request.provider));
+    let wish = wish.iter().map(|(place, json)| (place, json.as_str()));
+    let without = spliced(text, "vendor/other", own.chain(dagways).chain(wish));
     if let Some(without) = without
         && serde_json::from_slice::<IgnoredAny>(&without).is_err()
     {

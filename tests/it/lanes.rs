@@ -560,3 +560,83 @@ fn models_that_are_not_claude_are_translated_all_the_same() {
         app.stop().await;
     });
 }
+
+/// A request for each lane, the first for the chat lane; with `provider`, if one is given.
+fn of_each_lane(provider: Option<&Value>) -> [Value; 2] {
+    ["openai/gpt-5", "claude-sonnet-5-5"].map(|model| {
+        let mut body = ask_whole("hello");
+        body["model"] = model.into();
+        if let Some(provider) = provider {
+            body["provider"] = provider.clone();
+        }
+        body
+    })
+}
+
+async fn log_of(app: &TestApp, got: &Got) -> String {
+    app.ended_run(&got.run()).await;
+    let detail = app.get(&format!("/api/runs/{}", got.run())).await.json();
+    detail["logs"].to_string()
+}
+
+#[test]
+fn openrouter_gets_the_provider_of_the_settings_in_both_lanes() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            native(settings);
+            settings.models.provider = r#"{"zdr":true,"order":["a"]}"#.parse().unwrap();
+            let opus = Rule {
+                pattern: "anthropic/claude-opus-*".to_owned(),
+                provider: Some(r#"{"only":["b"]}"#.parse().unwrap()),
+                ..settings.models.rules[0].clone()
+            };
+            settings.models.rules.insert(0, opus);
+        })
+        .await;
+        let everywhere = json!({ "zdr": true, "order": ["a"] });
+        for mut body in of_each_lane(None) {
+            let got = app.messages(&body).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            assert_eq!(arrived(&app).body["provider"], everywhere, "{body}");
+            app.ended_run(&got.run()).await;
+            let detail = app.get(&format!("/api/runs/{}", got.run())).await.body;
+            assert!(detail.contains("zdr"), "the edge shows it: {detail}");
+            // What is `null` is as good as absent, and not there twice.
+            body["provider"] = Value::Null;
+            let got = app.messages(&body).await;
+            let seen = arrived(&app);
+            assert_eq!(seen.body["provider"], everywhere, "{}", got.body);
+            let sent = format!("/api/runs/{}/payloads/upstream.request", got.run());
+            app.ended_run(&got.run()).await;
+            let sent = app.get(&sent).await.body;
+            assert_eq!(sent.matches("\"provider\"").count(), 1, "{sent}");
+        }
+        let [_, mut opus] = of_each_lane(None);
+        opus["model"] = "claude-opus-5-5".into();
+        app.messages(&opus).await;
+        let seen = arrived(&app);
+        assert_eq!(seen.path, "/api/v1/messages");
+        assert_eq!(seen.body["provider"], json!({ "only": ["b"] }));
+        app.stop().await;
+    });
+}
+
+#[test]
+fn the_clients_provider_counts_in_both_lanes() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            native(settings);
+            settings.models.provider = r#"{"zdr":true}"#.parse().unwrap();
+        })
+        .await;
+        let own = json!({ "sort": "price" });
+        for body in of_each_lane(Some(&own)) {
+            let got = app.messages(&body).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            assert_eq!(arrived(&app).body["provider"], own, "{body}");
+            let log = log_of(&app, &got).await;
+            assert!(log.contains("the client sent one of its own"), "{log}");
+        }
+        app.stop().await;
+    });
+}

@@ -345,6 +345,52 @@ fn anthropics_own_api_is_an_upstream_too() {
 }
 
 #[test]
+fn only_openrouter_gets_a_provider_and_the_run_says_so() {
+    block_on(async {
+        let anthropic = simulator::Settings {
+            host: Host::Anthropic,
+            ..simulator::Settings::immediate()
+        };
+        let anthropic = Simulator::start(anthropic).await.unwrap();
+        let server = Plain::start();
+        let app = TestApp::start_with(|settings| {
+            settings.models.provider = "{\"zdr\":true}".parse().unwrap();
+            plain(settings, &server.url, "plain-key");
+            let upstream = upstream(Kind::Anthropic, &anthropic.base_url(), "sk-ant-1");
+            settings.upstreams.insert("anthropic".to_owned(), upstream);
+            let rules = &mut settings.models.rules;
+            rules.push(rule("claude-*", "anthropic", None));
+        })
+        .await;
+        for (model, reason) in [
+            ("claude-sonnet-5-5", "`anthropic` does not take it"),
+            ("local/tiny-1b", "plain chat completions have no such field"),
+        ] {
+            let mut body = ask("hello");
+            body["model"] = model.into();
+            let got = app.messages(&body).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            app.ended_run(&got.run()).await;
+            let detail = app.get(&format!("/api/runs/{}", got.run())).await.json();
+            let log = detail["logs"].to_string();
+            assert!(log.contains("`provider`") && log.contains(reason), "{log}");
+        }
+        let requests = anthropic.requests();
+        let seen = requests.iter().rfind(|seen| seen.method == "POST").unwrap();
+        let bodies = [seen.body.clone(), server.bodies()[0].clone().into()];
+        for body in bodies {
+            assert!(
+                body["model"].is_string() && body.get("provider").is_none(),
+                "{body}"
+            );
+        }
+        app.stop().await;
+        anthropic.stop().await;
+        server.stop().await;
+    });
+}
+
+#[test]
 fn a_rule_may_choose_the_chat_lane_for_claude() {
     block_on(async {
         let app = TestApp::start_with(|settings| {

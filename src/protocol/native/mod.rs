@@ -45,5 +45,5 @@ pub use error::from_answer;
 pub use own::{OwnBlocks, own_blocks};
 pub use passage::{Passage, PassageSettings};
 pub use peek::{answering_model, judged, peek};
-pub use splice::spliced;
+pub use splice::{spliced, with_member};
 pub use whole::whole;
