@@ -96,7 +96,6 @@ impl Relay {
         self.asking = self.others.next()?;
         let mut input = ClientRequest::clone(self.input.as_deref()?);
         input.instead = self.instead();
-        input.received = Instant::now();
         let id = RunId::now();
         let start = RunStart {
             id,
