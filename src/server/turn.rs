@@ -16,6 +16,7 @@ use super::gateway::{Gateway, MessagesPlan, go_on};
 use crate::engine::{Fault, Run, RunFailure};
 use crate::events::{Level, Reporter, RunId, RunStart, State, Timestamp};
 use crate::facts::{self, payload};
+use crate::protocol::anthropic::request::Request;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::tasks::reply_flow::{GIVEN_UP, HUNG_UP};
 use crate::tasks::{ClientReply, ClientRequest};
@@ -83,12 +84,24 @@ impl Relay {
     /// Notes why the model that was asked has not answered.
     fn note(&mut self, failure: &RunFailure) {
         let error = failure.error.source.downcast_ref::<UpstreamError>();
-        if failure.state == State::TimedOut || error.is_some_and(UpstreamError::is_an_outage) {
+        let is_out =
+            failure.state == State::TimedOut || error.is_some_and(UpstreamError::is_an_outage);
+        if is_out && !self.chooses_hosts() {
             self.gateway.upstreams.cool_down(self.name());
         }
         if self.asking.instead.is_none() {
             self.told = Some(failure.clone());
         }
+    }
+
+    /// Whether the client says itself which hosts may answer: that these are out tells others nothing.
+    fn chooses_hosts(&self) -> bool {
+        let text = self
+            .input
+            .as_ref()
+            .and_then(|input| input.text.as_deref().ok());
+        let request = text.and_then(|text| Request::parse_to_pass(text).ok());
+        request.is_some_and(|request| request.own_provider().is_some())
     }
 
     /// Goes on to the next model, and begins its run.

@@ -168,14 +168,15 @@ impl Settings {
 
 /// A wish that nobody hears would be taken for granted.
 fn check_takes_provider(key: &str, name: &str, upstream: &Upstream) -> Result<(), Error> {
-    if upstream.kind != Kind::OpenRouter {
+    let extensions = upstream.quirks.extensions;
+    if upstream.kind != Kind::OpenRouter && extensions != Some(true) {
         let message = format!(
-            "`provider` is OpenRouter's, and `{name}` is not of the kind \"openrouter\"; leave `provider` out, or name another \
-             `upstream`"
+            "`provider` is OpenRouter's, and `{name}` is not of the kind \"openrouter\"; leave `provider` out, name another \
+             `upstream`, or say with `extensions = true` in its quirks that it takes OpenRouter's fields"
         );
         return invalid(key, message);
     }
-    if upstream.quirks.extensions == Some(false) {
+    if extensions == Some(false) {
         let message = format!(
             "`provider` would not be sent, because `upstreams.{name}.quirks` has `extensions = false`; leave one of the two out"
         );

@@ -680,9 +680,8 @@ fn a_wrong_provider_is_a_sentence_with_its_place() {
     };
     insta::assert_snapshot!(said("[models]\nprovider = ['anthropic']\n"), @r#"FILE:2: the setting `models.provider` is wrong: a list is not OpenRouter's `provider`, a table such as { order = ["anthropic"] } or the same as JSON in quotes"#);
     insta::assert_snapshot!(said("[[models.rules]]\nmatch = 'x/*'\nprovider = { max_price = { prompt = inf } }\n"), @"FILE:3: the setting `models.rules[0].provider` is wrong: it holds `inf` or `nan`, which no JSON can say; leave that entry out");
-    let local = "[upstreams.local]\nkind = 'openai'\nbase_url = 'http://x'\nquirks = { extensions = true }\n\
-                 [[models.rules]]\nmatch = 'x/*'\nupstream = 'local'\nprovider = { zdr = true }\n";
-    insta::assert_snapshot!(said(local), @r#"FILE:5: the setting `models.rules (match = "x/*")` is wrong: `provider` is OpenRouter's, and `local` is not of the kind "openrouter"; leave `provider` out, or name another `upstream`"#);
+    let local = "[upstreams.local]\nkind = 'openai'\nbase_url = 'http://x'\n[[models.rules]]\nmatch = 'x/*'\nupstream = 'local'\nprovider = { zdr = true }\n";
+    insta::assert_snapshot!(said(local), @r#"FILE:4: the setting `models.rules (match = "x/*")` is wrong: `provider` is OpenRouter's, and `local` is not of the kind "openrouter"; leave `provider` out, name another `upstream`, or say with `extensions = true` in its quirks that it takes OpenRouter's fields"#);
     let plain = "[upstreams.openrouter]\nquirks = { extensions = false }\n\
                  [[models.rules]]\nmatch = 'x/*'\nprovider = { zdr = true }\n";
     insta::assert_snapshot!(said(plain), @r#"FILE:3: the setting `models.rules (match = "x/*")` is wrong: `provider` would not be sent, because `upstreams.openrouter.quirks` has `extensions = false`; leave one of the two out"#);

@@ -1,11 +1,11 @@
 //! `build_request`: the body for the upstream, cut to what the model takes.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::convert_messages::ConvertedMessages;
 use super::convert_tools::ConvertedTools;
@@ -16,7 +16,7 @@ use crate::engine::{Cx, Res, Task, TaskError};
 use crate::events::{Artifact, Level};
 use crate::facts;
 use crate::protocol::anthropic::message::AppliedEdit;
-use crate::protocol::anthropic::request::InvalidRequest;
+use crate::protocol::anthropic::request::{InvalidRequest, Request};
 use crate::protocol::translate::betas::carried;
 use crate::protocol::translate::{Built, Demand, Messages, Routing, build_request};
 use crate::upstream::{Api, Upstreams};
@@ -83,7 +83,7 @@ impl Task for BuildRequest {
     ) -> Result<UpstreamRequest, TaskError> {
         let request = valid.request.get();
         let parts = Parts {
-            fallbacks: fallbacks(&request.fallbacks, &model, &upstreams, cx)?,
+            fallbacks: fallbacks(request, &model, &upstreams, cx)?,
             valid: Arc::clone(&valid),
             model: Arc::clone(&model),
             tools,
@@ -173,28 +173,36 @@ fn forms(body: Bytes, parts: Parts, messages: Arc<ConvertedMessages>, has_though
 
 /// The models that the upstream may fall back to, as it knows them. It can only take over from itself.
 fn fallbacks(
-    asked: &[Cow<'_, str>],
+    request: &Request<'_>,
     model: &MappedModel,
     upstreams: &Upstreams,
     cx: &Cx,
 ) -> Result<Vec<String>, TaskError> {
     let mut ids = Vec::new();
-    for (index, name) in asked.iter().enumerate() {
+    // The client's own holds for all of them.
+    let has_own_provider = request.own_provider().is_some();
+    let ours = model.provider.as_deref().map(RawValue::get);
+    for (index, name) in request.fallbacks.iter().enumerate() {
         let route = upstreams.route(name).map_err(|refused| {
             TaskError::client(InvalidRequest {
                 path: format!("fallbacks.{index}.model"),
                 ..refused
             })
         })?;
-        if Arc::ptr_eq(&route.upstream, &model.upstream) {
-            ids.push(route.id.to_string());
+        let (there, here) = (route.upstream.name(), model.upstream.name());
+        let why = if !Arc::ptr_eq(&route.upstream, &model.upstream) {
+            format!("it is at `{there}` and not at `{here}`")
+        } else if !has_own_provider && route.provider.as_deref().map(RawValue::get) != ours {
+            "the settings have another `provider` for it, and a request can have one alone"
+                .to_owned()
         } else {
-            let (there, here) = (route.upstream.name(), model.upstream.name());
-            let note = format!(
-                "the fallback `{name}` was left out, because it is at `{there}` and not at `{here}`"
-            );
-            cx.log(Level::Warn, note);
-        }
+            ids.push(route.id.to_string());
+            continue;
+        };
+        cx.log(
+            Level::Warn,
+            format!("the fallback `{name}` was left out, because {why}"),
+        );
     }
     Ok(ids)
 }

@@ -15,6 +15,9 @@ pub struct ClientRequest {
     /// The body as text, or why it was not taken.
     #[serde(skip)]
     pub text: Result<Arc<String>, ApiError>,
+    /// The query, for a lane in which it passes as it is. It stands in front, where no cut of a preview reaches it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// The name of the key that it came in with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Arc<str>>,
@@ -37,9 +40,6 @@ pub struct ClientRequest {
     /// The headers that are Anthropic's own, for a lane in which they pass as they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub passed_headers: Vec<(String, String)>,
-    /// The query, for the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
     /// Whether another program reads the body, so that what is unknown here is none of our business.
     #[serde(skip)]
     pub passes_unread: bool,

@@ -104,7 +104,7 @@ fn provider(
 ) -> Option<(Range<usize>, String)> {
     let provider = model.provider.as_deref()?;
     let client = &model.upstream.client;
-    if client.kind() != Kind::OpenRouter || !model.target.dialect.extensions {
+    if !model.target.dialect.extensions {
         let name = client.name();
         notes.push(format!(
             "`provider` of the settings was left out, because it is OpenRouter's own and `{name}` does not take it"

@@ -149,7 +149,7 @@ pub struct Route {
     /// The model's name there.
     pub id: Arc<str>,
     /// OpenRouter's `provider` object, as the settings have it: which hosts may answer, in which order, at which price. It is
-    /// there for other upstreams, too, which are not sent it.
+    /// there for upstreams that do not take it, too, which are not sent it.
     pub provider: Option<Arc<RawValue>>,
 }
 
@@ -423,7 +423,8 @@ impl Upstreams {
             self.route(name)
                 .is_ok_and(|route| Arc::ptr_eq(&route.upstream, upstream) && *route.id == *entry.id)
         };
-        let id = by_rule.chain([entry.id.clone()]).find(leads_there)?;
+        let own = std::iter::once(entry.id.clone());
+        let id = own.chain(by_rule).find(leads_there)?;
         Some(Entry {
             id,
             ..entry.clone()
@@ -598,6 +599,28 @@ mod tests {
             .map(|one| one.instead.as_deref())
             .collect();
         assert_eq!(instead, [None, Some("at/y")]);
+    }
+
+    #[test]
+    fn a_further_name_for_a_model_does_not_take_the_place_of_its_id() {
+        let mut upstreams = upstreams();
+        let first = Arc::clone(&upstreams.first);
+        upstreams.rules.push(Rule {
+            pattern: Pattern::from("elsewhere"),
+            upstream: Arc::clone(&first),
+            lane: Lane::Native,
+            send: Some(Pattern::from("openai/gpt-5")),
+            provider: None,
+        });
+        let entry = Entry {
+            id: "openai/gpt-5".to_owned(),
+            ..Entry::default()
+        };
+        assert_eq!(
+            upstreams.route("elsewhere").unwrap().id,
+            "openai/gpt-5".into()
+        );
+        assert_eq!(upstreams.listed(&first, &entry).unwrap().id, "openai/gpt-5");
     }
 
     #[test]

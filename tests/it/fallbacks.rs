@@ -239,6 +239,20 @@ fn what_one_request_is_refused_for_spares_nobody_others() {
 }
 
 #[test]
+fn hosts_that_a_client_chose_and_that_are_out_spare_nobody() {
+    block_on(async {
+        let app = with_fallbacks(&[OTHER]).await;
+        app.script(Script::new().when(is_for(NAMED), no_credit()));
+        let mut body = ask_whole("one");
+        body["provider"] = serde_json::json!({ "only": ["flaky"] });
+        assert_eq!(app.messages(&body).await.status, 200);
+        assert_eq!(app.messages(&ask_whole("two")).await.status, 200);
+        assert_eq!(asked(&app), [NAMED, OTHER, NAMED]);
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_fallback_may_be_in_the_other_lane() {
     let native = |settings: &mut Settings| {
         settings.models.rules = vec![Rule {

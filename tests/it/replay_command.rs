@@ -387,6 +387,28 @@ fn who_asks_the_server_of_its_own_settings_presents_its_key_at_once() {
 }
 
 #[test]
+fn a_token_for_somebody_else_stays_here_where_no_key_is_demanded() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let first = app.messages(&ask_whole("x")).await;
+        app.ended_run(&first.run()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = dagway(folder.path());
+        command
+            .env("DAGWAY_LISTEN", app.app.address().to_string())
+            .env("ANTHROPIC_AUTH_TOKEN", "of somebody\nelse")
+            .args(["runs", "replay", "latest"]);
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let headers = payload(&app, &listed(&app).await[0], "client.request.headers").await;
+        assert!(headers.contains(&first.run()), "{headers}");
+        assert!(!headers.contains("authorization"), "{headers}");
+        app.stop().await;
+    });
+}
+
+#[test]
 fn what_cannot_be_sent_again_is_a_sentence_with_the_cure() {
     block_on(async {
         let small = |settings: &mut Settings| settings.server.body_limit_mb = 1;

@@ -345,6 +345,67 @@ fn anthropics_own_api_is_an_upstream_too() {
 }
 
 #[test]
+fn a_model_with_another_provider_is_no_fallback_of_a_request() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.models.rules.push(Rule {
+                provider: Some("{\"zdr\":true}".parse().unwrap()),
+                ..rule("google/*", "openrouter", None)
+            });
+        })
+        .await;
+        let mut body = ask_whole("hello");
+        body["model"] = "openai/gpt-5".into();
+        body["fallbacks"] =
+            json!([{ "model": "google/gemini-3-pro" }, { "model": "qwen/qwen3.5-coder" }]);
+        let got = app.messages(&body).await;
+        let detail = app.ended_run(&got.run()).await;
+        assert_eq!(detail["state"], "Completed", "{detail}");
+        body["provider"] = json!({ "zdr": true });
+        app.messages(&body).await;
+        let requests = app.simulator.requests();
+        let asked: Vec<&Value> = requests
+            .iter()
+            .filter(|seen| seen.method == "POST")
+            .map(|seen| &seen.body["models"])
+            .collect();
+        let all = json!(["openai/gpt-5", "google/gemini-3-pro", "qwen/qwen3.5-coder"]);
+        assert_eq!(
+            asked,
+            [&json!(["openai/gpt-5", "qwen/qwen3.5-coder"]), &all]
+        );
+        let log = app.get(&format!("/api/runs/{}", got.run())).await.body;
+        assert!(
+            log.contains("the settings have another `provider` for it"),
+            "{log}"
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_server_that_takes_openrouters_fields_gets_a_provider_too() {
+    block_on(async {
+        let server = Plain::start();
+        let app = TestApp::start_with(|settings| {
+            plain(settings, &server.url, "plain-key");
+            let local = settings.upstreams.get_mut("local").unwrap();
+            local.quirks.extensions = Some(true);
+            let rule = settings.models.rules.last_mut().unwrap();
+            rule.provider = Some("{\"zdr\":true}".parse().unwrap());
+            settings.check().unwrap();
+        })
+        .await;
+        let mut body = ask("hello");
+        body["model"] = "local/tiny-1b".into();
+        app.messages(&body).await;
+        assert_eq!(server.bodies()[0]["provider"], json!({ "zdr": true }));
+        app.stop().await;
+        server.stop().await;
+    });
+}
+
+#[test]
 fn only_openrouter_gets_a_provider_and_the_run_says_so() {
     block_on(async {
         let anthropic = simulator::Settings {

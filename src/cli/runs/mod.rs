@@ -80,7 +80,8 @@ pub async fn run(
             } else {
                 client_key::of_another(settings, environment)
             };
-            let wanted = Wanted { run, model: model.as_deref(), key };
+            let asks_first = !client.is_own() || settings.server.client_keys.is_empty();
+            let wanted = Wanted { run, model: model.as_deref(), key, asks_first };
             replay::run(&client, args, wanted, paper).await
         }
         Some(Command::Usage { by }) => usage::run(&client, args, by.as_deref(), paper).await,

@@ -31,6 +31,8 @@ pub(super) struct Wanted<'a> {
     pub(super) model: Option<&'a str>,
     /// The client key to present.
     pub(super) key: Option<Secret>,
+    /// Whether it is shown only to who demands one.
+    pub(super) asks_first: bool,
 }
 
 /// A run whole, as it was written and as it is understood.
@@ -56,7 +58,7 @@ pub(super) async fn run(
     if let Some(model) = wanted.model {
         request.ask(model)?;
     }
-    if let Some(key) = admission(client, wanted.key.as_ref()).await? {
+    if let Some(key) = admission(client, &wanted).await? {
         request.headers.insert(AUTHORIZATION, key);
     }
     say_error(&recorded::announced(client, id, was.as_deref(), &request));
@@ -84,12 +86,12 @@ impl Told {
     }
 }
 
-/// What has to be presented. At an address that is not the one of the settings, a key is shown only to who demands one.
-async fn admission(client: &Client, key: Option<&Secret>) -> Result<Option<HeaderValue>, Failure> {
-    if !client.is_own() && client.admits(None).await? {
+/// What has to be presented.
+async fn admission(client: &Client, wanted: &Wanted<'_>) -> Result<Option<HeaderValue>, Failure> {
+    if wanted.asks_first && client.admits(None).await? {
         return Ok(None);
     }
-    let key = key.map(bearer).transpose()?;
+    let key = wanted.key.as_ref().map(bearer).transpose()?;
     if client.admits(key.as_ref()).await? {
         return Ok(key);
     }
