@@ -14,7 +14,7 @@ use super::body::Room;
 use super::early::EarlyAnswer;
 use super::gateway::{Gateway, go_on};
 use super::guard::KeyName;
-use super::turn::{Opening, Relay, Turn};
+use super::turn::{Candidates, Opening, Turn};
 use super::{body, errors};
 use crate::events::{Level, Reporter, RunId, RunStart, Timestamp, TraceContext};
 use crate::facts::{self, payload};
@@ -79,9 +79,9 @@ async fn serve(
     };
     let mut input = client_request(request.headers(), text);
     input.key = key_name(request);
-    let (lane, relay) = whom_to_ask(gateway, door, &mut input);
+    let (lane, candidates) = whom_to_ask(gateway, door, &mut input);
     input.passes_unread = lane == Lane::Native;
-    if lane == Lane::Native || relay.is_some() {
+    if lane == Lane::Native || candidates.is_some() {
         pass_on(request, &mut input);
     }
     let (trace, tracestate) = trace_of(request.headers(), id);
@@ -107,7 +107,7 @@ async fn serve(
         headers: shown(request.headers()),
     };
     let answer = async {
-        let turn = Turn::begin(opening, gateway, relay);
+        let turn = Turn::begin(opening, gateway, candidates);
         arrival.state(turn.reporter());
         run(gateway, turn, body, arrival.room).await
     };
@@ -117,23 +117,23 @@ async fn serve(
 /// Decides which model is asked, and in which lane: the one that the body names, unless it could not be had of late and
 /// another may step in.
 fn whom_to_ask(
-    gateway: &web::Data<Gateway>,
+    gateway: &Gateway,
     door: Door,
     input: &mut ClientRequest,
-) -> (Lane, Option<Box<Relay>>) {
+) -> (Lane, Option<Candidates>) {
     let text = input.text.as_deref().ok();
     let Some(asked) = text.and_then(|text| asked_model(text)) else {
         return (Lane::Chat, None);
     };
     let upstreams = &gateway.upstreams;
     let may_fall_back = door == Door::Messages && upstreams.have_fallbacks();
-    let relay = may_fall_back
-        .then(|| Relay::of(gateway, &asked.name))
+    let candidates = may_fall_back
+        .then(|| Candidates::of(upstreams, &asked.name))
         .flatten();
-    let instead = relay.as_ref().and_then(|relay| relay.instead());
+    let instead = candidates.as_ref().and_then(Candidates::instead);
     let lane = upstreams.lane(instead.as_deref().unwrap_or(&asked.name));
     input.instead = instead;
-    (lane, relay)
+    (lane, candidates)
 }
 
 /// The trace that a request is part of, with what other vendors say of it, or else one of the run's own.

@@ -20,46 +20,35 @@ use crate::protocol::anthropic::request::Request;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::tasks::reply_flow::{GIVEN_UP, HUNG_UP};
 use crate::tasks::{ClientReply, ClientRequest};
-use crate::upstream::Candidate;
+use crate::upstream::{Candidate, Upstreams};
 
 /// A request that a run answers, or another one if that cannot.
 pub(super) struct Turn {
     run: Run<ClientReply>,
     received: Instant,
     span: Span,
-    relay: Option<Box<Relay>>,
+    chain: Option<Box<Chain>>,
 }
 
-/// What it takes to begin another run for the same request.
-pub(super) struct Relay {
-    gateway: web::Data<Gateway>,
+/// The models that may be asked for a request, the likeliest first.
+pub(super) struct Candidates {
     /// The model that the request names.
     named: String,
     /// The model that is asked.
     asking: Candidate,
     /// Those that may still be.
     others: std::vec::IntoIter<Candidate>,
-    /// What the client is told if nobody can be had: why the model that it named cannot.
-    told: Option<RunFailure>,
-    /// What the runs start with; known when the first one does.
-    input: Option<Arc<ClientRequest>>,
-    headers: Bytes,
 }
 
-impl Relay {
-    /// Who may be asked for a request that names this model; nothing when nobody may step in.
-    pub(super) fn of(gateway: &web::Data<Gateway>, named: &str) -> Option<Box<Self>> {
-        let mut others = gateway.upstreams.candidates(named).into_iter();
-        let asking = others.next()?;
-        Some(Box::new(Self {
-            gateway: gateway.clone(),
-            named: named.to_owned(),
-            asking,
+impl Candidates {
+    /// Those for a request that names this model; nothing when nobody may step in.
+    pub(super) fn of(upstreams: &Upstreams, named: &str) -> Option<Self> {
+        let mut others = upstreams.candidates(named).into_iter();
+        Some(Self {
+            asking: others.next()?,
             others,
-            told: None,
-            input: None,
-            headers: Bytes::new(),
-        }))
+            named: named.to_owned(),
+        })
     }
 
     /// The model that is asked, unless it is the one that the request names.
@@ -72,11 +61,36 @@ impl Relay {
         self.asking.instead.as_deref().unwrap_or(&self.named)
     }
 
+    /// Why the model that the request names is not asked first, where it failed of late.
+    fn why_spared(&self) -> Option<String> {
+        let instead = self.asking.instead.as_deref()?;
+        let mut others = self.others.as_slice().iter();
+        let failed = others.find(|other| other.instead.is_none())?.failed?;
+        Some(format!(
+            "`{instead}` is asked instead of `{}`, which could not be had {} s ago",
+            self.named,
+            failed.as_secs()
+        ))
+    }
+}
+
+/// What it takes to begin another run for the same request.
+struct Chain {
+    gateway: web::Data<Gateway>,
+    candidates: Candidates,
+    /// What the client is told if nobody can be had: why the model that it named cannot.
+    told: Option<RunFailure>,
+    /// What the first run began with.
+    input: Arc<ClientRequest>,
+    headers: Bytes,
+}
+
+impl Chain {
     /// Whether another model may help. That the request is at fault is for the model to say that the client named: another
     /// may take less than that one does.
     fn may_help(&self, failure: &RunFailure) -> bool {
         let error = failure.error.source.downcast_ref::<UpstreamError>();
-        self.asking.instead.is_some()
+        self.candidates.asking.instead.is_some()
             || failure.error.fault == Fault::Upstream
                 && !error.is_some_and(UpstreamError::blames_the_request)
     }
@@ -87,28 +101,26 @@ impl Relay {
         let is_out =
             failure.state == State::TimedOut || error.is_some_and(UpstreamError::is_an_outage);
         if is_out && !self.chooses_hosts() {
-            self.gateway.upstreams.cool_down(self.name());
+            self.gateway.upstreams.cool_down(self.candidates.name());
         }
-        if self.asking.instead.is_none() {
+        if self.candidates.asking.instead.is_none() {
             self.told = Some(failure.clone());
         }
     }
 
     /// Whether the client says itself which hosts may answer: that these are out tells others nothing.
     fn chooses_hosts(&self) -> bool {
-        let text = self
-            .input
-            .as_ref()
-            .and_then(|input| input.text.as_deref().ok());
+        let text = self.input.text.as_deref().ok();
         let request = text.and_then(|text| Request::parse_to_pass(text).ok());
         request.is_some_and(|request| request.own_provider().is_some())
     }
 
     /// Goes on to the next model, and begins its run.
     fn next(&mut self, before: &RunStart) -> Option<Run<ClientReply>> {
-        self.asking = self.others.next()?;
-        let mut input = ClientRequest::clone(self.input.as_deref()?);
-        input.instead = self.instead();
+        let candidates = &mut self.candidates;
+        candidates.asking = candidates.others.next()?;
+        let mut input = ClientRequest::clone(&self.input);
+        input.instead = candidates.instead();
         let id = RunId::now();
         let start = RunStart {
             id,
@@ -117,7 +129,7 @@ impl Relay {
             trace: before.trace,
             tracestate: before.tracestate.clone(),
         };
-        let lane = self.gateway.upstreams.lane(self.name());
+        let lane = self.gateway.upstreams.lane(self.candidates.name());
         let opening = Opening {
             plan: self.gateway.plan(lane),
             input: Arc::new(input),
@@ -126,16 +138,17 @@ impl Relay {
         };
         Some(opening.begin(&self.gateway))
     }
-}
 
-impl Relay {
     /// What the client is told when nobody is left to ask.
     fn last_word(&mut self, failure: RunFailure, reporter: &Reporter) -> RunFailure {
-        let is_of_another = self.asking.instead.is_some();
+        let is_of_another = self.candidates.asking.instead.is_some();
         let Some(told) = self.told.take().filter(|_| is_of_another) else {
             return failure;
         };
-        let note = format!("the client is told why `{}` could not be had", self.named);
+        let note = format!(
+            "the client is told why `{}` could not be had",
+            self.candidates.named
+        );
         reporter.log(Level::Warn, note);
         told
     }
@@ -143,7 +156,8 @@ impl Relay {
     /// Says in the run that has failed who is asked next, and in the next one after whom.
     fn say_who_goes_on(&self, failed: &Reporter, failure: &RunFailure, next: &Reporter) {
         let run_id = next.run_id().text();
-        let note = format!("`{}` is asked instead, in the run {run_id}", self.name());
+        let name = self.candidates.name();
+        let note = format!("`{name}` is asked instead, in the run {run_id}");
         failed.log(Level::Warn, note);
         failed.fact(facts::ERROR_TYPE, errors::of_run(failure).kind.name());
         failed.fact(facts::FALLBACK_BY, run_id);
@@ -153,7 +167,7 @@ impl Relay {
     /// Names a run in the log.
     fn span_of(&self, start: &RunStart) -> Span {
         let (run_id, request_id) = (start.id.text(), &*start.request_id);
-        let key = self.input.as_ref().and_then(|input| input.key.as_deref());
+        let key = self.input.key.as_deref();
         tracing::error_span!(parent: None, "run", run.id = run_id, request.id = request_id, key)
     }
 }
@@ -194,36 +208,29 @@ impl Turn {
     /// Begins the first run. The current span has to be its.
     pub(super) fn begin(
         opening: Opening,
-        gateway: &Gateway,
-        mut relay: Option<Box<Relay>>,
+        gateway: &web::Data<Gateway>,
+        candidates: Option<Candidates>,
     ) -> Self {
-        if let Some(relay) = &mut relay {
-            relay.input = Some(Arc::clone(&opening.input));
-            relay.headers = opening.headers.clone();
+        let received = opening.input.received;
+        let why_spared = candidates.as_ref().and_then(Candidates::why_spared);
+        let chain = candidates.map(|candidates| {
+            Box::new(Chain {
+                gateway: gateway.clone(),
+                candidates,
+                told: None,
+                input: Arc::clone(&opening.input),
+                headers: opening.headers.clone(),
+            })
+        });
+        let run = opening.begin(gateway);
+        if let Some(why) = why_spared {
+            run.reporter().log(Level::Warn, why);
         }
-        let turn = Self {
-            received: opening.input.received,
-            run: opening.begin(gateway),
+        Self {
+            run,
+            received,
             span: Span::current(),
-            relay,
-        };
-        turn.say_who_is_spared();
-        turn
-    }
-
-    /// A model that failed of late is not asked first, and the run that asks another says so.
-    fn say_who_is_spared(&self) {
-        let Some(relay) = &self.relay else { return };
-        let mut others = relay.others.as_slice().iter();
-        let spared = others.find(|other| other.instead.is_none());
-        let failed = spared.and_then(|spared| spared.failed);
-        if let (Some(instead), Some(failed)) = (&relay.asking.instead, failed) {
-            let note = format!(
-                "`{instead}` is asked instead of `{}`, which could not be had {} s ago",
-                relay.named,
-                failed.as_secs()
-            );
-            self.run.reporter().log(Level::Warn, note);
+            chain,
         }
     }
 
@@ -253,8 +260,9 @@ impl Turn {
     /// When that run has failed.
     pub(super) async fn attempt(&mut self) -> Result<ClientReply, RunFailure> {
         let replied = self.run.reply().await;
-        if let (Ok(_), Some(relay)) = (&replied, &self.relay) {
-            relay.gateway.upstreams.is_there(relay.name());
+        if let (Ok(_), Some(chain)) = (&replied, &self.chain) {
+            let name = chain.candidates.name();
+            chain.gateway.upstreams.is_there(name);
         }
         replied
     }
@@ -278,32 +286,32 @@ impl Turn {
     /// # Errors
     /// When there is none: what the client is told.
     pub(super) fn fall_back(&mut self, failure: RunFailure) -> Result<(), RunFailure> {
-        let Some(relay) = self.relay.as_mut().filter(|relay| relay.may_help(&failure)) else {
+        let Some(chain) = self.chain.as_mut().filter(|chain| chain.may_help(&failure)) else {
             return Err(failure);
         };
-        relay.note(&failure);
+        chain.note(&failure);
         let failed = self.run.reporter().clone();
-        let Some(next) = relay.next(failed.start()) else {
-            return Err(relay.last_word(failure, &failed));
+        let Some(next) = chain.next(failed.start()) else {
+            return Err(chain.last_word(failure, &failed));
         };
-        relay.say_who_goes_on(&failed, &failure, next.reporter());
-        let span = relay.span_of(next.reporter().start());
+        chain.say_who_goes_on(&failed, &failure, next.reporter());
+        let span = chain.span_of(next.reporter().start());
         self.received = Instant::now();
         let span = std::mem::replace(&mut self.span, span);
         let mut failed = std::mem::replace(&mut self.run, next);
         // It was not the client that ended it.
         failed.if_dropped(GIVEN_UP);
-        go_on(&relay.gateway.tracker, failed.finish().instrument(span));
+        go_on(&chain.gateway.tracker, failed.finish().instrument(span));
         Ok(())
     }
 
     /// Runs what remains after the answer. Returns the final state of the run that gave it.
     pub(super) async fn finish(self) -> State {
         let Self {
-            run, span, relay, ..
+            run, span, chain, ..
         } = self;
         // It holds the request, which a stream may outlive by minutes.
-        drop(relay);
+        drop(chain);
         run.finish().instrument(span).await
     }
 }
