@@ -24,12 +24,24 @@ impl Record {
         if self.held.len() + bytes.len() > PIECE {
             self.hand_over(reporter);
         }
-        // Never more room than that: thousands of streams may be open.
-        let room = PIECE.max(bytes.len());
-        self.held.reserve_exact(room - self.held.len());
+        self.make_room(bytes.len());
         self.held.extend_from_slice(bytes);
         if self.held.len() >= PIECE {
             self.hand_over(reporter);
+        }
+    }
+
+    /// Makes room for so many bytes more, in two steps, and never for more than a piece: thousands of streams may be open,
+    /// and half of them hold less than half a piece.
+    fn make_room(&mut self, more: usize) {
+        let needed = self.held.len() + more;
+        if needed > self.held.capacity() {
+            let room = if needed <= PIECE / 2 {
+                PIECE / 2
+            } else {
+                PIECE.max(needed)
+            };
+            self.held.reserve_exact(room - self.held.len());
         }
     }
 

@@ -189,7 +189,9 @@ pub(super) fn connect(file: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // The log is moved by a thread of its own: the writer must not wait for the disk.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-    connection.pragma_update(None, "cache_size", -8192)?;
+    // In KiB. What is no page of the last batches is in the memory of the system, too: eight MiB made no difference that
+    // could be measured, with 55 MB of runs.
+    connection.pragma_update(None, "cache_size", -2048)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
