@@ -22,7 +22,9 @@ use crate::settings::listen_address;
         dagway demo                           look around: no key, no network\n  \
         dagway runs --state failed            which runs failed, without a browser\n  \
         dagway doctor                         find out what is missing\n\n\
-        Every setting, with its default and its variable: dagway settings"
+        Every setting, with its default and its variable: dagway settings\n\
+        Secrets may stand in files: OPENROUTER_API_KEY_FILE, DAGWAY_CLIENT_KEYS_FILE, DAGWAY_DASHBOARD_PASSWORD_FILE,\n\
+        DAGWAY_METRICS_TOKEN_FILE and DAGWAY_DATABASE_URL_FILE name them"
 )]
 pub struct Args {
     /// A file with settings, which the variable `DAGWAY_CONFIG` may name, too; `dagway settings` prints the defaults

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::source::fault;
-use super::{Error, Secret, Settings, Upstream};
+use super::{Error, Secret, Settings, Upstream, secrets};
 
 /// Finds the key of an upstream: the variable counts before the file, and that before what is written in the settings.
 pub(super) fn find(
@@ -19,37 +19,22 @@ pub(super) fn find(
     Ok(())
 }
 
-/// The key that stands outside of the settings: in the variable, or else in the file.
+/// The key that stands outside of the settings: in the variable or the file that it names with `_FILE`, or else in the
+/// file of the settings.
 pub(super) fn elsewhere(
     setting: &str,
     key_env: Option<&str>,
     key_file: Option<&Path>,
     environment: &[(String, String)],
 ) -> Result<Option<Secret>, Error> {
-    let variable = key_env.and_then(|wanted| {
-        let found = environment.iter().find(|(name, _)| name == wanted);
-        found
-            .map(|(_, key)| key.trim())
-            .filter(|key| !key.is_empty())
-    });
-    if let Some(key) = variable {
-        return Ok(Some(Secret::new(key)));
+    if let Some(variable) = key_env
+        && let Some(key) = secrets::of_variable(variable, environment)?
+    {
+        return Ok(Some(key));
     }
-    let Some(path) = key_file else {
-        return Ok(None);
-    };
-    let setting = format!("{setting}.key_file");
-    match std::fs::read_to_string(path) {
-        Ok(key) if !key.trim().is_empty() => Ok(Some(Secret::new(key.trim()))),
-        Ok(_) => Err(fault(
-            &setting,
-            format!("{} is empty; write the key into it", path.display()),
-        )),
-        Err(error) => Err(fault(
-            &setting,
-            format!("cannot read {}: {error}", path.display()),
-        )),
-    }
+    let key = key_file.map(secrets::read).transpose();
+    key.map(|key| key.map(Secret::new))
+        .map_err(|error| fault(&format!("{setting}.key_file"), error.to_string()))
 }
 
 /// An upstream whose variable holds no key.

@@ -9,6 +9,7 @@ mod keys;
 mod models;
 mod places;
 mod provider;
+mod secrets;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use super::places::{self, Places};
 use super::upstreams::OPENROUTER;
 use super::variables::{self, OPENROUTER_BASE_URL};
 use super::written::Written;
-use super::{DEFAULTS, Settings, client_keys, default_data_folder, keys};
+use super::{DEFAULTS, Settings, client_keys, default_data_folder, keys, secrets};
 
 /// Why the settings cannot be used. Each is a sentence with its cure.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,14 @@ pub enum Error {
         /// What is wrong, and what would be right.
         message: String,
     },
+    /// A variable that another setting names cannot be used.
+    #[error("the variable {variable}: {message}")]
+    Variable {
+        /// Which one.
+        variable: String,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
 }
 
 /// Reads the settings: the defaults, over them `file` if one is given, over that the environment.
@@ -96,6 +104,7 @@ pub fn read_with(
     if let Some(address) = listen {
         layers.lay_listen(address)?;
     }
+    layers.read_secrets()?;
     let (table, places) = (layers.table, layers.places);
     finish(table, environment).map_err(|error| error.written_at(&places))
 }
@@ -123,6 +132,8 @@ struct Layers {
     defaults: Table,
     table: Table,
     places: Places,
+    /// The secrets that the source gives which is being laid.
+    given: Vec<String>,
 }
 
 impl Layers {
@@ -132,10 +143,12 @@ impl Layers {
             defaults: table.clone(),
             table,
             places: Places::default(),
+            given: Vec::new(),
         })
     }
 
     fn lay_file(&mut self, path: &Path) -> Result<(), Error> {
+        self.given.clear();
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| {
             let path = name.clone();
@@ -167,6 +180,7 @@ impl Layers {
     }
 
     fn lay_environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
+        self.given.clear();
         for (name, text) in environment {
             if !text.is_empty() && !variables::is_no_setting(name) {
                 let laid = self.lay_variable(name, text);
@@ -236,7 +250,7 @@ impl Layers {
         match default {
             Some(Value::Array(_)) => {
                 let items = text
-                    .split(',')
+                    .split([',', '\n'])
                     .map(str::trim)
                     .filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
@@ -265,6 +279,9 @@ impl Layers {
                 ),
             });
         }
+        if !is_empty(&value) {
+            self.replace_counterpart(origin, section, key)?;
+        }
         let Some(Value::Table(entries)) = self.table.get_mut(section) else {
             return Err(self.unknown(origin, &path));
         };
@@ -279,6 +296,63 @@ impl Layers {
                 entries.insert(key.to_owned(), value);
             }
             (None, _) => return Err(self.unknown(origin, &path)),
+        }
+        Ok(())
+    }
+
+    /// A secret replaces one that an earlier source gave in the other way: itself, or by the file that holds it. One source
+    /// gives it in one way.
+    fn replace_counterpart(&mut self, origin: &str, section: &str, key: &str) -> Result<(), Error> {
+        let Some(other) = secrets::counterpart(section, key) else {
+            return Ok(());
+        };
+        let (ours, theirs) = (format!("{section}.{key}"), format!("{section}.{other}"));
+        if self.given.contains(&theirs) {
+            let place = self.places.of(&theirs).unwrap_or("settings");
+            let message = format!("`{theirs}` is given, too ({place}); leave one of the two out");
+            return Err(Error::Invalid {
+                origin: origin.to_owned(),
+                key: ours,
+                message,
+            });
+        }
+        let nothing = self.default(section, &other).cloned();
+        let entries = self.table.get_mut(section).and_then(Value::as_table_mut);
+        if let (Some(nothing), Some(entries)) = (nothing, entries) {
+            entries.insert(other, nothing);
+        }
+        self.given.push(ours);
+        Ok(())
+    }
+
+    /// Puts what is in the files of secrets in the place of their names.
+    fn read_secrets(&mut self) -> Result<(), Error> {
+        for (section, key, in_file) in secrets::settings() {
+            let entries = self.table.get_mut(section).and_then(Value::as_table_mut);
+            let named = entries.and_then(|entries| entries.remove(&in_file));
+            let setting = format!("{section}.{in_file}");
+            let place = self.places.of(&setting).unwrap_or("settings").to_owned();
+            let wrong = |message: String| Error::Invalid {
+                origin: place.clone(),
+                key: setting.clone(),
+                message,
+            };
+            let path = match named {
+                Some(Value::String(path)) if !path.trim().is_empty() => path,
+                Some(Value::String(_)) | None => continue,
+                Some(_) => return Err(wrong("it is the path of a file, in quotes".to_owned())),
+            };
+            let path = Path::new(path.trim());
+            let text = secrets::read(path).map_err(|fault| wrong(fault.to_string()))?;
+            let value = self.value_like(section, key, &text);
+            if is_empty(&value) {
+                let message = format!("{} holds no key; write one into it", path.display());
+                return Err(wrong(message));
+            }
+            let secret = format!("{section}.{key}");
+            self.places.note(&secret, &place);
+            let entries = self.table.get_mut(section).and_then(Value::as_table_mut);
+            entries.and_then(|entries| entries.insert(key.to_owned(), value));
         }
         Ok(())
     }
@@ -341,6 +415,15 @@ impl Error {
             key,
             message,
         }
+    }
+}
+
+/// Whether a value gives nothing where a secret may be.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
     }
 }
 

@@ -501,7 +501,7 @@ fn a_wrong_client_key_is_told_by_its_place_and_not_shown() {
     insta::assert_snapshot!(place("{ name = 'alice', key_env = 'ALICE_KEY' }").unwrap(), @"the setting `server.client_keys[1]` is wrong: the variable ALICE_KEY holds no key; set it, or leave this entry out");
     insta::assert_snapshot!(place("{ name = 'alice' }").unwrap(), @"the setting `server.client_keys[1]` is wrong: it has a name and no key; add `key_env` with the variable that holds the key, `key_file` with its file, or `key`");
     insta::assert_snapshot!(place("''").unwrap(), @"the setting `server.client_keys[1]` is wrong: the key is empty");
-    insta::assert_snapshot!(place("{ key_file = '/nowhere/key' }").unwrap(), @"the setting `server.client_keys[1].key_file` is wrong: cannot read /nowhere/key: No such file or directory (os error 2)");
+    insta::assert_snapshot!(place("{ key_file = '/nowhere/key' }").unwrap(), @"the setting `server.client_keys[1].key_file` is wrong: /nowhere/key cannot be read: No such file or directory (os error 2); correct the path, or mount the secret there");
 }
 
 #[test]
@@ -727,7 +727,7 @@ fn a_wrong_upstream_or_rule_is_a_sentence_too() {
         ),
         (
             "[upstreams.a]\nkind = 'openai'\nbase_url = 'http://x'\nkey_file = '/nowhere/key'\n",
-            "cannot read /nowhere/key",
+            "/nowhere/key cannot be read",
         ),
         (
             "[upstreams.a]\nkind = 'anthropic'\nbase_url = 'http://x'\n[[models.rules]]\nmatch = 'x'\nupstream = 'a'\nlane = 'chat'\n",

@@ -5,13 +5,21 @@
 use toml::{Table, Value};
 
 /// Short names of the environment, and the settings they stand for.
-const SHORT_NAMES: [(&str, &str, &str); 10] = [
+const SHORT_NAMES: [(&str, &str, &str); 14] = [
     ("DAGWAY_LISTEN", "server", "listen"),
     ("DAGWAY_DATA", "store", "folder"),
     ("DAGWAY_DATABASE_URL", "store", "database"),
     ("DAGWAY_CLIENT_KEYS", "server", "client_keys"),
     ("DAGWAY_DASHBOARD_PASSWORD", "server", "dashboard_password"),
     ("DAGWAY_METRICS_TOKEN", "server", "metrics_token"),
+    ("DAGWAY_DATABASE_URL_FILE", "store", "database_file"),
+    ("DAGWAY_CLIENT_KEYS_FILE", "server", "client_keys_file"),
+    (
+        "DAGWAY_DASHBOARD_PASSWORD_FILE",
+        "server",
+        "dashboard_password_file",
+    ),
+    ("DAGWAY_METRICS_TOKEN_FILE", "server", "metrics_token_file"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry", "endpoint"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "telemetry", "headers"),
     ("OTEL_SERVICE_NAME", "telemetry", "service_name"),
@@ -29,7 +37,12 @@ pub(super) const OPENROUTER_BASE_URL: &str = "OPENROUTER_BASE_URL";
 const NOT_SETTINGS: [&str; 1] = ["DAGWAY_CONFIG"];
 
 /// Further variables that someone may mean.
-const OTHERS: [&str; 3] = ["DAGWAY_CONFIG", "OPENROUTER_API_KEY", OPENROUTER_BASE_URL];
+const OTHERS: [&str; 4] = [
+    "DAGWAY_CONFIG",
+    "OPENROUTER_API_KEY",
+    "OPENROUTER_API_KEY_FILE",
+    OPENROUTER_BASE_URL,
+];
 
 /// The most letters in which a name that is meant may differ from what was written.
 const LIKE: usize = 3;

@@ -555,6 +555,46 @@ fn a_metrics_token_that_opens_more_is_refused_at_the_start() {
 }
 
 #[test]
+fn every_command_reads_a_secret_from_its_file_and_says_when_it_cannot() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.dashboard_password = Secret::new("open sesame");
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let typed = |name: &str, arguments: &[&str]| {
+            let mut command = dagway(folder.path());
+            command
+                .env("OPENROUTER_API_KEY", "sk-or-x")
+                .env("DAGWAY_LISTEN", app.app.address().to_string())
+                .env("DAGWAY_DASHBOARD_PASSWORD_FILE", folder.path().join(name))
+                .args(arguments);
+            tokio::task::spawn_blocking(move || run(&mut command))
+        };
+        std::fs::write(folder.path().join("password"), "open sesame\n").unwrap();
+        let listed = typed("password", &["runs"]).await.unwrap();
+        assert!(listed.status.success(), "{}", stderr(&listed));
+        for arguments in [
+            &["serve"][..],
+            &["code"],
+            &["demo", "--rounds", "1"],
+            &["doctor"],
+            &["runs"],
+            &["workflows", "check"],
+        ] {
+            let refused = typed("nowhere", arguments).await.unwrap();
+            let said = stderr(&refused);
+            assert_eq!(refused.status.code(), Some(2), "{said}");
+            let expected = "dagway: the variable DAGWAY_DASHBOARD_PASSWORD_FILE: ";
+            assert!(said.starts_with(expected), "{said}");
+            assert!(said.ends_with("or mount the secret there\n"), "{said}");
+            assert_eq!(refused.stdout, b"");
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
 fn every_setting_is_printed() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(dagway(folder.path()).arg("settings"));
