@@ -36,7 +36,7 @@ use crate::telemetry::logging::Format;
 use crate::telemetry::{self, RunTraces};
 use doors::Doors;
 use observers::Observers;
-pub(crate) use observers::collector;
+pub(crate) use observers::ask_collector;
 use reload::{Outcomes, Proved, Reload};
 pub use signals::{Hangup, Signals};
 

@@ -13,7 +13,7 @@ use crate::events::{EventSink, EventSource, Observer};
 use crate::settings;
 use crate::store::{Recorder, RecorderStats};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::{Probe, RunObserver, RunTraces, SpanExport, export};
+use crate::telemetry::{Probe, RunObserver, RunTraces, SpanExport, examine, export};
 use crate::upstream::{self, Upstreams};
 
 /// How long the last spans may take to leave.
@@ -106,22 +106,39 @@ pub(super) fn traces(settings: &settings::Telemetry) -> Result<Option<RunTraces>
     let Some(collector) = collector(settings).map_err(|error| fails(Box::new(error)))? else {
         return Ok(None);
     };
-    let client = upstream::client::http()
-        .and_then(|builder| builder.no_proxy().build())
-        .map_err(|error| fails(Box::new(error)))?;
+    let client = client().map_err(|error| fails(Box::new(error)))?;
     let runtime = tokio::runtime::Handle::current();
     let export = SpanExport::start(&collector, client, runtime);
     let export = export.map_err(|error| fails(Box::new(error)))?;
     Ok(Some(RunTraces::new(export, settings.messages)))
 }
 
+/// What requests to the collector go over.
+fn client() -> Result<reqwest::Client, reqwest::Error> {
+    upstream::client::http().and_then(|builder| builder.no_proxy().build())
+}
+
+/// Asks the collector that the settings name, if they name one, whether it would take spans, and waits so long for it. Gives
+/// where it is.
+///
+/// # Errors
+/// Why it would not, with the cure.
+pub(crate) async fn ask_collector(
+    settings: &settings::Telemetry,
+    within: Duration,
+) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
+    let Some(collector) = collector(settings)? else {
+        return Ok(None);
+    };
+    let answers = examine::examine(&collector, client()?, within).await?;
+    Ok(Some(answers))
+}
+
 /// The collector that the settings name, if they name one.
 ///
 /// # Errors
 /// When one of them cannot be used.
-pub(crate) fn collector(
-    settings: &settings::Telemetry,
-) -> Result<Option<export::Settings>, export::Error> {
+fn collector(settings: &settings::Telemetry) -> Result<Option<export::Settings>, export::Error> {
     if settings.endpoint.is_empty() {
         return Ok(None);
     }

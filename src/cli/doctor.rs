@@ -23,6 +23,12 @@ use crate::upstream::{self, Kind, Probed};
 /// How long the upstream has to answer.
 const UPSTREAM_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the collector of traces has to answer.
+const COLLECTOR_WAIT: Duration = Duration::from_secs(3);
+
+/// OpenTelemetry's variable for traces alone, which is none of Dagway's.
+const UNREAD: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+
 /// How much is written to see whether the store could be.
 const PROBE_BYTES: usize = 100 << 10;
 
@@ -82,7 +88,7 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
         claude_code(environment).await,
     ]);
     findings.extend(log(settings));
-    findings.extend(traces(settings));
+    findings.extend(traces(settings, environment).await);
     let is_coloured = io::stdout().is_terminal()
         && !environment
             .iter()
@@ -333,14 +339,19 @@ fn log(settings: &Settings) -> Option<Finding> {
 }
 
 /// Nothing when no traces are wanted.
-fn traces(settings: &Settings) -> Option<Finding> {
-    match app::collector(&settings.telemetry) {
-        Ok(None) => None,
-        Ok(Some(_)) => Some(Finding::well(
-            "traces",
-            "go to the collector of OTEL_EXPORTER_OTLP_ENDPOINT",
-        )),
-        Err(error) => Some(Finding::ill("traces", error.to_string())),
+async fn traces(settings: &Settings, environment: &[(String, String)]) -> Option<Finding> {
+    let what = "traces";
+    match app::ask_collector(&settings.telemetry, COLLECTOR_WAIT).await {
+        Ok(Some(url)) => Some(Finding::well(what, format!("{url} takes them"))),
+        Ok(None) => {
+            let mut variables = environment.iter();
+            let found = variables.find(|(name, value)| name == UNREAD && !value.is_empty());
+            found.map(|_| {
+                let cure = "set OTEL_EXPORTER_OTLP_ENDPOINT to what stands before /v1/traces in it";
+                Finding::note(what, format!("go nowhere: {UNREAD} is not read; {cure}"))
+            })
+        }
+        Err(error) => Some(Finding::ill(what, error.to_string())),
     }
 }
 

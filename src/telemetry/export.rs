@@ -103,13 +103,7 @@ impl SpanExport {
     ) -> Result<Self, Error> {
         let last_failure = LastFailure::default();
         let counts = Arc::new(Counts::default());
-        let post = Post {
-            client,
-            url: collector::traces_url(&settings.endpoint)?,
-            headers: collector::headers(&settings.headers)?,
-            timeout: settings.timeout,
-            last_failure: last_failure.clone(),
-        };
+        let post = post(settings, client, last_failure.clone())?;
         let resource = collector::resource(settings);
         let exporter = Exporter {
             sender: Sender::new(&resource),
@@ -198,6 +192,21 @@ impl SpanExport {
             Err(error) => Err(Error::Shutdown(error)),
         }
     }
+}
+
+/// Where requests go, as `settings` say, and with what.
+pub(super) fn post(
+    settings: &Settings,
+    client: reqwest::Client,
+    last_failure: LastFailure,
+) -> Result<Post, Error> {
+    Ok(Post {
+        client,
+        url: collector::traces_url(&settings.endpoint)?,
+        headers: collector::headers(&settings.headers)?,
+        timeout: settings.timeout,
+        last_failure,
+    })
 }
 
 /// Places in the queue that have been taken for one trace.

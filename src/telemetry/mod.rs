@@ -18,6 +18,7 @@
 //! | [`traces`] | sends a trace for each run |
 //! | [`span_data`] | a finished run as a trace |
 //! | [`export`] | the way out for spans, bounded |
+//! | [`examine`] | asks a collector whether it would take them |
 //! | [`collector`] | where they go, and who sends them |
 //! | [`otlp`] | how they are written |
 //! | [`transport`] | carries them over the process's HTTP client |
@@ -33,6 +34,7 @@
 pub mod attempts;
 pub mod blame;
 mod collector;
+pub mod examine;
 pub mod export;
 mod failures;
 #[cfg(test)]

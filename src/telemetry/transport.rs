@@ -67,8 +67,12 @@ pub(super) enum Failure {
         /// The wait that the collector asked for.
         wait: Option<Duration>,
     },
+    /// There is no connection.
     #[error("{0}")]
     Unreachable(String),
+    /// There is one, and no HTTP answer came over it.
+    #[error("{0}")]
+    Broken(String),
     #[error("the collector's answer is longer than {LONGEST_ANSWER} bytes")]
     LongAnswer,
     #[error("no answer within {0:?}")]
@@ -89,6 +93,16 @@ impl Transport {
         }
         let post = Arc::new(post);
         Self { post, runtime }
+    }
+
+    /// Sends a request once, on the runtime on which it is waited for, and gives the answer of the collector that took it.
+    ///
+    /// # Errors
+    /// When it was not taken.
+    pub(super) async fn deliver_once(&self, body: Bytes) -> Result<Bytes, Failure> {
+        let limit = self.post.timeout;
+        let answer = tokio::time::timeout(limit, self.post.send(body)).await;
+        answer.unwrap_or(Err(Failure::OutOfTime(limit)))
     }
 
     /// Sends a request and gives the answer of the collector that took it.
@@ -139,9 +153,9 @@ impl Post {
     async fn send(&self, body: Bytes) -> Result<Bytes, Failure> {
         let request = self.client.post(self.url.clone());
         let request = request.headers(self.headers.clone()).body(body);
-        let mut answer = request.send().await.map_err(Failure::unreachable)?;
+        let mut answer = request.send().await.map_err(Failure::of)?;
         let mut body = BytesMut::new();
-        while let Some(piece) = answer.chunk().await.map_err(Failure::unreachable)? {
+        while let Some(piece) = answer.chunk().await.map_err(Failure::of)? {
             if body.len() + piece.len() > LONGEST_ANSWER {
                 return Err(Failure::LongAnswer);
             }
@@ -157,8 +171,13 @@ impl Post {
 }
 
 impl Failure {
-    fn unreachable(error: reqwest::Error) -> Self {
-        Self::Unreachable(in_words(&error.without_url()))
+    fn of(error: reqwest::Error) -> Self {
+        let failure = if error.is_connect() {
+            Self::Unreachable
+        } else {
+            Self::Broken
+        };
+        failure(in_words(&error.without_url()))
     }
 
     /// Whether another attempt may succeed, by OTLP's list of statuses, and the wait that the collector asked for.
@@ -169,7 +188,7 @@ impl Failure {
                 502 | 504 => Some(None),
                 _ => None,
             },
-            Self::Unreachable(_) => Some(None),
+            Self::Unreachable(_) | Self::Broken(_) => Some(None),
             Self::LongAnswer | Self::OutOfTime(_) | Self::NoRuntime => None,
         }
     }

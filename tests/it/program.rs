@@ -12,6 +12,7 @@ use dagway::settings::{ClientKey, Secret, Settings};
 use dagway::simulator::{self, Answer, Script, Simulator};
 use serde_json::Value;
 
+use crate::support::otlp::{self, Collector};
 use crate::support::{DEADLINE, TestApp, ask, block_on, eventually};
 
 pub(crate) fn dagway(folder: &Path) -> Command {
@@ -494,6 +495,37 @@ fn wrong_headers_for_the_collector_are_a_sentence_about_them() {
         assert!(!said.contains("OTLP_ENDPOINT"), "{said}");
         assert!(diagnosis(folder.path(), &variables).contains("FAIL  traces"));
     }
+}
+
+#[test]
+fn the_doctor_asks_the_collector_of_traces() {
+    let folder = tempfile::tempdir().unwrap();
+    let traces = |variable: &str, value: &str| {
+        let said = diagnosis(folder.path(), &[(variable, value)]);
+        let line = said.lines().find(|line| line.contains("  traces "));
+        line.map(str::to_owned)
+    };
+    let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let collector = Collector::start();
+    let at = collector.endpoint();
+    let well = format!("ok    traces      {at}/v1/traces takes them");
+    assert_eq!(traces(endpoint, at), Some(well));
+    collector.answer(otlp::Answer::Refuse(401));
+    let refused = traces(endpoint, at).unwrap();
+    let begins = format!("FAIL  traces      {at}/v1/traces: the collector answered 401 ");
+    assert!(refused.starts_with(&begins), "{refused}");
+    assert!(refused.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{refused}");
+    let elsewhere = traces(endpoint, &format!("http://{}", stranger())).unwrap();
+    assert!(
+        elsewhere.contains("what stands before /v1/traces"),
+        "{elsewhere}"
+    );
+    let unread = traces("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", at).unwrap();
+    assert!(
+        unread.starts_with("note  traces      go nowhere: "),
+        "{unread}"
+    );
+    assert_eq!(traces("OTEL_SERVICE_NAME", "x"), None);
 }
 
 #[test]
