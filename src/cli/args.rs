@@ -33,6 +33,9 @@ pub struct Args {
     /// Where to listen, in place of 127.0.0.1:4000; port 0 takes a free one
     #[arg(long, short, global = true, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
+    /// Whose client key `code` and `runs replay` present: a name in `DAGWAY_CLIENT_KEYS`
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub whose: Option<String>,
     /// What to do; `serve` when nothing is said
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -69,20 +72,29 @@ impl Args {
 impl Args {
     /// The name of the command, when it does nothing with an option that was given, and that option.
     pub(super) fn given_in_vain(&self) -> Option<(&'static str, &'static str)> {
-        let (command, reads_settings) = match &self.command {
-            Some(Command::Settings) => ("settings", false),
-            Some(Command::Conformance(_)) => ("conformance", false),
-            Some(Command::Workflows { .. }) => ("workflows", true),
-            _ => return None,
+        let (command, reads_settings, presents_key) = match &self.command {
+            None => return self.whose.as_ref().map(|_| ("serve", AS)),
+            Some(Command::Settings) => ("settings", false, false),
+            Some(Command::Conformance(_)) => ("conformance", false, false),
+            Some(Command::Workflows { .. }) => ("workflows", true, false),
+            Some(Command::Serve) => ("serve", true, false),
+            Some(Command::Demo(_)) => ("demo", true, false),
+            Some(Command::Doctor) => ("doctor", true, false),
+            Some(Command::Runs(runs)) => ("runs", true, runs.presents_key()),
+            Some(Command::Code { .. }) => ("code", true, true),
         };
-        let option = match (&self.config, self.listen) {
-            (Some(_), _) if !reads_settings => "--config",
-            (_, Some(_)) => "--listen",
+        let listens = reads_settings && command != "workflows";
+        let option = match (&self.config, self.listen, &self.whose) {
+            (Some(_), ..) if !reads_settings => "--config",
+            (_, Some(_), _) if !listens => "--listen",
+            (.., Some(_)) if !presents_key => AS,
             _ => return None,
         };
         Some((command, option))
     }
 }
+
+const AS: &str = "--as";
 
 /// Whether the last word of a command line is the command `code`, and not a value or a part of another command.
 fn ends_in_code(line: &[OsString]) -> bool {
@@ -101,7 +113,8 @@ pub enum Command {
     #[command(
         override_usage = "dagway [OPTIONS] code [ARGS]...",
         after_help = "Whatever follows `code` goes to `claude` as it is, options too, such as -c, -p or --version; Dagway's own \
-            options come before `code`.\nThe help of `claude` itself: dagway code -- --help"
+            options come before `code`.\nWhere several client keys with names are known, --as NAME says whose it presents, or \
+            ANTHROPIC_AUTH_TOKEN is one of them.\nThe help of `claude` itself: dagway code -- --help"
     )]
     Code {
         /// Arguments for `claude`
@@ -269,6 +282,12 @@ mod tests {
             ),
             ("dagway workflows check -c x", None),
             ("dagway runs -c x -l 127.0.0.1:1", None),
+            ("dagway --as x", Some(("serve", "--as"))),
+            ("dagway doctor --as x", Some(("doctor", "--as"))),
+            ("dagway runs --as x", Some(("runs", "--as"))),
+            ("dagway runs replay latest --as x", None),
+            ("dagway --as x runs replay latest", None),
+            ("dagway --as x code --as y", None),
             ("dagway -c x -l 127.0.0.1:1", None),
         ] {
             assert_eq!(read(line).unwrap().given_in_vain(), expected, "{line}");

@@ -106,12 +106,15 @@ async fn dispatch(
     settings: Settings,
     environment: &[(String, String)],
 ) -> Result<(), Failure> {
+    let whose = args.whose.as_deref();
     match &args.command {
         None | Some(Command::Serve) => serve::run(settings).await,
         Some(Command::Demo(demo)) => demo::run(settings, demo).await,
-        Some(Command::Code { arguments }) => code::run(settings, arguments, environment).await,
+        Some(Command::Code { arguments }) => {
+            code::run(settings, arguments, environment, whose).await
+        }
         Some(Command::Conformance(conformance)) => conformance::run(conformance).await,
-        Some(Command::Runs(args)) => runs::run(args, &settings, environment).await,
+        Some(Command::Runs(args)) => runs::run(args, &settings, environment, whose).await,
         Some(Command::Doctor) => doctor::run(&settings, environment).await,
         Some(Command::Settings | Command::Workflows { .. }) => Ok(()),
     }

@@ -942,6 +942,51 @@ fn code_presents_the_users_own_token_where_keys_are_demanded_and_says_when_it_is
 }
 
 #[test]
+fn code_lends_nobody_the_name_of_somebody_else() {
+    block_on(async {
+        let keys = [
+            ClientKey::named("alice", "of-alice"),
+            ClientKey::named("bob", "of-bob"),
+        ];
+        let app = TestApp::start_with(|settings| settings.server.client_keys = keys.to_vec()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = claude(folder.path(), "echo $ANTHROPIC_AUTH_TOKEN");
+        let address = app.app.address().to_string();
+        let session = |options: &[&str], token: Option<&str>| {
+            let mut command = dagway(folder.path());
+            command
+                .env("PATH", &path)
+                .env("DAGWAY_CLIENT_KEYS", "alice = of-alice, bob = of-bob")
+                .envs(token.map(|token| ("ANTHROPIC_AUTH_TOKEN", token)))
+                .args(["--listen", &address])
+                .args(options)
+                .arg("code");
+            tokio::task::spawn_blocking(move || run(&mut command))
+        };
+        for (options, token, expected) in [
+            (&[][..], None, Err("with --as NAME before the command")),
+            (&[], Some("of-a-stranger"), Err("(there are: alice, bob)")),
+            (&["--as", "carol"], None, Err("has the name `carol`")),
+            (&["--as", "bob"], None, Ok("of-bob\n")),
+            (&["--as", "bob"], Some("of-alice"), Ok("of-bob\n")),
+            (&[], Some("of-alice"), Ok("of-alice\n")),
+        ] {
+            let output = session(options, token).await.unwrap();
+            let (said, presented) = (stderr(&output), String::from_utf8(output.stdout).unwrap());
+            match expected {
+                Ok(key) => assert_eq!(presented, key, "{said}"),
+                Err(sentence) => {
+                    assert_eq!(output.status.code(), Some(2), "{said}");
+                    assert!(said.contains(sentence), "{said}");
+                    assert!(presented.is_empty() && !said.contains("of-"), "{said}");
+                }
+            }
+        }
+        app.stop().await;
+    });
+}
+
+#[test]
 fn sigterm_is_passed_on_so_that_claude_can_clean_up() {
     let folder = tempfile::tempdir().unwrap();
     let script = "trap 'echo restored > restored; exit 7' TERM\necho > started\nwhile :; do sleep 0.05; done";

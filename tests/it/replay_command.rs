@@ -357,6 +357,45 @@ fn a_client_key_is_presented_as_claude_code_would_and_a_wrong_one_is_said_to_be_
 }
 
 #[test]
+fn a_replay_is_recorded_under_the_name_that_was_chosen_or_not_sent() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.client_keys = vec![
+                ClientKey::named("alice", "secret-a"),
+                ClientKey::named("bob", "secret-b"),
+            ];
+        })
+        .await;
+        let request = app.http.post(app.url("/v1/messages"));
+        let request = request
+            .bearer_auth("secret-a")
+            .body(ask_whole("x").to_string());
+        let first = read(request.send().await.unwrap()).await;
+        app.ended_run(&first.run()).await;
+        let id = first.run();
+        let keys = [("DAGWAY_CLIENT_KEYS", "alice = secret-a, bob = secret-b")];
+        let undecided = typed(&app, &[&id], &keys).await;
+        let told = stderr(&undecided);
+        assert_eq!(undecided.status.code(), Some(2), "{told}");
+        assert!(told.contains("say whose is to be presented"), "{told}");
+        assert!(told.contains("alice, bob") && !told.contains("secret-"));
+        let of_bob = typed(&app, &[&id, "--as", "bob"], &keys).await;
+        assert!(of_bob.status.success(), "{}", stderr(&of_bob));
+        let runs = listed(&app).await;
+        assert_eq!(runs.len(), 2);
+        assert_eq!(runs[0]["facts"]["enduser.id"], "bob", "{}", runs[0]);
+        app.stop().await;
+        // Where none is demanded, nobody has to choose.
+        let open = TestApp::start().await;
+        let first = open.messages(&ask_whole("x")).await;
+        open.ended_run(&first.run()).await;
+        let sent = typed(&open, &[&first.run()], &keys).await;
+        assert!(sent.status.success(), "{}", stderr(&sent));
+        open.stop().await;
+    });
+}
+
+#[test]
 fn who_asks_the_server_of_its_own_settings_presents_its_key_at_once() {
     block_on(async {
         let keys = |settings: &mut Settings| {

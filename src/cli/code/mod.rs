@@ -22,7 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, claude, client_key, say_error};
 use crate::app::{App, Hangup, Signals, url_here};
-use crate::settings::Settings;
+use crate::settings::{Secret, Settings};
 pub(super) use hello::{dagway_answers, trouble};
 use host::{Host, succeed};
 use seat::{Holder, KeysMark};
@@ -35,18 +35,22 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// Starts `claude` with the right variables; starts Dagway in this process when none runs at the address, or when the
 /// one that does ends with another `dagway code`.
 ///
+/// It presents the client key of the name `whose`, if one is given.
+///
 /// # Errors
-/// When `claude` is not there or Dagway cannot start; otherwise the exit code is that of `claude`.
+/// When `claude` is not there, when it is not known which key to present, or when Dagway cannot start; otherwise the exit code is that of `claude`.
 pub async fn run(
     settings: Settings,
     arguments: &[OsString],
     environment: &[(String, String)],
+    whose: Option<&str>,
 ) -> Result<(), Failure> {
+    let key = client_key::of_own(&settings, environment, whose)?;
     let path = std::env::var_os("PATH");
     let program = claude::find(path.as_deref())
         .ok_or_else(|| Failure::Usage(format!("`claude` is not in your PATH; {}", claude::CURE)))?;
     let host = Host::find(&settings).await?;
-    let token = token(&host, &settings, environment);
+    let token = token(&host, &settings, key);
     if matches!(host, Host::Another { .. }) && hello::refuses(settings.server.listen, &token).await
     {
         return Err(Failure::Usage(refused(&settings)));
@@ -84,9 +88,9 @@ pub async fn run(
 }
 
 /// The key that Claude Code presents. A Dagway of this process without keys takes any; the user's stays here then.
-fn token(host: &Host, settings: &Settings, environment: &[(String, String)]) -> String {
+fn token(host: &Host, settings: &Settings, key: Option<Secret>) -> String {
     let takes_any = matches!(host, Host::Ours(_)) && settings.server.client_keys.is_empty();
-    let key = client_key::of_own(settings, environment).filter(|_| !takes_any);
+    let key = key.filter(|_| !takes_any);
     // Exposed to the program that is to present it.
     key.map_or_else(|| "dagway".to_owned(), |key| key.expose().to_owned())
 }
@@ -97,7 +101,7 @@ fn refused(settings: &Settings) -> String {
     let cure = if settings.server.client_keys.is_empty() {
         "set that variable here"
     } else {
-        "the first one that is set here is none of them"
+        "the one that is presented here is none of them; set it to the same keys here"
     };
     format!("the Dagway at {url} demands one of its DAGWAY_CLIENT_KEYS; {cure}")
 }

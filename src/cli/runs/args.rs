@@ -139,8 +139,9 @@ pub enum Command {
     /// Code's. A model answers, so it costs what a turn costs. The answer is read to its end and recorded, and not printed:
     /// `dagway runs payload RUN got` does that. Ctrl-C hangs up.
     ///
-    /// It presents the first of the `DAGWAY_CLIENT_KEYS` that are set here, or `ANTHROPIC_AUTH_TOKEN` if that is one of them
-    /// or there are none. At another `--server`, `ANTHROPIC_AUTH_TOKEN` goes first, and only to who demands a key.
+    /// It presents the client key of `--as NAME`, or `ANTHROPIC_AUTH_TOKEN` if that is one of the `DAGWAY_CLIENT_KEYS` that
+    /// are set here or there are none, or else the only one of these, or one that has no name: the new run is recorded under
+    /// the name. At another `--server`, any `ANTHROPIC_AUTH_TOKEN` counts, and keys go only to who demands one.
     ///
     /// It exits with 0 when the new run completed, and with 1 when it did not.
     #[command(after_help = "Examples:\n  \
@@ -155,6 +156,13 @@ pub enum Command {
         #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         model: Option<String>,
     },
+}
+
+impl Runs {
+    /// Whether a client key is needed for it.
+    pub(in crate::cli) const fn presents_key(&self) -> bool {
+        matches!(self.command, Some(Command::Replay { .. }))
+    }
 }
 
 impl Filter {

@@ -42,7 +42,8 @@ use client::Client;
 use replay::Wanted;
 use terminal::Paper;
 
-/// Lists runs, follows them, shows one, sends its request again, or adds up what they use.
+/// Lists runs, follows them, shows one, sends its request again, or adds up what they use. The client key of the name
+/// `whose` is presented for that.
 ///
 /// # Errors
 /// When the server is not there, refuses, or knows no such run.
@@ -50,6 +51,7 @@ pub async fn run(
     args: &Runs,
     settings: &Settings,
     environment: &[(String, String)],
+    whose: Option<&str>,
 ) -> Result<(), Failure> {
     let paper = Paper::of(environment);
     let client = Client::new(args.server.as_deref(), settings)?;
@@ -76,9 +78,9 @@ pub async fn run(
         Some(Command::Payload { run, name }) => payload::run(&client, args, run, name, paper).await,
         Some(Command::Replay { run, model }) => {
             let key = if client.is_own() {
-                client_key::of_own(settings, environment)
+                client_key::of_own(settings, environment, whose)
             } else {
-                client_key::of_another(settings, environment)
+                client_key::of_another(settings, environment, whose)
             };
             let asks_first = !client.is_own() || settings.server.client_keys.is_empty();
             let wanted = Wanted { run, model: model.as_deref(), key, asks_first };

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::recorded::{self, Recorded};
 use super::terminal::{self, Paper};
 use super::{chosen, clock, compared, show, text};
+use crate::cli::client_key::Undecided;
 use crate::cli::{Failure, say_error};
 use crate::events::{RunId, State, Timestamp};
 use crate::facts;
@@ -29,8 +30,8 @@ pub(super) struct Wanted<'a> {
     pub(super) run: &'a str,
     /// The model to ask instead.
     pub(super) model: Option<&'a str>,
-    /// The client key to present.
-    pub(super) key: Option<Secret>,
+    /// The client key to present, or why it is not known which.
+    pub(super) key: Result<Option<Secret>, Undecided>,
     /// Whether it is shown only to who demands one.
     pub(super) asks_first: bool,
 }
@@ -91,7 +92,8 @@ async fn admission(client: &Client, wanted: &Wanted<'_>) -> Result<Option<Header
     if wanted.asks_first && client.admits(None).await? {
         return Ok(None);
     }
-    let key = wanted.key.as_ref().map(bearer).transpose()?;
+    let key = wanted.key.as_ref().map_err(Undecided::clone)?;
+    let key = key.as_ref().map(bearer).transpose()?;
     if client.admits(key.as_ref()).await? {
         return Ok(key);
     }
