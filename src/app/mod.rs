@@ -44,8 +44,9 @@ pub use signals::{Hangup, Signals};
 const EVENT_QUEUE: usize = 16_384;
 /// How long the database may take to open before it is said that it is waited for.
 const SOON: Duration = Duration::from_secs(2);
-/// How long observers may take to write what is left when the process ends.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How long observers may take to write what is left when the process ends: the last tries of the recorder, and the last
+/// export of spans after them.
+const LAST_WORDS: Duration = Duration::from_secs(11);
 /// How long an answer that ends with an error, because the grace is over, may take to reach its client.
 const LAST_CALL: Duration = Duration::from_secs(2);
 

@@ -39,6 +39,8 @@ impl Observers {
         probes.extend(Probe::event_queue(events));
         let depth = events.clone();
         let recorder = recorder.with_queue(super::EVENT_QUEUE, move || depth.load());
+        let queue = events.clone();
+        let recorder = recorder.with_end(move || queue.closed());
         let export = traces.as_ref().map(|traces| traces.export().clone());
         probes.extend(traces.iter().map(RunTraces::probe));
         probes.extend(export.iter().flat_map(SpanExport::probes));

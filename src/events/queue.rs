@@ -4,9 +4,9 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::event::{EventBatch, Observer};
@@ -32,7 +32,8 @@ pub struct EventSink {
 struct Gauge {
     depth: AtomicUsize,
     bytes: AtomicUsize,
-    is_closed: AtomicBool,
+    /// When no run could begin any more.
+    closed: OnceLock<Instant>,
     /// The last batches of runs that ended while the queue was full.
     beside: Mutex<VecDeque<EventBatch>>,
     panics: AtomicU64,
@@ -158,7 +159,13 @@ impl EventSink {
 
     /// Says that no run will begin any more: once the queue is empty, the observers finish.
     pub fn close(&self) {
-        self.gauge.is_closed.store(true, Ordering::Release);
+        let _ = self.gauge.closed.set(Instant::now());
+    }
+
+    /// When that was first said.
+    #[must_use]
+    pub fn closed(&self) -> Option<Instant> {
+        self.gauge.closed.get().copied()
     }
 
     /// Hands a run's last batch over, which is put beside a queue that is full.
@@ -191,7 +198,7 @@ impl EventSource {
         let mut first = None;
         loop {
             // Read before the queue: what came before the close is then seen.
-            let is_closed = self.gauge.is_closed.load(Ordering::Acquire);
+            let is_closed = self.gauge.closed.get().is_some();
             let drained = self.drain(observers, first.take(), last_idle + 2 * IDLE_PAUSE);
             if last_idle.elapsed() >= IDLE_PAUSE {
                 self.tell(observers, |observer| observer.idle());

@@ -3,7 +3,7 @@
 //! The recorder gathers the same batches for every database; only a [`Sink`] knows SQL.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Error;
 use super::block::{Minute, NewBlock, Touched};
@@ -215,6 +215,12 @@ pub(crate) trait Sink: Send {
     /// waiting. Returns the same as [`Sink::reach`].
     fn look(&mut self) -> bool {
         false
+    }
+
+    /// Says that the process ends: work that begins from now on is given up at `until`. A database that always answers has
+    /// no need of it.
+    fn end_by(&mut self, until: Instant) {
+        let _ = until;
     }
 
     /// Deletes some of what is too old or too much.

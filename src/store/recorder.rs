@@ -36,8 +36,11 @@ const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(15);
 const MOST_UNWRITTEN: usize = 20_000;
 /// How often the process is noted to live while runs are under way. It is one row for all of them.
 const PULSE: Duration = Duration::from_secs(1);
-/// How long the recorder tries to write the last changes when the process ends.
+/// How long the recorder tries to write the last changes when the process ends, counted from when the last run had ended:
+/// what it waited for then is a part of it, so that a database that hangs delays the end by no more.
 const LAST_TRIES: Duration = Duration::from_secs(8);
+/// How long it tries at the least, however long it took to get there.
+const LEAST_LAST_TRIES: Duration = Duration::from_secs(2);
 /// How often retention looks, and how soon again when it did not get through.
 const TIDY_PAUSE: Duration = Duration::from_secs(60);
 const TIDY_AGAIN: Duration = Duration::from_millis(100);
@@ -50,6 +53,8 @@ pub struct Recorder {
     live: Live,
     stats: Arc<RecorderStats>,
     queue: Option<Queue>,
+    /// When the process began to end, if it did.
+    closed: Box<dyn Fn() -> Option<Instant> + Send>,
     runs: HashMap<RunId, OpenRun, RandomState>,
     dirty: Vec<RunId>,
     dirty_since: Option<Instant>,
@@ -86,6 +91,7 @@ impl Recorder {
             live,
             stats,
             queue: None,
+            closed: Box::new(|| None),
             runs: HashMap::default(),
             dirty: Vec::new(),
             dirty_since: None,
@@ -118,6 +124,13 @@ impl Recorder {
             capacity,
             depth: Box::new(depth),
         });
+        self
+    }
+
+    /// Lets the recorder see when the queue before it was closed ([`EventSink::closed`](crate::events::EventSink::closed)).
+    #[must_use]
+    pub fn with_end(mut self, closed: impl Fn() -> Option<Instant> + Send + 'static) -> Self {
+        self.closed = Box::new(closed);
         self
     }
 
@@ -225,8 +238,16 @@ impl Recorder {
             || self.journal_bytes + self.intake.bytes >= ENOUGH_BYTES;
         let may_write = self.retry_at.is_none_or(|retry| now >= retry);
         if is_due && may_write {
+            if let Some(end) = self.end() {
+                self.sink.end_by(end);
+            }
             self.write(now);
         }
+    }
+
+    /// When the last tries are over, once the process ends.
+    fn end(&self) -> Option<Instant> {
+        (self.closed)().map(|closed| closed + LAST_TRIES)
     }
 
     /// Writes what was gathered, however little.
@@ -409,12 +430,17 @@ impl Observer for Recorder {
         let now = Instant::now();
         self.release_progress(now);
         self.write_if_due(now);
-        self.pulse_if_due(now);
-        self.tidy_if_due(now);
+        if self.end().is_none() {
+            self.pulse_if_due(now);
+            self.tidy_if_due(now);
+        }
     }
 
     fn finish(&mut self) {
-        let until = Instant::now() + LAST_TRIES;
+        let now = Instant::now();
+        let until = self.end().unwrap_or(now + LAST_TRIES);
+        let until = until.max(now + LEAST_LAST_TRIES);
+        self.sink.end_by(until);
         self.release_progress(Instant::now() + PROGRESS_PAUSE);
         self.write(Instant::now());
         while !self.dirty.is_empty() && Instant::now() < until {

@@ -39,6 +39,8 @@ pub(super) struct Link {
     again: Option<Again>,
     /// A session was lost, and nobody has been told yet.
     was_lost: bool,
+    /// When the process ends, once it does.
+    until: Option<Instant>,
 }
 
 /// A session on its way.
@@ -60,7 +62,20 @@ impl Link {
             session: Some(session),
             again: None,
             was_lost: false,
+            until: None,
         }
+    }
+
+    /// Waits for nothing beyond `until` from now on.
+    pub(super) const fn end_by(&mut self, until: Instant) {
+        self.until = Some(until);
+    }
+
+    /// As much of `limit` as is left.
+    fn left(&self, limit: Duration) -> Duration {
+        self.until.map_or(limit, |until| {
+            limit.min(until.saturating_duration_since(Instant::now()))
+        })
     }
 
     /// Lets `work`, which sends so many bytes, have the session, and waits for it. A session that is closed afterwards, or
@@ -72,10 +87,10 @@ impl Link {
         bytes: usize,
         work: impl AsyncFnOnce(&mut Session) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, Error> {
+        let limit = self.left(LONGEST + Duration::from_secs((bytes / SLOWEST) as u64));
         let Some(session) = &mut self.session else {
             return Err(self.why_not());
         };
-        let limit = LONGEST + Duration::from_secs((bytes / SLOWEST) as u64);
         let _runtime = self.runtime.enter();
         let work = async { tokio::time::timeout(limit, work(&mut *session)).await };
         let result = match futures_executor::block_on(work) {
@@ -136,6 +151,7 @@ impl Link {
         if self.session.is_some() {
             return Ok(());
         }
+        let first_wait = self.left(first_wait);
         let again = self.again.get_or_insert_with(|| {
             connect_again(
                 &self.runtime,

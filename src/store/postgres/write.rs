@@ -1,6 +1,6 @@
 //! Writes batches: a statement for each table, sent one after the other without waiting for answers, in one transaction.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt, TryFutureExt, join_all};
 use tokio_postgres::error::SqlState;
@@ -138,6 +138,10 @@ impl Sink for PostgresSink {
         self.link.work(0, async |session| {
             presence::alive(&session.client, session.process, at).await
         })
+    }
+
+    fn end_by(&mut self, until: Instant) {
+        self.link.end_by(until);
     }
 
     fn tidy(&mut self, keep: &Keep) -> Result<Tidied, Error> {

@@ -3,6 +3,7 @@
 //! [`story`], [`lists`] and [`retention`] are what any database engine has to tell, on a [`stage`] of each; [`replicas`] is
 //! about PostgreSQL, the rest about SQLite and its folder.
 
+mod ending;
 mod examination;
 mod folder;
 mod kill;
