@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use super::cx::Cx;
 use super::error::TaskError;
 use super::port::{Inputs, Outputs};
-use super::slot::{Given, Intake, TailEnd};
+use super::slot::{Intake, Output, TailEnd};
 use super::task::Task;
 use crate::events::{State, StepIndex};
 
@@ -24,7 +24,7 @@ pub(super) type Work = Pin<Box<dyn Future<Output = (StepIndex, Outcome)> + Send>
 /// What a run hears from what it waits for.
 pub(super) enum Outcome {
     /// An attempt succeeded.
-    Gave(Given),
+    Gave(Vec<Output>),
     /// An attempt failed: `Failed`, `TimedOut` or `Crashed`.
     Broke(State, TaskError),
     /// The pause before the next attempt is over.
@@ -44,7 +44,7 @@ impl<T: Task> AnyTask for T {
         let input = T::Input::take(&mut intake);
         Box::pin(async move {
             let (task, cx) = (&*self, &cx);
-            let work = async move { task.run(input, cx).await.map(Outputs::give) };
+            let work = async move { Ok(task.run(input, cx).await?.give().collect()) };
             let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
             let finished = match limit {
                 None => Ok(work.await),

@@ -1,55 +1,53 @@
 //! Binds each input of a step to the one output that gives it, by type.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::port::{Port, PortKind};
-use super::proof::{Ends, Giver, Origin, REQUEST, StepProof};
+use super::proof::{Giver, REQUEST, SlotProof, StepProof};
 use super::registry::{Resources, TaskDef};
 use super::report::{Report, listed};
+use super::slot::Source;
 use super::workflow::{Name, Span};
 
 /// What the inputs of a step are bound against.
 pub(super) struct Binding<'b, 'a> {
     pub(super) steps: &'b [StepProof<'a>],
-    pub(super) ends: Ends,
+    pub(super) slots: &'b [SlotProof],
     pub(super) tasks: &'b [TaskDef],
     pub(super) resources: &'b Resources,
 }
 
 impl Binding<'_, '_> {
     /// Finds the one giver of each input of `step`.
-    pub(super) fn bind(&self, step: &StepProof<'_>, report: &mut Report<'_>) -> Vec<Origin> {
+    pub(super) fn bind(&self, step: &StepProof<'_>, report: &mut Report<'_>) -> Vec<Source> {
         for (giver, span) in &step.needs {
             self.check_use(step, *giver, span, report);
         }
-        let origins = step.takes.iter().map(|port| match port.kind {
+        let sources = step.takes.iter().map(|port| match port.kind {
             PortKind::Resource => self.resource(step, port, report),
-            _ => self.origin(step, port, report),
+            _ => self.slot(step, port, report),
         });
-        origins.collect()
+        sources.collect()
     }
 
-    fn resource(&self, step: &StepProof<'_>, port: &Port, report: &mut Report<'_>) -> Origin {
-        if let Some(resource) = self.resources.get(port.carries.id) {
-            return Origin::Resource(Arc::clone(resource));
+    fn resource(&self, step: &StepProof<'_>, port: &Port, report: &mut Report<'_>) -> Source {
+        if let Some(resource) = self.resources.get(port.id) {
+            return Source::Resource(Arc::clone(resource));
         }
         let (Name { text: name, span }, what) = (&step.draft.name, said(port));
         let cure = "remove the step, or offer the resource";
         let wrong = format!("step `{name}` takes {what}, which this process has not: {cure}");
         report.add(span, wrong);
-        Origin::Nothing
+        Source::Nothing
     }
 
-    fn origin(&self, step: &StepProof<'_>, port: &Port, report: &mut Report<'_>) -> Origin {
-        let mut givers = Vec::new();
-        for (giver, _) in &step.needs {
-            let gives = self.outputs(*giver).iter().enumerate();
-            let fitting = gives.filter(|(_, output)| fits(port, output));
-            givers.extend(fitting.map(|(output, _)| (*giver, output)));
-        }
+    fn slot(&self, step: &StepProof<'_>, port: &Port, report: &mut Report<'_>) -> Source {
+        let fitting = |slot: &usize| fits(port, &self.slots[*slot].port);
+        let slots: Vec<_> = self.needed(step).filter(fitting).collect();
         let (Name { text: name, span }, what) = (&step.draft.name, said(port));
-        match givers.as_slice() {
-            [(giver, output)] => return Origin::Output(*giver, *output),
+        match slots.as_slice() {
+            [slot] => return Source::Slot(*slot),
             [] if port.kind == PortKind::Optional || !step.knows_its_needs => {}
             [] => {
                 let cure = self.cure_of_missing(step, port);
@@ -57,47 +55,43 @@ impl Binding<'_, '_> {
                 report.add(span, wrong);
             }
             several => {
-                let names: Vec<_> = several.iter().map(|(giver, _)| self.name(*giver)).collect();
-                let (names, cure) = (listed(&names), "keep one of them in `needs`");
-                let wrong = format!("step `{name}` takes {what}, which {names} give: {cure}");
+                let givers = several.iter().map(|slot| self.slots[*slot].giver);
+                let givers: Vec<_> = givers.map(|giver| self.name(giver)).collect();
+                let (givers, cure) = (listed(&givers), "keep one of them in `needs`");
+                let wrong = format!("step `{name}` takes {what}, which {givers} give: {cure}");
                 report.add(span, wrong);
             }
         }
-        Origin::Nothing
+        Source::Nothing
     }
 
     /// Says how an input could get a giver.
     fn cure_of_missing(&self, step: &StepProof<'_>, port: &Port) -> String {
-        let is_same = |output: &&Port| output.carries.id == port.carries.id;
-        let gives_it = |outputs: &[Port]| outputs.iter().any(|output| fits(port, output));
-        for (giver, _) in &step.needs {
-            if let Some(output) = self.outputs(*giver).iter().find(is_same) {
-                let (giver, output) = (self.name(*giver), said(output));
-                return format!("`{giver}` gives {output}, so one of the two tasks has to change");
+        let mut needed = self.needed(step).map(|slot| &self.slots[slot]);
+        if let Some(slot) = needed.find(|slot| slot.port.id == port.id) {
+            let (giver, output) = (self.name(slot.giver), said(&slot.port));
+            return format!("`{giver}` gives {output}, so one of the two tasks has to change");
+        }
+        if let Some(slot) = self.slots.iter().find(|slot| fits(port, &slot.port)) {
+            return format!("add `{}` to its `needs`", self.name(slot.giver));
+        }
+        let gives_it = |def: &&TaskDef| (def.gives)().iter().any(|output| fits(port, output));
+        match self.tasks.iter().find(gives_it) {
+            Some(TaskDef { name, .. }) => {
+                format!("add a step of the task `{name}` and name it in `needs`")
             }
-        }
-        let mut givers = std::iter::once(None).chain((0..self.steps.len()).map(Some));
-        if let Some(giver) = givers.find(|giver| gives_it(self.outputs(*giver))) {
-            return format!("add `{}` to its `needs`", self.name(giver));
-        }
-        match self.tasks.iter().find(|def| gives_it(&(def.gives)())) {
-            Some(def) => format!(
-                "add a step of the task `{}` and name it in `needs`",
-                def.name
-            ),
             None => "choose another task for this step, for none gives that".to_owned(),
         }
     }
 
     /// Reports a need from which the step takes nothing.
     fn check_use(&self, step: &StepProof<'_>, giver: Giver, span: &Span, report: &mut Report<'_>) {
-        let ids = || self.outputs(giver).iter().map(|output| output.carries.id);
-        let is_used = step
-            .takes
-            .iter()
-            .any(|port| ids().any(|id| id == port.carries.id));
-        let is_known = giver.is_none_or(|giver| self.steps[giver].def.is_some());
-        if is_used || !is_known || step.def.is_none() {
+        let is_taken = |slot: usize| {
+            let mut takes = step.takes.iter();
+            takes.any(|port| port.id == self.slots[slot].port.id)
+        };
+        let is_known = giver.is_none_or(|giver| self.steps[usize::from(giver)].def.is_some());
+        if self.given(giver).any(is_taken) || !is_known || step.def.is_none() {
             return;
         }
         let (name, need) = (&step.draft.name.text, self.name(giver));
@@ -109,15 +103,20 @@ impl Binding<'_, '_> {
         report.add(span, wrong);
     }
 
-    fn outputs(&self, giver: Giver) -> &[Port] {
-        match giver {
-            Some(step) => &self.steps[step].gives,
-            None => std::slice::from_ref(&self.ends.input),
-        }
+    /// The slots of all that a step needs.
+    fn needed(&self, step: &StepProof<'_>) -> impl Iterator<Item = usize> {
+        let givers = step.needs.iter();
+        givers.flat_map(|(giver, _)| self.given(*giver))
+    }
+
+    fn given(&self, giver: Giver) -> Range<usize> {
+        giver.map_or(0..1, |step| self.steps[usize::from(step)].slots.clone())
     }
 
     fn name(&self, giver: Giver) -> &str {
-        giver.map_or(REQUEST, |step| &self.steps[step].draft.name.text)
+        giver.map_or(REQUEST, |step| {
+            &self.steps[usize::from(step)].draft.name.text
+        })
     }
 }
 
@@ -127,12 +126,12 @@ pub(super) fn fits(input: &Port, output: &Port) -> bool {
         PortKind::Optional => output.kind == PortKind::Shared,
         kind => output.kind == kind,
     };
-    is_same_kind && input.carries.id == output.carries.id
+    is_same_kind && input.id == output.id
 }
 
 /// A port in words.
 pub(super) fn said(port: &Port) -> String {
-    let name = port.carries.name;
+    let name = port.name;
     match port.kind {
         PortKind::Shared | PortKind::Optional => format!("the shared `{name}`"),
         PortKind::Owned => format!("the owned `{name}`"),

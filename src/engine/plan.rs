@@ -3,11 +3,10 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attempt::AnyTask;
-use super::port::{InputPort, OutputPort, Own, Owned, Port, PortKind};
-use super::proof::{Ends, Origin, Proof, StepProof, prove};
+use super::port::{Owned, Port, PortKind};
+use super::proof::{Ends, Proof, StepProof, prove};
 use super::registry::{Resources, TaskDef};
 use super::report::Report;
 use super::run::Run;
@@ -15,8 +14,7 @@ use super::scheduler::Scheduler;
 use super::slot::Source;
 use super::workflow::{self, Workflow};
 use crate::events::{
-    AnyArtifact, Artifact, Carries, EdgeInfo, EventSink, PlanInfo, Retry, RunStart, StepIndex,
-    StepInfo,
+    Artifact, Carries, EdgeInfo, EventSink, PlanInfo, RunStart, StepIndex, StepInfo,
 };
 
 /// A compiled workflow whose runs take an `I` and reply with an `Own<R>`.
@@ -41,7 +39,7 @@ pub(super) struct Graph {
     pub(super) reply: usize,
 }
 
-/// A step of a plan.
+/// A step of a plan. The rest of it is plain data: its [`StepInfo`].
 pub(super) struct Step {
     pub(super) task: Arc<dyn AnyTask>,
     pub(super) sources: Vec<Source>,
@@ -51,9 +49,6 @@ pub(super) struct Step {
     pub(super) followers: Vec<StepIndex>,
     /// How many slots and steps it waits for.
     pub(super) waits_for: u16,
-    pub(super) optional: bool,
-    pub(super) timeout: Option<Duration>,
-    pub(super) retry: Option<Retry>,
 }
 
 /// Who takes from a slot.
@@ -77,15 +72,15 @@ impl<I: Artifact, R: Owned> Plan<I, R> {
     ) -> Result<Self, Faults> {
         let mut report = Report::new(file, text);
         let ends = Ends {
-            input: <Arc<I> as InputPort>::port(),
-            reply: <Own<R> as OutputPort>::port(),
+            input: Port::of::<I>(PortKind::Shared, I::NAME),
+            reply: Port::of::<R>(PortKind::Owned, R::NAME),
         };
         let workflow = workflow::read(text, &mut report);
         let proof = prove(&workflow, ends, tasks, resources, &mut report);
         report.close()?;
         let proof = proof.expect("a workflow that is not proved has a fault");
         let info = describe(file, text, &workflow, &proof, ends.input);
-        let graph = Arc::new(draw(info, &proof));
+        let graph = Arc::new(draw(info, proof));
         let types = PhantomData;
         Ok(Self { graph, types })
     }
@@ -98,23 +93,9 @@ impl<I: Artifact, R: Owned> Plan<I, R> {
 
     /// Begins a run. Nothing happens until [`Run::reply`] is polled; dropping the run cancels it.
     pub fn start(self: &Arc<Self>, input: Arc<I>, start: RunStart, sink: &EventSink) -> Run<R> {
-        let input: Arc<dyn AnyArtifact> = input;
-        Run::new(Scheduler::new(
-            Arc::clone(&self.graph),
-            input,
-            start,
-            sink.clone(),
-        ))
+        let graph = Arc::clone(&self.graph);
+        Run::new(Scheduler::new(graph, input, start, sink.clone()))
     }
-}
-
-/// Where the steps of the file stand in the plan.
-fn places(proof: &Proof<'_>) -> Vec<StepIndex> {
-    let mut places = vec![0; proof.order.len()];
-    for (place, step) in (0..).zip(&proof.order) {
-        places[*step] = place;
-    }
-    places
 }
 
 fn describe(
@@ -124,34 +105,28 @@ fn describe(
     proof: &Proof<'_>,
     input: Port,
 ) -> Arc<PlanInfo> {
-    let places = places(proof);
     let mut edges = Vec::new();
-    for &step in &proof.order {
-        let (to, step) = (places[step], &proof.steps[step]);
-        for (port, origin) in step.takes.iter().zip(&step.origins) {
-            let Origin::Output(giver, _) = origin else {
+    for (to, step) in (0..).zip(&proof.steps) {
+        for (port, source) in step.takes.iter().zip(&step.sources) {
+            let Source::Slot(slot) = source else {
                 continue;
             };
-            let name = port.carries.name.to_owned();
+            let name = port.name.to_owned();
             let carries = match port.kind {
                 PortKind::Owned => Carries::Owned(name),
                 PortKind::End => Carries::End(name),
                 PortKind::Shared | PortKind::Optional | PortKind::Resource => Carries::Shared(name),
             };
-            edges.push(EdgeInfo {
-                from: giver.map(|giver| places[giver]),
-                to,
-                carries,
-            });
+            let from = proof.slots[*slot].giver;
+            edges.push(EdgeInfo { from, to, carries });
         }
-        for earlier in &step.after {
-            edges.push(EdgeInfo {
-                from: Some(places[*earlier]),
-                to,
-                carries: Carries::Order,
-            });
-        }
+        edges.extend(step.after.iter().map(|earlier| EdgeInfo {
+            from: Some(*earlier),
+            to,
+            carries: Carries::Order,
+        }));
     }
+    let steps = proof.steps.iter().map(|step| describe_step(step, proof));
     let mut info = PlanInfo {
         name: workflow.name.clone(),
         about: workflow.about.clone(),
@@ -159,28 +134,20 @@ fn describe(
         source: text.to_owned(),
         route: workflow.route.clone(),
         hash: String::new(),
-        reply: places[proof.reply.0],
-        steps: proof
-            .order
-            .iter()
-            .map(|step| describe_step(&proof.steps[*step]))
-            .collect(),
+        reply: proof.reply.1,
+        steps: steps.collect(),
         edges,
     };
     // The tasks' ports are part of what is hashed: a program that reads the same file differently has another plan.
-    let content = serde_json::to_vec(&(&info, input.carries.name)).expect("plain data is JSON");
+    let content = serde_json::to_vec(&(&info, input.name)).expect("plain data is JSON");
     info.hash = blake3::hash(&content).to_hex().chars().take(32).collect();
     file.clone_into(&mut info.file);
     Arc::new(info)
 }
 
-fn describe_step(step: &StepProof<'_>) -> StepInfo {
-    let names = |ports: &[Port]| {
-        ports
-            .iter()
-            .map(|port| port.carries.name.to_owned())
-            .collect()
-    };
+fn describe_step(step: &StepProof<'_>, proof: &Proof<'_>) -> StepInfo {
+    let takes = step.takes.iter().map(|port| port.name.to_owned());
+    let gives = proof.slots[step.slots.clone()].iter();
     StepInfo {
         name: step.draft.name.text.clone(),
         task: step.draft.task.text.clone(),
@@ -189,62 +156,42 @@ fn describe_step(step: &StepProof<'_>) -> StepInfo {
         optional: step.draft.optional,
         timeout: step.draft.timeout,
         retry: step.draft.retry.clone(),
-        takes: names(&step.takes),
-        gives: names(&step.gives),
+        takes: takes.collect(),
+        gives: gives.map(|slot| slot.port.name.to_owned()).collect(),
     }
 }
 
-/// Numbers the slots and turns names into indices.
-fn draw(info: Arc<PlanInfo>, proof: &Proof<'_>) -> Graph {
-    let places = places(proof);
-    let mut first_slots = vec![0; proof.steps.len()];
-    let mut slots = 1;
-    for &step in &proof.order {
-        first_slots[step] = slots;
-        slots += proof.steps[step].gives.len();
-    }
-    let mut takers = vec![Vec::new(); slots];
+/// Turns what is known of each step into what is known of each slot.
+fn draw(info: Arc<PlanInfo>, proof: Proof<'_>) -> Graph {
+    let mut takers = vec![Vec::new(); proof.slots.len()];
     let mut followers = vec![Vec::new(); proof.steps.len()];
     let mut steps = Vec::new();
-    for &number in &proof.order {
-        let (place, step) = (places[number], &proof.steps[number]);
+    for (place, step) in (0..).zip(proof.steps) {
         let mut waits_for = step.after.len();
-        let mut sources = Vec::new();
-        for (port, origin) in step.takes.iter().zip(&step.origins) {
-            sources.push(match origin {
-                Origin::Nothing => Source::Nothing,
-                Origin::Resource(resource) => Source::Resource(Arc::clone(resource)),
-                Origin::Output(giver, output) => {
-                    let slot = giver.map_or(0, |giver| first_slots[giver] + output);
-                    let may_miss = port.kind == PortKind::Optional;
-                    takers[slot].push(Taker {
-                        step: place,
-                        may_miss,
-                    });
-                    waits_for += 1;
-                    Source::Slot(slot)
-                }
-            });
+        for (port, source) in step.takes.iter().zip(&step.sources) {
+            if let Source::Slot(slot) = source {
+                waits_for += 1;
+                takers[*slot].push(Taker {
+                    step: place,
+                    may_miss: port.kind == PortKind::Optional,
+                });
+            }
         }
-        for earlier in &step.after {
-            followers[usize::from(places[*earlier])].push(place);
+        for earlier in step.after {
+            followers[usize::from(earlier)].push(place);
         }
         steps.push(Step {
-            task: step.task.clone().expect("a step without a task is a fault"),
-            sources,
-            slots: first_slots[number]..first_slots[number] + step.gives.len(),
+            task: step.task.expect("a step without a task is a fault"),
+            sources: step.sources,
+            slots: step.slots,
             followers: Vec::new(),
-            waits_for: u16::try_from(waits_for).expect("no more than six inputs and 4,096 steps"),
-            optional: step.draft.optional,
-            timeout: step.draft.timeout,
-            retry: step.draft.retry.clone(),
+            waits_for: u16::try_from(waits_for).expect("a signature's inputs and 4,096 steps"),
         });
     }
     for (step, followers) in steps.iter_mut().zip(followers) {
         step.followers = followers;
     }
-    let (reply_step, output) = proof.reply;
-    let reply = first_slots[reply_step] + output;
+    let (reply, _) = proof.reply;
     Graph {
         info,
         steps,

@@ -5,11 +5,13 @@
 //! The plan compares these types when it is compiled; at run time a downcast cannot fail.
 
 use std::any::TypeId;
+use std::iter;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::error::TaskError;
 use super::flow::{End, Tail};
-use super::slot::{Given, Intake, Output};
+use super::slot::{Held, Intake, Output};
 use crate::events::{AnyArtifact, Artifact};
 
 /// A value with exactly one taker. As an output it need not be [`Sync`] nor serialisable: only its name is shown.
@@ -34,15 +36,6 @@ impl<T: ?Sized> Deref for Res<T> {
     }
 }
 
-/// The type of a port, for comparing and for saying.
-#[derive(Clone, Copy, Debug)]
-pub struct PortType {
-    /// Compared.
-    pub id: TypeId,
-    /// Said.
-    pub name: &'static str,
-}
-
 /// How a port is taken or given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortKind {
@@ -63,25 +56,24 @@ pub enum PortKind {
 pub struct Port {
     /// How it is taken or given.
     pub kind: PortKind,
-    /// What passes.
-    pub carries: PortType,
+    /// The type of what passes, for comparing.
+    pub id: TypeId,
+    /// Its name, for saying.
+    pub name: &'static str,
 }
 
 impl Port {
-    fn of<T: ?Sized + 'static>(kind: PortKind, name: &'static str) -> Self {
+    pub(super) fn of<T: ?Sized + 'static>(kind: PortKind, name: &'static str) -> Self {
         let id = TypeId::of::<T>();
-        Self {
-            kind,
-            carries: PortType { id, name },
-        }
+        Self { kind, id, name }
     }
 }
 
-/// A port or a tuple of ports that a task takes. Implemented here for `()`, every port type and tuples up to six.
+/// What a task takes: a port, or a tuple of such.
 #[diagnostic::on_unimplemented(
     message = "a task cannot take `{Self}`",
-    label = "not a port, nor a tuple of ports",
-    note = "a task takes `()`, `Arc<T>`, `Option<Arc<T>>`, `Own<T>`, `End<T>`, `Res<T>` or a tuple of up to six of these"
+    label = "not an input port, nor a tuple of input ports",
+    note = "the ports are `Arc<T>`, `Option<Arc<T>>` and `End<T>` with `T: Artifact`, `Own<T>` with `T: Owned`, and `Res<T>`; a tuple has up to six"
 )]
 pub trait Inputs: Send + Sized + 'static {
     /// The ports, in the order in which they are taken.
@@ -91,37 +83,9 @@ pub trait Inputs: Send + Sized + 'static {
     fn take(intake: &mut Intake<'_>) -> Self;
 }
 
-/// A port or a tuple of ports that a task gives. Implemented here for `()`, every port type and tuples up to four.
-#[diagnostic::on_unimplemented(
-    message = "a task cannot give `{Self}`",
-    label = "not an artifact, nor a tuple of outputs",
-    note = "a task gives `()`, a `T: Artifact`, `Own<T>`, `Tail<T>` or a tuple of up to four of these"
-)]
-pub trait Outputs: Send + Sized + 'static {
-    /// The ports, in the order in which they are given.
-    fn ports() -> Vec<Port>;
-
-    /// Puts the values where the run collects them.
-    fn give(self) -> Given;
-}
-
-/// One input of a task.
-#[diagnostic::on_unimplemented(
-    message = "a task cannot take `{Self}`",
-    label = "not an input port",
-    note = "the ports are `Arc<T>`, `Option<Arc<T>>` and `End<T>` with `T: Artifact`, `Own<T>` with `T: Owned`, and `Res<T>`"
-)]
-pub trait InputPort: Send + Sized + 'static {
-    /// The declaration.
-    fn port() -> Port;
-
-    /// Takes the value.
-    fn take(intake: &mut Intake<'_>) -> Self;
-}
-
-impl<T: Artifact> InputPort for Arc<T> {
-    fn port() -> Port {
-        Port::of::<T>(PortKind::Shared, T::NAME)
+impl<T: Artifact> Inputs for Arc<T> {
+    fn ports() -> Vec<Port> {
+        vec![Port::of::<T>(PortKind::Shared, T::NAME)]
     }
 
     fn take(intake: &mut Intake<'_>) -> Self {
@@ -131,9 +95,9 @@ impl<T: Artifact> InputPort for Arc<T> {
     }
 }
 
-impl<T: Artifact> InputPort for Option<Arc<T>> {
-    fn port() -> Port {
-        Port::of::<T>(PortKind::Optional, T::NAME)
+impl<T: Artifact> Inputs for Option<Arc<T>> {
+    fn ports() -> Vec<Port> {
+        vec![Port::of::<T>(PortKind::Optional, T::NAME)]
     }
 
     fn take(intake: &mut Intake<'_>) -> Self {
@@ -141,9 +105,9 @@ impl<T: Artifact> InputPort for Option<Arc<T>> {
     }
 }
 
-impl<T: Owned> InputPort for Own<T> {
-    fn port() -> Port {
-        Port::of::<T>(PortKind::Owned, T::NAME)
+impl<T: Owned> Inputs for Own<T> {
+    fn ports() -> Vec<Port> {
+        vec![Port::of::<T>(PortKind::Owned, T::NAME)]
     }
 
     fn take(intake: &mut Intake<'_>) -> Self {
@@ -151,9 +115,9 @@ impl<T: Owned> InputPort for Own<T> {
     }
 }
 
-impl<T: Artifact> InputPort for End<T> {
-    fn port() -> Port {
-        Port::of::<T>(PortKind::End, T::NAME)
+impl<T: Artifact> Inputs for End<T> {
+    fn ports() -> Vec<Port> {
+        vec![Port::of::<T>(PortKind::End, T::NAME)]
     }
 
     fn take(intake: &mut Intake<'_>) -> Self {
@@ -162,9 +126,10 @@ impl<T: Artifact> InputPort for End<T> {
     }
 }
 
-impl<T: ?Sized + Send + Sync + 'static> InputPort for Res<T> {
-    fn port() -> Port {
-        Port::of::<T>(PortKind::Resource, short_name(std::any::type_name::<T>()))
+impl<T: ?Sized + Send + Sync + 'static> Inputs for Res<T> {
+    fn ports() -> Vec<Port> {
+        let name = short_name(std::any::type_name::<T>());
+        vec![Port::of::<T>(PortKind::Resource, name)]
     }
 
     fn take(intake: &mut Intake<'_>) -> Self {
@@ -178,131 +143,83 @@ fn short_name(path: &'static str) -> &'static str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// One output of a task.
+/// What a task gives: a port, or a tuple of such.
 #[diagnostic::on_unimplemented(
     message = "a task cannot give `{Self}`",
-    label = "not an output port",
-    note = "the outputs are `T` and `Tail<T>` with `T: Artifact`, and `Own<T>` with `T: Owned`"
+    label = "not an output port, nor a tuple of output ports",
+    note = "the ports are `T` and `Tail<T>` with `T: Artifact`, and `Own<T>` with `T: Owned`; a tuple has up to six"
 )]
-pub trait OutputPort: Send + Sized + 'static {
-    /// The declaration.
-    fn port() -> Port;
+pub trait Outputs: Send + Sized + 'static {
+    /// The ports, in the order in which they are given.
+    fn ports() -> Vec<Port>;
 
-    /// Forgets the type.
-    fn give(self) -> Output;
+    /// Forgets the types of the values.
+    fn give(self) -> impl Iterator<Item = Output>;
 }
 
-impl<T: Artifact> OutputPort for T {
-    fn port() -> Port {
-        Port::of::<T>(PortKind::Shared, T::NAME)
-    }
-
-    fn give(self) -> Output {
-        Output::Shared(Arc::new(self))
-    }
-}
-
-impl<T: Owned> OutputPort for Own<T> {
-    fn port() -> Port {
-        Port::of::<T>(PortKind::Owned, T::NAME)
-    }
-
-    fn give(self) -> Output {
-        Output::Owned(Box::new(self.0))
-    }
-}
-
-impl<T: Artifact> OutputPort for Tail<T> {
-    fn port() -> Port {
-        Port::of::<T>(PortKind::End, T::NAME)
-    }
-
-    fn give(self) -> Output {
-        Output::Tail(Box::pin(async move {
-            let (value, how) = self.receiver.await.ok()?;
-            Some((Arc::new(value) as Arc<dyn AnyArtifact>, how))
-        }))
-    }
-}
-
-impl<P: InputPort> Inputs for P {
+impl<T: Artifact> Outputs for T {
     fn ports() -> Vec<Port> {
-        vec![P::port()]
+        vec![Port::of::<T>(PortKind::Shared, T::NAME)]
     }
 
-    fn take(intake: &mut Intake<'_>) -> Self {
-        P::take(intake)
+    fn give(self) -> impl Iterator<Item = Output> {
+        iter::once(Output::Now(Held::Shared(Arc::new(self))))
     }
 }
 
-impl<P: OutputPort> Outputs for P {
+impl<T: Owned> Outputs for Own<T> {
     fn ports() -> Vec<Port> {
-        vec![P::port()]
+        vec![Port::of::<T>(PortKind::Owned, T::NAME)]
     }
 
-    fn give(self) -> Given {
-        let mut given = Given::default();
-        given[0] = Some(OutputPort::give(self));
-        given
+    fn give(self) -> impl Iterator<Item = Output> {
+        iter::once(Output::Now(Held::Owned(Box::new(self.0))))
     }
 }
 
-impl Inputs for () {
+impl<T: Artifact> Outputs for Tail<T> {
     fn ports() -> Vec<Port> {
-        Vec::new()
+        vec![Port::of::<T>(PortKind::End, T::NAME)]
     }
 
-    fn take(_: &mut Intake<'_>) -> Self {}
-}
-
-impl Outputs for () {
-    fn ports() -> Vec<Port> {
-        Vec::new()
-    }
-
-    fn give(self) -> Given {
-        Given::default()
+    fn give(self) -> impl Iterator<Item = Output> {
+        iter::once(Output::Tail(Box::pin(async move {
+            let reported = self.receiver.await;
+            let unreported = "its flow was dropped without a report";
+            let (value, how) = reported.map_err(|_| Arc::new(TaskError::ours(unreported)))?;
+            Ok((Arc::new(value) as Arc<dyn AnyArtifact>, how))
+        })))
     }
 }
 
-macro_rules! inputs {
-    ($($port:ident)*) => {
-        impl<$($port: InputPort),*> Inputs for ($($port,)*) {
-            fn ports() -> Vec<Port> {
-                vec![$($port::port()),*]
-            }
-
-            fn take(intake: &mut Intake<'_>) -> Self {
-                ($($port::take(intake),)*)
-            }
-        }
-    };
-}
-
-inputs!(A);
-inputs!(A B);
-inputs!(A B C);
-inputs!(A B C D);
-inputs!(A B C D E);
-inputs!(A B C D E F);
-
-macro_rules! outputs {
+macro_rules! tuple {
     ($($port:ident $place:tt)*) => {
-        impl<$($port: OutputPort),*> Outputs for ($($port,)*) {
+        impl<$($port: Inputs),*> Inputs for ($($port,)*) {
             fn ports() -> Vec<Port> {
-                vec![$($port::port()),*]
+                <[Vec<Port>]>::concat(&[$($port::ports()),*])
             }
 
-            fn give(self) -> Given {
-                let mut given = Given::default();
-                $(given[$place] = Some(self.$place.give());)*
-                given
+            fn take(_intake: &mut Intake<'_>) -> Self {
+                ($($port::take(_intake),)*)
+            }
+        }
+
+        impl<$($port: Outputs),*> Outputs for ($($port,)*) {
+            fn ports() -> Vec<Port> {
+                <[Vec<Port>]>::concat(&[$($port::ports()),*])
+            }
+
+            fn give(self) -> impl Iterator<Item = Output> {
+                iter::empty()$(.chain(self.$place.give()))*
             }
         }
     };
 }
 
-outputs!(A 0);
-outputs!(A 0 B 1);
-outputs!(A 0 B 1 C 2);
-outputs!(A 0 B 1 C 2 D 3);
+tuple!();
+tuple!(A 0);
+tuple!(A 0 B 1);
+tuple!(A 0 B 1 C 2);
+tuple!(A 0 B 1 C 2 D 3);
+tuple!(A 0 B 1 C 2 D 3 E 4);
+tuple!(A 0 B 1 C 2 D 3 E 4 F 5);

@@ -3,8 +3,9 @@
 //! It goes on after a fault, so that all are reported at once, but stays silent about what may only be a consequence
 //! of another fault. This file must not know how steps run.
 
-use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::attempt::AnyTask;
@@ -13,7 +14,9 @@ use super::order;
 use super::port::{Port, PortKind};
 use super::registry::{Resources, TaskDef};
 use super::report::{Report, listed, suggestion};
+use super::slot::Source;
 use super::workflow::{Name, Span, StepDraft, Workflow};
+use crate::events::StepIndex;
 
 /// The name that stands for the run's input in `needs`.
 pub(super) const REQUEST: &str = "request";
@@ -27,41 +30,40 @@ pub(super) struct Ends {
     pub(super) reply: Port,
 }
 
-/// A step as far as it is proved. Steps are counted in the order of the file.
+/// A step as far as it is proved.
 pub(super) struct StepProof<'a> {
     pub(super) draft: &'a StepDraft,
     pub(super) def: Option<TaskDef>,
     pub(super) task: Option<Arc<dyn AnyTask>>,
     pub(super) takes: Vec<Port>,
-    pub(super) gives: Vec<Port>,
     /// For each input, where it comes from.
-    pub(super) origins: Vec<Origin>,
+    pub(super) sources: Vec<Source>,
+    /// Its outputs.
+    pub(super) slots: Range<usize>,
     /// The steps it waits for without taking anything from them.
-    pub(super) after: Vec<usize>,
+    pub(super) after: Vec<StepIndex>,
     pub(super) needs: Vec<(Giver, Span)>,
     /// Whether all its needs are known, so that a missing giver is a fault of its own.
     pub(super) knows_its_needs: bool,
 }
 
 /// Who gives: a step, or the request.
-pub(super) type Giver = Option<usize>;
+pub(super) type Giver = Option<StepIndex>;
 
-/// Where an input comes from.
-pub(super) enum Origin {
-    /// An output of a giver, by number.
-    Output(Giver, usize),
-    /// A resource: an `Arc<T>` in a box.
-    Resource(Arc<dyn Any + Send + Sync>),
-    Nothing,
+/// An output that there is.
+pub(super) struct SlotProof {
+    pub(super) giver: Giver,
+    pub(super) port: Port,
 }
 
 /// A workflow without fault.
 pub(super) struct Proof<'a> {
+    /// In an order in which they could run one by one.
     pub(super) steps: Vec<StepProof<'a>>,
-    /// The steps in an order in which they could run one by one.
-    pub(super) order: Vec<usize>,
-    /// The step and its output that is the reply.
-    pub(super) reply: (usize, usize),
+    /// First the request, then the outputs of each step.
+    pub(super) slots: Vec<SlotProof>,
+    /// The slot of the reply, and the step that gives it.
+    pub(super) reply: (usize, StepIndex),
 }
 
 /// Proves the workflow. Gives `None` only after it has reported something.
@@ -77,40 +79,43 @@ pub(super) fn prove<'a>(
         report.add(&draft.name.span, wrong);
         return None;
     }
-    let drafts = workflow.steps.iter();
-    let mut steps: Vec<_> = drafts
-        .map(|draft| with_task(draft, tasks, report))
-        .collect();
-    resolve_names(&mut steps, report);
+    let giver = None;
+    let port = ends.input;
+    let mut slots = vec![SlotProof { giver, port }];
+    let mut steps = Vec::new();
+    for (place, draft) in (0..).zip(order::sort(&workflow.steps, report)) {
+        steps.push(with_task(draft, place, tasks, &mut slots, report));
+    }
+    resolve_names(&mut steps, workflow, report);
     let binding = Binding {
         steps: &steps,
-        ends,
+        slots: &slots,
         tasks,
         resources,
     };
     let bound = steps.iter().map(|step| binding.bind(step, report));
-    let origins: Vec<_> = bound.collect();
-    for (step, origins) in steps.iter_mut().zip(origins) {
-        step.origins = origins;
+    let bound: Vec<_> = bound.collect();
+    for (step, sources) in steps.iter_mut().zip(bound) {
+        step.sources = sources;
     }
-    let reply = find_reply(workflow, &steps, &ends.reply, report);
+    let reply = find_reply(workflow, &steps, &slots, &ends.reply, report);
     check_owned(&steps, reply, report);
-    if let Some((step, _)) = reply {
-        check_optional(&steps, step, report);
-    }
-    let order = order::sort(&steps, report)?;
-    let reply = reply.filter(|_| report.is_empty())?;
-    Some(Proof {
+    let reply = reply?;
+    let proof = Proof {
+        reply: (reply, slots[reply].giver?),
         steps,
-        order,
-        reply,
-    })
+        slots,
+    };
+    check_optional(&proof, report);
+    report.is_empty().then_some(proof)
 }
 
-/// Finds the step's task and makes it from its settings.
+/// Finds the step's task, makes it from its settings and adds its outputs to the `slots`.
 fn with_task<'a>(
     draft: &'a StepDraft,
+    place: StepIndex,
     tasks: &[TaskDef],
+    slots: &mut Vec<SlotProof>,
     report: &mut Report<'_>,
 ) -> StepProof<'a> {
     let (step, task) = (&draft.name.text, &draft.task.text);
@@ -132,13 +137,17 @@ fn with_task<'a>(
         }
         Some(Ok(_)) => {}
     }
+    let first = slots.len();
+    let giver = Some(place);
+    let gives = def.map_or_else(Vec::new, |def| (def.gives)());
+    slots.extend(gives.into_iter().map(|port| SlotProof { giver, port }));
     StepProof {
         draft,
         def,
         task: made.and_then(Result::ok),
         takes: def.map_or_else(Vec::new, |def| (def.takes)()),
-        gives: def.map_or_else(Vec::new, |def| (def.gives)()),
-        origins: Vec::new(),
+        sources: Vec::new(),
+        slots: first..slots.len(),
         after: Vec::new(),
         needs: Vec::new(),
         knows_its_needs: true,
@@ -146,56 +155,62 @@ fn with_task<'a>(
 }
 
 /// Finds the steps that `needs` and `after` name.
-fn resolve_names(steps: &mut [StepProof<'_>], report: &mut Report<'_>) {
-    let names: Vec<String> = steps.iter().map(|s| s.draft.name.text.clone()).collect();
-    let is_known: Vec<bool> = steps.iter().map(|step| step.def.is_some()).collect();
-    let known = || names.iter().map(String::as_str);
-    let find = |name: &Name| known().position(|known| known == name.text);
+fn resolve_names(steps: &mut [StepProof<'_>], workflow: &Workflow, report: &mut Report<'_>) {
+    let known = || workflow.steps.iter().map(|draft| draft.name.text.as_str());
+    let names = steps.iter().map(|step| step.draft.name.text.as_str());
+    let places: HashMap<&str, StepIndex> = names.zip(0..).collect();
+    let has_task: Vec<bool> = steps.iter().map(|step| step.def.is_some()).collect();
     for step in steps {
         let whose = &step.draft.name.text;
+        let mut unknown = |verb: &str, name: &Name, cure: String| {
+            let wrong = format!(
+                "step `{whose}` {verb} `{}`, which is no step: {cure}",
+                name.text
+            );
+            report.add(&name.span, wrong);
+        };
         for need in &step.draft.needs {
-            let (giver, name) = (find(need), &need.text);
-            if giver.is_some() || name == REQUEST {
-                step.knows_its_needs &= giver.is_none_or(|giver| is_known[giver]);
-                step.needs.push((giver, need.span.clone()));
+            let giver = places.get(need.text.as_str()).copied();
+            if giver.is_none() && need.text != REQUEST {
+                let cure = suggestion(&need.text, known().chain([REQUEST]));
+                unknown("needs", need, cure);
+                step.knows_its_needs = false;
                 continue;
             }
-            let cure = suggestion(name, known().chain([REQUEST]));
-            let wrong = format!("step `{whose}` needs `{name}`, which is no step: {cure}");
-            report.add(&need.span, wrong);
-            step.knows_its_needs = false;
+            step.knows_its_needs &= giver.is_none_or(|giver| has_task[usize::from(giver)]);
+            step.needs.push((giver, need.span.clone()));
         }
         for earlier in &step.draft.after {
-            let name = &earlier.text;
-            let Some(place) = find(earlier) else {
-                let cure = suggestion(name, known());
-                let wrong =
-                    format!("step `{whose}` comes after `{name}`, which is no step: {cure}");
-                report.add(&earlier.span, wrong);
-                continue;
-            };
-            step.after.push(place);
+            match places.get(earlier.text.as_str()) {
+                Some(place) => step.after.push(*place),
+                None => unknown("comes after", earlier, suggestion(&earlier.text, known())),
+            }
         }
     }
 }
 
+/// Finds the slot of the reply.
 fn find_reply(
     workflow: &Workflow,
     steps: &[StepProof<'_>],
+    slots: &[SlotProof],
     wanted: &Port,
     report: &mut Report<'_>,
-) -> Option<(usize, usize)> {
+) -> Option<usize> {
     let Name { text: name, span } = workflow.reply.as_ref()?;
-    let names = || steps.iter().map(|step| step.draft.name.text.as_str());
-    let Some(place) = names().position(|known| known == name) else {
-        let cure = suggestion(name, names());
+    let Some(step) = steps.iter().find(|step| step.draft.name.text == *name) else {
+        let known = workflow.steps.iter().map(|draft| draft.name.text.as_str());
+        let cure = suggestion(name, known);
         let wrong = format!("the reply comes from `{name}`, which is no step: {cure}");
         report.add(span, wrong);
         return None;
     };
-    steps[place].def?;
-    let output_of = |step: &StepProof<'_>| step.gives.iter().position(|gives| fits(wanted, gives));
-    let output = output_of(&steps[place]);
+    step.def?;
+    let output_of = |step: &StepProof<'_>| {
+        let mut outputs = step.slots.clone();
+        outputs.find(|slot| fits(wanted, &slots[*slot].port))
+    };
+    let output = output_of(step);
     if output.is_none() {
         let able = steps.iter().filter(|step| output_of(step).is_some());
         let able: Vec<_> = able.map(|step| &step.draft.name.text).collect();
@@ -211,17 +226,17 @@ fn find_reply(
             format!("the reply comes from step `{name}`, which does not give {what}: {cure}");
         report.add(span, wrong);
     }
-    Some((place, output?))
+    output
 }
 
 /// An owned value has one taker, which cannot be tried again.
-fn check_owned(steps: &[StepProof<'_>], reply: Option<(usize, usize)>, report: &mut Report<'_>) {
-    let mut taken: Vec<((Giver, usize), String)> = Vec::new();
-    taken.extend(reply.map(|(step, output)| ((Some(step), output), "the reply".to_owned())));
+fn check_owned(steps: &[StepProof<'_>], reply: Option<usize>, report: &mut Report<'_>) {
+    let reply = reply.map(|slot| (slot, "the reply".to_owned()));
+    let mut takers = BTreeMap::from_iter(reply);
     for step in steps {
         let Name { text: name, span } = &step.draft.name;
-        for (port, origin) in step.takes.iter().zip(&step.origins) {
-            let (Origin::Output(giver, output), PortKind::Owned) = (origin, port.kind) else {
+        for (port, source) in step.takes.iter().zip(&step.sources) {
+            let (Source::Slot(slot), PortKind::Owned) = (source, port.kind) else {
                 continue;
             };
             let what = said(port);
@@ -230,49 +245,43 @@ fn check_owned(steps: &[StepProof<'_>], reply: Option<(usize, usize)>, report: &
                 let wrong = format!("step `{name}` has a `retry` but takes {what}: {cure}");
                 report.add(span, wrong);
             }
-            let value = (*giver, *output);
-            let Some((_, first)) = taken.iter().find(|(given, _)| *given == value) else {
-                taken.push((value, format!("step `{name}`")));
-                continue;
-            };
-            let wrong =
-                format!("step `{name}` takes {what}, as does {first}: let one of them take it");
-            report.add(span, wrong);
+            match takers.entry(*slot) {
+                Entry::Vacant(free) => {
+                    free.insert(format!("step `{name}`"));
+                }
+                Entry::Occupied(first) => {
+                    let (first, cure) = (first.get(), "let one of them take it");
+                    let wrong = format!("step `{name}` takes {what}, as does {first}: {cure}");
+                    report.add(span, wrong);
+                }
+            }
         }
     }
 }
 
 /// The reply must not depend on a step whose failure is said to do no harm.
-fn check_optional(steps: &[StepProof<'_>], reply: usize, report: &mut Report<'_>) {
-    let reply_name = &steps[reply].draft.name.text;
+fn check_optional(proof: &Proof<'_>, report: &mut Report<'_>) {
+    let step_at = |place: StepIndex| &proof.steps[usize::from(place)];
+    let (_, reply) = proof.reply;
+    let reply_name = &step_at(reply).draft.name.text;
     let mut seen = BTreeSet::from([reply]);
     let mut path = vec![reply];
-    while let Some(step) = path.pop() {
-        let StepProof {
-            draft,
-            takes,
-            origins,
-            after,
-            ..
-        } = &steps[step];
-        let Name { text: name, span } = &draft.name;
-        if draft.optional {
+    while let Some(place) = path.pop() {
+        let step = step_at(place);
+        let Name { text: name, span } = &step.draft.name;
+        if step.draft.optional {
             let cure =
                 format!("remove its `optional`, for step `{reply_name}` cannot do without it");
-            report.add(
-                span,
-                format!("step `{name}` is optional, but the reply is not: {cure}"),
-            );
+            let wrong = format!("step `{name}` is optional, but the reply is not: {cure}");
+            report.add(span, wrong);
         }
-        let inputs = takes.iter().zip(origins);
-        let compulsory = inputs.filter_map(|(port, origin)| match origin {
-            Origin::Output(Some(giver), _) if port.kind != PortKind::Optional => Some(*giver),
+        let inputs = step.takes.iter().zip(&step.sources);
+        let compulsory = inputs.filter_map(|(port, source)| match source {
+            Source::Slot(slot) if port.kind != PortKind::Optional => proof.slots[*slot].giver,
             _ => None,
         });
-        let after = after
-            .iter()
-            .copied()
-            .filter(|step| !steps[*step].draft.optional);
+        let after = step.after.iter().copied();
+        let after = after.filter(|earlier| !step_at(*earlier).draft.optional);
         path.extend(compulsory.chain(after).filter(|step| seen.insert(*step)));
     }
 }

@@ -19,7 +19,7 @@ use super::error::TaskError;
 use super::flow::FlowEnd;
 use super::plan::Graph;
 use super::run::RunFailure;
-use super::slot::{Given, Held, Intake, Output, Slot, Source, TailEnd};
+use super::slot::{Held, Intake, Output, Slot, Source, TailEnd};
 use crate::events::{
     AnyArtifact, EventKind, EventSink, Journal, Reporter, RunStart, State, StepIndex, Timestamp,
 };
@@ -54,10 +54,10 @@ impl Scheduler {
         start: RunStart,
         sink: EventSink,
     ) -> Self {
+        let now = Timestamp::now();
         let start = Arc::new(start);
         let journal = Journal::new(Arc::clone(&start), graph.info.reply, sink);
         let plan = Arc::clone(&graph.info);
-        let now = Timestamp::now();
         journal.note_at(now, EventKind::Started { start, plan });
         let mut counters = Counters::new(graph.steps.len());
         for (step, planned) in (0..).zip(&graph.steps) {
@@ -80,7 +80,7 @@ impl Scheduler {
             is_over: false,
             graph,
         };
-        scheduler.share(None, 0, input);
+        scheduler.fill(None, 0, Held::Shared(input));
         scheduler
     }
 
@@ -178,11 +178,12 @@ impl Scheduler {
 
     fn begin(&mut self, step: StepIndex) {
         let planned = &self.graph.steps[usize::from(step)];
+        let limit = self.graph.info.steps[usize::from(step)].timeout;
         let run = &mut self.counters.steps[usize::from(step)];
         run.attempt = run.attempt.saturating_add(1);
         let cx = Cx::new(self.reporter.of_step(step), run.attempt);
         let intake = Intake::new(&planned.sources, &mut self.slots);
-        let work = Arc::clone(&planned.task).attempt(intake, cx, planned.timeout);
+        let work = Arc::clone(&planned.task).attempt(intake, cx, limit);
         self.begun.push_back(work);
         self.enter(step, State::Running, None);
     }
@@ -197,13 +198,12 @@ impl Scheduler {
     }
 
     /// Puts a step's outputs into their slots.
-    fn collect(&mut self, step: StepIndex, given: Given) {
+    fn collect(&mut self, step: StepIndex, given: Vec<Output>) {
         self.release_inputs(step);
         let first = self.graph.steps[usize::from(step)].slots.start;
-        for (slot, output) in (first..).zip(given.into_iter().flatten()) {
+        for (slot, output) in (first..).zip(given) {
             match output {
-                Output::Shared(value) => self.share(Some(step), slot, value),
-                Output::Owned(value) => self.fill(slot, Held::Owned(value)),
+                Output::Now(value) => self.fill(Some(step), slot, value),
                 Output::Tail(flow) => {
                     self.counters.steps[usize::from(step)].flows += 1;
                     self.wait_for(Box::pin(async move {
@@ -217,37 +217,24 @@ impl Scheduler {
         }
     }
 
-    fn share(&mut self, step: Option<StepIndex>, slot: usize, value: Arc<dyn AnyArtifact>) {
-        let shown = Arc::clone(&value);
-        self.note(EventKind::Produced { step, value: shown });
-        self.fill(slot, Held::Shared(value));
-    }
-
     fn flow_ended(&mut self, step: StepIndex, slot: usize, end: TailEnd) {
         let run = &mut self.counters.steps[usize::from(step)];
         run.flows -= 1;
-        let unreported = || Arc::new(TaskError::ours("its flow was dropped without a report"));
-        let dropped = match &end {
-            Some((_, FlowEnd::Finished)) => None,
-            Some((_, FlowEnd::Failed(error))) => {
+        match &end {
+            Ok((_, FlowEnd::Finished)) => {}
+            Ok((_, FlowEnd::Failed(error))) => {
                 run.verdict = Err((State::Failed, Arc::clone(error)));
-                None
             }
-            Some((_, FlowEnd::Dropped(why))) => Some(Arc::clone(why)),
-            None => Some(unreported()),
-        };
-        if let Some(why) = dropped.filter(|_| run.verdict.is_ok()) {
-            run.verdict = Err((State::Cancelled, why));
+            Ok((_, FlowEnd::Dropped(why))) | Err(why) => {
+                if run.verdict.is_ok() {
+                    run.verdict = Err((State::Cancelled, Arc::clone(why)));
+                }
+            }
         }
         match end {
-            Some((value, how)) => {
-                let shown = Arc::clone(&value);
-                let step = Some(step);
-                self.note(EventKind::Produced { step, value: shown });
-                self.fill(slot, Held::End(value, how));
-            }
-            None => {
-                let cause = self.failure_of(step, State::Cancelled, unreported());
+            Ok((value, how)) => self.fill(Some(step), slot, Held::End(value, how)),
+            Err(why) => {
+                let cause = self.failure_of(step, State::Cancelled, why);
                 self.lose(&cause, slot..slot + 1, &[]);
             }
         }
@@ -259,14 +246,12 @@ impl Scheduler {
     }
 
     fn retry_or_fail(&mut self, step: StepIndex, state: State, error: TaskError) {
-        let planned = &self.graph.steps[usize::from(step)];
         let attempt = self.counters.steps[usize::from(step)].attempt;
-        let retry = planned
-            .retry
-            .as_ref()
-            .filter(|retry| error.retryable && (retry.timeouts || state != State::TimedOut));
+        let retry = self.graph.info.steps[usize::from(step)].retry.as_ref();
+        let retry =
+            retry.filter(|retry| error.retryable && (retry.timeouts || state != State::TimedOut));
         let Some(pause) = retry.and_then(|retry| retry.pause(attempt, error.retry_after)) else {
-            let slots = planned.slots.clone();
+            let slots = self.graph.steps[usize::from(step)].slots.clone();
             self.release_inputs(step);
             return self.settle(step, Err((state, Arc::new(error))), slots);
         };
@@ -293,8 +278,7 @@ impl Scheduler {
         self.enter(step, state, Some(error.to_string()));
         let failure = self.failure_of(step, state, error);
         let graph = Arc::clone(&self.graph);
-        let planned = &graph.steps[usize::from(step)];
-        if planned.optional {
+        if graph.info.steps[usize::from(step)].optional {
             self.let_go(step);
             return self.lose(&failure, lost, &[]);
         }
@@ -303,7 +287,7 @@ impl Scheduler {
         } else if self.failure.is_none() {
             self.failure = Some(failure.clone());
         }
-        self.lose(&failure, lost, &planned.followers);
+        self.lose(&failure, lost, &graph.steps[usize::from(step)].followers);
     }
 
     /// Skips the steps that cannot do without these slots, those `followers`, and what depends on any of them.
@@ -323,7 +307,7 @@ impl Scheduler {
             let planned = &graph.steps[usize::from(step)];
             let slots = planned.slots.clone();
             slots.for_each(|slot| self.counters.miss(&graph.takers[slot], &mut doomed));
-            if planned.optional {
+            if graph.info.steps[usize::from(step)].optional {
                 self.let_go(step);
             } else {
                 doomed.extend(&planned.followers);
@@ -335,8 +319,12 @@ impl Scheduler {
         }
     }
 
-    /// Puts a value into its slot and tells those who wait for it.
-    fn fill(&mut self, slot: usize, value: Held) {
+    /// Puts a value into its slot, says what it is if it can be shown, and tells those who wait for it.
+    fn fill(&mut self, step: Option<StepIndex>, slot: usize, value: Held) {
+        if let Held::Shared(shown) | Held::End(shown, _) = &value {
+            let value = Arc::clone(shown);
+            self.note(EventKind::Produced { step, value });
+        }
         self.slots[slot].fill(value);
         for taker in &self.graph.takers[slot] {
             self.counters.arrived(taker.step);

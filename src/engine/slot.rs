@@ -8,31 +8,30 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::error::TaskError;
 use super::flow::FlowEnd;
 use crate::events::{AnyArtifact, Artifact};
 
 const PROOF: &str = "the plan proved the type of every edge";
 
-/// What a [`Tail`](super::Tail) reports, its type forgotten; `None` when its reporter was dropped.
-pub(super) type TailEnd = Option<(Arc<dyn AnyArtifact>, FlowEnd)>;
+/// What a [`Tail`](super::Tail) reports, its type forgotten, or that it reports nothing.
+pub(super) type TailEnd = Result<(Arc<dyn AnyArtifact>, FlowEnd), Arc<TaskError>>;
 
-/// One output of a task, its type forgotten.
+/// One output of a task.
 pub enum Output {
-    /// An artifact.
-    Shared(Arc<dyn AnyArtifact>),
-    /// A value for one taker.
-    Owned(Box<dyn Any + Send>),
+    /// A value that is there.
+    Now(Held),
     /// What will be known at the end of a flow.
     Tail(Pin<Box<dyn Future<Output = TailEnd> + Send>>),
 }
 
-/// The outputs of one task, in the order of its ports.
-pub(super) type Given = [Option<Output>; 4];
-
 /// A value on an edge, its type forgotten.
-pub(super) enum Held {
+pub enum Held {
+    /// An artifact.
     Shared(Arc<dyn AnyArtifact>),
+    /// A value for one taker.
     Owned(Box<dyn Any + Send>),
+    /// What is known of a flow that has ended.
     End(Arc<dyn AnyArtifact>, FlowEnd),
 }
 

@@ -95,7 +95,7 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> Workflow {
     table.demand("reply");
     let name: Option<String> = table.get("name");
     let about = table.get("about");
-    let route = table.get("route").map(|Route(route)| route);
+    let route = table.parse("route", |text| is_route(text).then(|| text.to_owned()));
     let reply = table.get("reply");
     let steps = table
         .table("steps")
@@ -138,7 +138,7 @@ fn read_steps(steps: &DeTable<'_>, report: &mut Report<'_>) -> Vec<StepDraft> {
 
 fn read_step(name: Name, mut table: Table<'_, '_, '_>) -> StepDraft {
     let with = table.table("with").map(|with| with.span());
-    let timeout = table.get("timeout").map(|Time(timeout)| timeout);
+    let timeout = table.parse("timeout", duration::parse);
     if timeout == Some(Duration::ZERO) {
         table.report("has no time at all: give `timeout` more than zero");
     }
@@ -168,10 +168,10 @@ fn read_retry(mut table: Table<'_, '_, '_>) -> Retry {
     if attempts == 0 {
         table.report("allows no attempt at all: give `attempts` at least 1, the first included");
     }
-    let Time(base) = table
-        .get("base")
-        .unwrap_or(Time(Duration::from_millis(250)));
-    let Time(max) = table.get("max").unwrap_or(Time(Duration::from_secs(8)));
+    let base = table.parse("base", duration::parse);
+    let base = base.unwrap_or(Duration::from_millis(250));
+    let max = table.parse("max", duration::parse);
+    let max = max.unwrap_or(Duration::from_secs(8));
     if max < base {
         table.report("begins with a longer pause than it allows: give a `base` up to `max`");
     }
@@ -243,6 +243,16 @@ impl<'a, 'r, 'f> Table<'a, 'r, 'f> {
         read.inspect_err(|_| self.report_form(key, value)).ok()
     }
 
+    /// Reads the text of `key` by `parse`, which gives nothing for one of the wrong form.
+    fn parse<T>(&mut self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let value = self.entries.get(key)?;
+        let read = value.get_ref().as_str().and_then(parse);
+        if read.is_none() {
+            self.report_form(key, value);
+        }
+        read
+    }
+
     /// The table under `key`, if it is there and is one.
     fn table(&mut self, key: &str) -> Option<Spanned<&'a DeTable<'a>>> {
         let value = self.entries.get(key)?;
@@ -292,33 +302,9 @@ impl From<Spanned<String>> for Name {
     }
 }
 
-/// A time such as `"250ms"`.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Time(Duration);
-
-impl TryFrom<String> for Time {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        duration::parse(&text).map(Self).ok_or("not a time")
-    }
-}
-
-/// A method and a path.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Route(String);
-
-impl TryFrom<String> for Route {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        let (method, path) = text.split_once(' ').unwrap_or_default();
-        let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
-        if is_method && path.starts_with('/') && !path.contains(char::is_whitespace) {
-            return Ok(Self(text));
-        }
-        Err("not a method and a path")
-    }
+/// Whether this is a method and a path.
+fn is_route(text: &str) -> bool {
+    let (method, path) = text.split_once(' ').unwrap_or_default();
+    let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
+    is_method && path.starts_with('/') && !path.contains(char::is_whitespace)
 }

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::engine::port::InputPort;
+use crate::engine::port::Inputs;
 
 #[derive(Serialize)]
 struct Colour<const C: usize>(usize);
@@ -33,7 +33,7 @@ type NoToken = Wish<3>;
 type RedToken = Own<Token<0>>;
 
 /// A port of a node: who gave what it took.
-trait Taken: InputPort {
+trait Taken: Inputs {
     const CODE: char;
     fn giver(self) -> Option<usize>;
 }
