@@ -8,7 +8,7 @@ use super::proof::{Giver, REQUEST, SlotProof, StepProof};
 use super::registry::{Resources, TaskDef};
 use super::report::{Report, listed};
 use super::slot::Source;
-use super::workflow::{Name, Span};
+use super::workflow::Span;
 
 /// What the inputs of a step are bound against.
 pub(super) struct Binding<'b, 'a> {
@@ -35,31 +35,30 @@ impl Binding<'_, '_> {
         if let Some(resource) = self.resources.get(port.id) {
             return Source::Resource(Arc::clone(resource));
         }
-        let (Name { text: name, span }, what) = (&step.draft.name, said(port));
         let cure = "remove the step, or offer the resource";
-        let wrong = format!("step `{name}` takes {what}, which this process has not: {cure}");
-        report.add(span, wrong);
+        let wrong = format_args!("takes {port}, which this process has not: {cure}");
+        report.add_of_step(&step.draft.name, wrong);
         Source::Nothing
     }
 
     fn slot(&self, step: &StepProof<'_>, port: &Port, report: &mut Report<'_>) -> Source {
-        let fitting = |slot: &usize| fits(port, &self.slots[*slot].port);
+        let fitting = |slot: &usize| port.fits(&self.slots[*slot].port);
         let slots: Vec<_> = self.needed(step).filter(fitting).collect();
-        let (Name { text: name, span }, what) = (&step.draft.name, said(port));
+        let name = &step.draft.name;
         match slots.as_slice() {
             [slot] => return Source::Slot(*slot),
             [] if port.kind == PortKind::Optional || !step.knows_its_needs => {}
             [] => {
                 let cure = self.cure_of_missing(step, port);
-                let wrong = format!("step `{name}` takes {what}, which no need gives: {cure}");
-                report.add(span, wrong);
+                let wrong = format_args!("takes {port}, which no need gives: {cure}");
+                report.add_of_step(name, wrong);
             }
             several => {
                 let givers = several.iter().map(|slot| self.slots[*slot].giver);
                 let givers: Vec<_> = givers.map(|giver| self.name(giver)).collect();
                 let (givers, cure) = (listed(&givers), "keep one of them in `needs`");
-                let wrong = format!("step `{name}` takes {what}, which {givers} give: {cure}");
-                report.add(span, wrong);
+                let wrong = format_args!("takes {port}, which {givers} give: {cure}");
+                report.add_of_step(name, wrong);
             }
         }
         Source::Nothing
@@ -69,13 +68,13 @@ impl Binding<'_, '_> {
     fn cure_of_missing(&self, step: &StepProof<'_>, port: &Port) -> String {
         let mut needed = self.needed(step).map(|slot| &self.slots[slot]);
         if let Some(slot) = needed.find(|slot| slot.port.id == port.id) {
-            let (giver, output) = (self.name(slot.giver), said(&slot.port));
+            let (giver, output) = (self.name(slot.giver), &slot.port);
             return format!("`{giver}` gives {output}, so one of the two tasks has to change");
         }
-        if let Some(slot) = self.slots.iter().find(|slot| fits(port, &slot.port)) {
+        if let Some(slot) = self.slots.iter().find(|slot| port.fits(&slot.port)) {
             return format!("add `{}` to its `needs`", self.name(slot.giver));
         }
-        let gives_it = |def: &&TaskDef| (def.gives)().iter().any(|output| fits(port, output));
+        let gives_it = |def: &&TaskDef| (def.gives)().iter().any(|output| port.fits(output));
         match self.tasks.iter().find(gives_it) {
             Some(TaskDef { name, .. }) => {
                 format!("add a step of the task `{name}` and name it in `needs`")
@@ -94,7 +93,7 @@ impl Binding<'_, '_> {
         if self.given(giver).any(is_taken) || !is_known || step.def.is_none() {
             return;
         }
-        let (name, need) = (&step.draft.name.text, self.name(giver));
+        let (name, need) = (step.draft.name(), self.name(giver));
         let cure = match giver {
             None => format!("remove `{need}`"),
             Some(_) => format!("move `{need}` to `after` if only the order matters"),
@@ -114,28 +113,6 @@ impl Binding<'_, '_> {
     }
 
     fn name(&self, giver: Giver) -> &str {
-        giver.map_or(REQUEST, |step| {
-            &self.steps[usize::from(step)].draft.name.text
-        })
-    }
-}
-
-/// Whether an input can take what an output gives.
-pub(super) fn fits(input: &Port, output: &Port) -> bool {
-    let is_same_kind = match input.kind {
-        PortKind::Optional => output.kind == PortKind::Shared,
-        kind => output.kind == kind,
-    };
-    is_same_kind && input.id == output.id
-}
-
-/// A port in words.
-pub(super) fn said(port: &Port) -> String {
-    let name = port.name;
-    match port.kind {
-        PortKind::Shared | PortKind::Optional => format!("the shared `{name}`"),
-        PortKind::Owned => format!("the owned `{name}`"),
-        PortKind::End => format!("`{name}` at the end of a flow"),
-        PortKind::Resource => format!("the resource `{name}`"),
+        giver.map_or(REQUEST, |step| self.steps[usize::from(step)].draft.name())
     }
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::error::TaskError;
-use super::plan::Taker;
+use super::plan::{Step, Taker};
 use crate::events::{State, StepIndex};
 
 /// The steps' counters and those whose counter is at zero.
@@ -31,24 +31,19 @@ pub(super) struct StepRun {
 pub(super) type Verdict = Result<(), (State, Arc<TaskError>)>;
 
 impl Counters {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            steps: Vec::with_capacity(capacity),
-            ready: VecDeque::with_capacity(capacity),
-        }
-    }
-
-    pub(super) fn add(&mut self, step: StepIndex, waits_for: u16) {
-        self.steps.push(StepRun {
+    pub(super) fn new(steps: &[Step]) -> Self {
+        let runs = steps.iter().map(|step| StepRun {
             state: State::Pending,
             attempt: 0,
-            waits_for,
+            waits_for: step.waits_for,
             flows: 0,
             verdict: Ok(()),
         });
-        if waits_for == 0 {
-            self.ready.push_back(step);
-        }
+        let begin = (0..).zip(steps).filter(|(_, step)| step.waits_for == 0);
+        let mut ready = VecDeque::with_capacity(steps.len());
+        ready.extend(begin.map(|(step, _)| step));
+        let steps = runs.collect();
+        Self { steps, ready }
     }
 
     /// Something that `step` waits for has come.

@@ -13,13 +13,13 @@ type Graph = DiGraphMap<usize, ()>;
 
 /// The steps, level by level from the start; within a level, and if there is a circle, as in the file.
 pub(super) fn sort<'a>(drafts: &'a [StepDraft], report: &mut Report<'_>) -> Vec<&'a StepDraft> {
-    let names = drafts.iter().map(|draft| draft.name.text.as_str());
+    let names = drafts.iter().map(StepDraft::name);
     let places: HashMap<_, _> = names.zip(0..).collect();
     let mut graph = Graph::new();
     for (to, draft) in drafts.iter().enumerate() {
         graph.add_node(to);
         for earlier in draft.needs.iter().chain(&draft.after) {
-            if let Some(from) = places.get(earlier.text.as_str()) {
+            if let Some(from) = places.get(earlier.get_ref().as_str()) {
                 graph.add_edge(*from, to, ());
             }
         }
@@ -45,11 +45,11 @@ fn report_circles(graph: &Graph, drafts: &[StepDraft], report: &mut Report<'_>) 
         let Some(circle) = circle_in(graph, &knot.into_iter().collect()) else {
             continue;
         };
-        let names = circle.iter().map(|step| &drafts[*step].name.text);
+        let names = circle.iter().map(|step| drafts[*step].name());
         let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
         let chain = names.join(" → ");
         let wrong = format!("steps wait for each other, {chain}: remove one of these edges");
-        report.add(&drafts[circle[0]].name.span, wrong);
+        report.add(&drafts[circle[0]].name.span(), wrong);
     }
 }
 

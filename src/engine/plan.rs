@@ -79,7 +79,7 @@ impl<I: Artifact, R: Owned> Plan<I, R> {
         let proof = prove(&workflow, ends, tasks, resources, &mut report);
         report.close()?;
         let proof = proof.expect("a workflow that is not proved has a fault");
-        let info = describe(file, text, &workflow, &proof, ends.input);
+        let info = describe(file, text, &workflow, &proof);
         let graph = Arc::new(draw(info, proof));
         let types = PhantomData;
         Ok(Self { graph, types })
@@ -98,13 +98,7 @@ impl<I: Artifact, R: Owned> Plan<I, R> {
     }
 }
 
-fn describe(
-    file: &str,
-    text: &str,
-    workflow: &Workflow,
-    proof: &Proof<'_>,
-    input: Port,
-) -> Arc<PlanInfo> {
+fn describe(file: &str, text: &str, workflow: &Workflow, proof: &Proof<'_>) -> Arc<PlanInfo> {
     let mut edges = Vec::new();
     for (to, step) in (0..).zip(&proof.steps) {
         for (port, source) in step.takes.iter().zip(&step.sources) {
@@ -139,7 +133,8 @@ fn describe(
         edges,
     };
     // The tasks' ports are part of what is hashed: a program that reads the same file differently has another plan.
-    let content = serde_json::to_vec(&(&info, input.name)).expect("plain data is JSON");
+    let input = proof.slots[0].port.name;
+    let content = serde_json::to_vec(&(&info, input)).expect("plain data is JSON");
     info.hash = blake3::hash(&content).to_hex().chars().take(32).collect();
     file.clone_into(&mut info.file);
     Arc::new(info)
@@ -149,10 +144,10 @@ fn describe_step(step: &StepProof<'_>, proof: &Proof<'_>) -> StepInfo {
     let takes = step.takes.iter().map(|port| port.name.to_owned());
     let gives = proof.slots[step.slots.clone()].iter();
     StepInfo {
-        name: step.draft.name.text.clone(),
-        task: step.draft.task.text.clone(),
+        name: step.draft.name().to_owned(),
+        task: step.draft.task.get_ref().clone(),
         about: step.def.map_or("", |def| def.about).to_owned(),
-        with: step.draft.with.to_string(),
+        with: step.draft.with.get_ref().to_string(),
         optional: step.draft.optional,
         timeout: step.draft.timeout,
         retry: step.draft.retry.clone(),
@@ -164,8 +159,7 @@ fn describe_step(step: &StepProof<'_>, proof: &Proof<'_>) -> StepInfo {
 /// Turns what is known of each step into what is known of each slot.
 fn draw(info: Arc<PlanInfo>, proof: Proof<'_>) -> Graph {
     let mut takers = vec![Vec::new(); proof.slots.len()];
-    let mut followers = vec![Vec::new(); proof.steps.len()];
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     for (place, step) in (0..).zip(proof.steps) {
         let mut waits_for = step.after.len();
         for (port, source) in step.takes.iter().zip(&step.sources) {
@@ -178,7 +172,7 @@ fn draw(info: Arc<PlanInfo>, proof: Proof<'_>) -> Graph {
             }
         }
         for earlier in step.after {
-            followers[usize::from(earlier)].push(place);
+            steps[usize::from(earlier)].followers.push(place);
         }
         steps.push(Step {
             task: step.task.expect("a step without a task is a fault"),
@@ -187,9 +181,6 @@ fn draw(info: Arc<PlanInfo>, proof: Proof<'_>) -> Graph {
             followers: Vec::new(),
             waits_for: u16::try_from(waits_for).expect("a signature's inputs and 4,096 steps"),
         });
-    }
-    for (step, followers) in steps.iter_mut().zip(followers) {
-        step.followers = followers;
     }
     let (reply, _) = proof.reply;
     Graph {

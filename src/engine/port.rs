@@ -5,6 +5,7 @@
 //! The plan compares these types when it is compiled; at run time a downcast cannot fail.
 
 use std::any::TypeId;
+use std::fmt;
 use std::iter;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -66,6 +67,28 @@ impl Port {
     pub(super) fn of<T: ?Sized + 'static>(kind: PortKind, name: &'static str) -> Self {
         let id = TypeId::of::<T>();
         Self { kind, id, name }
+    }
+
+    /// Whether this input can take what an output gives.
+    pub(super) fn fits(&self, output: &Self) -> bool {
+        let is_same_kind = match self.kind {
+            PortKind::Optional => output.kind == PortKind::Shared,
+            kind => output.kind == kind,
+        };
+        is_same_kind && self.id == output.id
+    }
+}
+
+/// The port in words.
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name;
+        match self.kind {
+            PortKind::Shared | PortKind::Optional => write!(f, "the shared `{name}`"),
+            PortKind::Owned => write!(f, "the owned `{name}`"),
+            PortKind::End => write!(f, "`{name}` at the end of a flow"),
+            PortKind::Resource => write!(f, "the resource `{name}`"),
+        }
     }
 }
 
@@ -192,31 +215,48 @@ impl<T: Artifact> Outputs for Tail<T> {
     }
 }
 
+impl Inputs for () {
+    fn ports() -> Vec<Port> {
+        Vec::new()
+    }
+
+    fn take(_: &mut Intake<'_>) -> Self {}
+}
+
+impl Outputs for () {
+    fn ports() -> Vec<Port> {
+        Vec::new()
+    }
+
+    fn give(self) -> impl Iterator<Item = Output> {
+        iter::empty()
+    }
+}
+
 macro_rules! tuple {
-    ($($port:ident $place:tt)*) => {
+    ($($port:ident $place:tt)+) => {
         impl<$($port: Inputs),*> Inputs for ($($port,)*) {
             fn ports() -> Vec<Port> {
-                <[Vec<Port>]>::concat(&[$($port::ports()),*])
+                [$($port::ports()),*].concat()
             }
 
-            fn take(_intake: &mut Intake<'_>) -> Self {
-                ($($port::take(_intake),)*)
+            fn take(intake: &mut Intake<'_>) -> Self {
+                ($($port::take(intake),)*)
             }
         }
 
         impl<$($port: Outputs),*> Outputs for ($($port,)*) {
             fn ports() -> Vec<Port> {
-                <[Vec<Port>]>::concat(&[$($port::ports()),*])
+                [$($port::ports()),*].concat()
             }
 
             fn give(self) -> impl Iterator<Item = Output> {
-                iter::empty()$(.chain(self.$place.give()))*
+                iter::empty()$(.chain(self.$place.give()))+
             }
         }
     };
 }
 
-tuple!();
 tuple!(A 0);
 tuple!(A 0 B 1);
 tuple!(A 0 B 1 C 2);

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::attempt::AnyTask;
-use super::binding::{Binding, fits, said};
+use super::binding::Binding;
 use super::order;
 use super::port::{Port, PortKind};
 use super::registry::{Resources, TaskDef};
@@ -76,7 +76,7 @@ pub(super) fn prove<'a>(
 ) -> Option<Proof<'a>> {
     if let Some(draft) = workflow.steps.get(MOST_STEPS) {
         let wrong = format!("the workflow has more than {MOST_STEPS} steps: draw fewer");
-        report.add(&draft.name.span, wrong);
+        report.add(&draft.name.span(), wrong);
         return None;
     }
     let giver = None;
@@ -118,22 +118,22 @@ fn with_task<'a>(
     slots: &mut Vec<SlotProof>,
     report: &mut Report<'_>,
 ) -> StepProof<'a> {
-    let (step, task) = (&draft.name.text, &draft.task.text);
+    let (step, task) = (draft.name(), draft.task.get_ref());
     if step == REQUEST {
         let wrong = "a step is called `request`, like the run's input: choose another name";
-        report.add(&draft.name.span, wrong);
+        report.add(&draft.name.span(), wrong);
     }
     let def = tasks.iter().find(|def| def.name == task).copied();
-    let made = def.map(|def| (def.make)(&draft.with));
+    let made = def.map(|def| (def.make)(draft.with.get_ref()));
     match &made {
         None => {
             let cure = suggestion(task, tasks.iter().map(|def| def.name));
             let wrong = format!("step `{step}` names the task `{task}`, which is none: {cure}");
-            report.add(&draft.task.span, wrong);
+            report.add(&draft.task.span(), wrong);
         }
         Some(Err(cure)) => {
             let wrong = format!("step `{step}` has settings its task cannot take: {cure}");
-            report.add(&draft.with_span, wrong);
+            report.add(&draft.with.span(), wrong);
         }
         Some(Ok(_)) => {}
     }
@@ -156,34 +156,34 @@ fn with_task<'a>(
 
 /// Finds the steps that `needs` and `after` name.
 fn resolve_names(steps: &mut [StepProof<'_>], workflow: &Workflow, report: &mut Report<'_>) {
-    let known = || workflow.steps.iter().map(|draft| draft.name.text.as_str());
-    let names = steps.iter().map(|step| step.draft.name.text.as_str());
+    let names = steps.iter().map(|step| step.draft.name());
     let places: HashMap<&str, StepIndex> = names.zip(0..).collect();
     let has_task: Vec<bool> = steps.iter().map(|step| step.def.is_some()).collect();
     for step in steps {
-        let whose = &step.draft.name.text;
+        let whose = step.draft.name();
         let mut unknown = |verb: &str, name: &Name, cure: String| {
-            let wrong = format!(
-                "step `{whose}` {verb} `{}`, which is no step: {cure}",
-                name.text
-            );
-            report.add(&name.span, wrong);
+            let (span, name) = (name.span(), name.get_ref());
+            let wrong = format!("step `{whose}` {verb} `{name}`, which is no step: {cure}");
+            report.add(&span, wrong);
         };
         for need in &step.draft.needs {
-            let giver = places.get(need.text.as_str()).copied();
-            if giver.is_none() && need.text != REQUEST {
-                let cure = suggestion(&need.text, known().chain([REQUEST]));
+            let giver = places.get(need.get_ref().as_str()).copied();
+            if giver.is_none() && need.get_ref() != REQUEST {
+                let cure = suggestion(need.get_ref(), workflow.names().chain([REQUEST]));
                 unknown("needs", need, cure);
                 step.knows_its_needs = false;
                 continue;
             }
             step.knows_its_needs &= giver.is_none_or(|giver| has_task[usize::from(giver)]);
-            step.needs.push((giver, need.span.clone()));
+            step.needs.push((giver, need.span()));
         }
         for earlier in &step.draft.after {
-            match places.get(earlier.text.as_str()) {
+            match places.get(earlier.get_ref().as_str()) {
                 Some(place) => step.after.push(*place),
-                None => unknown("comes after", earlier, suggestion(&earlier.text, known())),
+                None => {
+                    let cure = suggestion(earlier.get_ref(), workflow.names());
+                    unknown("comes after", earlier, cure);
+                }
             }
         }
     }
@@ -197,23 +197,23 @@ fn find_reply(
     wanted: &Port,
     report: &mut Report<'_>,
 ) -> Option<usize> {
-    let Name { text: name, span } = workflow.reply.as_ref()?;
-    let Some(step) = steps.iter().find(|step| step.draft.name.text == *name) else {
-        let known = workflow.steps.iter().map(|draft| draft.name.text.as_str());
-        let cure = suggestion(name, known);
+    let reply = workflow.reply.as_ref()?;
+    let name = reply.get_ref();
+    let Some(step) = steps.iter().find(|step| step.draft.name() == name) else {
+        let cure = suggestion(name, workflow.names());
         let wrong = format!("the reply comes from `{name}`, which is no step: {cure}");
-        report.add(span, wrong);
+        report.add(&reply.span(), wrong);
         return None;
     };
     step.def?;
     let output_of = |step: &StepProof<'_>| {
         let mut outputs = step.slots.clone();
-        outputs.find(|slot| fits(wanted, &slots[*slot].port))
+        outputs.find(|slot| wanted.fits(&slots[*slot].port))
     };
     let output = output_of(step);
     if output.is_none() {
         let able = steps.iter().filter(|step| output_of(step).is_some());
-        let able: Vec<_> = able.map(|step| &step.draft.name.text).collect();
+        let able: Vec<_> = able.map(|step| step.draft.name()).collect();
         let cure = match able.as_slice() {
             [] => "add a step whose task does".to_owned(),
             able => format!(
@@ -221,10 +221,9 @@ fn find_reply(
                 listed(able)
             ),
         };
-        let what = said(wanted);
         let wrong =
-            format!("the reply comes from step `{name}`, which does not give {what}: {cure}");
-        report.add(span, wrong);
+            format!("the reply comes from step `{name}`, which does not give {wanted}: {cure}");
+        report.add(&reply.span(), wrong);
     }
     output
 }
@@ -234,25 +233,24 @@ fn check_owned(steps: &[StepProof<'_>], reply: Option<usize>, report: &mut Repor
     let reply = reply.map(|slot| (slot, "the reply".to_owned()));
     let mut takers = BTreeMap::from_iter(reply);
     for step in steps {
-        let Name { text: name, span } = &step.draft.name;
+        let name = &step.draft.name;
         for (port, source) in step.takes.iter().zip(&step.sources) {
             let (Source::Slot(slot), PortKind::Owned) = (source, port.kind) else {
                 continue;
             };
-            let what = said(port);
             if step.draft.retry.is_some() {
                 let cure = "remove its `retry`, for an owned value is gone after the first attempt";
-                let wrong = format!("step `{name}` has a `retry` but takes {what}: {cure}");
-                report.add(span, wrong);
+                let wrong = format_args!("has a `retry` but takes {port}: {cure}");
+                report.add_of_step(name, wrong);
             }
             match takers.entry(*slot) {
                 Entry::Vacant(free) => {
-                    free.insert(format!("step `{name}`"));
+                    free.insert(format!("step `{}`", name.get_ref()));
                 }
                 Entry::Occupied(first) => {
                     let (first, cure) = (first.get(), "let one of them take it");
-                    let wrong = format!("step `{name}` takes {what}, as does {first}: {cure}");
-                    report.add(span, wrong);
+                    let wrong = format_args!("takes {port}, as does {first}: {cure}");
+                    report.add_of_step(name, wrong);
                 }
             }
         }
@@ -263,17 +261,16 @@ fn check_owned(steps: &[StepProof<'_>], reply: Option<usize>, report: &mut Repor
 fn check_optional(proof: &Proof<'_>, report: &mut Report<'_>) {
     let step_at = |place: StepIndex| &proof.steps[usize::from(place)];
     let (_, reply) = proof.reply;
-    let reply_name = &step_at(reply).draft.name.text;
+    let reply_name = step_at(reply).draft.name();
     let mut seen = BTreeSet::from([reply]);
     let mut path = vec![reply];
     while let Some(place) = path.pop() {
         let step = step_at(place);
-        let Name { text: name, span } = &step.draft.name;
         if step.draft.optional {
             let cure =
                 format!("remove its `optional`, for step `{reply_name}` cannot do without it");
-            let wrong = format!("step `{name}` is optional, but the reply is not: {cure}");
-            report.add(span, wrong);
+            let wrong = format_args!("is optional, but the reply is not: {cure}");
+            report.add_of_step(&step.draft.name, wrong);
         }
         let inputs = step.takes.iter().zip(&step.sources);
         let compulsory = inputs.filter_map(|(port, source)| match source {

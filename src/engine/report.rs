@@ -1,10 +1,11 @@
 //! Gathers what is wrong with a workflow file, so that the user hears all of it at once.
 
-use std::ops::Range;
+use std::fmt::Display;
 
 use strsim::levenshtein;
 
 use super::plan::Faults;
+use super::workflow::{Name, Span};
 
 /// The faults of one file, found so far.
 pub(super) struct Report<'a> {
@@ -20,10 +21,15 @@ impl<'a> Report<'a> {
     }
 
     /// Adds a fault of the text at `span`: a sentence without its full stop.
-    pub(super) fn add(&mut self, span: &Range<usize>, sentence: impl Into<String>) {
+    pub(super) fn add(&mut self, span: &Span, sentence: impl Into<String>) {
         let before = self.text.as_bytes().iter().take(span.start);
         let line = 1 + before.filter(|byte| **byte == b'\n').count();
         self.found.push((line, sentence.into()));
+    }
+
+    /// Adds a fault of the step of this name: what is wrong with it.
+    pub(super) fn add_of_step(&mut self, step: &Name, wrong: impl Display) {
+        self.add(&step.span(), format!("step `{}` {wrong}", step.get_ref()));
     }
 
     /// All faults in the order of their lines, or nothing if there are none.

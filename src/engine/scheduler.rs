@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -54,21 +55,17 @@ impl Scheduler {
         start: RunStart,
         sink: EventSink,
     ) -> Self {
-        let now = Timestamp::now();
+        let now = start.at;
         let start = Arc::new(start);
         let journal = Journal::new(Arc::clone(&start), graph.info.reply, sink);
         let plan = Arc::clone(&graph.info);
         journal.note_at(now, EventKind::Started { start, plan });
-        let mut counters = Counters::new(graph.steps.len());
-        for (step, planned) in (0..).zip(&graph.steps) {
-            counters.add(step, planned.waits_for);
-        }
         let slots = graph.takers.iter().map(|takers| Slot::new(takers.len()));
         let mut slots: Vec<_> = slots.collect();
         slots[graph.reply] = Slot::new(1);
         let mut scheduler = Self {
             reporter: Reporter::of_run(Arc::new(journal)),
-            counters,
+            counters: Counters::new(&graph.steps),
             slots,
             begun: VecDeque::with_capacity(graph.steps.len().min(16)),
             working: None,
@@ -98,7 +95,7 @@ impl Scheduler {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<R, RunFailure>> {
-        self.now = Timestamp::now();
+        self.wake();
         loop {
             if let Some(reply) = self.slots[self.graph.reply].take_owned() {
                 self.note(EventKind::Replied);
@@ -108,13 +105,9 @@ impl Scheduler {
                 return Poll::Ready(Err(failure.clone()));
             }
             if !ready!(self.poll_next(cx)) {
-                let error = TaskError::ours("its reply was taken before");
-                let step = self.graph.info.reply;
-                return Poll::Ready(Err(self.failure_of(
-                    step,
-                    State::Completed,
-                    Arc::new(error),
-                )));
+                let error = Arc::new(TaskError::ours("its reply was taken before"));
+                let failure = self.failure_of(self.graph.info.reply, State::Completed, error);
+                return Poll::Ready(Err(failure));
             }
         }
     }
@@ -126,9 +119,17 @@ impl Scheduler {
 
     /// Runs until nothing is left to run, and gives the run's final state.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<State> {
-        self.now = Timestamp::now();
+        self.wake();
         while ready!(self.poll_next(cx)) {}
         Poll::Ready(self.end())
+    }
+
+    /// What begins now begins at this moment. Everything else has its time from an outcome, so that the clock, which
+    /// costs as much as a step, need not be asked.
+    fn wake(&mut self) {
+        if !self.counters.ready.is_empty() {
+            self.now = Timestamp::now();
+        }
     }
 
     /// Waits for the next outcome and draws its consequences. False when nothing is left to wait for.
@@ -136,11 +137,7 @@ impl Scheduler {
         while let Some(step) = self.counters.ready.pop_front() {
             self.begin(step);
         }
-        let polled = match self.poll_begun(cx) {
-            Some(outcome) => Poll::Ready(Some(outcome)),
-            None => self.poll_working(cx),
-        };
-        match polled {
+        match self.poll_work(cx) {
             Poll::Ready(Some((step, outcome))) => {
                 self.now = Timestamp::now();
                 self.conclude(step, outcome);
@@ -154,7 +151,14 @@ impl Scheduler {
         }
     }
 
-    fn poll_working(&mut self, cx: &mut Context<'_>) -> Poll<Option<(StepIndex, Outcome)>> {
+    /// Polls what has begun, then what was at work before, until something is ready.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Option<(StepIndex, Outcome)>> {
+        while let Some(mut work) = self.begun.pop_front() {
+            if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            self.wait_for(work);
+        }
         match &mut self.working {
             Some(working) => working.poll_next_unpin(cx),
             None => Poll::Ready(None),
@@ -163,17 +167,6 @@ impl Scheduler {
 
     fn wait_for(&mut self, work: Work) {
         self.working.get_or_insert_default().push(work);
-    }
-
-    /// Polls what has begun until something is ready.
-    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Option<(StepIndex, Outcome)> {
-        while let Some(mut work) = self.begun.pop_front() {
-            if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
-                return Some(outcome);
-            }
-            self.wait_for(work);
-        }
-        None
     }
 
     fn begin(&mut self, step: StepIndex) {
@@ -185,7 +178,7 @@ impl Scheduler {
         let intake = Intake::new(&planned.sources, &mut self.slots);
         let work = Arc::clone(&planned.task).attempt(intake, cx, limit);
         self.begun.push_back(work);
-        self.enter(step, State::Running, None);
+        self.enter(step, State::Running, None, None);
     }
 
     fn conclude(&mut self, step: StepIndex, outcome: Outcome) {
@@ -259,23 +252,16 @@ impl Scheduler {
             tokio::time::sleep(pause).await;
             (step, Outcome::Rested)
         }));
-        self.counters.steps[usize::from(step)].state = State::Retrying;
-        self.note(EventKind::Step {
-            step,
-            state: State::Retrying,
-            attempt,
-            message: Some(error.to_string().into()),
-            retry_in: Some(pause),
-        });
+        self.enter(step, State::Retrying, Some(error.to_string()), Some(pause));
     }
 
     /// Gives a step that ran its final state. `lost` are the slots that it leaves empty.
     fn settle(&mut self, step: StepIndex, verdict: Verdict, lost: Range<usize>) {
         let Err((state, error)) = verdict else {
-            self.enter(step, State::Completed, None);
+            self.enter(step, State::Completed, None, None);
             return self.let_go(step);
         };
-        self.enter(step, state, Some(error.to_string()));
+        self.enter(step, state, Some(error.to_string()), None);
         let failure = self.failure_of(step, state, error);
         let graph = Arc::clone(&self.graph);
         if graph.info.steps[usize::from(step)].optional {
@@ -302,7 +288,7 @@ impl Scheduler {
                 continue;
             }
             let because = format!("step `{}` {}", cause.step, ended(cause.state));
-            self.enter(step, State::Skipped, Some(because));
+            self.enter(step, State::Skipped, Some(because), None);
             self.release_inputs(step);
             let planned = &graph.steps[usize::from(step)];
             let slots = planned.slots.clone();
@@ -346,17 +332,24 @@ impl Scheduler {
         }
     }
 
-    /// Changes a step's state and says so.
-    fn enter(&mut self, step: StepIndex, state: State, message: Option<String>) {
+    /// Changes a step's state and says so, with the error in words and the pause before the next attempt.
+    fn enter(
+        &mut self,
+        step: StepIndex,
+        state: State,
+        message: Option<String>,
+        retry_in: Option<Duration>,
+    ) {
         let run = &mut self.counters.steps[usize::from(step)];
         run.state = state;
         let attempt = run.attempt;
+        let message = message.map(String::into_boxed_str);
         self.note(EventKind::Step {
             step,
             state,
             attempt,
-            message: message.map(String::into_boxed_str),
-            retry_in: None,
+            message,
+            retry_in,
         });
     }
 
@@ -416,7 +409,7 @@ impl Drop for Scheduler {
             self.was_cancelled = true;
             let is_at_work = matches!(state, State::Running | State::Retrying);
             let why = why.clone().filter(|_| is_at_work);
-            self.enter(step, State::Cancelled, why.clone());
+            self.enter(step, State::Cancelled, why.clone(), None);
             if let Some(why) = why
                 && self.reply_failure.is_none()
             {

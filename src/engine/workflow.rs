@@ -58,23 +58,30 @@ pub(super) struct Workflow {
 }
 
 /// A name and where it stands.
-#[derive(Clone, Deserialize)]
-#[serde(from = "Spanned<String>")]
-pub(super) struct Name {
-    pub(super) text: String,
-    pub(super) span: Span,
-}
+pub(super) type Name = Spanned<String>;
 
 pub(super) struct StepDraft {
     pub(super) name: Name,
     pub(super) task: Name,
     pub(super) needs: Vec<Name>,
     pub(super) after: Vec<Name>,
-    pub(super) with: Value,
-    pub(super) with_span: Span,
+    pub(super) with: Spanned<Value>,
     pub(super) timeout: Option<Duration>,
     pub(super) retry: Option<Retry>,
     pub(super) optional: bool,
+}
+
+impl Workflow {
+    /// The names of the steps.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(StepDraft::name)
+    }
+}
+
+impl StepDraft {
+    pub(super) fn name(&self) -> &str {
+        self.name.get_ref()
+    }
 }
 
 /// Reads the file. What cannot be read is reported, and left out or replaced by its default.
@@ -120,38 +127,34 @@ fn read_steps(steps: &DeTable<'_>, report: &mut Report<'_>) -> Vec<StepDraft> {
     in_order.sort_by_key(|(name, _)| name.span().start);
     let mut drafts = Vec::new();
     for (key, value) in in_order {
-        let (text, span) = (key.get_ref().to_string(), key.span());
-        let whose = format!("step `{text}`");
+        let (name, span) = (key.get_ref().to_string(), key.span());
+        let whose = format!("step `{name}`");
         let Some(entries) = value.get_ref().as_table() else {
             report.add(
                 &span,
-                format!("{whose} is not a table: write [steps.{text}] above its keys"),
+                format!("{whose} is not a table: write [steps.{name}] above its keys"),
             );
             continue;
         };
         let entries = Spanned::new(span.clone(), entries);
         let table = Table::new(&whose, &entries, STEP_KEYS, report);
-        drafts.push(read_step(Name { text, span }, table));
+        drafts.push(read_step(Name::new(span, name), table));
     }
     drafts
 }
 
 fn read_step(name: Name, mut table: Table<'_, '_, '_>) -> StepDraft {
-    let with = table.table("with").map(|with| with.span());
+    let with = table.table("with").and_then(|_| table.get("with"));
     let timeout = table.parse("timeout", duration::parse);
     if timeout == Some(Duration::ZERO) {
         table.report("has no time at all: give `timeout` more than zero");
     }
-    let empty = || Value::Object(serde_json::Map::new());
+    let empty = || Spanned::new(name.span(), Value::Object(serde_json::Map::new()));
     StepDraft {
         task: table.get("task").unwrap_or_else(|| name.clone()),
         needs: table.names("needs"),
         after: table.names("after"),
-        with: with
-            .as_ref()
-            .and_then(|_| table.get("with"))
-            .unwrap_or_else(empty),
-        with_span: with.unwrap_or_else(|| name.span.clone()),
+        with: with.unwrap_or_else(empty),
         timeout,
         optional: table.get("optional").unwrap_or(false),
         retry: table.table("retry").map(|entries| {
@@ -268,12 +271,15 @@ impl<'a, 'r, 'f> Table<'a, 'r, 'f> {
         let mut names: Vec<Name> = Vec::new();
         for name in self.get::<Vec<Name>>(key).unwrap_or_default() {
             let whose = self.whose;
-            if names.iter().any(|earlier| earlier.text == name.text) {
+            if names
+                .iter()
+                .any(|earlier| earlier.get_ref() == name.get_ref())
+            {
                 let twice = format!(
                     "{whose} names `{}` twice in `{key}`: once is enough",
-                    name.text
+                    name.get_ref()
                 );
-                self.report.add(&name.span, twice);
+                self.report.add(&name.span(), twice);
             } else {
                 names.push(name);
             }
@@ -291,14 +297,6 @@ impl<'a, 'r, 'f> Table<'a, 'r, 'f> {
         let right = self.keys.iter().find(|(known, _)| *known == key);
         let right = right.map_or("…", |(_, right)| right);
         format!("write {key} = {right} or the like")
-    }
-}
-
-impl From<Spanned<String>> for Name {
-    fn from(name: Spanned<String>) -> Self {
-        let span = name.span();
-        let text = name.into_inner();
-        Self { text, span }
     }
 }
 

@@ -120,7 +120,7 @@ pub struct Event {
 /// What can happen in a run.
 #[derive(Clone, Debug)]
 pub enum EventKind {
-    /// The run began. Always its first event.
+    /// The run began, with its request: at [`RunStart::at`]. Always its first event.
     Started {
         /// Who and when.
         start: Arc<RunStart>,

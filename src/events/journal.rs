@@ -5,7 +5,6 @@
 //! told without. This file must not know what the events mean.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,14 +35,7 @@ pub(crate) struct Journal {
     pub(crate) reply: StepIndex,
     sink: EventSink,
     pages: Mutex<Pages>,
-    /// Microseconds that the run has waited for others.
-    waited: AtomicU64,
-    begun: Instant,
-    /// Microseconds after `begun` at which a wait began that goes on; nothing when none does.
-    waits_since: AtomicU64,
 }
-
-const NOT_WAITING: u64 = u64::MAX;
 
 #[derive(Debug)]
 struct Pages {
@@ -58,6 +50,16 @@ struct Pages {
     is_closed: bool,
     /// When the last event was.
     latest: Timestamp,
+    waited: Waited,
+}
+
+/// How long the run has waited for others.
+#[derive(Clone, Copy, Debug)]
+enum Waited {
+    /// So long, and does not now.
+    For(Duration),
+    /// It does, since then.
+    Since(Instant),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -76,35 +78,28 @@ impl Journal {
             cut: Vec::new(),
             is_closed: false,
             latest: start.at,
+            waited: Waited::For(Duration::ZERO),
         };
         Self {
             start,
             reply,
             sink,
             pages: Mutex::new(pages),
-            waited: AtomicU64::new(0),
-            begun: Instant::now(),
-            waits_since: AtomicU64::new(NOT_WAITING),
         }
     }
 
     pub(crate) fn waits_since(&self, since: Instant) {
-        let since = since.saturating_duration_since(self.begun);
-        self.waits_since.store(micros(since), Ordering::Relaxed);
+        self.pages().waited = Waited::Since(since);
     }
 
     pub(crate) fn set_waited(&self, for_others: Duration) {
-        self.waited.store(micros(for_others), Ordering::Relaxed);
-        self.waits_since.store(NOT_WAITING, Ordering::Relaxed);
+        self.pages().waited = Waited::For(for_others);
     }
 
     pub(crate) fn waited(&self) -> Duration {
-        match self.waits_since.load(Ordering::Relaxed) {
-            NOT_WAITING => Duration::from_micros(self.waited.load(Ordering::Relaxed)),
-            since => self
-                .begun
-                .elapsed()
-                .saturating_sub(Duration::from_micros(since)),
+        match self.pages().waited {
+            Waited::For(time) => time,
+            Waited::Since(moment) => moment.elapsed(),
         }
     }
 
@@ -149,7 +144,7 @@ impl Journal {
         self.offer_pages(&mut self.pages());
     }
 
-    /// Notes the run's last event and hands everything over.
+    /// Notes the run's last event, which is not before what was noted last, and hands everything over.
     pub(crate) fn close(&self, at: Timestamp, mut last: EventKind) {
         let events = {
             let mut pages = self.pages();
@@ -158,6 +153,7 @@ impl Journal {
             }
             pages.confess();
             last.bound();
+            let at = at.max(pages.latest);
             pages.write_down(Event { at, kind: last });
             pages.is_closed = true;
             pages.take_events()
@@ -191,10 +187,6 @@ impl Journal {
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(NOT_WAITING - 1)
 }
 
 impl Pages {
