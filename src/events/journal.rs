@@ -445,6 +445,17 @@ mod tests {
     }
 
     #[test]
+    fn how_long_a_run_waits_is_known_while_it_does_and_afterwards() {
+        let (journal, _source) = journal(8);
+        assert_eq!(journal.waited(), Duration::ZERO);
+        let second = Duration::from_secs(1);
+        journal.waits_since(Instant::now().checked_sub(second).unwrap());
+        assert!(journal.waited() >= second);
+        journal.set_waited(2 * second);
+        assert_eq!(journal.waited(), 2 * second);
+    }
+
+    #[test]
     fn after_the_end_nothing_is_heard() {
         let (journal, source) = journal(8);
         journal.close(Timestamp::now(), ENDED);

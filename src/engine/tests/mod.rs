@@ -239,6 +239,7 @@ impl<R: Owned> Rig<R> {
         let collector = Collector(Arc::clone(&events));
         self.source.feed(&mut [Box::new(collector)]);
         let events = std::mem::take(&mut *events.lock().unwrap());
+        assert!(events.is_sorted_by_key(|event: &Event| event.at));
         let names = self.plan.info().steps.iter();
         let names = names.map(|step| step.name.clone()).collect();
         Seen { names, events }
@@ -253,6 +254,17 @@ fn begin() -> RunStart {
         request_id: "req_test".into(),
         trace: TraceContext::of_run(id),
         tracestate: None,
+    }
+}
+
+/// Waits until the clock shows another moment, and gives it.
+fn tick() -> Timestamp {
+    let begin = Timestamp::now();
+    loop {
+        let now = Timestamp::now();
+        if now > begin {
+            return now;
+        }
     }
 }
 
@@ -282,6 +294,12 @@ impl Seen {
             _ => None,
         });
         states.collect()
+    }
+
+    /// When the first event of this kind was.
+    fn time_of(&self, is_it: impl Fn(&EventKind) -> bool) -> Timestamp {
+        let mut events = self.events.iter();
+        events.find(|event| is_it(&event.kind)).unwrap().at
     }
 
     fn last_state(&self, name: &str) -> Option<State> {

@@ -38,6 +38,34 @@ async fn a_run_tells_its_story_in_order() {
     ");
 }
 
+#[tokio::test]
+async fn a_run_begins_with_its_request_a_step_when_it_is_polled_and_the_end_is_the_last_outcome_s()
+{
+    let rig = Rig::of("[steps.answer]\n[steps.idle]\nafter = [\"answer\"]");
+    let start = begin();
+    let (accepted, _) = (start.at, tick());
+    let mut run = rig.plan.start(Arc::new(Request(40)), start, &rig.sink);
+    let before_reply = tick();
+    run.reply().await.unwrap();
+    let before_finish = tick();
+    let mut finish = pin!(run.finish());
+    let state = poll_fn(|cx| Poll::Ready(finish.as_mut().poll(cx))).await;
+    assert_eq!(state, Poll::Ready(State::Completed));
+    let seen = rig.events();
+    let begun = |place: u16| {
+        let running = move |kind: &EventKind| matches!(kind, EventKind::Step { step, state: State::Running, .. } if *step == place);
+        seen.time_of(running)
+    };
+    let started = seen.time_of(|kind| matches!(kind, EventKind::Started { .. }));
+    assert_eq!(started, accepted);
+    assert!(begun(0) >= before_reply && begun(0) < before_finish);
+    assert!(begun(1) >= before_finish);
+    let [.., last_outcome, end] = seen.events.as_slice() else {
+        panic!("a step ended, and the run");
+    };
+    assert_eq!(end.at, last_outcome.at);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_retry_waits_and_counts_its_attempts() {
     let rig = Rig::of(
@@ -376,6 +404,7 @@ async fn what_a_task_and_the_server_say_is_heard() {
     run.reporter().progress(2, 3);
     run.reply().await.unwrap();
     let reporter = run.reporter().clone();
+    tick();
     reporter.log(crate::events::Level::Info, "after the reply");
     run.finish().await;
     reporter.log(crate::events::Level::Info, "after the end");
