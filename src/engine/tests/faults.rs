@@ -134,6 +134,10 @@ const FAULTY: &[(&str, &str)] = &[
         "needs = [\"speek\"]\nafter = [\"idel\"]\n[steps.speak]\n[steps.idle]",
     ),
     (
+        "an unknown need, without what it would give",
+        "[steps.listen]\nneeds = [\"speek\"]\n[steps.speak]",
+    ),
+    (
         "an input that a step beside gives",
         "[steps.listen]\n[steps.speak]",
     ),
@@ -174,6 +178,10 @@ const FAULTY: &[(&str, &str)] = &[
     (
         "a reply behind an optional step",
         "task = \"repeat\"\nneeds = [\"speak\"]\n[steps.speak]\noptional = true",
+    ),
+    (
+        "a reply after what needs an optional step",
+        "after = [\"listen\"]\n[steps.listen]\nneeds = [\"speak\"]\n[steps.speak]\noptional = true",
     ),
 ];
 
