@@ -33,14 +33,22 @@ pub(super) enum Outcome {
     FlowEnded(usize, TailEnd),
 }
 
+/// How long an attempt may take.
+pub(super) enum Limit {
+    /// As long as its step says.
+    OfStep(Duration),
+    /// Until a reply is of no use any more, and what is said then.
+    OfReply(Duration, Arc<str>),
+}
+
 /// A [`Task`] whose type was forgotten.
 pub(super) trait AnyTask: Send + Sync {
     /// Takes the inputs and begins to work once polled.
-    fn attempt(self: Arc<Self>, intake: Intake<'_>, cx: Cx, limit: Option<Duration>) -> Work;
+    fn attempt(self: Arc<Self>, intake: Intake<'_>, cx: Cx, limit: Option<Limit>) -> Work;
 }
 
 impl<T: Task> AnyTask for T {
-    fn attempt(self: Arc<Self>, mut intake: Intake<'_>, cx: Cx, limit: Option<Duration>) -> Work {
+    fn attempt(self: Arc<Self>, mut intake: Intake<'_>, cx: Cx, limit: Option<Limit>) -> Work {
         let input = T::Input::take(&mut intake);
         Box::pin(async move {
             let (task, cx) = (&*self, &cx);
@@ -48,22 +56,31 @@ impl<T: Task> AnyTask for T {
             let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
             let finished = match limit {
                 None => Ok(work.await),
-                Some(limit) => tokio::time::timeout(limit, work.as_mut()).await,
+                Some(limit) => limit.keep(work.as_mut()).await,
             };
             let outcome = match finished {
                 Ok(Ok(Ok(given))) => Outcome::Gave(given),
                 Ok(Ok(Err(error))) => Outcome::Broke(State::Failed, error),
                 Ok(Err(panic)) => Outcome::Broke(State::Crashed, crashed(panic.as_ref())),
-                Err(_) => Outcome::Broke(State::TimedOut, timed_out(limit.unwrap_or_default())),
+                Err(late) => Outcome::Broke(State::TimedOut, late),
             };
             (cx.step(), outcome)
         })
     }
 }
 
-/// The error of a step whose time was up. Steps with a limit wait for another side, so it is that side's fault.
-fn timed_out(limit: Duration) -> TaskError {
-    TaskError::upstream(format!("it was not done within {limit:?}")).retry(None)
+impl Limit {
+    /// Waits so long and no longer. Steps with a limit wait for another side, so it is that side's fault.
+    async fn keep<F: Future>(self, work: F) -> Result<F::Output, TaskError> {
+        let (Self::OfStep(lasts) | Self::OfReply(lasts, _)) = self;
+        let done = tokio::time::timeout(lasts, work).await;
+        done.map_err(|_| match self {
+            Self::OfStep(_) => {
+                TaskError::upstream(format!("it was not done within {lasts:?}")).retry(None)
+            }
+            Self::OfReply(_, why) => TaskError::upstream(&*why),
+        })
+    }
 }
 
 fn crashed(panic: &(dyn Any + Send)) -> TaskError {

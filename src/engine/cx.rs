@@ -1,5 +1,7 @@
 //! What a task may say about its run while it works.
 
+use tokio::time::Instant;
+
 use crate::events::Reporter;
 
 /// The context of one attempt of one step.
@@ -7,17 +9,29 @@ use crate::events::Reporter;
 pub struct Cx {
     reporter: Reporter,
     attempt: u16,
+    reply_due: Option<Instant>,
 }
 
 impl Cx {
-    pub(super) fn new(reporter: Reporter, attempt: u16) -> Self {
-        Self { reporter, attempt }
+    pub(super) fn new(reporter: Reporter, attempt: u16, reply_due: Option<Instant>) -> Self {
+        Self {
+            reporter,
+            attempt,
+            reply_due,
+        }
     }
 
     /// The attempt, from 1.
     #[must_use]
     pub fn attempt(&self) -> u16 {
         self.attempt
+    }
+
+    /// When this attempt is given up because a reply that comes later is of no use, where that was
+    /// [said](super::Run::set_reply_due).
+    #[must_use]
+    pub fn reply_due(&self) -> Option<Instant> {
+        self.reply_due
     }
 
     /// A handle that outlives the step, for the flow that it returns.

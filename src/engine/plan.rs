@@ -49,6 +49,8 @@ pub(super) struct Step {
     pub(super) followers: Vec<StepIndex>,
     /// How many slots and steps it waits for.
     pub(super) waits_for: u16,
+    /// Whether the reply waits for it.
+    pub(super) leads_to_reply: bool,
 }
 
 /// Who takes from a slot.
@@ -180,9 +182,18 @@ fn draw(info: Arc<PlanInfo>, proof: Proof<'_>) -> Graph {
             slots: step.slots,
             followers: Vec::new(),
             waits_for: u16::try_from(waits_for).expect("a signature's inputs and 4,096 steps"),
+            leads_to_reply: false,
         });
     }
-    let (reply, _) = proof.reply;
+    let (reply, giver) = proof.reply;
+    steps[usize::from(giver)].leads_to_reply = true;
+    for place in (0..steps.len()).rev() {
+        let mut takers = takers[steps[place].slots.clone()].iter().flatten();
+        let mut followers = steps[place].followers.iter();
+        let leads = |next: &StepIndex| steps[usize::from(*next)].leads_to_reply;
+        steps[place].leads_to_reply |=
+            takers.any(|taker| leads(&taker.step)) || followers.any(leads);
+    }
     Graph {
         info,
         steps,

@@ -4,6 +4,8 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::error::TaskError;
 use super::port::Owned;
 use super::scheduler::Scheduler;
@@ -44,6 +46,12 @@ impl<R: Owned> Run<R> {
     /// What is said later counts instead.
     pub fn if_dropped(&mut self, what: &'static str) {
         self.scheduler.if_dropped(what);
+    }
+
+    /// Says until when a reply is of use. What begins before it is there, and leads to it, is given up then, with this
+    /// sentence; no pause before another attempt outlasts it.
+    pub fn set_reply_due(&mut self, due: Instant, why: String) {
+        self.scheduler.set_reply_due(due, why.into());
     }
 
     /// Runs until the reply is there. Call it once; then [`Run::finish`], whatever it gave.

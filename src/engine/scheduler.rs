@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 
-use super::attempt::{Outcome, Work};
+use super::attempt::{Limit, Outcome, Work};
 use super::counters::{Counters, Verdict};
 use super::cx::Cx;
 use super::error::TaskError;
@@ -43,6 +44,8 @@ pub(super) struct Scheduler {
     reply_failure: Option<RunFailure>,
     /// What is said if the run is dropped.
     if_dropped: Option<&'static str>,
+    /// Until when a reply that is not there is of use, and what is said then.
+    reply_due: Option<(Instant, Arc<str>)>,
     /// Whether a flow was dropped, or the run itself.
     was_cancelled: bool,
     is_over: bool,
@@ -73,6 +76,7 @@ impl Scheduler {
             failure: None,
             reply_failure: None,
             if_dropped: None,
+            reply_due: None,
             was_cancelled: false,
             is_over: false,
             graph,
@@ -89,6 +93,10 @@ impl Scheduler {
         self.if_dropped = Some(what);
     }
 
+    pub(super) fn set_reply_due(&mut self, due: Instant, why: Arc<str>) {
+        self.reply_due = Some((due, why));
+    }
+
     /// Runs until the reply is there or known not to come. What was noted until then goes out with what follows, in
     /// [`Scheduler::poll_end`].
     pub(super) fn poll_reply<R: 'static>(
@@ -99,6 +107,7 @@ impl Scheduler {
         loop {
             if let Some(reply) = self.slots[self.graph.reply].take_owned() {
                 self.note(EventKind::Replied);
+                self.reply_due = None;
                 return Poll::Ready(Ok(reply));
             }
             if let Some(failure) = &self.reply_failure {
@@ -171,14 +180,35 @@ impl Scheduler {
 
     fn begin(&mut self, step: StepIndex) {
         let planned = &self.graph.steps[usize::from(step)];
-        let limit = self.graph.info.steps[usize::from(step)].timeout;
+        let limit = self.limit(step);
+        let due = self.due(step).map(|(due, _)| *due);
         let run = &mut self.counters.steps[usize::from(step)];
         run.attempt = run.attempt.saturating_add(1);
-        let cx = Cx::new(self.reporter.of_step(step), run.attempt);
+        let cx = Cx::new(self.reporter.of_step(step), run.attempt, due);
         let intake = Intake::new(&planned.sources, &mut self.slots);
         let work = Arc::clone(&planned.task).attempt(intake, cx, limit);
         self.begun.push_back(work);
         self.enter(step, State::Running, None, None);
+    }
+
+    /// When what a step does is of no use to the reply any more.
+    fn due(&self, step: StepIndex) -> Option<&(Instant, Arc<str>)> {
+        let leads_to_reply = self.graph.steps[usize::from(step)].leads_to_reply;
+        self.reply_due.as_ref().filter(|_| leads_to_reply)
+    }
+
+    /// How long an attempt that begins now may take.
+    fn limit(&self, step: StepIndex) -> Option<Limit> {
+        let of_step = self.graph.info.steps[usize::from(step)].timeout;
+        let of_reply = self
+            .due(step)
+            .map(|(due, why)| (due.duration_since(Instant::now()), why));
+        match of_reply {
+            Some((left, why)) if of_step.is_none_or(|lasts| left < lasts) => {
+                Some(Limit::OfReply(left, Arc::clone(why)))
+            }
+            _ => of_step.map(Limit::OfStep),
+        }
     }
 
     fn conclude(&mut self, step: StepIndex, outcome: Outcome) {
@@ -243,7 +273,12 @@ impl Scheduler {
         let retry = self.graph.info.steps[usize::from(step)].retry.as_ref();
         let retry =
             retry.filter(|retry| error.retryable && (retry.timeouts || state != State::TimedOut));
-        let Some(pause) = retry.and_then(|retry| retry.pause(attempt, error.retry_after)) else {
+        let pause = retry.and_then(|retry| retry.pause(attempt, error.retry_after));
+        let leaves_time = |pause: &Duration| {
+            let due = self.due(step);
+            due.is_none_or(|(due, _)| Instant::now() + *pause < *due)
+        };
+        let Some(pause) = pause.filter(leaves_time) else {
             let slots = self.graph.steps[usize::from(step)].slots.clone();
             self.release_inputs(step);
             return self.settle(step, Err((state, Arc::new(error))), slots);

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use insta::assert_snapshot;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -77,7 +78,7 @@ async fn a_retry_waits_and_counts_its_attempts() {
         needs = ["speak"]
         "#,
     );
-    let begin = tokio::time::Instant::now();
+    let begin = Instant::now();
     let mut run = rig.start();
     assert_eq!(run.reply().await.unwrap(), Reply(4));
     assert_eq!(begin.elapsed().as_millis(), 300);
@@ -141,7 +142,7 @@ async fn the_other_side_s_pause_is_kept_or_the_step_fails_at_once() {
             "#
         ))
     };
-    let begin = tokio::time::Instant::now();
+    let begin = Instant::now();
     let patient = retry_after(5_000);
     let mut run = patient.start();
     run.reply().await.unwrap();
@@ -163,7 +164,7 @@ async fn a_time_limit_holds_for_each_attempt() {
         retry = { attempts = 3, base = "100ms", jitter = false }
         "#,
     );
-    let begin = tokio::time::Instant::now();
+    let begin = Instant::now();
     let mut run = rig.start();
     let failure = run.reply().await.unwrap_err();
     assert_eq!(failure.state, State::TimedOut);
@@ -193,7 +194,7 @@ async fn a_rule_may_leave_out_what_ran_out_of_time() {
         retry = { attempts = 3, timeouts = false }
         "#,
     );
-    let begin = tokio::time::Instant::now();
+    let begin = Instant::now();
     let mut run = rig.start();
     let failure = run.reply().await.unwrap_err();
     assert_eq!(failure.state, State::TimedOut);
@@ -485,4 +486,105 @@ async fn an_input_is_dropped_when_its_last_taker_is_done() {
     let is_over = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_ready())).await;
     assert!(!is_over);
     assert_eq!(Arc::strong_count(&input), 1);
+}
+
+/// The moment so many milliseconds from now at which a reply is due.
+fn in_time(run: &mut Run<Reply>, milliseconds: u64) {
+    let due = Instant::now() + Duration::from_millis(milliseconds);
+    run.set_reply_due(due, "it was slow".to_owned());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_reply_waits_for_ends_when_it_is_due_and_the_rest_goes_on() {
+    let rig = Rig::of(
+        r#"
+        [steps.speak]
+        with = { millis = 5000 }
+        retry = { attempts = 3 }
+        timeout = "4s"
+        [steps.answer]
+        task = "repeat"
+        needs = ["speak"]
+        [steps.idle]
+        with = { millis = 7000 }
+        [steps.later]
+        task = "idle"
+        after = ["speak"]
+        "#,
+    );
+    let begin = Instant::now();
+    let mut run = rig.start();
+    in_time(&mut run, 3_000);
+    let failure = run.reply().await.unwrap_err();
+    assert_eq!(begin.elapsed(), Duration::from_secs(3));
+    assert_eq!(
+        (failure.step.as_str(), failure.state),
+        ("speak", State::TimedOut)
+    );
+    assert_eq!(run.finish().await, State::TimedOut);
+    assert_snapshot!(rig.events().told(), @r"
+    started test
+    request produced Request
+    speak Running 1
+    idle Running 1
+    speak TimedOut 1: it was slow
+    later Skipped 0: step `speak` timed out
+    answer Skipped 0: step `speak` timed out
+    idle Completed 1
+    ended TimedOut: speak: it was slow
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_step_counts_where_it_ends_before_that_of_the_reply() {
+    let rig = Rig::of("[steps.answer]\nwith = { millis = 5000 }\ntimeout = \"2s\"");
+    let mut run = rig.start();
+    in_time(&mut run, 3_000);
+    let failure = run.reply().await.unwrap_err();
+    assert_eq!(failure.to_string(), "answer: it was not done within 2s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_in_time_leaves_its_time_to_what_comes_after_it() {
+    let rig = Rig::of(
+        r#"
+        [steps.answer]
+        with = { millis = 1000 }
+        [steps.idle]
+        after = ["answer"]
+        with = { millis = 5000 }
+        "#,
+    );
+    let mut run = rig.start();
+    in_time(&mut run, 2_000);
+    assert!(run.reply().await.is_ok());
+    assert_eq!(run.finish().await, State::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_pause_outlasts_the_time_that_a_reply_has() {
+    for (due, attempts, state) in [(1_000, 1, State::Failed), (1_001, 2, State::Completed)] {
+        let rig = Rig::of(
+            r#"
+            [steps.answer]
+            with = { failures = 1 }
+            retry = { attempts = 2, base = "1s", jitter = false }
+            [steps.idle]
+            with = { failures = 1 }
+            retry = { attempts = 2, base = "8s", jitter = false }
+            "#,
+        );
+        let mut run = rig.start();
+        in_time(&mut run, due);
+        let begin = Instant::now();
+        let replied = run.reply().await;
+        assert_eq!(replied.is_ok(), state == State::Completed, "{due}");
+        assert_eq!(begin.elapsed().is_zero(), state == State::Failed, "{due}");
+        assert_eq!(run.finish().await, state);
+        let seen = rig.events();
+        assert_eq!(seen.last_state("idle"), Some(State::Completed), "{due}");
+        let tries = seen.states("answer").into_iter();
+        let tries = tries.filter(|state| *state == State::Running);
+        assert_eq!(tries.count(), attempts, "{due}");
+    }
 }
