@@ -68,6 +68,7 @@ pub fn of(settings: &Settings) -> Result<Upstreams, Error> {
             .iter()
             .map(|model| model.as_str().into())
             .collect(),
+        patience: fallback.patience,
     });
     let upstreams = Upstreams::new(first, others, rules, models.aliases.clone());
     let upstreams = upstreams.with_provider(everywhere);

@@ -5,7 +5,7 @@
 //! model; the runs name each other. This file must not know how an answer reaches its client.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::web;
 use bytes::Bytes;
@@ -136,7 +136,7 @@ impl Chain {
             start,
             headers: self.headers.clone(),
         };
-        Some(opening.begin(&self.gateway))
+        Some(opening.begin(&self.gateway, self.candidates.asking.patience))
     }
 
     /// What the client is told when nobody is left to ask.
@@ -182,10 +182,15 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    fn begin(self, gateway: &Gateway) -> Run<ClientReply> {
+    /// Begins the run of a model that has so long until the first piece of its answer is there.
+    fn begin(self, gateway: &Gateway, patience: Option<Duration>) -> Run<ClientReply> {
         let input = Arc::clone(&self.input);
         let mut run = self.plan.start(self.input, self.start, &gateway.events);
         run.if_dropped(HUNG_UP);
+        if let Some(patience) = patience {
+            let due = tokio::time::Instant::now() + patience;
+            run.set_reply_due(due, out_of_patience(patience));
+        }
         let reporter = run.reporter();
         if let Some(key) = &input.key {
             reporter.fact(facts::KEY, Arc::clone(key));
@@ -204,6 +209,13 @@ impl Opening {
     }
 }
 
+/// Why a model is given up that has not begun to answer.
+fn out_of_patience(patience: Duration) -> String {
+    format!(
+        "its answer had not begun after {patience:?}, the time that `models.fallbacks.patience` gives it"
+    )
+}
+
 impl Turn {
     /// Begins the first run. The current span has to be its.
     pub(super) fn begin(
@@ -213,6 +225,7 @@ impl Turn {
     ) -> Self {
         let received = opening.input.received;
         let why_spared = candidates.as_ref().and_then(Candidates::why_spared);
+        let patience = candidates.as_ref().and_then(|one| one.asking.patience);
         let chain = candidates.map(|candidates| {
             Box::new(Chain {
                 gateway: gateway.clone(),
@@ -222,7 +235,7 @@ impl Turn {
                 headers: opening.headers.clone(),
             })
         });
-        let run = opening.begin(gateway);
+        let run = opening.begin(gateway, patience);
         if let Some(why) = why_spared {
             run.reporter().log(Level::Warn, why);
         }

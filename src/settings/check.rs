@@ -187,7 +187,9 @@ fn check_takes_provider(key: &str, name: &str, upstream: &Upstream) -> Result<()
 
 /// Whose names lead somewhere is not known here.
 fn check_fallback(fallback: &Fallback) -> Result<(), Error> {
-    let Fallback { pattern, models } = fallback;
+    let Fallback {
+        pattern, models, ..
+    } = fallback;
     let key = format!("models.fallbacks (match = \"{pattern}\")");
     check_pattern(&key, pattern)?;
     if models.is_empty() {

@@ -319,6 +319,11 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error
     time_within(SHORTEST, "between 1ms and 876000h", deserializer)
 }
 
+/// A time that need not be written.
+fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    time(deserializer).map(Some)
+}
+
 /// A time that may be none at all.
 fn time_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     time_within(Duration::ZERO, "between 0s and 876000h", deserializer)

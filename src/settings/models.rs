@@ -33,6 +33,10 @@ pub struct Fallback {
     pub pattern: String,
     /// Who may step in, in this order, by names as a client may write them.
     pub models: Vec<String>,
+    /// How long a model has until the first piece of its answer is there, before the next one is asked; without it, as long
+    /// as it takes.
+    #[serde(default, deserialize_with = "super::some_time")]
+    pub patience: Option<Duration>,
 }
 
 /// One of `[[models.rules]]`.

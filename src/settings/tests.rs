@@ -715,6 +715,18 @@ fn a_wrong_upstream_or_rule_is_a_sentence_too() {
             "[[models.fallbacks]]\nmatch = 'a'\nmodels = ['x/*']\n",
             "`x/*` in `models` is no name of a model",
         ),
+        (
+            "[[models.fallbacks]]\nmatch = 'a'\nmodels = ['x/y']\npatience = '0s'\n",
+            "`0s` is not between 1ms and 876000h",
+        ),
+        (
+            "[[models.fallbacks]]\nmatch = 'a'\nmodels = ['x/y']\npatience = 20\n",
+            "it is a time with its unit, in quotes",
+        ),
+        (
+            "[[models.fallbacks]]\nmatch = 'a'\nmodels = ['x/y']\npatiance = '20s'\n",
+            "it has no `patiance`; it may have: match, models, patience",
+        ),
         ("[models]\nfallbacks = ['x/y']\n", "`x/y` is not a table"),
         ("[upstreams.a]\nkind = 'openai'\n", "it needs `base_url`"),
         (

@@ -1,7 +1,7 @@
 //! `call_upstream`: asks the model. Retries happen here and only here: later, something may have reached the client.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
@@ -75,7 +75,7 @@ impl Task for CallUpstream {
         let begins = || {
             cx.fact(facts::UPSTREAM_HEADERS, sent.elapsed().as_secs_f64());
         };
-        let answer = ask(client, &call, headers, begins)
+        let answer = ask(cx, client, &call, headers, begins)
             .await
             .map_err(|failure| task_error(cx, &request, failure))?;
         let content = match answer.body {
@@ -161,15 +161,22 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// One attempt: sends, and looks whether the answer begins with an error.
+/// One attempt: sends, and looks whether the answer begins with an error. Where another model is asked unless this one has
+/// begun in time, it is held back until it begins.
 async fn ask(
+    cx: &Cx,
     client: &Client,
     call: &Call,
     headers: HeaderMap,
     begins: impl FnOnce(),
 ) -> Result<Answer, Failure> {
     let answer = client.complete(call, headers, begins).await?;
-    answer.past_early_errors(client.early_error_wait()).await
+    let wait = match cx.reply_due() {
+        // The engine ends this attempt then.
+        Some(_) => Duration::MAX,
+        None => client.early_error_wait(),
+    };
+    answer.past_early_errors(wait).await
 }
 
 /// Reads a whole answer here, so that an error in a 200 can still be retried, and can be a status for a client that gets

@@ -16,6 +16,8 @@ pub struct Fallback {
     pub pattern: Pattern,
     /// Who may step in, in this order, by names as a client may write them.
     pub models: Vec<Arc<str>>,
+    /// How long each has until its answer begins, while another may be asked.
+    pub patience: Option<Duration>,
 }
 
 /// A model that may be asked for a request.
@@ -25,6 +27,9 @@ pub struct Candidate {
     pub instead: Option<Arc<str>>,
     /// How long ago it could not be had, if that still counts.
     pub failed: Option<Duration>,
+    /// How long it has until the first piece of its answer's content is there, before the next is asked; the last one has
+    /// as long as it takes.
+    pub patience: Option<Duration>,
 }
 
 /// Models whose failures are remembered. Clients make names up, so that there must be an end; then all are forgotten.
@@ -72,7 +77,13 @@ impl Cooldowns {
             .map(|(instead, place)| {
                 let age = failed.get(&place).map(Instant::elapsed);
                 let failed = age.filter(|age| *age < self.lasts);
-                (Candidate { instead, failed }, place)
+                let patience = None;
+                let candidate = Candidate {
+                    instead,
+                    failed,
+                    patience,
+                };
+                (candidate, place)
             })
             .collect();
         aged.sort_by_key(|(candidate, _)| candidate.failed.is_some());

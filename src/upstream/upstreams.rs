@@ -296,7 +296,14 @@ impl Upstreams {
         if candidates.len() < 2 {
             return Vec::new();
         }
-        self.cooldowns.in_order(candidates)
+        let mut candidates = self.cooldowns.in_order(candidates);
+        // Who comes last is waited for: nobody is left to be asked.
+        if let Some((_, before)) = candidates.split_last_mut() {
+            for candidate in before {
+                candidate.patience = fallback.patience;
+            }
+        }
+        candidates
     }
 
     /// Remembers that the model of this name cannot be had, whatever is asked of it.
@@ -591,14 +598,24 @@ mod tests {
         let fallback = Fallback {
             pattern: Pattern::from("at/x"),
             models: vec!["also/x".into(), "at/y".into()],
+            patience: Some(Duration::from_secs(20)),
         };
         let upstreams = upstreams.with_fallbacks(vec![fallback], Duration::from_mins(1));
-        let candidates = upstreams.unwrap().candidates("at/x");
-        let instead: Vec<_> = candidates
-            .iter()
-            .map(|one| one.instead.as_deref())
-            .collect();
-        assert_eq!(instead, [None, Some("at/y")]);
+        let upstreams = upstreams.unwrap();
+        let asked = || {
+            let candidates = upstreams.candidates("at/x").into_iter();
+            let told =
+                candidates.map(|one| (one.instead.as_deref().map(str::to_owned), one.patience));
+            Vec::from_iter(told)
+        };
+        let (other, patience) = (Some("at/y".to_owned()), Some(Duration::from_secs(20)));
+        assert_eq!(asked(), [(None, patience), (other.clone(), None)]);
+        upstreams.cool_down("at/x");
+        assert_eq!(
+            asked(),
+            [(other, patience), (None, None)],
+            "the last one is waited for"
+        );
     }
 
     #[test]

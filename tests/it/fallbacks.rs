@@ -10,13 +10,14 @@ use serde_json::Value;
 
 use crate::support::{DEADLINE, TestApp, ask, ask_whole, block_on, eventually, read};
 
-const NAMED: &str = "anthropic/claude-sonnet-5.5";
-const OTHER: &str = "openai/gpt-5";
+pub(crate) const NAMED: &str = "anthropic/claude-sonnet-5.5";
+pub(crate) const OTHER: &str = "openai/gpt-5";
 
 fn fallback(pattern: &str, models: &[&str]) -> Fallback {
     Fallback {
         pattern: pattern.to_owned(),
         models: models.iter().map(|&model| model.to_owned()).collect(),
+        patience: None,
     }
 }
 
@@ -35,12 +36,12 @@ pub(crate) async fn with_fallbacks_and(
     .await
 }
 
-fn is_for(model: &'static str) -> impl Fn(&Seen) -> bool + Send {
+pub(crate) fn is_for(model: &'static str) -> impl Fn(&Seen) -> bool + Send {
     move |seen| seen.body["model"] == model
 }
 
 /// The models that the upstream was asked for, in this order.
-fn asked(app: &TestApp) -> Vec<String> {
+pub(crate) fn asked(app: &TestApp) -> Vec<String> {
     let requests = app.simulator.requests();
     let models = requests
         .iter()

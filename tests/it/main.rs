@@ -22,6 +22,8 @@ mod lanes;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod reload;

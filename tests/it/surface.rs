@@ -145,6 +145,7 @@ fn every_metric_that_the_readme_or_an_alert_names_is_there() {
             settings.models.fallbacks = vec![Fallback {
                 pattern: "qwen/*".to_owned(),
                 models: vec!["openai/gpt-5".to_owned()],
+                patience: None,
             }];
         })
         .await;
