@@ -15,7 +15,7 @@ pub(crate) const PAGE: u16 = 50;
 /// Rows of a page at most.
 pub(crate) const LONGEST_PAGE: u16 = 200;
 
-const PARAMETERS: &str = "state, workflow, model, model_sent, provider, client, key, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after";
+const PARAMETERS: &str = "state, workflow, model, model_sent, provider, client, key, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, replaced, sort, limit, after";
 
 /// Those that are names as a run has them, blanks included.
 const EXACT: [&str; 4] = ["model_sent", "provider", "client", "key"];
@@ -192,6 +192,7 @@ impl Query {
             "min_duration" => filter.min_duration = Some(length(value)?),
             "min_cost" => filter.min_cost = Some(dollars(value)?),
             "min_retries" => filter.min_retries = Some(retries(value)?),
+            "replaced" => filter.replaced = Some(is_yes(name, value)?),
             "sort" => self.sort = sort(value)?,
             "limit" => self.limit = limit(value)?,
             "after" => self.after = Some(after(value)?),
@@ -267,6 +268,8 @@ impl Query {
                 .min_retries
                 .map(|least| ("min_retries", least.to_string())),
         );
+        let replaced = filter.replaced.map(yes_or_no);
+        pairs.extend(replaced.map(|word| ("replaced", word.to_owned())));
         pairs
     }
 
@@ -393,6 +396,26 @@ fn retries(value: &str) -> Result<u32, String> {
     })
 }
 
+/// How it is written that something has to be so, or must not.
+const YES: &str = "yes";
+const NO: &str = "no";
+
+/// Whether something has to be so, as [`is_yes`] reads it.
+pub(crate) const fn yes_or_no(is_yes: bool) -> &'static str {
+    if is_yes { YES } else { NO }
+}
+
+fn is_yes(name: &str, value: &str) -> Result<bool, String> {
+    match value {
+        YES => Ok(true),
+        NO => Ok(false),
+        _ => Err(format!(
+            "{name}: {} is neither {YES} nor {NO}; give one of them",
+            quoted(value)
+        )),
+    }
+}
+
 fn sort(name: &str) -> Result<Option<Sort>, String> {
     let sort = SORTS.into_iter().find(|sort| sort.name == name);
     if sort.is_some() || name == NEWEST {
@@ -454,13 +477,13 @@ mod tests {
     fn a_url_survives_the_round_trip() {
         let id = RunId::now();
         let query = parse(&format!(
-            "state=failed,Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&min_retries=2&sort=cost&limit=10&after={id}"
+            "state=failed,Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&min_retries=2&replaced=no&sort=cost&limit=10&after={id}"
         ))
         .unwrap();
         assert_eq!(
             query.encode_after(id),
             format!(
-                "state=Failed&state=Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&min_retries=2&sort=cost&limit=10&after={id}"
+                "state=Failed&state=Crashed&workflow=messages&model=son&request_id=req_1&q=x&range=1h&min_duration=1.5s&min_cost=0.05&min_retries=2&replaced=no&sort=cost&limit=10&after={id}"
             )
         );
         assert_eq!(parse(&query.encode_after(id)).unwrap(), query);
@@ -485,6 +508,7 @@ mod tests {
             "min_duration=long",
             "min_cost=NaN",
             "min_retries=-1",
+            "replaced=true",
             "sort=model",
             "limit=0",
             "limit=201",
@@ -503,11 +527,12 @@ mod tests {
         min_duration: `long` is not a length of time; give one such as 250ms, 30s, 1m30s, 12h or 14d
         min_cost: `NaN` is not an amount; give US dollars, such as 0.05
         min_retries: `-1` is not a count; give a whole number, such as 1
+        replaced: `true` is neither yes nor no; give one of them
         sort: `model` is no order; give one of started, duration, cost, tokens
         limit: `0` does not do; give a whole number from 1 to 200
         limit: `201` does not do; give a whole number from 1 to 200
         after: `12` is not a run; give the next of the page before, or leave it out
-        there is no parameter `colour`; a list of runs takes state, workflow, model, model_sent, provider, client, key, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, sort, limit, after
+        there is no parameter `colour`; a list of runs takes state, workflow, model, model_sent, provider, client, key, session, request_id, q, range, since, until, min_duration, min_cost, min_retries, replaced, sort, limit, after
         ");
     }
 

@@ -875,16 +875,21 @@ fn told_apart<K: Eq + Hash>(
     groups.map(|(name, runs)| (name, added_up(&runs))).collect()
 }
 
+fn count_state(totals: &mut Totals, state: State) {
+    let mut counts = totals.by_state.iter_mut();
+    match counts.find(|(counted, _)| *counted == state) {
+        Some((_, count)) => *count += 1,
+        None => totals.by_state.push((state, 1)),
+    }
+}
+
 fn added_up(runs: &[RunSummary]) -> Totals {
     let mut totals = Totals::default();
     for run in runs {
-        match totals
-            .by_state
-            .iter_mut()
-            .find(|(state, _)| *state == run.state)
-        {
-            Some((_, count)) => *count += 1,
-            None => totals.by_state.push((run.state, 1)),
+        if run.is_replaced() {
+            totals.replaced += 1;
+        } else {
+            count_state(&mut totals, run.state);
         }
         let int = |name| run.int(name).unwrap_or(0);
         totals.input_tokens += int(facts::INPUT_TOKENS);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::format;
-use super::state::{StateView, in_order};
+use super::state::in_order;
 use crate::events::Timestamp;
 use crate::store::Totals;
 
@@ -209,14 +209,9 @@ impl Measure {
     fn parts(self, totals: &Totals) -> Vec<(String, f64)> {
         let tokens = |class: &str, count: i64| (class.to_owned(), count.max(0) as f64);
         match self {
-            Self::Runs => in_order(&totals.by_state)
+            Self::Runs => in_order(totals)
                 .into_iter()
-                .map(|(state, runs)| {
-                    (
-                        format!("fill-{}", StateView::from(state).class),
-                        runs as f64,
-                    )
-                })
+                .map(|(state, runs)| (format!("fill-{}", state.class), runs as f64))
                 .collect(),
             Self::Tokens => {
                 let cached = totals
@@ -246,13 +241,13 @@ impl Measure {
 /// Figures in a line.
 fn words(totals: &Totals) -> String {
     let counted = |count: u64| format::thousands(i64::try_from(count).unwrap_or(i64::MAX));
-    let runs: u64 = totals.by_state.iter().map(|(_, runs)| runs).sum();
+    let runs = totals.runs();
     let mut said = vec![match runs {
         1 => "1 run".to_owned(),
         runs => format!("{} runs", counted(runs)),
     }];
-    for (state, runs) in in_order(&totals.by_state) {
-        let label = StateView::from(state).label.to_lowercase();
+    for (state, runs) in in_order(totals) {
+        let label = state.label.to_lowercase();
         said.push(format!("{} {label}", counted(runs)));
     }
     if totals.input_tokens > 0 || totals.output_tokens > 0 {

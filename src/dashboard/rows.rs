@@ -26,6 +26,8 @@ struct Row {
     streaming: bool,
     chunks: String,
     retries: Option<String>,
+    /// Its part where a fallback was asked.
+    part: Option<Part>,
     workflow: String,
     started: String,
     exact: String,
@@ -51,6 +53,12 @@ struct Row {
     first_token: Option<String>,
     /// It is shown if it already is, but the filter does not ask for it.
     stray: bool,
+}
+
+/// That a run was replaced, or stands in for another: in a word, and in a sentence for who asks.
+struct Part {
+    word: &'static str,
+    title: String,
 }
 
 struct Session {
@@ -91,6 +99,7 @@ impl Row {
             streaming: run.streaming,
             chunks: format::chunks(run.pieces),
             retries: run.int(facts::RETRIES).map(format::retries),
+            part: Part::of(run),
             workflow: run.workflow.clone(),
             started: format::rfc3339(run.started),
             exact: format::exact(run.started),
@@ -117,6 +126,33 @@ impl Row {
             first_token: run.first_token().map(format::duration),
             stray: !query.filter.admits(run, now),
         }
+    }
+}
+
+impl Part {
+    fn of(run: &RunSummary) -> Option<Self> {
+        if let Some(next) = run.text(facts::FALLBACK_BY) {
+            let retries = run.int(facts::RETRIES).map(format::retries);
+            let after = retries.map_or_else(String::new, |retries| format!(", after {retries}"));
+            return Some(Self {
+                word: "replaced",
+                title: format!("A fallback was asked instead{after}, in the run {next}"),
+            });
+        }
+        let title = match (
+            run.text(facts::FALLBACK_AFTER),
+            run.text(facts::FALLBACK_MODEL),
+        ) {
+            (Some(before), _) => format!("It stands in for the run {before}"),
+            (None, Some(model)) => {
+                format!(
+                    "{model} was asked instead of the model that was named, which could not be had of late"
+                )
+            }
+            (None, None) => return None,
+        };
+        let word = "fallback";
+        Some(Self { word, title })
     }
 }
 

@@ -5,7 +5,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::filter::{Fault, Query, RANGES, Range, SORTS, Sort, written_length};
+use super::filter::{Fault, Query, RANGES, Range, SORTS, Sort, written_length, yes_or_no};
 use super::page::{Failure, Shell, answer, query_pairs, render};
 use super::state::StateView;
 use super::{Dashboard, format, live, rows, totals};
@@ -75,7 +75,7 @@ struct FilterView {
     min_retries: Option<u32>,
     sorts: Vec<(Sort, bool)>,
     ranges: Vec<(Range, bool)>,
-    /// Names that came by the URL and are compared whole: parameter, what it is called, and the name.
+    /// What came by the URL and is compared whole: parameter, what it is called, and the name or word.
     exact: Vec<(&'static str, &'static str, String)>,
     /// Moments that came by the URL and that the form only carries on.
     since: Option<String>,
@@ -246,7 +246,7 @@ fn heads(query: &Query) -> Vec<Head> {
     COLUMNS.iter().map(head).collect()
 }
 
-/// The names that runs are compared with whole.
+/// What came by the URL and the form only carries on: parameter, what it is called, and its value.
 fn exact(filter: &RunFilter) -> Vec<(&'static str, &'static str, String)> {
     let names = [
         ("model_sent", "model", &filter.model_sent),
@@ -255,9 +255,13 @@ fn exact(filter: &RunFilter) -> Vec<(&'static str, &'static str, String)> {
         ("key", "key", &filter.key),
     ];
     let given = names.into_iter();
-    given
-        .filter_map(|(parameter, called, name)| Some((parameter, called, name.clone()?)))
-        .collect()
+    let given =
+        given.filter_map(|(parameter, called, name)| Some((parameter, called, name.clone()?)));
+    let replaced = filter.replaced.map(|replaced| {
+        let word = yes_or_no(replaced).to_owned();
+        ("replaced", "replaced by a fallback", word)
+    });
+    given.chain(replaced).collect()
 }
 
 impl FilterView {

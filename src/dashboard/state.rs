@@ -1,6 +1,7 @@
 //! How states look: label, class and icon. The colours are Prefect's, in `tokens.css`.
 
 use crate::events::{Level, State};
+use crate::store::Totals;
 
 /// A state as pages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,16 @@ pub(crate) struct StateView {
     pub(crate) icon: &'static str,
     /// A sign for places that take text alone.
     pub(crate) sign: &'static str,
+}
+
+impl StateView {
+    /// What a run is with whose request a fallback went on: no client was told of its failure.
+    pub(crate) const REPLACED: Self = Self {
+        label: "Replaced",
+        class: "replaced",
+        icon: "again",
+        sign: "↻",
+    };
 }
 
 impl From<State> for StateView {
@@ -72,28 +83,32 @@ pub(crate) struct StateShare {
     pub(crate) width: String,
 }
 
-/// Counts by state that are not nothing, in the order of [`State::ALL`] but the good ones first.
-pub(crate) fn in_order(by_state: &[(State, u64)]) -> Vec<(State, u64)> {
-    let counts = by_state.iter().copied();
-    let mut sorted: Vec<(State, u64)> = counts.filter(|(_, count)| *count > 0).collect();
+/// How many runs ended how, those ways left out in which none did: the good ones first, then in the order of [`State::ALL`],
+/// and those at the end that a fallback replaced.
+pub(crate) fn in_order(totals: &Totals) -> Vec<(StateView, u64)> {
+    let mut sorted = totals.by_state.clone();
     sorted.sort_by_key(|(state, _)| {
         let place = State::ALL.iter().position(|other| other == state);
         (*state != State::Completed, place)
     });
-    sorted
+    let by_state = sorted
+        .into_iter()
+        .map(|(state, count)| (state.into(), count));
+    let all = by_state.chain([(StateView::REPLACED, totals.replaced)]);
+    all.filter(|(_, count)| *count > 0).collect()
 }
 
-/// A bar of counts by state, [`in_order`].
-pub(crate) fn shares(by_state: &[(State, u64)]) -> Vec<StateShare> {
-    let total: u64 = by_state.iter().map(|(_, count)| count).sum();
+/// A bar of how many runs ended how, [`in_order`].
+pub(crate) fn shares(totals: &Totals) -> Vec<StateShare> {
+    let total = totals.runs();
     let mut before = 0;
-    in_order(by_state)
+    in_order(totals)
         .into_iter()
         .map(|(state, count)| {
             let from = before as f64 / total as f64;
             before += count;
             StateShare {
-                state: state.into(),
+                state,
                 count: super::format::thousands(i64::try_from(count).unwrap_or(i64::MAX)),
                 from: super::format::percent_attribute(from),
                 width: super::format::percent_attribute(count as f64 / total as f64),
@@ -108,11 +123,15 @@ mod tests {
 
     #[test]
     fn shares_fill_the_bar() {
-        let shares = shares(&[
-            (State::Failed, 1),
-            (State::Completed, 3),
-            (State::Crashed, 0),
-        ]);
+        let shares = shares(&Totals {
+            by_state: vec![
+                (State::Failed, 1),
+                (State::Completed, 6),
+                (State::Crashed, 0),
+            ],
+            replaced: 1,
+            ..Totals::default()
+        });
         let bar: Vec<_> = shares
             .iter()
             .map(|share| (share.state.label, share.from.as_str(), share.width.as_str()))
@@ -121,7 +140,8 @@ mod tests {
             bar,
             [
                 ("Completed", "0.00%", "75.00%"),
-                ("Failed", "75.00%", "25.00%")
+                ("Failed", "75.00%", "12.50%"),
+                ("Replaced", "87.50%", "12.50%")
             ]
         );
     }

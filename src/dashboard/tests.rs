@@ -8,7 +8,8 @@ use actix_web::{App, test, web};
 
 use super::fixture::{self, FakeStore};
 use super::page::POLICY;
-use crate::events::RunId;
+use crate::events::{FactValue, RunId};
+use crate::facts;
 use crate::store::RunDetail;
 
 /// Before all runs of the fixture.
@@ -780,6 +781,69 @@ async fn the_run_api_tells_usage_in_figures() {
         "{costs:?}"
     );
     assert_eq!(usage["groups"][0]["name"], "messages");
+}
+
+/// One that a fallback replaced, after a retry, the one that stood in for it, one whose named model was spared, and one that
+/// failed for its client, too.
+fn runs_with_fallbacks() -> Vec<RunDetail> {
+    let with = |mut run: RunDetail, stated: &[(&str, FactValue)]| {
+        run.summary.id = RunId::now();
+        for (fact, value) in stated {
+            run.summary.facts.insert((*fact).to_owned(), value.clone());
+        }
+        run
+    };
+    let by = (facts::FALLBACK_BY, "0199-2".into());
+    let model = (facts::FALLBACK_MODEL, "openai/gpt-5".into());
+    let after = (facts::FALLBACK_AFTER, "0199-1".into());
+    vec![
+        with(fixture::failed_run(), &[by, (facts::RETRIES, 1.into())]),
+        with(fixture::completed_run(), &[model.clone(), after]),
+        with(fixture::completed_run(), &[model]),
+        with(fixture::failed_run(), &[]),
+    ]
+}
+
+#[actix_web::test]
+async fn a_list_shows_which_runs_were_replaced_and_which_stand_in() {
+    let list = get_from(runs_with_fallbacks(), "/runs").await.body;
+    for part in [
+        "title=\"A fallback was asked instead, after 1 retry, in the run 0199-2\">replaced</span>",
+        "title=\"It stands in for the run 0199-1\">fallback</span>",
+        "title=\"openai/gpt-5 was asked instead of the model that was named, which could not be had of late\">fallback</span>",
+    ] {
+        assert_eq!(list.matches(part).count(), 1, "{part} in {list}");
+    }
+    assert_eq!(list.matches("class=\"sub part\"").count(), 3);
+    let list = get_from(runs_with_fallbacks(), "/runs?replaced=yes")
+        .await
+        .body;
+    assert!(
+        list.contains("replaced by a fallback <bdi>yes</bdi>"),
+        "{list}"
+    );
+    assert!(list.contains("<input type=\"hidden\" name=\"replaced\" value=\"yes\">"));
+}
+
+#[actix_web::test]
+async fn usage_tells_runs_that_were_replaced_from_those_that_failed() {
+    let path = format!("/api/usage?since={LONG_AGO}");
+    let usage = get_from(runs_with_fallbacks(), &path).await.json();
+    let total = &usage["total"];
+    assert_eq!((&total["runs"], &total["replaced"]), (&4.into(), &1.into()));
+    assert_eq!(
+        total["by_state"],
+        serde_json::json!({ "Completed": 2, "Failed": 1 })
+    );
+    let path = format!("/usage?since={LONG_AGO}");
+    let page = get_from(runs_with_fallbacks(), &path).await.body;
+    for part in [
+        "67 % success",
+        "<i class=\"dot fill-replaced\"></i>1 replaced",
+        "1 failed · 1 replaced",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
 }
 
 #[actix_web::test]

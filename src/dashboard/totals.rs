@@ -23,6 +23,8 @@ pub(super) struct TotalsView {
     pub(super) failed: String,
     /// The runs that failed.
     pub(super) failures: Option<String>,
+    /// How many a fallback replaced, so that no client was told of their failure, and which.
+    pub(super) replaced: Option<(String, String)>,
     pub(super) tokens_in: String,
     pub(super) cached: Option<String>,
     pub(super) tokens_out: String,
@@ -61,14 +63,18 @@ impl TotalsView {
             |(p50, p95)| (format::duration(p50), format::duration(p95)),
         );
         Self {
-            runs: format::thousands(signed(runs(totals))),
-            shares: shares(&totals.by_state),
+            runs: format::thousands(signed(totals.runs())),
+            shares: shares(totals),
             success: format::share(signed(good), signed(good + failed)).unwrap_or_else(unknown),
             failed: match failed {
                 0 => "none failed".to_owned(),
                 failed => format!("{} failed", format::thousands(signed(failed))),
             },
-            failures: (failed > 0).then(failures),
+            failures: (failed > 0).then(|| failures(totals.replaced > 0)),
+            replaced: (totals.replaced > 0).then(|| {
+                let said = format!("{} replaced", format::thousands(signed(totals.replaced)));
+                (said, REPLACED.to_owned())
+            }),
             tokens_in: format::tokens(totals.input_tokens),
             cached: format::share(totals.cache_read_tokens, totals.input_tokens),
             tokens_out: format::tokens(totals.output_tokens),
@@ -82,10 +88,8 @@ impl TotalsView {
     }
 }
 
-/// How many runs there are, however they ended.
-pub(super) fn runs(totals: &Totals) -> u64 {
-    totals.by_state.iter().map(|(_, runs)| runs).sum()
-}
+/// The address of the runs of the last 24 hours that a fallback replaced.
+const REPLACED: &str = "/runs?range=24h&replaced=yes";
 
 fn unknown() -> String {
     format::UNKNOWN.to_owned()
@@ -100,11 +104,14 @@ fn slow(least: Duration) -> String {
     format!("/runs?{query}")
 }
 
-/// The address of the runs of the last 24 hours that failed.
-fn failures() -> String {
+/// The address of the runs of the last 24 hours that failed, but for those that were replaced.
+fn failures(some_are_replaced: bool) -> String {
     let mut query = vec![("range", "24h".to_owned())];
     let failed = State::ALL.into_iter().filter(|state| is_failure(*state));
     query.extend(failed.map(|state| ("state", state.name().to_owned())));
+    if some_are_replaced {
+        query.push(("replaced", "no".to_owned()));
+    }
     format!("/runs?{}", encode_pairs(&query))
 }
 
@@ -161,6 +168,7 @@ fn matched_line(totals: &Totals) -> String {
     let TotalsView {
         cost,
         failed,
+        replaced,
         estimated,
         ..
     } = TotalsView::new(totals);
@@ -171,7 +179,8 @@ fn matched_line(totals: &Totals) -> String {
     } else {
         String::new()
     };
-    let runs = match runs(totals) {
+    let replaced = replaced.map_or_else(String::new, |(runs, _)| format!(" · {runs}"));
+    let runs = match totals.runs() {
         0 => return String::new(),
         1 => "This run".to_owned(),
         runs => {
@@ -180,7 +189,7 @@ fn matched_line(totals: &Totals) -> String {
         }
     };
     let duration = format::duration(totals.duration);
-    format!("{runs}: {cost}{duration} in all · {failed}")
+    format!("{runs}: {cost}{duration} in all · {failed}{replaced}")
 }
 
 #[cfg(test)]
@@ -234,6 +243,35 @@ mod tests {
             (view.success.as_str(), view.failed.as_str()),
             ("90 %", "1 failed")
         );
-        assert_eq!(view.runs, "100");
+        assert_eq!((view.runs.as_str(), view.replaced), ("100", None));
+    }
+
+    #[test]
+    fn what_a_fallback_replaced_is_a_run_and_no_failure() {
+        let totals = Totals {
+            by_state: vec![(State::Completed, 9), (State::Failed, 1)],
+            replaced: 2,
+            ..Totals::default()
+        };
+        let view = TotalsView::new(&totals);
+        assert_eq!(
+            (
+                view.runs.as_str(),
+                view.success.as_str(),
+                view.failed.as_str()
+            ),
+            ("12", "90 %", "1 failed")
+        );
+        assert!(
+            view.failures
+                .unwrap()
+                .ends_with("&state=Crashed&replaced=no")
+        );
+        let (said, href) = view.replaced.unwrap();
+        assert_eq!((said.as_str(), href.as_str()), ("2 replaced", REPLACED));
+        assert_eq!(
+            matched_line(&totals),
+            "These 12 runs: 0 µs in all · 1 failed · 2 replaced"
+        );
     }
 }

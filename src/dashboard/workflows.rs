@@ -9,7 +9,7 @@ use askama::Template;
 
 use super::format::Span;
 use super::page::{Failure, Shell, answer, part};
-use super::state::{StateShare, shares};
+use super::state::{StateShare, StateView, shares};
 use super::{Dashboard, format, panel, picture};
 use crate::events::{PlanInfo, State, Timestamp};
 use crate::store::{By, RunFilter, Totals};
@@ -248,7 +248,7 @@ impl Card {
     fn new(plan: &PlanInfo, totals: Option<&Totals>) -> Self {
         let none = Totals::default();
         let totals = totals.unwrap_or(&none);
-        let runs: u64 = totals.by_state.iter().map(|(_, count)| count).sum();
+        let runs = totals.runs();
         let unknown = || (format::UNKNOWN.to_owned(), format::UNKNOWN.to_owned());
         let (p50, p95) = totals.duration_p50_p95.map_or_else(unknown, |(p50, p95)| {
             (format::duration(p50), format::duration(p95))
@@ -261,7 +261,7 @@ impl Card {
             file: plan.file.clone(),
             steps: plan.steps.len(),
             runs: format::thousands(i64::try_from(runs).unwrap_or(i64::MAX)),
-            shares: shares(&totals.by_state),
+            shares: shares(totals),
             p50,
             p95,
             cost: format::money(totals.cost_usd),
@@ -269,20 +269,37 @@ impl Card {
         }
     }
 
-    /// The address of the runs of this workflow, of one state if given.
-    fn runs_href(&self, state: Option<&str>) -> String {
+    /// The address of the runs of this workflow.
+    fn runs_href(&self) -> String {
+        self.narrowed_href(&[])
+    }
+
+    fn narrowed_href(&self, more: &[(&'static str, &str)]) -> String {
         let mut pairs = vec![("workflow", self.name.clone())];
-        pairs.extend(state.map(|state| ("state", state.to_owned())));
+        pairs.extend(
+            more.iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
         pairs.push(("range", "24h".to_owned()));
         format!("/runs?{}", super::filter::encode_pairs(&pairs))
     }
 
     /// The address that counts the runs of a share.
     fn share_href(&self, share: &StateShare) -> String {
-        let state = State::ALL
-            .into_iter()
-            .find(|state| super::state::StateView::from(*state) == share.state);
-        self.runs_href(state.map(State::name))
+        if share.state == StateView::REPLACED {
+            return self.narrowed_href(&[("replaced", "yes")]);
+        }
+        let mut states = State::ALL.into_iter();
+        let state = states.find(|state| StateView::from(*state) == share.state);
+        let mut more = Vec::from_iter(state.map(|state| ("state", state.name())));
+        if self
+            .shares
+            .iter()
+            .any(|other| other.state == StateView::REPLACED)
+        {
+            more.push(("replaced", "no"));
+        }
+        self.narrowed_href(&more)
     }
 }
 

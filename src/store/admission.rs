@@ -44,6 +44,9 @@ impl RunFilter {
             )
             && is_none_or_same(self.client.as_deref(), By::Client.of(|fact| run.text(fact)))
             && is_none_or_same(self.key.as_deref(), By::Key.of(|fact| run.text(fact)))
+            && self
+                .replaced
+                .is_none_or(|replaced| run.is_replaced() == replaced)
             && is_none_or_same(self.request_id.as_deref(), Some(&run.request_id))
             && self.model.as_ref().is_none_or(|words| {
                 let words = words.to_lowercase();

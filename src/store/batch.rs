@@ -103,6 +103,11 @@ impl RunRow {
         }
     }
 
+    /// Whether another run went on with its request.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.text(facts::FALLBACK_BY).is_some()
+    }
+
     /// Whether this was stated to be so.
     pub(crate) fn is(&self, name: &str) -> bool {
         matches!(self.fact(name), Some(FactValue::Bool(true)))

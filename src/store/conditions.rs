@@ -174,6 +174,9 @@ impl Conditions {
         if let Some(retries) = filter.min_retries {
             all.add("retries >= ?", [Value::Int(retries.into())]);
         }
+        if let Some(replaced) = filter.replaced {
+            all.add(if replaced { "replaced" } else { "NOT replaced" }, []);
+        }
         all
     }
 

@@ -91,6 +91,12 @@ impl RunSummary {
         Duration::try_from_secs_f64(waited.or_else(of_the_attempt)?).ok()
     }
 
+    /// Whether another run went on with its request: a fallback.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        self.facts.contains_key(facts::FALLBACK_BY)
+    }
+
     /// Whether a fact is stated and true.
     #[must_use]
     pub fn is(&self, fact: &str) -> bool {
@@ -221,6 +227,8 @@ pub struct RunFilter {
     pub min_cost: Option<f64>,
     /// Of which steps were tried again at least so many times.
     pub min_retries: Option<u32>,
+    /// With whose request another run went on, or did not ([`RunSummary::is_replaced`]).
+    pub replaced: Option<bool>,
 }
 
 impl RunFilter {
@@ -285,8 +293,10 @@ pub struct RunPage {
 /// Figures over the runs of a span of time.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
-    /// Runs, by state.
+    /// Runs, by state; those that are `replaced` are not among them.
     pub by_state: Vec<(State, u64)>,
+    /// Runs with whose request another one went on ([`RunSummary::is_replaced`]): no client was told of their failure.
+    pub replaced: u64,
     /// Input tokens of the runs that have output tokens, cached ones included: what was only counted was sent to nobody.
     pub input_tokens: i64,
     /// Input tokens read from a cache.
@@ -303,4 +313,13 @@ pub struct Totals {
     /// Median and 95th percentile of the durations of the completed runs in which a model answered, or of all completed ones
     /// where none did: what is refused at once, or counts tokens, is not quick.
     pub duration_p50_p95: Option<(Duration, Duration)>,
+}
+
+impl Totals {
+    /// How many runs there are, however they ended.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        let by_state = self.by_state.iter().map(|(_, runs)| runs);
+        self.replaced + by_state.sum::<u64>()
+    }
 }

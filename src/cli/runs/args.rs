@@ -94,6 +94,9 @@ pub struct Filter {
     /// Of which steps were tried again at least so many times, such as 1
     #[arg(long, global = true, value_name = "N")]
     pub min_retries: Option<String>,
+    /// That failed and were replaced by a fallback (yes), or were not (no)
+    #[arg(long, global = true, value_name = "yes|no")]
+    pub replaced: Option<String>,
 }
 
 /// What to do with one run, or with all of them.
@@ -183,6 +186,7 @@ impl Filter {
             ("min_duration", &self.min_duration),
             ("min_cost", &self.min_cost),
             ("min_retries", &self.min_retries),
+            ("replaced", &self.replaced),
         ];
         let others = others
             .into_iter()

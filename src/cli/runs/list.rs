@@ -130,8 +130,28 @@ pub(super) fn row(run: &Run, clock: &Clock, now: Timestamp) -> Row {
     ];
     Row {
         cells,
-        remark: run.trouble().map(|trouble| text::line(&trouble)),
+        remark: remark(run),
     }
+}
+
+/// That a run was replaced, or stands in for another one, and what went wrong.
+fn remark(run: &Run) -> Option<String> {
+    let of_run = |fact, before: &str| {
+        let id = last_group(run.text(fact)?);
+        Some(format!("{before} run {}", text::name(id, 12)))
+    };
+    let asked = || {
+        Some(format!(
+            "{} asked instead",
+            text::line(run.text(facts::FALLBACK_MODEL)?)
+        ))
+    };
+    let part = of_run(facts::FALLBACK_BY, "replaced by")
+        .or_else(|| of_run(facts::FALLBACK_AFTER, "stands in for"))
+        .or_else(asked);
+    let trouble = run.trouble().map(|trouble| text::line(&trouble));
+    let said: Vec<String> = part.into_iter().chain(trouble).collect();
+    (!said.is_empty()).then(|| said.join(" · "))
 }
 
 /// The digits of an id that were drawn; those before them are the time, and the same for many.

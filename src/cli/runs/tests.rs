@@ -10,6 +10,7 @@ use super::table::{Rows, Table};
 use super::terminal::Paper;
 use crate::dashboard::api::run_json;
 use crate::dashboard::fixture;
+use crate::facts;
 use crate::store::RunDetail;
 
 fn paper(width: Option<usize>) -> Paper {
@@ -192,7 +193,7 @@ fn usage_is_a_table_that_ends_with_all_together() {
         serde_json::json!({
             "runs": completed + failed, "by_state": {"Completed": completed, "Failed": failed, "Cancelled": 0},
             "input_tokens": completed * 1_000, "cache_read_tokens": completed * 500, "output_tokens": completed * 40,
-            "cost_usd": cost, "estimated": failed, "duration_ms": 1.5, "p50_ms": 1_234.5, "p95_ms": null,
+            "replaced": failed / 2, "cost_usd": cost, "estimated": failed, "duration_ms": 1.5, "p50_ms": 1_234.5, "p95_ms": null,
         })
     };
     let group = |name: &str, completed, failed, cost| {
@@ -217,4 +218,39 @@ fn usage_is_a_table_that_ends_with_all_together() {
         "usage_at_120",
         super::usage::table(&usage, paper(Some(120)))
     );
+}
+
+#[test]
+fn a_list_says_which_runs_were_replaced_and_which_stand_in() {
+    let with = |mut run: RunDetail, stated: &[(&str, &str)]| {
+        for (fact, value) in stated {
+            let value = (*value).into();
+            run.summary.facts.insert((*fact).to_owned(), value);
+        }
+        run
+    };
+    let runs = [
+        with(fixture::failed_run(), &[(facts::FALLBACK_BY, "0199-2")]),
+        with(
+            fixture::completed_run(),
+            &[(facts::FALLBACK_AFTER, "0199-1")],
+        ),
+        with(
+            fixture::completed_run(),
+            &[(facts::FALLBACK_MODEL, "openai/gpt-5\u{1b}")],
+        ),
+    ];
+    let runs = runs.map(|run| {
+        let answered = run_json(&run, fixture::now());
+        serde_json::from_value::<Whole>(answered).unwrap().run
+    });
+    let said = list::table(&runs, fixture::now(), TimeZone::UTC, paper(None));
+    let lines: Vec<&str> = said.lines().skip(1).collect();
+    assert!(lines[0].contains("  replaced by run 2 · "), "{said}");
+    assert!(lines[1].ends_with("  stands in for run 1"), "{said}");
+    assert!(
+        lines[2].contains("  openai/gpt-5") && lines[2].ends_with(" asked instead"),
+        "{said}"
+    );
+    assert!(!said.contains('\u{1b}'), "{said:?}");
 }

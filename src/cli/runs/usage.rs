@@ -38,6 +38,9 @@ struct Group {
 struct Figures {
     runs: u64,
     by_state: ByState,
+    /// Nothing from a Dagway that does not tell them apart.
+    #[serde(default)]
+    replaced: u64,
     input_tokens: i64,
     cache_read_tokens: i64,
     output_tokens: i64,
@@ -47,7 +50,8 @@ struct Figures {
     p95_ms: Option<f64>,
 }
 
-/// How many came to a good end, and how many to a bad one; a client that hung up is neither.
+/// How many came to a good end, and how many to a bad one; a client that hung up is neither, nor is a run that a fallback
+/// replaced.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct ByState {
@@ -115,7 +119,7 @@ pub(super) fn table(usage: &Usage, paper: Paper) -> String {
 }
 
 /// The columns, each with the fewest places of those that may be cut.
-fn columns(grouping: &Grouping) -> [Column; 10] {
+fn columns(grouping: &Grouping) -> [Column; 11] {
     let title = match grouping.name {
         "provider" => "PROVIDER",
         "session" => "SESSION",
@@ -128,6 +132,7 @@ fn columns(grouping: &Grouping) -> [Column; 10] {
         column(title, 0, Some(20), 24),
         figures("RUNS", 0, 5),
         figures("SUCCESS", 1, 7),
+        figures("REPLACED", 8, 8),
         figures("IN", 2, 7),
         figures("CACHED", 6, 6),
         figures("OUT", 3, 7),
@@ -151,6 +156,10 @@ fn row(name: &str, figures: &Figures, all: &Figures) -> Row {
         text::name(name, LONGEST_NAME),
         format::thousands(signed(figures.runs)),
         format::share(signed(good), signed(good + bad)).unwrap_or_default(),
+        match figures.replaced {
+            0 => String::new(),
+            replaced => format::thousands(signed(replaced)),
+        },
         format::tokens(figures.input_tokens),
         format::share(figures.cache_read_tokens, figures.input_tokens).unwrap_or_default(),
         format::tokens(figures.output_tokens),

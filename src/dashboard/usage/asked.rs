@@ -277,6 +277,7 @@ pub(super) fn words(name: &str, value: &str) -> String {
         "q" => format!("“{value}”"),
         "min_duration" => format!("took at least {value}"),
         "min_cost" => format!("cost at least ${value}"),
+        "replaced" => format!("replaced by a fallback: {value}"),
         "min_retries" => format!("retried at least {value}×"),
         "model" => format!("model with “{value}”"),
         "model_sent" => format!("model {value}"),

@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use super::asked::Asked;
 use super::find;
 use crate::dashboard::page::Failure;
-use crate::dashboard::{Dashboard, format, totals};
+use crate::dashboard::{Dashboard, format};
 use crate::store::Totals;
 
 /// What `GET /api/usage` answers: groups, those that cost most first, and the slots of time in which a run began. A group
-/// without a name has the name `null`; the first slot may begin before `since`.
+/// without a name has the name `null`; a run that a fallback replaced counts as that, and in no state; the first slot may begin before `since`.
 pub(in crate::dashboard) async fn answer(
     dashboard: &Dashboard,
     request: &HttpRequest,
@@ -51,9 +51,10 @@ fn figures(totals: &Totals) -> Map<String, Value> {
         Some((half, most)) => [Some(millis(half)), Some(millis(most))],
         None => [None, None],
     };
-    let figures: [(&str, Value); 10] = [
-        ("runs", totals::runs(totals).into()),
+    let figures: [(&str, Value); 11] = [
+        ("runs", totals.runs().into()),
         ("by_state", Value::Object(by_state.collect())),
+        ("replaced", totals.replaced.into()),
         ("input_tokens", totals.input_tokens.into()),
         ("cache_read_tokens", totals.cache_read_tokens.into()),
         ("output_tokens", totals.output_tokens.into()),

@@ -20,7 +20,7 @@ use super::filter::Range;
 use super::over_time::{self, Axis, Column, Measure};
 use super::page::{Failure, Shell, answer};
 use super::state::{StateShare, StateView, in_order, shares};
-use super::totals::{self, TotalsView};
+use super::totals::TotalsView;
 use super::{Dashboard, format};
 use crate::events::Timestamp;
 use crate::store::{Error, Totals, Usage};
@@ -134,7 +134,7 @@ async fn find(dashboard: &Dashboard, asked: &Asked) -> Result<Found, Failure> {
     })?;
     groups.sort_by(|(name, totals), (other_name, other)| {
         let dearer = other.cost_usd.total_cmp(&totals.cost_usd);
-        let busier = totals::runs(other).cmp(&totals::runs(totals));
+        let busier = other.runs().cmp(&totals.runs());
         dearer.then(busier).then_with(|| name.cmp(other_name))
     });
     let left_out = groups.len().saturating_sub(asked.most);
@@ -233,7 +233,7 @@ fn charts(asked: &Asked, found: &Found) -> Vec<Chart> {
             duration,
         ),
     ];
-    let is_empty = totals::runs(&found.all) == 0;
+    let is_empty = found.all.runs() == 0;
     let chart = |(label, measure, sort, figure, notes)| {
         let columns = over_time::columns(&found.axis, &found.slots, measure).into_iter();
         let linked = |column: Column| {
@@ -254,8 +254,8 @@ fn charts(asked: &Asked, found: &Found) -> Vec<Chart> {
 
 /// How runs ended, with the colours of their drawing.
 fn states(all: &Totals) -> Vec<(Option<String>, String)> {
-    let told = in_order(&all.by_state).into_iter().map(|(state, runs)| {
-        let StateView { label, class, .. } = state.into();
+    let told = in_order(all).into_iter().map(|(state, runs)| {
+        let StateView { label, class, .. } = state;
         let runs = format::thousands(i64::try_from(runs).unwrap_or(i64::MAX));
         (
             Some(format!("fill-{class}")),
@@ -303,7 +303,7 @@ fn row(asked: &Asked, (name, totals): &(Option<String>, Totals), all: &Totals) -
             .as_deref()
             .map_or_else(String::new, |name| format::ellipsis(name, 600)),
         href: name.as_deref().map(|name| asked.runs_of(name)),
-        shares: shares(&totals.by_state),
+        shares: shares(totals),
         cost: if is_estimate {
             format::about(&figures.cost)
         } else {

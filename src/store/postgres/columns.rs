@@ -58,23 +58,23 @@ pub(super) static STATEMENTS: [&str; 8] = [
         INSERT INTO dagway.runs AS run (process, id, workflow, plan, request_id, trace_id, started, state, streaming,
             replied, ended, seen, pieces, bytes, session, models, input_tokens, cache_read_tokens, output_tokens,
             cost_usd, error, facts, estimated, retries, model, provider, client,
-            key_name)
+            key_name, replaced)
         SELECT $1::integer, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
             $8::text[], $9::boolean[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
             $15::text[], $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::double precision[],
             $21::text[], $22::text[], $23::boolean[], $24::bigint[], $25::text[], $26::text[],
-            $27::text[], $28::text[])
+            $27::text[], $28::text[], $29::boolean[])
         ON CONFLICT (id) DO UPDATE SET (state, streaming, replied, ended, seen, pieces, bytes, session, models,
             input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated, retries, model,
-            provider, client, key_name)
+            provider, client, key_name, replaced)
         = (excluded.state, excluded.streaming, excluded.replied, excluded.ended, excluded.seen, excluded.pieces,
             excluded.bytes, excluded.session, excluded.models, excluded.input_tokens, excluded.cache_read_tokens,
             excluded.output_tokens, excluded.cost_usd, excluded.error, excluded.facts, excluded.estimated,
             excluded.retries, excluded.model, excluded.provider, excluded.client,
-            excluded.key_name)
+            excluded.key_name, excluded.replaced)
         WHERE run.process = excluded.process
         RETURNING xmax = 0 AS is_new)
-    UPDATE dagway.processes SET bytes = bytes + $29 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
+    UPDATE dagway.processes SET bytes = bytes + $30 * (SELECT count(*) FROM put WHERE is_new) WHERE number = $1",
     "UPDATE dagway.runs AS run SET seen = now.seen, pieces = now.pieces, bytes = now.bytes
     FROM unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) AS now (id, seen, pieces, bytes)
     WHERE run.id = now.id AND run.process = $1",
@@ -172,6 +172,7 @@ struct Runs {
     provider: Vec<Option<String>>,
     client: Vec<Option<String>>,
     key_name: Vec<Option<String>>,
+    replaced: Vec<bool>,
 }
 
 impl Columns {
@@ -336,10 +337,11 @@ impl Runs {
         self.provider.push(name(By::Provider));
         self.client.push(name(By::Client));
         self.key_name.push(name(By::Key));
+        self.replaced.push(row.is_replaced());
     }
 
     /// In the order of the statement.
-    fn columns(&self) -> [&(dyn ToSql + Sync); 27] {
+    fn columns(&self) -> [&(dyn ToSql + Sync); 28] {
         [
             &self.id,
             &self.workflow,
@@ -368,6 +370,7 @@ impl Runs {
             &self.provider,
             &self.client,
             &self.key_name,
+            &self.replaced,
         ]
     }
 }

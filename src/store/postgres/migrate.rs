@@ -8,12 +8,13 @@ use super::presence::ALONE;
 use super::said;
 
 /// All migrations, the first one first. Add to the end; never change one that was released.
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/postgres/0001_runs.sql"),
     include_str!("../migrations/postgres/0002_estimated.sql"),
     include_str!("../migrations/postgres/0003_retries.sql"),
     include_str!("../migrations/postgres/0004_usage.sql"),
     include_str!("../migrations/postgres/0005_key_name.sql"),
+    include_str!("../migrations/postgres/0006_replaced.sql"),
 ];
 
 /// Why a database cannot be brought to the present schema.

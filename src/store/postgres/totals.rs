@@ -15,7 +15,8 @@ use crate::store::stored::count;
 
 /// The columns of runs that are added up.
 const COLUMNS: &str =
-    "state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
+    "state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated,
+        replaced";
 
 /// What [`figures`] reads, behind the numbers of runs in each state.
 ///
@@ -34,7 +35,8 @@ const FIGURES: &str = "
             FILTER (WHERE state = 'Completed' AND output_tokens IS NOT NULL),
         percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY greatest(ended - started, 0))
             FILTER (WHERE state = 'Completed')
-    )";
+    ),
+    count(*) FILTER (WHERE replaced)";
 
 /// Where figures begin in a row.
 const FIRST: usize = 3;
@@ -53,8 +55,7 @@ pub(super) async fn totals_of(
     );
     let row = client.query_one(&sql, &parameters(&values)).await?;
     let totals = figures(&row)?;
-    let runs: u64 = totals.by_state.iter().map(|(_, runs)| runs).sum();
-    Ok((runs <= u64::from(most)).then_some(totals))
+    Ok((totals.runs() <= u64::from(most)).then_some(totals))
 }
 
 /// What the runs used that `filter` lets through.
@@ -92,8 +93,10 @@ pub(super) async fn usage(
 
 /// All that [`figures`] reads.
 fn figures_sql() -> String {
-    let states =
-        State::ALL.map(|state| format!("count(*) FILTER (WHERE state = '{}')", state.name()));
+    let states = State::ALL.map(|state| {
+        let state = state.name();
+        format!("count(*) FILTER (WHERE state = '{state}' AND NOT replaced)")
+    });
     format!("ARRAY[{}],{FIGURES}", states.join(", "))
 }
 
@@ -108,6 +111,7 @@ fn figures(row: &Row) -> Result<Totals, Error> {
     };
     Ok(Totals {
         by_state: by_state.filter(|(_, runs)| *runs > 0).collect(),
+        replaced: count(row.try_get(FIRST + 8)?),
         input_tokens: row.try_get(FIRST + 1)?,
         cache_read_tokens: row.try_get(FIRST + 2)?,
         output_tokens: row.try_get(FIRST + 3)?,

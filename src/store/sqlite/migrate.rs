@@ -8,13 +8,14 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x4441_4757;
 
 /// All migrations, the first one first. Add to the end; never change one that was released.
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/sqlite/0001_runs.sql"),
     include_str!("../migrations/sqlite/0002_alive.sql"),
     include_str!("../migrations/sqlite/0003_estimated.sql"),
     include_str!("../migrations/sqlite/0004_retries.sql"),
     include_str!("../migrations/sqlite/0005_usage.sql"),
     include_str!("../migrations/sqlite/0006_key_name.sql"),
+    include_str!("../migrations/sqlite/0007_replaced.sql"),
 ];
 
 /// Why a database cannot be brought to the present schema.
@@ -100,8 +101,8 @@ mod tests {
             VALUES (?, 'Failed', 0, 'w', 'h', 'r', x'00', 1, 1, 0, 0, '', ?)";
         let facts = [
             r#"{"a":1,"dagway.usage.is_estimate":true,"dagway.retries":2}"#,
-            r#"{"a":"\"dagway.usage.is_estimate\":true,\"dagway.retries\":2"}"#,
-            r#"{"dagway.retries":"many"}"#,
+            r#"{"a":"\"dagway.usage.is_estimate\":true,\"dagway.retries\":2,\"dagway.fallback.by_run\":"}"#,
+            r#"{"dagway.fallback.by_run":"0199-2","dagway.retries":"many"}"#,
             r#"{"dagway.model.asked":"opus","gen_ai.request.model":"v/\"opus\"","openrouter.provider":"","gen_ai.provider.name":"openai","user_agent.original":"c"}"#,
         ];
         for (id, facts) in facts.into_iter().enumerate() {
@@ -111,20 +112,22 @@ mod tests {
         }
         migrate(&mut connection, &MIGRATIONS).unwrap();
         let mut marks = connection
-            .prepare("SELECT estimated, retries, concat_ws('|', model, provider, client, key_name) FROM runs ORDER BY row")
+            .prepare("SELECT estimated, retries, concat_ws('|', model, provider, client, key_name), replaced FROM runs ORDER BY row")
             .unwrap();
         let marks = marks
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
             .unwrap();
         assert_eq!(
             marks
-                .collect::<Result<Vec<(bool, i64, String)>, _>>()
+                .collect::<Result<Vec<(bool, i64, String, bool)>, _>>()
                 .unwrap(),
             [
-                (true, 2, String::new()),
-                (false, 0, String::new()),
-                (false, 0, String::new()),
-                (false, 0, "v/\"opus\"|openai|c".to_owned()),
+                (true, 2, String::new(), false),
+                (false, 0, String::new(), false),
+                (false, 0, String::new(), true),
+                (false, 0, "v/\"opus\"|openai|c".to_owned(), false),
             ]
         );
     }

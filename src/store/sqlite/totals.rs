@@ -82,8 +82,9 @@ pub(super) fn totals_of(
 
 /// The columns that [`Figures::of`] reads, and what comes after them.
 const FIGURES: &str =
-    "state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated";
-const KEY: usize = 8;
+    "state, started, ended, input_tokens, cache_read_tokens, output_tokens, cost_usd, estimated,
+        replaced";
+const KEY: usize = 9;
 
 /// What a run's cost counts for at most, as in PostgreSQL's engine: two costs of a hostile upstream may be more than a sum
 /// can hold.
@@ -100,6 +101,7 @@ struct Figures {
     output_tokens: Option<i64>,
     cost_usd: f64,
     is_estimate: bool,
+    is_replaced: bool,
 }
 
 impl Figures {
@@ -116,6 +118,7 @@ impl Figures {
             output_tokens: int(5)?,
             cost_usd: cost.unwrap_or_default().clamp(-MOST_COST, MOST_COST),
             is_estimate: row.get(7)?,
+            is_replaced: row.get(8)?,
         })
     }
 }
@@ -134,7 +137,9 @@ struct Gathered {
 
 impl Gathered {
     fn add(&mut self, run: &Figures) {
-        if let Some(index) = State::ALL.iter().position(|known| *known == run.state) {
+        if run.is_replaced {
+            self.totals.replaced += 1;
+        } else if let Some(index) = State::ALL.iter().position(|known| *known == run.state) {
             self.runs[index] += 1;
         }
         if let Some(duration) = run.duration {

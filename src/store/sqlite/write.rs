@@ -22,11 +22,11 @@ const INSERT_PLAN: &str =
 const INSERT_RUN: &str =
     "INSERT INTO runs (state, streaming, replied, ended, seen, pieces, bytes, session, models,
         input_tokens, cache_read_tokens, output_tokens, cost_usd, error, facts, estimated, retries,
-        model, provider, client, key_name, id, workflow, plan, request_id, trace_id, started)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        model, provider, client, key_name, replaced, id, workflow, plan, request_id, trace_id, started)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
 const UPDATE_RUN: &str = "UPDATE runs SET state = ?, streaming = ?, replied = ?, ended = ?, seen = ?, pieces = ?, bytes = ?,
         session = ?, models = ?, input_tokens = ?, cache_read_tokens = ?, output_tokens = ?, cost_usd = ?, error = ?, facts = ?,
-        estimated = ?, retries = ?, model = ?, provider = ?, client = ?, key_name = ?
+        estimated = ?, retries = ?, model = ?, provider = ?, client = ?, key_name = ?, replaced = ?
     WHERE row = ?";
 const UPDATE_PROGRESS: &str = "UPDATE runs SET seen = ?, pieces = ?, bytes = ? WHERE row = ?";
 const INSERT_PART: &str = "INSERT INTO journal (place, bytes, data) VALUES (?, ?, ?)";
@@ -251,7 +251,7 @@ impl RowWriter<'_> {
 }
 
 /// The columns that can change stand first in both statements.
-const CHANGEABLE: usize = 21;
+const CHANGEABLE: usize = 22;
 
 fn bind_changeable(
     statement: &mut CachedStatement<'_>,
@@ -284,6 +284,7 @@ fn bind_changeable(
         row.name(By::Provider),
         row.name(By::Client),
         row.name(By::Key),
+        row.is_replaced(),
     ];
     for (index, value) in values.iter().enumerate() {
         statement.raw_bind_parameter(index + 1, value)?;

@@ -11,8 +11,8 @@ async fn columns_that_came_later_are_filled_from_the_facts_of_older_runs() {
     client.batch_execute(first).await.unwrap();
     let runs = [
         r#"{"a":1,"dagway.usage.is_estimate":true,"dagway.retries":12}"#,
-        r#"{"a":"\"dagway.usage.is_estimate\":true,\"dagway.retries\":2 \u0000"}"#,
-        r#"{"dagway.retries":"many"}"#,
+        r#"{"a":"\"dagway.usage.is_estimate\":true,\"dagway.retries\":2,\"dagway.fallback.by_run\":\"x \u0000"}"#,
+        r#"{"dagway.fallback.by_run":"0199-2","dagway.retries":"many"}"#,
         r#"{"z":1,"dagway.model.asked":"opus","gen_ai.request.model":"v/opus","openrouter.provider":"","gen_ai.provider.name":"openai","user_agent.original":"a \"c\""}"#,
     ];
     for facts in runs {
@@ -27,20 +27,20 @@ async fn columns_that_came_later_are_filled_from_the_facts_of_older_runs() {
     client.batch_execute(noted).await.unwrap();
 
     let mut opened = database.open().await;
-    let sql = "SELECT estimated, retries, concat_ws('|', model, provider, client, key_name) FROM dagway.runs
+    let sql = "SELECT estimated, retries, concat_ws('|', model, provider, client, key_name), replaced FROM dagway.runs
         ORDER BY retries DESC, facts";
     let rows = client.query(sql, &[]).await.unwrap();
     let marks = rows
         .iter()
-        .map(|row| (row.get(0), row.get(1), row.get(2)))
-        .collect::<Vec<(bool, i64, &str)>>();
+        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+        .collect::<Vec<(bool, i64, &str, bool)>>();
     assert_eq!(
         marks,
         [
-            (true, 12, ""),
-            (false, 0, ""),
-            (false, 0, ""),
-            (false, 0, "v/opus|openai")
+            (true, 12, "", false),
+            (false, 0, "", false),
+            (false, 0, "", true),
+            (false, 0, "v/opus|openai", false)
         ]
     );
     opened.recorder.finish();

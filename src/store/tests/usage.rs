@@ -65,6 +65,59 @@ async fn usage(opened: &Opened, by: By, filter: &RunFilter) -> Usage {
     opened.store.usage(by, HOUR, filter).await.unwrap()
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_a_fallback_replaced_counts_as_that_and_in_no_state() {
+    for stage in Stage::all().await {
+        let mut opened = stage.open().await;
+        let script = |number: i64| Script::new(T0 + number, &plan()).fact(facts::MODEL_SENT, "m");
+        let next = script(1).fact(facts::FALLBACK_AFTER, "0199-1");
+        let scripts = [
+            script(0)
+                .fact(facts::FALLBACK_BY, "0199-2")
+                .failed("it is out"),
+            next.ended(State::Completed),
+            script(2).failed("for its client, too"),
+        ];
+        let first = scripts[0].id;
+        for mut script in scripts {
+            opened.recorder.observe(&script.batch());
+        }
+        opened.recorder.finish();
+        let usage = usage(&opened, By::Model, &RunFilter::default()).await;
+        let totals = opened.store.totals_of(&RunFilter::default(), 3).await;
+        let of_a_list = totals.unwrap().expect("no more than three");
+        for totals in [
+            &usage.all,
+            &usage.groups[0].1,
+            &usage.slots[0].1,
+            &of_a_list,
+        ] {
+            let mut by_state = totals.by_state.clone();
+            by_state.sort_by_key(|(state, _)| state.name());
+            assert_eq!(by_state, [(State::Completed, 1), (State::Failed, 1)]);
+            assert_eq!((totals.replaced, totals.runs()), (1, 3));
+        }
+        let none = opened.store.totals_of(&RunFilter::default(), 2).await;
+        assert!(none.unwrap().is_none(), "it is one of the runs");
+        for (replaced, expected) in [(true, 1), (false, 2)] {
+            let filter = RunFilter {
+                replaced: Some(replaced),
+                ..RunFilter::default()
+            };
+            let found = opened.store.runs(&filter, None, 50).await.unwrap().runs;
+            assert_eq!(found.len(), expected, "{replaced}");
+            assert_eq!(found.iter().any(|run| run.id == first), replaced);
+            let now = Timestamp(T0);
+            assert!(found.iter().all(|run| filter.admits(run, now)));
+            let other = RunFilter {
+                replaced: Some(!replaced),
+                ..RunFilter::default()
+            };
+            assert!(!found.iter().any(|run| other.admits(run, now)));
+        }
+    }
+}
+
 /// A name and how many runs it has.
 type Group<'a> = (Option<&'a str>, u64);
 
