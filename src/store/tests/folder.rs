@@ -172,11 +172,11 @@ fn databases_that_are_newer_foreign_or_broken_are_refused_and_left_alone() {
     let file = folder.path().join("dagway.db");
     drop(open_in(&folder));
     let database = Connection::open(&file).unwrap();
-    database.pragma_update(None, "user_version", 7).unwrap();
+    database.pragma_update(None, "user_version", 1_000).unwrap();
     drop(database);
     let error = refusal_of_database(&folder);
     assert!(
-        matches!(error, OpenError::Newer { found: 7, .. }),
+        matches!(error, OpenError::Newer { found: 1_000, .. }),
         "{error}"
     );
 
