@@ -73,9 +73,11 @@ struct FilterView {
     min_cost: Typed,
     /// How many retries are looked for, at least.
     min_retries: Option<u32>,
+    /// Whether runs are looked for that a fallback replaced, or the others: in a word of the URL and in one for readers.
+    replaced: Option<(&'static str, &'static str)>,
     sorts: Vec<(Sort, bool)>,
     ranges: Vec<(Range, bool)>,
-    /// What came by the URL and is compared whole: parameter, what it is called, and the name or word.
+    /// Names that came by the URL and are compared whole: parameter, what it is called, and the name.
     exact: Vec<(&'static str, &'static str, String)>,
     /// Moments that came by the URL and that the form only carries on.
     since: Option<String>,
@@ -246,7 +248,7 @@ fn heads(query: &Query) -> Vec<Head> {
     COLUMNS.iter().map(head).collect()
 }
 
-/// What came by the URL and the form only carries on: parameter, what it is called, and its value.
+/// The names that runs are compared with whole.
 fn exact(filter: &RunFilter) -> Vec<(&'static str, &'static str, String)> {
     let names = [
         ("model_sent", "model", &filter.model_sent),
@@ -255,13 +257,9 @@ fn exact(filter: &RunFilter) -> Vec<(&'static str, &'static str, String)> {
         ("key", "key", &filter.key),
     ];
     let given = names.into_iter();
-    let given =
-        given.filter_map(|(parameter, called, name)| Some((parameter, called, name.clone()?)));
-    let replaced = filter.replaced.map(|replaced| {
-        let word = yes_or_no(replaced).to_owned();
-        ("replaced", "replaced by a fallback", word)
-    });
-    given.chain(replaced).collect()
+    given
+        .filter_map(|(parameter, called, name)| Some((parameter, called, name.clone()?)))
+        .collect()
 }
 
 impl FilterView {
@@ -300,6 +298,14 @@ impl FilterView {
             min_duration: filter.min_duration.map(written_length).into(),
             min_cost: filter.min_cost.map(|cost| cost.to_string()).into(),
             min_retries: filter.min_retries,
+            replaced: filter.replaced.map(|is_replaced| {
+                let label = if is_replaced {
+                    "Replaced"
+                } else {
+                    "Not replaced"
+                };
+                (yes_or_no(is_replaced), label)
+            }),
             sorts: SORTS
                 .into_iter()
                 .map(|sort| (sort, query.sort == Some(sort)))
