@@ -16,7 +16,8 @@ pub(super) struct StatedFacts {
 impl StatedFacts {
     pub(super) fn new() -> Self {
         Self {
-            list: Vec::with_capacity(24),
+            // As many as are stated before an answer begins: a thousand may be open.
+            list: Vec::with_capacity(16),
             hints: [0; 64],
         }
     }
