@@ -32,7 +32,7 @@ pub(super) fn elsewhere(
     {
         return Ok(Some(key));
     }
-    let key = key_file.map(secrets::read).transpose();
+    let key = key_file.map(secrets::read_one).transpose();
     key.map(|key| key.map(Secret::new))
         .map_err(|error| fault(&format!("{setting}.key_file"), error.to_string()))
 }

@@ -47,12 +47,29 @@ pub(super) struct Fault {
     what: String,
 }
 
-/// Reads a secret. What is blank around it, such as the newline at its end, is no part of it, as in a variable.
+impl Fault {
+    fn new(path: &Path, what: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            what: what.into(),
+        }
+    }
+}
+
+/// Reads one secret, as [`read`] does. A file of several lines is another than was meant, such as a certificate.
+pub(super) fn read_one(path: &Path) -> Result<String, Fault> {
+    let secret = read(path)?;
+    if secret.contains(char::is_control) {
+        let what = "has a line end or another control character in its midst; write the secret alone into it";
+        return Err(Fault::new(path, what));
+    }
+    Ok(secret)
+}
+
+/// Reads secrets. What is blank around them, such as the newline at the end, is no part of them, as in a variable; nor is
+/// the mark by which editors on Windows begin a text (U+FEFF).
 pub(super) fn read(path: &Path) -> Result<String, Fault> {
-    let fault = |what: String| Fault {
-        path: path.to_owned(),
-        what,
-    };
+    let fault = |what: String| Fault::new(path, what);
     let mut bytes = Vec::new();
     let opened = File::open(path);
     // One byte more than may be there tells whether more is there, even where no length is known beforehand.
@@ -69,7 +86,7 @@ pub(super) fn read(path: &Path) -> Result<String, Fault> {
     let text = String::from_utf8(bytes).map_err(|_| {
         fault("is not UTF-8 text; write the secret alone into it, in that encoding".to_owned())
     })?;
-    let secret = text.trim();
+    let secret = text.trim_start_matches('\u{feff}').trim();
     if secret.is_empty() {
         return Err(fault("is empty; write the secret into it".to_owned()));
     }
@@ -100,7 +117,7 @@ pub(super) fn of_variable(
     match (value(variable), value(&in_file)) {
         (None, None) => Ok(None),
         (Some(secret), None) => Ok(Some(Secret::new(secret))),
-        (None, Some(path)) => match read(Path::new(path)) {
+        (None, Some(path)) => match read_one(Path::new(path)) {
             Ok(secret) => Ok(Some(Secret::new(secret))),
             Err(fault) => Err(Error::Variable {
                 variable: in_file,
@@ -209,6 +226,50 @@ mod tests {
             none.ends_with("FILE holds no key; write one into it"),
             "{none}"
         );
+    }
+
+    #[test]
+    fn the_mark_that_begins_a_text_is_no_part_of_the_secret() {
+        let marked = file("\u{feff}secret\r\n");
+        let settings = with(&[
+            ("DAGWAY_CLIENT_KEYS_FILE", marked.path()),
+            ("DAGWAY_DASHBOARD_PASSWORD_FILE", marked.path()),
+            (OPENROUTER, marked.path()),
+        ]);
+        let settings = settings.unwrap();
+        assert_eq!(settings.server.client_keys[0].key.expose(), "secret");
+        assert_eq!(settings.server.dashboard_password.expose(), "secret");
+        assert_eq!(settings.upstreams["openrouter"].key.expose(), "secret");
+        let nothing = fails(OPENROUTER, file("\u{feff}\r\n").path());
+        assert!(nothing.ends_with("FILE is empty; write the secret into it"));
+    }
+
+    #[test]
+    fn a_file_of_several_lines_is_no_secret_but_may_hold_client_keys() {
+        for text in ["first\nsecond\n", "first\rsecond", "first\0second"] {
+            let several = file(text);
+            for variable in VARIABLES {
+                if variable == "DAGWAY_CLIENT_KEYS_FILE" {
+                    continue;
+                }
+                let said = fails(variable, several.path());
+                assert!(said.contains("FILE has a line end or another"), "{said}");
+                assert!(!said.contains("first"), "{said}");
+            }
+            let path = several.path().display();
+            let settings = file(format!(
+                "[upstreams.x]\nkind = 'openai'\nbase_url = 'http://x'\nkey_file = '{path}'"
+            ));
+            let said = read_settings(Some(settings.path()), &[]).unwrap_err();
+            let said = said.to_string();
+            assert!(
+                said.contains("key_file") && said.contains("line end"),
+                "{said}"
+            );
+        }
+        let keys = file("one\ntwo");
+        let settings = with(&[("DAGWAY_CLIENT_KEYS_FILE", keys.path())]).unwrap();
+        assert_eq!(settings.server.client_keys.len(), 2);
     }
 
     /// The superuser may read everything.

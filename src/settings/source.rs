@@ -343,7 +343,13 @@ impl Layers {
                 Some(_) => return Err(wrong("it is the path of a file, in quotes".to_owned())),
             };
             let path = Path::new(path.trim());
-            let text = secrets::read(path).map_err(|fault| wrong(fault.to_string()))?;
+            let holds_several = self.default(section, key).is_some_and(Value::is_array);
+            let read = if holds_several {
+                secrets::read
+            } else {
+                secrets::read_one
+            };
+            let text = read(path).map_err(|fault| wrong(fault.to_string()))?;
             let value = self.value_like(section, key, &text);
             if is_empty(&value) {
                 let message = format!("{} holds no key; write one into it", path.display());
