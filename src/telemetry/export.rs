@@ -32,12 +32,12 @@ const MOST_SPANS_A_REQUEST: usize = 512;
 /// Why spans cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The endpoint is not one.
+    /// The endpoint is not one. It is not shown, for a password or a token may stand in it.
     #[error(
-        "`{0}` is no OTLP endpoint; give the collector's base address, such as http://localhost:4318, \
-         in OTEL_EXPORTER_OTLP_ENDPOINT"
+        "OTEL_EXPORTER_OTLP_ENDPOINT is no OTLP endpoint; give the collector's base address, such as \
+         http://localhost:4318, with nothing from a `?` on"
     )]
-    Endpoint(String),
+    Endpoint,
     /// A header cannot be sent.
     #[error(
         "the OTLP header `{0}` cannot be sent: its name or its value holds a character that no header may have; \
