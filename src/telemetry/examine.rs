@@ -56,7 +56,7 @@ pub async fn examine(
     let transport = Transport::new(post, Handle::current());
     let shown = shown(&url);
     let (what, cure) = match transport.deliver_once(request.into()).await {
-        Ok(answer) if answer.starts_with(b"<") => (
+        Ok(answer) if is_page(&answer) => (
             "what answers there shows a page".to_owned(),
             "set OTEL_EXPORTER_OTLP_ENDPOINT to the collector's port for OTLP over HTTP, 4318 as a rule",
         ),
@@ -70,6 +70,14 @@ pub async fn examine(
     Err(Trouble::Collector { url, what, cure })
 }
 
+/// Whether an answer is HTML or XML. One of a collector, which may begin with a line feed and `<`, goes on otherwise.
+fn is_page(answer: &[u8]) -> bool {
+    let text = answer.strip_prefix("\u{feff}".as_bytes());
+    let text = text.unwrap_or(answer).trim_ascii_start();
+    let tag = text.strip_prefix(b"<").and_then(<[u8]>::first);
+    tag.is_some_and(|first| first.is_ascii_alphabetic() || b"!?".contains(first))
+}
+
 /// The address without user and password.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
@@ -81,8 +89,14 @@ fn shown(url: &Url) -> String {
 fn cure(failure: &Failure, url: &Url, has_headers: bool) -> &'static str {
     match failure {
         Failure::Refused { status, .. } => cure_of_status(status.as_u16(), url, has_headers),
+        Failure::Broken(_) if url.scheme() == "http" && url.port() != Some(GRPC) => {
+            WRONG_PORT_OR_TLS
+        }
         Failure::Broken(_) => WRONG_PORT,
         Failure::Unreachable(_) | Failure::OutOfTime(_) if url.port() == Some(GRPC) => WRONG_PORT,
+        Failure::Unreachable(_) if url.scheme() == "https" => {
+            "start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT, which begins with http:// for one without TLS"
+        }
         Failure::Unreachable(_) => "start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT",
         Failure::OutOfTime(_) | Failure::NoRuntime => {
             "look whether the collector is well and the network lets Dagway reach it, or correct OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -93,6 +107,8 @@ fn cure(failure: &Failure, url: &Url, has_headers: bool) -> &'static str {
 
 const WRONG_PORT: &str = "Dagway speaks OTLP over HTTP, not gRPC: set OTEL_EXPORTER_OTLP_ENDPOINT to the collector's port for that, \
      4318 as a rule, where 4317 is the one for gRPC";
+const WRONG_PORT_OR_TLS: &str = "Dagway speaks OTLP over HTTP, not gRPC: set OTEL_EXPORTER_OTLP_ENDPOINT to the collector's port for that, \
+     4318 as a rule, where 4317 is the one for gRPC; or begin it with https:// if the collector wants TLS";
 const NO_COLLECTOR: &str = "look whether a collector is there that takes OTLP over HTTP as protobuf, on port 4318 as a rule, or correct \
      OTEL_EXPORTER_OTLP_ENDPOINT";
 
@@ -109,6 +125,7 @@ fn cure_of_status(status: u16, url: &Url, has_headers: bool) -> &'static str {
             "set OTEL_EXPORTER_OTLP_ENDPOINT to what stands before /v1/traces in the collector's address for OTLP over HTTP"
         }
         429 | 502..=504 => "it may take spans later; look at the collector's log if that lasts",
+        500..=599 => "look at the collector's log",
         _ => NO_COLLECTOR,
     }
 }
@@ -120,6 +137,7 @@ mod tests {
 
     use secrecy::SecretString;
 
+    use super::super::otlp::answer::partial_success;
     use super::super::receiver::{Answer, Collector};
     use super::*;
 
@@ -191,6 +209,7 @@ mod tests {
             ),
             (404, &open, "what stands before /v1/traces"),
             (503, &open, "it may take spans later"),
+            (500, &open, "look at the collector's log"),
             (400, &open, "takes OTLP over HTTP as protobuf"),
         ] {
             collector.answer(Answer::Refuse(status));
@@ -249,5 +268,46 @@ mod tests {
         let url = Url::parse("http://127.0.0.1:4317/v1/traces").unwrap();
         let unreachable = Failure::Unreachable(String::new());
         assert!(cure(&unreachable, &url, false).contains("not gRPC"));
+    }
+
+    #[test]
+    fn what_may_be_wrong_with_tls_is_said() {
+        let cure = |failure: fn(String) -> Failure, url: &str| {
+            cure(&failure(String::new()), &Url::parse(url).unwrap(), false)
+        };
+        let broken = cure(Failure::Broken, "http://collector:4318/v1/traces");
+        assert!(broken.contains("begin it with https://"), "{broken}");
+        for url in [
+            "https://collector/v1/traces",
+            "http://collector:4317/v1/traces",
+        ] {
+            let broken = cure(Failure::Broken, url);
+            assert!(!broken.contains("https://"), "{url}: {broken}");
+        }
+        let plain = cure(Failure::Unreachable, "https://collector/v1/traces");
+        assert!(
+            plain.contains("begins with http:// for one without"),
+            "{plain}"
+        );
+        let unreachable = cure(Failure::Unreachable, "http://collector/v1/traces");
+        assert!(!unreachable.contains("TLS"), "{unreachable}");
+    }
+
+    #[test]
+    fn a_page_is_told_from_what_a_collector_answers() {
+        for page in [
+            "<html>",
+            "<!DOCTYPE html>",
+            "\r\n <HTML>",
+            "\u{feff}<?xml version=\"1.0\"?>",
+        ] {
+            assert!(is_page(page.as_bytes()), "{page}");
+        }
+        // A remark of 58 letters, in a partial success of 60 bytes.
+        let remark = [b"\x0a\x3c\x12\x3a".as_slice(), &[b'a'; 58]].concat();
+        assert_eq!(partial_success(&remark).message.len(), 58);
+        for answer in [&remark[..], b"", b"{}", b"\n\0", b"<", b"OK"] {
+            assert!(!is_page(answer), "{answer:?}");
+        }
     }
 }
