@@ -88,6 +88,9 @@ pub enum Error {
     /// A read took longer than it may.
     #[error("a read took longer than {} s and was given up", .0.as_secs_f32())]
     TooSlow(Duration),
+    /// The database did not answer whoever writes in time.
+    #[error("the database did not answer within {} s", .0.as_secs_f32())]
+    NoAnswer(Duration),
     /// What stands in the database cannot be read.
     #[error("the run store holds something unreadable: {0}")]
     Corrupt(String),

@@ -77,13 +77,27 @@ fn said(error: &tokio_postgres::Error) -> String {
 #[error("the database did not answer within {} s", .0.as_secs_f32())]
 struct TooSlow(std::time::Duration);
 
+/// That of a write; a read that takes too long is [`Error::TooSlow`].
 impl From<TooSlow> for Error {
     fn from(error: TooSlow) -> Self {
-        Self::TooSlow(error.0)
+        Self::NoAnswer(error.0)
     }
 }
 
 /// PostgreSQL's texts cannot hold the character NUL; it becomes the mark of what cannot be shown.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_write_that_takes_too_long_is_not_called_a_read() {
+        let error = Error::from(TooSlow(Duration::from_secs(5)));
+        assert_eq!(error.to_string(), "the database did not answer within 5 s");
+    }
 }

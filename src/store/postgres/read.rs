@@ -12,7 +12,6 @@ use deadpool_postgres::{
 use tokio_postgres::IsolationLevel;
 use tokio_postgres::types::ToSql;
 
-use super::TooSlow;
 use super::address::Address;
 use super::columns::{key, uuid};
 use super::open::Trouble;
@@ -85,7 +84,7 @@ impl PostgresStore {
             result
         };
         let done = tokio::time::timeout(self.limit, read).await;
-        done.unwrap_or_else(|_| Err(TooSlow(self.limit).into()))
+        done.unwrap_or_else(|_| Err(Error::TooSlow(self.limit)))
     }
 }
 
