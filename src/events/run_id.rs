@@ -18,9 +18,16 @@ impl RunId {
     /// Makes an id for a run that is accepted now.
     #[must_use]
     pub fn now() -> Self {
+        Self::of(Timestamp::now())
+    }
+
+    /// Makes an id for a run that is accepted at this moment, or a microsecond after the last id of this process if that
+    /// would be later: ids are in the order of their making.
+    #[must_use]
+    pub fn of(accepted: Timestamp) -> Self {
         /// The moment of the last id, in microseconds.
         static LAST: AtomicU64 = AtomicU64::new(0);
-        let now = u64::try_from(Timestamp::now().0).unwrap_or(0);
+        let now = u64::try_from(accepted.0).unwrap_or(0);
         let after = |last: u64| Some(now.max(last.saturating_add(1)));
         let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
         let moment = now.max(last.unwrap_or(0).saturating_add(1));
@@ -128,10 +135,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_id_tells_the_moment_that_it_is_made_of_and_another_one_the_next() {
+        let moment = Timestamp(Timestamp::now().0 + 5_000);
+        let [first, second] = [moment; 2].map(RunId::of);
+        // The other tests of this process make ids, too, one for each microsecond that passes or more.
+        let told = first.accepted().0 - moment.0 / 1_000 * 1_000;
+        assert!((0..=11_000).contains(&told), "{told}");
+        assert!(first < second, "{first} {second}");
+    }
+
+    #[test]
     fn ids_of_runs_are_in_the_order_of_their_making_and_tell_its_time() {
         let before = Timestamp::now().0 / 1_000;
         let ids: Vec<_> = (0..10_000).map(|_| RunId::now()).collect();
-        let after = Timestamp::now().0 / 1_000 + 11;
+        let after = Timestamp::now().0 / 1_000 + 16;
         assert!(ids.is_sorted_by(|one, next| one < next));
         for id in [ids[0], ids[9_999]] {
             assert_eq!(id.0.get_version_num(), 7);

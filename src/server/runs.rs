@@ -56,8 +56,8 @@ async fn serve(
     gateway: &web::Data<Gateway>,
     door: Door,
 ) -> HttpResponse {
-    let id = RunId::now();
     let (at, since) = (Timestamp::now(), Instant::now());
+    let id = RunId::of(at);
     let request_id: Arc<str> = id.request_id().into();
     let mut room = gateway.bodies.enter();
     let text = tokio::select! {

@@ -121,10 +121,11 @@ impl Chain {
         candidates.asking = candidates.others.next()?;
         let mut input = ClientRequest::clone(&self.input);
         input.instead = candidates.instead();
-        let id = RunId::now();
+        let at = Timestamp::now();
+        let id = RunId::of(at);
         let start = RunStart {
             id,
-            at: Timestamp::now(),
+            at,
             request_id: id.request_id().into(),
             trace: before.trace,
             tracestate: before.tracestate.clone(),
