@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::StartError;
 use crate::dashboard::Workflows;
@@ -59,16 +59,25 @@ impl Observers {
     }
 
     /// Waits until all that was observed is written and exported, at most `within`.
+    ///
+    /// It waits on a thread of its own: the runtime does not end before those do that it has for what blocks.
     pub(super) async fn finish(self, within: Duration) {
-        let last = tokio::task::spawn_blocking(move || {
+        let (ended, last) = oneshot::channel();
+        let wait = move || {
             let is_whole = self.thread.join().is_ok();
             if let Some(export) = self.export
                 && let Err(error) = export.shutdown(LAST_EXPORT)
             {
                 tracing::warn!(%error, "the last traces were not exported");
             }
-            is_whole
-        });
+            // Nobody waits any more when the time is up.
+            let _ = ended.send(is_whole);
+        };
+        let waiter = std::thread::Builder::new().name("last-words".to_owned());
+        if let Err(error) = waiter.spawn(wait) {
+            tracing::error!(%error, "the last runs may not be recorded: no thread can be started to wait for that");
+            return;
+        }
         match tokio::time::timeout(within, last).await {
             Ok(Ok(true)) => {}
             Ok(_) => tracing::error!("the observers broke off; the last runs may not be recorded"),
@@ -230,6 +239,8 @@ fn recorder_probes(stats: &Arc<RecorderStats>) -> Vec<Probe> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::events::{PlanInfo, Timestamp};
     use crate::protocol::anthropic::error::ErrorKind;
@@ -248,6 +259,24 @@ mod tests {
             steps: Vec::new(),
             edges: Vec::new(),
         })
+    }
+
+    #[test]
+    fn observers_that_hang_do_not_hold_the_process_up() {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        let (release, hang) = std::sync::mpsc::channel::<()>();
+        let patience = Duration::from_secs(20);
+        let thread = std::thread::spawn(move || {
+            let _ = hang.recv_timeout(patience);
+        });
+        let export = None;
+        let begun = Instant::now();
+        runtime.block_on(Observers { thread, export }.finish(Duration::from_millis(20)));
+        drop(runtime);
+        let took = begun.elapsed();
+        assert!(took < patience / 2, "the end took {took:?}");
+        drop(release);
     }
 
     #[test]
