@@ -138,6 +138,10 @@ const FAULTY: &[(&str, &str)] = &[
         "[steps.listen]\nneeds = [\"speek\"]\n[steps.speak]",
     ),
     (
+        "a need whose task is unknown, without what it would give",
+        "[steps.listen]\nneeds = [\"other\"]\n[steps.other]\ntask = \"frobnicate\"",
+    ),
+    (
         "an input that a step beside gives",
         "[steps.listen]\n[steps.speak]",
     ),
@@ -262,6 +266,19 @@ retry = { attempts = 3 }
     shown.source = "the text".to_owned();
     shown.hash = "its hash".to_owned();
     insta::assert_json_snapshot!("info", shown);
+}
+
+#[test]
+fn a_plan_that_takes_something_else_is_another() {
+    let mut resources = Resources::default();
+    resources.insert(Arc::new(Probe::default()));
+    let hash = |info: &PlanInfo| info.hash.clone();
+    let of_request = Plan::<Request, Reply>::compile("a.toml", HEAD, &TASKS, &resources);
+    let of_word = Plan::<Word, Reply>::compile("a.toml", HEAD, &TASKS, &resources);
+    let again = Plan::<Request, Reply>::compile("b.toml", HEAD, &TASKS, &resources);
+    let hashes = [of_request, again].map(|plan| hash(plan.unwrap().info()));
+    assert_eq!(hashes[0], hashes[1]);
+    assert_ne!(hashes[0], hash(of_word.unwrap().info()));
 }
 
 #[test]

@@ -67,6 +67,25 @@ async fn a_run_begins_with_its_request_a_step_when_it_is_polled_and_the_end_is_t
     assert_eq!(end.at, last_outcome.at);
 }
 
+#[tokio::test]
+async fn a_step_ends_when_its_outcome_is_known_or_its_run_is_dropped() {
+    let steps = "[steps.speak]\nwith = { millis = 20 }\n[steps.answer]\nneeds = [\"speak\"]\nwith = { hangs = true }";
+    let rig = Rig::of(steps);
+    let mut run = rig.start();
+    let wait = tokio::time::timeout(Duration::from_millis(100), run.reply());
+    assert!(wait.await.is_err());
+    let before_drop = tick();
+    drop(run);
+    let seen = rig.events();
+    let time = |wanted: u16, wanted_state: State| {
+        seen.time_of(|kind| matches!(kind, EventKind::Step { step, state, .. } if (*step, *state) == (wanted, wanted_state)))
+    };
+    let (begun, ended) = (time(0, State::Running), time(0, State::Completed));
+    assert!(ended.0 - begun.0 >= 19_000, "{begun:?} {ended:?}");
+    assert!(time(1, State::Running) >= ended);
+    assert!(time(1, State::Cancelled) >= before_drop);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_retry_waits_and_counts_its_attempts() {
     let rig = Rig::of(
@@ -533,6 +552,16 @@ async fn what_a_reply_waits_for_ends_when_it_is_due_and_the_rest_goes_on() {
     idle Completed 1
     ended TimedOut: speak: it was slow
     ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_waits_for_what_its_step_comes_after_no_longer_than_it_is_due() {
+    let rig = Rig::of("[steps.idle]\nwith = { millis = 5000 }\n[steps.answer]\nafter = [\"idle\"]");
+    let mut run = rig.start();
+    in_time(&mut run, 3_000);
+    let failure = run.reply().await.unwrap_err();
+    let failed = (failure.step.as_str(), failure.state);
+    assert_eq!(failed, ("idle", State::TimedOut));
 }
 
 #[tokio::test(start_paused = true)]
