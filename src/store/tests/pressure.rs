@@ -28,6 +28,9 @@ struct Ledger {
     /// How long it takes to refuse.
     hangs: Duration,
     pulses: usize,
+    /// When work was to be given up, each time that this was said.
+    ends: Vec<Instant>,
+    tidied: usize,
     /// Runs of processes that are gone, for the next look.
     crashed: usize,
 }
@@ -78,7 +81,12 @@ impl Sink for Counting {
         Ok(())
     }
 
+    fn end_by(&mut self, until: Instant) {
+        self.with(|ledger| ledger.ends.push(until));
+    }
+
     fn tidy(&mut self, _: &Keep) -> Result<Tidied, Error> {
+        self.with(|ledger| ledger.tidied += 1);
         let crashed = self.with(|ledger| std::mem::take(&mut ledger.crashed));
         Ok(Tidied {
             crashed,
@@ -121,6 +129,44 @@ async fn until_written(sink: &Counting, recorder: &mut Recorder, writes: usize) 
         std::future::ready((sink.writes() >= writes).then_some(()))
     })
     .await;
+}
+
+/// A recorder of a process that began to end at this moment.
+fn ending(closed: Instant) -> (Counting, Recorder) {
+    let (sink, recorder) = counting();
+    (sink, recorder.with_end(move || Some(closed)))
+}
+
+#[tokio::test]
+async fn each_of_the_last_writes_is_given_up_8_s_after_the_end_began_and_nothing_else_begins() {
+    let closed = Instant::now();
+    let (sink, mut recorder) = ending(closed);
+    let last = Script::new(T0, &plan()).ended(State::Completed).batch();
+    recorder.observe(&last);
+    until_written(&sink, &mut recorder, 1).await;
+    let told = sink.with(|ledger| ledger.ends.clone());
+    assert_eq!(told, [closed + Duration::from_secs(8)]);
+    // Retention would be due.
+    std::thread::park_timeout(Duration::from_millis(150));
+    recorder.idle();
+    assert_eq!(sink.with(|ledger| ledger.tidied), 0);
+    recorder.finish();
+    let told = sink.with(|ledger| ledger.ends.clone());
+    assert_eq!(told, [closed + Duration::from_secs(8); 2]);
+}
+
+#[test]
+fn who_comes_late_to_the_end_still_has_two_seconds_and_tries_again_in_them() {
+    let begun = Instant::now();
+    let closed = begun.checked_sub(Duration::from_secs(20)).unwrap();
+    let (sink, mut recorder) = ending(closed);
+    let last = Script::new(T0, &plan()).ended(State::Completed).batch();
+    recorder.observe(&last);
+    sink.with(|ledger| ledger.refuse = 2);
+    recorder.finish();
+    assert_eq!(sink.writes(), 1);
+    let until = sink.with(|ledger| ledger.ends.last().copied()).unwrap();
+    assert!(until >= begun + Duration::from_secs(2) && until < begun + Duration::from_secs(5));
 }
 
 #[tokio::test]
