@@ -338,6 +338,9 @@ mod tests {
         assert_eq!(password(&in_file, variable, "set").unwrap(), "set");
         let variable = "DAGWAY_DASHBOARD_PASSWORD_FILE";
         assert_eq!(password(&itself, variable, &shown).unwrap(), "of-a-file");
+        let emptied = format!("dashboard_password = ' '\ndashboard_password_file = ' {shown}\t'");
+        let emptied = password(&written(&emptied), variable, "");
+        assert_eq!(emptied.unwrap(), "of-a-file");
         let both = written("dashboard_password = 'x'\ndashboard_password_file = '/y'");
         let said = password(&both, variable, "").unwrap_err().to_string();
         let said = said.replace(&both.path().display().to_string(), "SETTINGS");

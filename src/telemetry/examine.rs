@@ -252,7 +252,7 @@ mod tests {
         let hangs_up = of_a_stranger(b"").await;
         assert!(hangs_up.contains("not gRPC"), "{hangs_up}");
         let page =
-            b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\nconnection: close\r\n\r\n<!doctype html>";
+            b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\nconnection: close\r\n\r\n\r\n<!doctype html>";
         insta::assert_snapshot!(of_a_stranger(page).await, @"http://WHERE/v1/traces: what answers there shows a page; set OTEL_EXPORTER_OTLP_ENDPOINT to the collector's port for OTLP over HTTP, 4318 as a rule");
         let free = {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
