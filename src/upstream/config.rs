@@ -130,7 +130,9 @@ pub(super) fn headers(config: &Config) -> Result<HeaderMap, ConfigError> {
     let mut value = HeaderValue::from_str(&text).map_err(|_| ConfigError::Key {
         name: config.name.clone(),
         from: match &config.key_env {
-            Some(variable) => format!(", which {variable} or the settings hold,"),
+            Some(variable) => {
+                format!(", which {variable}, the file of {variable}_FILE or the settings hold,")
+            }
             None => String::new(),
         },
     })?;
