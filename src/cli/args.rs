@@ -24,7 +24,7 @@ use crate::settings::listen_address;
         dagway doctor                         find out what is missing\n\n\
         Every setting, with its default and its variable: dagway settings\n\
         Secrets may stand in files: OPENROUTER_API_KEY_FILE, DAGWAY_CLIENT_KEYS_FILE, DAGWAY_DASHBOARD_PASSWORD_FILE,\n\
-        DAGWAY_METRICS_TOKEN_FILE and DAGWAY_DATABASE_URL_FILE name them"
+        DAGWAY_METRICS_TOKEN_FILE, DAGWAY_DATABASE_URL_FILE and OTEL_EXPORTER_OTLP_HEADERS_FILE name them"
 )]
 pub struct Args {
     /// A file with settings, which the variable `DAGWAY_CONFIG` may name, too; `dagway settings` prints the defaults

@@ -59,10 +59,7 @@ pub fn main() -> ExitCode {
     }
     let named = std::env::var_os("DAGWAY_CONFIG").filter(|name| !name.is_empty());
     args.config = args.config.or_else(|| named.map(PathBuf::from));
-    let environment: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    match run(&args, &environment) {
+    match environment().and_then(|environment| run(&args, &environment)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(sentence)) => {
             say_error(&sentence);
@@ -74,6 +71,27 @@ pub fn main() -> ExitCode {
         }
         Err(Failure::Exit(code)) => ExitCode::from(code),
     }
+}
+
+/// The variables of the environment that are text. Those that may be settings have to be: a password that is passed over
+/// would be none.
+fn environment() -> Result<Vec<(String, String)>, Failure> {
+    let mut environment = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => environment.push((name, value)),
+            Err(_) if settings::may_be_setting(&name) => {
+                let said =
+                    format!("the variable {name}: it is not UTF-8 text; set it in that encoding");
+                return Err(Failure::Usage(said));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(environment)
 }
 
 fn run(args: &Args, environment: &[(String, String)]) -> Result<(), Failure> {

@@ -32,6 +32,7 @@ pub use models::{Fallback, Lane, Models, Rule};
 pub use provider::{NoObject, Provider};
 pub use source::{Error, read, read_with};
 pub use upstreams::{Kind, LimitField, Quirks, ReasoningField, Upstream};
+pub use variables::may_be_setting;
 
 /// The defaults, commented: the reference of all settings.
 pub const DEFAULTS: &str = include_str!("defaults.toml");

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use super::{Error, Secret};
 
 /// The settings that hold a secret. Each has a counterpart with [`IN_FILE`] at its end, the file that holds it.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("server", "client_keys"),
     ("server", "dashboard_password"),
     ("server", "metrics_token"),
     ("store", "database"),
+    ("telemetry", "headers"),
 ];
 
 /// What the name of a setting ends in whose value is the file of a secret.
@@ -140,11 +141,12 @@ mod tests {
     use super::*;
 
     const OPENROUTER: &str = "OPENROUTER_API_KEY_FILE";
-    const VARIABLES: [&str; 5] = [
+    const VARIABLES: [&str; 6] = [
         "DAGWAY_CLIENT_KEYS_FILE",
         "DAGWAY_DASHBOARD_PASSWORD_FILE",
         "DAGWAY_METRICS_TOKEN_FILE",
         "DAGWAY_DATABASE_URL_FILE",
+        "OTEL_EXPORTER_OTLP_HEADERS_FILE",
         OPENROUTER,
     ];
 
@@ -172,10 +174,10 @@ mod tests {
 
     #[test]
     fn every_secret_may_stand_in_a_file() {
-        let [password, token] = ["pass word=,\n", "token"].map(file);
+        let [password, token, headers] = ["pass word=,\n", "token", "a=b,c=d=\n"].map(file);
         let database = file("postgres://u:p,q@h/d\r\n");
         let (keys, openrouter) = (file("alice = a=b\nbob = k, l\n"), file("sk-or-v1-k\n"));
-        let files = [&keys, &password, &token, &database, &openrouter];
+        let files = [&keys, &password, &token, &database, &headers, &openrouter];
         let pairs = Vec::from_iter(
             VARIABLES
                 .into_iter()
@@ -187,6 +189,7 @@ mod tests {
         assert_eq!(server.metrics_token.expose(), "token");
         assert_eq!(settings.store.database.expose(), "postgres://u:p,q@h/d");
         assert_eq!(settings.upstreams["openrouter"].key.expose(), "sk-or-v1-k");
+        assert_eq!(settings.telemetry.headers.expose(), "a=b,c=d=");
         let keys = server.client_keys.iter();
         let keys = keys.map(|one| (one.name.as_deref(), one.key.expose()));
         let expected = [(Some("alice"), "a=b"), (Some("bob"), "k"), (None, "l")];

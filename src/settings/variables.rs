@@ -5,7 +5,7 @@
 use toml::{Table, Value};
 
 /// Short names of the environment, and the settings they stand for.
-const SHORT_NAMES: [(&str, &str, &str); 14] = [
+const SHORT_NAMES: [(&str, &str, &str); 15] = [
     ("DAGWAY_LISTEN", "server", "listen"),
     ("DAGWAY_DATA", "store", "folder"),
     ("DAGWAY_DATABASE_URL", "store", "database"),
@@ -22,6 +22,11 @@ const SHORT_NAMES: [(&str, &str, &str); 14] = [
     ("DAGWAY_METRICS_TOKEN_FILE", "server", "metrics_token_file"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry", "endpoint"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "telemetry", "headers"),
+    (
+        "OTEL_EXPORTER_OTLP_HEADERS_FILE",
+        "telemetry",
+        "headers_file",
+    ),
     ("OTEL_SERVICE_NAME", "telemetry", "service_name"),
     (
         "OTEL_RESOURCE_ATTRIBUTES",
@@ -55,6 +60,14 @@ pub(super) fn is_no_setting(variable: &str) -> bool {
         .iter()
         .any(|prefix| variable.starts_with(prefix));
     is_of_kubernetes || variable == "DAGWAY_PORT" || NOT_SETTINGS.contains(&variable)
+}
+
+/// Whether a variable is one that settings are read from, whatever it holds.
+pub fn may_be_setting(variable: &str) -> bool {
+    let is_ours = variable.starts_with("DAGWAY_") && !is_no_setting(variable);
+    let has_short_name = SHORT_NAMES.iter().any(|(name, ..)| *name == variable);
+    let is_other = OTHERS.contains(&variable) && !NOT_SETTINGS.contains(&variable);
+    is_ours || has_short_name || is_other
 }
 
 /// The setting that a variable stands for, if it is one of ours.

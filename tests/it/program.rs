@@ -94,6 +94,29 @@ fn a_variable_that_is_empty_names_no_file_and_an_option_in_vain_is_refused() {
     );
 }
 
+/// A password that is passed over would be none.
+#[test]
+fn a_setting_that_is_no_text_is_refused_and_other_variables_may_be_what_they_are() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let latin = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    for (variable, is_refused) in [
+        ("DAGWAY_DASHBOARD_PASSWORD", true),
+        ("DAGWAY_SERVER_CLIENT_KEYS", true),
+        ("OPENROUTER_API_KEY", true),
+        ("OTEL_EXPORTER_OTLP_HEADERS", true),
+        ("DAGWAY_PORT", false),
+        ("CAFE", false),
+    ] {
+        let output = run(dagway(folder.path())
+            .env(variable, latin)
+            .args(["workflows", "check"]));
+        assert_eq!(output.status.success(), !is_refused, "{variable}");
+        let said = format!("the variable {variable}: it is not UTF-8 text");
+        assert_eq!(stderr(&output).contains(&said), is_refused, "{output:?}");
+    }
+}
+
 #[test]
 fn the_settings_of_this_machine_do_not_stop_the_conformance_suite() {
     let folder = tempfile::tempdir().unwrap();
