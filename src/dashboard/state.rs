@@ -17,7 +17,7 @@ pub(crate) struct StateView {
 }
 
 impl StateView {
-    /// What a run is with whose request a fallback went on: no client was told of its failure.
+    /// What a run is with whose request a fallback went on: how its client fared is for the last run of the request to say.
     pub(crate) const REPLACED: Self = Self {
         label: "Replaced",
         class: "replaced",

@@ -23,7 +23,7 @@ pub(super) struct TotalsView {
     pub(super) failed: String,
     /// The runs that failed.
     pub(super) failures: Option<String>,
-    /// How many a fallback replaced, so that no client was told of their failure, and which.
+    /// How many a fallback replaced, and which.
     pub(super) replaced: Option<(String, String)>,
     pub(super) tokens_in: String,
     pub(super) cached: Option<String>,

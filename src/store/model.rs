@@ -295,7 +295,8 @@ pub struct RunPage {
 pub struct Totals {
     /// Runs, by state; those that are `replaced` are not among them.
     pub by_state: Vec<(State, u64)>,
-    /// Runs with whose request another one went on ([`RunSummary::is_replaced`]): no client was told of their failure.
+    /// Runs with whose request another one went on ([`RunSummary::is_replaced`]): how its client fared is
+    /// for the last run of the request to say.
     pub replaced: u64,
     /// Input tokens of the runs that have output tokens, cached ones included: what was only counted was sent to nobody.
     pub input_tokens: i64,
