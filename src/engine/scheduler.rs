@@ -44,7 +44,7 @@ pub(super) struct Scheduler {
     reply_failure: Option<RunFailure>,
     /// What is said if the run is dropped.
     if_dropped: Option<&'static str>,
-    /// Until when a reply that is not there is of use, and what is said then.
+    /// Until when a reply is of use, and what is said then. Nothing that leads to it begins once it is there.
     reply_due: Option<(Instant, Arc<str>)>,
     /// Whether a flow was dropped, or the run itself.
     was_cancelled: bool,
@@ -107,7 +107,6 @@ impl Scheduler {
         loop {
             if let Some(reply) = self.slots[self.graph.reply].take_owned() {
                 self.note(EventKind::Replied);
-                self.reply_due = None;
                 return Poll::Ready(Ok(reply));
             }
             if let Some(failure) = &self.reply_failure {

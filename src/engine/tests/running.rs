@@ -617,3 +617,41 @@ async fn no_pause_outlasts_the_time_that_a_reply_has() {
         assert_eq!(tries.count(), attempts, "{due}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_reply_comes_after_ends_when_it_is_due_too() {
+    let rig = Rig::of(
+        r#"
+        [steps.idle]
+        with = { hangs = true }
+        [steps.answer]
+        after = ["idle"]
+        "#,
+    );
+    let begin = Instant::now();
+    let mut run = rig.start();
+    in_time(&mut run, 3_000);
+    let failure = run.reply().await.unwrap_err();
+    assert_eq!(failure.to_string(), "idle: it was slow");
+    assert_eq!(begin.elapsed(), Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_attempt_has_what_the_earlier_ones_left() {
+    let rig = Rig::of(
+        r#"
+        [steps.answer]
+        with = { millis = 2000, failures = 1 }
+        retry = { attempts = 9, base = "100ms", jitter = false }
+        "#,
+    );
+    let begin = Instant::now();
+    let mut run = rig.start();
+    in_time(&mut run, 3_000);
+    let failure = run.reply().await.unwrap_err();
+    assert_eq!(failure.to_string(), "answer: it was slow");
+    assert_eq!(begin.elapsed(), Duration::from_secs(3));
+    let tries = rig.events().states("answer").into_iter();
+    let tries = tries.filter(|state| *state == State::Running);
+    assert_eq!(tries.count(), 2, "it is not tried again");
+}
