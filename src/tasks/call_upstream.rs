@@ -70,7 +70,8 @@ impl Task for CallUpstream {
         if cx.attempt() == 1 {
             say_where_it_goes(cx, client, &headers);
         }
-        let _waiting = Waiting::new(cx, request.built);
+        // Until there is an answer: pauses before further attempts are no time of Dagway's own.
+        cx.waits_since(request.built);
         let sent = Instant::now();
         let begins = || {
             cx.fact(facts::UPSTREAM_HEADERS, sent.elapsed().as_secs_f64());
@@ -103,6 +104,7 @@ impl Task for CallUpstream {
         cx.fact(facts::UPSTREAM_STATUS, i64::from(answer.status));
         let shown = facts::payload::UPSTREAM_RESPONSE_HEADERS;
         cx.payload(shown, answer.headers);
+        cx.set_waited(request.built.elapsed());
         Ok(Own(UpstreamAnswer {
             content,
             generation: answer.generation,
@@ -139,25 +141,6 @@ fn call_of(cx: &Cx, request: &UpstreamRequest) -> Call {
         traceparent: Some(cx.start().trace.traceparent(span)),
         headers,
         query: request.envelope.query.clone(),
-    }
-}
-
-/// Tells the run, when an attempt is over in whatever way, how long it has waited since there was something to send.
-struct Waiting<'a> {
-    cx: &'a Cx,
-    since: Instant,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(cx: &'a Cx, since: Instant) -> Self {
-        cx.waits_since(since);
-        Self { cx, since }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.cx.set_waited(self.since.elapsed());
     }
 }
 

@@ -390,6 +390,24 @@ fn a_stream_begins_with_pings_while_the_upstream_says_nothing_at_all() {
 }
 
 #[test]
+fn a_pause_in_which_the_client_s_stream_begins_is_no_time_of_dagway_s_own() {
+    block_on(async {
+        let app = TestApp::start_with(|settings| {
+            settings.server.answer_after = Duration::from_millis(600);
+        })
+        .await;
+        let busy = Answer::error(503, "busy").with_header("retry-after", "1");
+        app.script(Script::new().then(busy).then(Turn::text("At last.")));
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.text(), "At last.", "{}", got.body);
+        assert_eq!(got.events()[0].0, "ping", "it began in the pause");
+        let own: u64 = got.header("x-dagway-overhead-us").parse().unwrap();
+        assert!(own < 300_000, "{own} µs are not the pause's");
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_failure_behind_early_pings_is_an_error_event() {
     block_on(async {
         let refused = r#"{"error":{"code":400,"message":"no such thing"}}"#;
