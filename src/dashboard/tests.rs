@@ -844,10 +844,16 @@ async fn usage_tells_runs_that_were_replaced_from_those_that_failed() {
     for part in [
         "67 % success",
         "<i class=\"dot fill-replaced\"></i>1 replaced",
-        "1 failed · 1 replaced",
+        "4 runs · 2 completed · 1 failed · 1 replaced",
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
+    let narrowed = get_from(runs_with_fallbacks(), &format!("{path}&replaced=yes")).await;
+    assert!(
+        narrowed.body.contains("replaced by a fallback: yes"),
+        "{}",
+        narrowed.body
+    );
 }
 
 #[actix_web::test]

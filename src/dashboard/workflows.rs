@@ -352,6 +352,7 @@ impl SourceLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dashboard::fixture;
 
     #[test]
     fn a_comment_is_set_apart_and_a_string_is_not_one() {
@@ -359,5 +360,28 @@ mod tests {
         assert_eq!(line.code, r##"a = "x # y" "##);
         assert_eq!(line.comment, "# why");
         assert_eq!(SourceLine::new("b = 1").comment, "");
+    }
+
+    #[test]
+    fn each_share_leads_to_the_runs_that_it_counts() {
+        let hrefs = |replaced| {
+            let totals = Totals {
+                by_state: vec![(State::Failed, 1)],
+                replaced,
+                ..Totals::default()
+            };
+            let card = Card::new(&fixture::messages_plan(), Some(&totals));
+            let shares = card.shares.iter();
+            Vec::from_iter(shares.map(|share| card.share_href(share)))
+        };
+        assert_eq!(
+            hrefs(2),
+            [
+                "/runs?workflow=messages&state=Failed&replaced=no&range=24h",
+                "/runs?workflow=messages&replaced=yes&range=24h",
+            ]
+        );
+        let failed = "/runs?workflow=messages&state=Failed&range=24h";
+        assert_eq!(hrefs(0), [failed], "where none was replaced");
     }
 }

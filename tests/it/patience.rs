@@ -212,6 +212,49 @@ fn a_pause_that_would_outlast_it_is_not_waited_for() {
 }
 
 #[test]
+fn a_later_attempt_is_held_back_until_its_answer_begins_too() {
+    block_on(async {
+        let app = with_patience(Duration::from_secs(1), |_| {}).await;
+        app.script(
+            Script::new()
+                .then(Answer::error(503, "busy"))
+                .then(saying(&[]))
+                .then(Turn::text("I step in.")),
+        );
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.text(), "I step in.", "{}", got.body);
+        assert_eq!(asked(&app), [NAMED, NAMED, OTHER]);
+        assert_eq!(given_up(&app, &got).await["state"], "TimedOut");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_fallback_that_says_nothing_gives_way_too_and_usage_tells_who_was_replaced() {
+    const LAST: &str = "google/gemini-3-pro";
+    block_on(async {
+        let app = with_patience(SHORT, |settings| {
+            settings.models.fallbacks[0].models.push(LAST.to_owned());
+        })
+        .await;
+        app.script(
+            Script::new()
+                .when(is_for(NAMED), Answer::Hang)
+                .when(is_for(OTHER), Answer::Hang)
+                .then(Turn::text("I step in.")),
+        );
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.text(), "I step in.", "{}", got.body);
+        assert_eq!(asked(&app), [NAMED, OTHER, LAST]);
+        assert_eq!(given_up(&app, &got).await["state"], "TimedOut");
+        let total = app.get("/api/usage").await.json()["total"].clone();
+        assert_eq!(total["replaced"], 2, "{total}");
+        assert_eq!(total["by_state"], serde_json::json!({ "Completed": 1 }));
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_client_that_hangs_up_while_it_lasts_is_the_one_who_ended_it() {
     block_on(async {
         let app = with_patience(LONG, |_| {}).await;

@@ -237,6 +237,8 @@ mod tests {
             assert!(matches!(runs.command, Some(Command::Show { run }) if run == "latest"));
         }
         assert!(read("dagway runs -f -n 3").filter.is_empty());
+        let replaced = read("dagway runs usage --replaced no").filter;
+        assert_eq!(replaced.pairs(), [("replaced", "no".to_owned())]);
     }
 
     #[test]
