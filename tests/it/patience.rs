@@ -37,6 +37,18 @@ fn saying(pieces: &[&'static str]) -> Answer {
     }
 }
 
+/// A whole answer that is this late.
+fn late(pause: Duration) -> Answer {
+    let said = "data: {\"id\":\"g\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Late.\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    Answer::Sse {
+        pieces: vec![Piece {
+            pause,
+            bytes: Bytes::from_static(said.as_bytes()),
+        }],
+        end: End::Clean,
+    }
+}
+
 async fn upstream_is_freed(app: &TestApp) {
     eventually("the silent upstream is freed", || {
         app.simulator.requests().iter().any(|seen| seen.hung_up)
@@ -101,17 +113,10 @@ fn the_run_that_was_given_up_says_why_and_its_model_is_asked_last_for_a_while() 
             "\ndagway_upstream_requests_total{code=\"timeout\",upstream=\"openrouter\"} 1\n";
         assert!(metrics.contains(counted), "{metrics}");
         // It is asked last, and then it is waited for: nobody is left.
-        let late = Answer::Sse {
-            pieces: vec![Piece {
-                pause: SHORT * 3,
-                bytes: Bytes::from_static(b"data: {\"id\":\"g\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Late.\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"),
-            }],
-            end: End::Clean,
-        };
         app.script(
             Script::new()
                 .when(is_for(OTHER), Answer::Hang)
-                .when(is_for(NAMED), late),
+                .when(is_for(NAMED), late(SHORT * 3)),
         );
         let got = app.messages(&ask("two")).await;
         assert_eq!(got.text(), "Late.", "{}", got.body);
@@ -218,7 +223,7 @@ fn a_later_attempt_is_held_back_until_its_answer_begins_too() {
         app.script(
             Script::new()
                 .then(Answer::error(503, "busy"))
-                .then(saying(&[]))
+                .then(late(Duration::from_secs(4)))
                 .then(Turn::text("I step in.")),
         );
         let got = app.messages(&ask("hello")).await;
@@ -240,7 +245,7 @@ fn a_fallback_that_says_nothing_gives_way_too_and_usage_tells_who_was_replaced()
         app.script(
             Script::new()
                 .when(is_for(NAMED), Answer::Hang)
-                .when(is_for(OTHER), Answer::Hang)
+                .when(is_for(OTHER), late(SHORT * 10))
                 .then(Turn::text("I step in.")),
         );
         let got = app.messages(&ask("hello")).await;

@@ -623,7 +623,7 @@ async fn what_a_reply_comes_after_ends_when_it_is_due_too() {
     let rig = Rig::of(
         r#"
         [steps.idle]
-        with = { hangs = true }
+        with = { millis = 5000 }
         [steps.answer]
         after = ["idle"]
         "#,
@@ -651,6 +651,7 @@ async fn a_later_attempt_has_what_the_earlier_ones_left() {
     let failure = run.reply().await.unwrap_err();
     assert_eq!(failure.to_string(), "answer: it was slow");
     assert_eq!(begin.elapsed(), Duration::from_secs(3));
+    assert_eq!(run.finish().await, State::TimedOut);
     let tries = rig.events().states("answer").into_iter();
     let tries = tries.filter(|state| *state == State::Running);
     assert_eq!(tries.count(), 2, "it is not tried again");
