@@ -39,7 +39,8 @@ pub(crate) struct Fresh {
     pub(crate) ready_ms: Option<f64>,
     /// Bytes.
     pub(crate) idle: Option<f64>,
-    /// Bytes a stream, at the highest while nine tenths or more were open.
+    /// Bytes a stream, at the highest while the most were open. What has ended is given back later, if at all, and must not be
+    /// counted for those that are left.
     pub(crate) per_stream: Option<f64>,
     /// The highest resident memory, in bytes.
     pub(crate) peak: Option<f64>,
@@ -147,9 +148,13 @@ impl Crowd {
                 _ = look.tick() => {
                     let now = open.load(Ordering::Relaxed);
                     // A stream that fails before its first token counts down without having counted up.
-                    fresh.open_at_once = fresh.open_at_once.max(if now > self.streams { 0 } else { now });
-                    let is_crowded = now <= self.streams && now * 10 >= self.streams * 9;
-                    if let Some((meter, _, resident)) = before.as_ref().filter(|_| is_crowded) {
+                    let now = if now > self.streams { 0 } else { now };
+                    if now > fresh.open_at_once {
+                        fresh.open_at_once = now;
+                        per_stream = None;
+                    }
+                    let is_fullest = now > 0 && now == fresh.open_at_once;
+                    if let Some((meter, _, resident)) = before.as_ref().filter(|_| is_fullest) {
                         let added = meter.resident().saturating_sub(*resident) as f64 / now as f64;
                         per_stream = Some(per_stream.map_or(added, |highest| highest.max(added)));
                     }
