@@ -40,7 +40,8 @@
 //!
 //! | module | what it is for | may use | does not know |
 //! | --- | --- | --- | --- |
-//! | [`engine`] | tasks, plans, runs | `duration`, `events` | HTTP, LLMs, SQL |
+//! | [`engine`] | tasks, plans, runs | `events`, `workflow` | HTTP, LLMs, SQL |
+//! | [`workflow`] | a workflow file as written | `duration`, `events` | what tasks there are, how a run is executed |
 //! | [`events`] | what can be observed of a run, and its way out | nothing | how a run is executed, who observes it |
 //! | [`facts`] | the names of a run's figures | nothing | how they are found |
 //! | [`duration`] | lengths of time as people write them | nothing | what takes so long |
@@ -94,3 +95,4 @@ pub mod store;
 pub mod tasks;
 pub mod telemetry;
 pub mod upstream;
+pub mod workflow;

@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 
 use super::folder::{self, File};
 use super::upstreams;
-use crate::engine::plan::Faults;
 use crate::engine::{Plan, Resources, Task};
 use crate::events::PlanInfo;
 use crate::server::gateway::{MessagesPlan, Plans};
@@ -17,6 +16,7 @@ use crate::tasks::count_tokens::CountingSlots;
 use crate::tasks::reply_flow::Patience;
 use crate::tasks::splice_model::SpliceModel;
 use crate::upstream::Upstreams;
+use crate::workflow::Faults;
 
 /// A workflow compiled in.
 struct BuiltIn {

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use super::port::{Port, PortKind};
 use super::proof::{Giver, REQUEST, SlotProof, StepProof};
 use super::registry::{Resources, TaskDef};
-use super::report::{Report, listed};
 use super::slot::Source;
-use super::workflow::Span;
+use crate::workflow::{Report, Span, listed};
 
 /// What the inputs of a step are bound against.
 pub(super) struct Binding<'b, 'a> {

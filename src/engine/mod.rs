@@ -15,11 +15,9 @@
 //! | [`port`] | what travels on edges; how a signature says what a task takes and gives |
 //! | [`flow`] | streams that pass through, and what is known at their end |
 //! | [`registry`] | the tasks and resources that plans are proved against |
-//! | [`workflow`] | a workflow file as written |
-//! | [`proof`] | what makes a workflow a plan, and the sentences when it does not |
+//! | [`proof`] | what makes a [workflow](crate::workflow) a plan, and the sentences when it does not |
 //! | [`binding`] | which output gives which input |
 //! | [`order`] | who can run before whom |
-//! | [`report`] | gathers those sentences |
 //! | [`plan`] | a workflow proved: [`Plan`] |
 //! | [`run`] | one execution: [`Run`] |
 //! | [`scheduler`] | what runs when |
@@ -41,13 +39,11 @@ pub mod plan;
 pub mod port;
 mod proof;
 pub mod registry;
-mod report;
 mod retry;
 pub mod run;
 mod scheduler;
 mod slot;
 pub mod task;
-mod workflow;
 
 #[cfg(test)]
 mod tests;

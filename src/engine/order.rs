@@ -5,8 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graphmap::DiGraphMap;
 
-use super::report::Report;
-use super::workflow::StepDraft;
+use crate::workflow::{Report, StepDraft};
 
 /// A graph of steps, counted as in the file.
 type Graph = DiGraphMap<usize, ()>;

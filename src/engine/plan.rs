@@ -8,25 +8,19 @@ use super::attempt::AnyTask;
 use super::port::{Owned, Port, PortKind};
 use super::proof::{Ends, Proof, StepProof, prove};
 use super::registry::{Resources, TaskDef};
-use super::report::Report;
 use super::run::Run;
 use super::scheduler::Scheduler;
 use super::slot::Source;
-use super::workflow::{self, Workflow};
 use crate::events::{
     Artifact, Carries, EdgeInfo, EventSink, PlanInfo, RunStart, StepIndex, StepInfo,
 };
+use crate::workflow::{self, Faults, Report, Workflow};
 
 /// A compiled workflow whose runs take an `I` and reply with an `Own<R>`.
 pub struct Plan<I, R> {
     graph: Arc<Graph>,
     types: PhantomData<fn(I) -> R>,
 }
-
-/// All that is wrong with a workflow file: sentences that name file, step and cure.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct Faults(pub Vec<String>);
 
 /// What the scheduler needs of a plan. The first slot is the request's.
 pub(super) struct Graph {

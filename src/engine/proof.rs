@@ -13,10 +13,9 @@ use super::binding::Binding;
 use super::order;
 use super::port::{Port, PortKind};
 use super::registry::{Resources, TaskDef};
-use super::report::{Report, listed, suggestion};
 use super::slot::Source;
-use super::workflow::{Name, Span, StepDraft, Workflow};
 use crate::events::StepIndex;
+use crate::workflow::{Name, Report, Span, StepDraft, Workflow, listed, suggestion};
 
 /// The name that stands for the run's input in `needs`.
 pub(super) const REQUEST: &str = "request";

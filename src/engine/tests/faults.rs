@@ -78,7 +78,7 @@ impl Task for Show {
     }
 }
 
-fn compile(text: &str) -> Result<Plan<Request, Reply>, super::super::plan::Faults> {
+fn compile(text: &str) -> Result<Plan<Request, Reply>, crate::workflow::Faults> {
     let mut tasks = TASKS.to_vec();
     tasks.extend([
         TaskDef::of::<Lend>(),

@@ -1,39 +1,43 @@
-//! Gathers what is wrong with a workflow file, so that the user hears all of it at once.
+//! Gathers what is wrong with a workflow file, so that its author hears all of it at once.
 
 use std::fmt::Display;
 
 use strsim::levenshtein;
 
-use super::plan::Faults;
-use super::workflow::{Name, Span};
+use super::{Name, Span};
+
+/// All that is wrong with a workflow file: sentences that name file, step and cure.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Faults(pub Vec<String>);
 
 /// The faults of one file, found so far.
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     file: &'a str,
     text: &'a str,
     found: Vec<(usize, String)>,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
+    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
         let found = Vec::new();
         Self { file, text, found }
     }
 
     /// Adds a fault of the text at `span`: a sentence without its full stop.
-    pub(super) fn add(&mut self, span: &Span, sentence: impl Into<String>) {
+    pub(crate) fn add(&mut self, span: &Span, sentence: impl Into<String>) {
         let before = self.text.as_bytes().iter().take(span.start);
         let line = 1 + before.filter(|byte| **byte == b'\n').count();
         self.found.push((line, sentence.into()));
     }
 
     /// Adds a fault of the step of this name: what is wrong with it.
-    pub(super) fn add_of_step(&mut self, step: &Name, wrong: impl Display) {
+    pub(crate) fn add_of_step(&mut self, step: &Name, wrong: impl Display) {
         self.add(&step.span(), format!("step `{}` {wrong}", step.get_ref()));
     }
 
     /// All faults in the order of their lines, or nothing if there are none.
-    pub(super) fn close(mut self) -> Result<(), Faults> {
+    pub(crate) fn close(mut self) -> Result<(), Faults> {
         if self.found.is_empty() {
             return Ok(());
         }
@@ -44,13 +48,13 @@ impl<'a> Report<'a> {
         Err(Faults(self.found.into_iter().map(sentence).collect()))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 }
 
 /// ``; did you mean `…`?``, when one of `known` is near enough to `written`, else the list of all.
-pub(super) fn suggestion<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.into_iter().collect();
     let nearest = known.iter().min_by_key(|name| levenshtein(written, name));
     match nearest {
@@ -63,7 +67,7 @@ pub(super) fn suggestion<'a>(written: &str, known: impl IntoIterator<Item = &'a 
 }
 
 /// `` `a`, `b` and `c` ``.
-pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
+pub(crate) fn listed<T: AsRef<str>>(names: &[T]) -> String {
     let quoted: Vec<_> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
     match quoted.as_slice() {
         [] => String::new(),
