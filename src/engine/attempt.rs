@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::cx::Cx;
-use super::error::TaskError;
+use super::error::{Fault, TaskError};
 use super::port::{Inputs, Outputs};
 use super::slot::{Intake, Output, TailEnd};
 use super::task::Task;
@@ -56,7 +56,7 @@ impl<T: Task> AnyTask for T {
             let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
             let finished = match limit {
                 None => Ok(work.await),
-                Some(limit) => limit.keep(work.as_mut()).await,
+                Some(limit) => limit.keep(work.as_mut(), T::WAITS_FOR).await,
             };
             let outcome = match finished {
                 Ok(Ok(Ok(given))) => Outcome::Gave(given),
@@ -70,13 +70,14 @@ impl<T: Task> AnyTask for T {
 }
 
 impl Limit {
-    /// Waits so long and no longer. Steps with a limit wait for another side, so it is that side's fault.
-    async fn keep<F: Future>(self, work: F) -> Result<F::Output, TaskError> {
+    /// Waits so long and no longer.
+    async fn keep<F: Future>(self, work: F, fault: Fault) -> Result<F::Output, TaskError> {
         let (Self::OfStep(lasts) | Self::OfReply(lasts, _)) = self;
         let done = tokio::time::timeout(lasts, work).await;
         done.map_err(|_| match self {
             Self::OfStep(_) => {
-                TaskError::upstream(format!("it was not done within {lasts:?}")).retry(None)
+                TaskError::new(fault, format!("it was not done within {lasts:?}").into())
+                    .retry(None)
             }
             Self::OfReply(_, why) => TaskError::upstream(&*why),
         })

@@ -18,16 +18,33 @@ pub(super) struct Binding<'b, 'a> {
 }
 
 impl Binding<'_, '_> {
-    /// Finds the one giver of each input of `step`.
-    pub(super) fn bind(&self, step: &StepProof<'_>, report: &mut Report<'_>) -> Vec<Source> {
+    /// Finds the one giver of each input of `step`; one that takes all that its needs give becomes as many as there are.
+    pub(super) fn bind(
+        &self,
+        step: &StepProof<'_>,
+        report: &mut Report<'_>,
+    ) -> Vec<(Port, Source)> {
         for (giver, span) in &step.needs {
             self.check_use(step, *giver, span, report);
         }
-        let sources = step.takes.iter().map(|port| match port.kind {
-            PortKind::Resource => self.resource(step, port, report),
-            _ => self.slot(step, port, report),
-        });
-        sources.collect()
+        let mut bound = Vec::new();
+        for port in &step.takes {
+            match port.kind {
+                PortKind::Needs => bound.extend(self.all(step)),
+                PortKind::Resource => bound.push((*port, self.resource(step, port, report))),
+                _ => bound.push((*port, self.slot(step, port, report))),
+            }
+        }
+        bound
+    }
+
+    /// A port for each value that the needs of `step` give and that several may take.
+    fn all(&self, step: &StepProof<'_>) -> impl Iterator<Item = (Port, Source)> {
+        self.needed(step).filter_map(|slot| {
+            let SlotProof { giver, port } = &self.slots[slot];
+            let source = Source::Need(slot, self.name(*giver).into());
+            (port.kind != PortKind::Owned).then_some((*port, source))
+        })
     }
 
     fn resource(&self, step: &StepProof<'_>, port: &Port, report: &mut Report<'_>) -> Source {
@@ -86,7 +103,11 @@ impl Binding<'_, '_> {
     fn check_use(&self, step: &StepProof<'_>, giver: Giver, span: &Span, report: &mut Report<'_>) {
         let is_taken = |slot: usize| {
             let mut takes = step.takes.iter();
-            takes.any(|port| port.id == self.slots[slot].port.id)
+            let given = &self.slots[slot].port;
+            takes.any(|port| match port.kind {
+                PortKind::Needs => given.kind != PortKind::Owned,
+                _ => port.id == given.id,
+            })
         };
         let is_known = giver.is_none_or(|giver| self.steps[usize::from(giver)].def.is_some());
         if self.given(giver).any(is_taken) || !is_known || step.def.is_none() {

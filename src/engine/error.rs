@@ -44,7 +44,7 @@ impl TaskError {
         Self::new(Fault::Ours, source.into())
     }
 
-    const fn new(fault: Fault, source: Box<dyn StdError + Send + Sync>) -> Self {
+    pub(super) const fn new(fault: Fault, source: Box<dyn StdError + Send + Sync>) -> Self {
         Self {
             fault,
             retryable: false,

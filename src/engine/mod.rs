@@ -52,7 +52,7 @@ pub use cx::Cx;
 pub use error::{Fault, TaskError};
 pub use flow::{End, FlowEnd, Tail, TailReporter, tail};
 pub use plan::Plan;
-pub use port::{Own, Owned, Res};
+pub use port::{Need, Needs, Own, Owned, Res};
 pub use registry::{Resources, TaskDef};
 pub use run::{Run, RunFailure};
 pub use task::Task;

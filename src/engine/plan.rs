@@ -98,16 +98,16 @@ fn describe(file: &str, text: &str, workflow: &Workflow, proof: &Proof<'_>) -> A
     let mut edges = Vec::new();
     for (to, step) in (0..).zip(&proof.steps) {
         for (port, source) in step.takes.iter().zip(&step.sources) {
-            let Source::Slot(slot) = source else {
+            let Some(slot) = source.slot() else {
                 continue;
             };
             let name = port.name.to_owned();
             let carries = match port.kind {
                 PortKind::Owned => Carries::Owned(name),
                 PortKind::End => Carries::End(name),
-                PortKind::Shared | PortKind::Optional | PortKind::Resource => Carries::Shared(name),
+                _ => Carries::Shared(name),
             };
-            let from = proof.slots[*slot].giver;
+            let from = proof.slots[slot].giver;
             edges.push(EdgeInfo { from, to, carries });
         }
         edges.extend(step.after.iter().map(|earlier| EdgeInfo {
@@ -145,7 +145,7 @@ fn describe_step(step: &StepProof<'_>, proof: &Proof<'_>) -> StepInfo {
         about: step.def.map_or("", |def| def.about).to_owned(),
         with: step.draft.with.get_ref().to_string(),
         optional: step.draft.optional,
-        timeout: step.draft.timeout,
+        timeout: (step.draft.timeout).or_else(|| step.def.and_then(|def| def.timeout)),
         retry: step.draft.retry.clone(),
         takes: takes.collect(),
         gives: gives.map(|slot| slot.port.name.to_owned()).collect(),
@@ -159,9 +159,9 @@ fn draw(info: Arc<PlanInfo>, proof: Proof<'_>) -> Graph {
     for (place, step) in (0..).zip(proof.steps) {
         let mut waits_for = step.after.len();
         for (port, source) in step.takes.iter().zip(&step.sources) {
-            if let Source::Slot(slot) = source {
+            if let Some(slot) = source.slot() {
                 waits_for += 1;
-                takers[*slot].push(Taker {
+                takers[slot].push(Taker {
                     step: place,
                     may_miss: port.kind == PortKind::Optional,
                 });

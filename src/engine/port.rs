@@ -1,7 +1,8 @@
 //! What travels on edges, and how a task's signature says what it takes and gives.
 //!
 //! A task names its ports by types: [`Arc<T>`] shared, [`Own<T>`] for one taker, [`End<T>`] once a flow has ended,
-//! [`Res<T>`] a resource of the process, `Option<Arc<T>>` when a skipped or failed optional step may leave it out.
+//! [`Res<T>`] a resource of the process, `Option<Arc<T>>` when a skipped or failed optional step may leave it out. A task that
+//! does not know what it will work on takes [`Needs`].
 //! The plan compares these types when it is compiled; at run time a downcast cannot fail.
 
 use std::any::TypeId;
@@ -37,6 +38,20 @@ impl<T: ?Sized> Deref for Res<T> {
     }
 }
 
+/// All that can be shown of what its needs give, whatever that is: for tasks that are told only by the workflow file what
+/// they work on. It waits for the end of a flow, and leaves owned values to others.
+#[derive(Debug)]
+pub struct Needs(pub Vec<Need>);
+
+/// One of the values that a step [`Needs`].
+#[derive(Debug)]
+pub struct Need {
+    /// The step that gave it; `request` for the run's input.
+    pub step: Arc<str>,
+    /// What it gave.
+    pub value: Arc<dyn AnyArtifact>,
+}
+
 /// How a port is taken or given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortKind {
@@ -50,6 +65,8 @@ pub enum PortKind {
     End,
     /// [`Res<T>`] (inputs only).
     Resource,
+    /// [`Needs`] (inputs only): in a plan, a port for each value in its place.
+    Needs,
 }
 
 /// A port as a task's signature declares it.
@@ -88,6 +105,7 @@ impl fmt::Display for Port {
             PortKind::Owned => write!(f, "the owned `{name}`"),
             PortKind::End => write!(f, "`{name}` at the end of a flow"),
             PortKind::Resource => write!(f, "the resource `{name}`"),
+            PortKind::Needs => write!(f, "all that its needs give"),
         }
     }
 }
@@ -96,7 +114,7 @@ impl fmt::Display for Port {
 #[diagnostic::on_unimplemented(
     message = "a task cannot take `{Self}`",
     label = "not an input port, nor a tuple of input ports",
-    note = "the ports are `Arc<T>`, `Option<Arc<T>>` and `End<T>` with `T: Artifact`, `Own<T>` with `T: Owned`, and `Res<T>`; a tuple has up to six"
+    note = "the ports are `Arc<T>`, `Option<Arc<T>>` and `End<T>` with `T: Artifact`, `Own<T>` with `T: Owned`, `Res<T>` and `Needs`; a tuple has up to six"
 )]
 pub trait Inputs: Send + Sized + 'static {
     /// The ports, in the order in which they are taken.
@@ -157,6 +175,16 @@ impl<T: ?Sized + Send + Sync + 'static> Inputs for Res<T> {
 
     fn take(intake: &mut Intake<'_>) -> Self {
         Self(intake.resource())
+    }
+}
+
+impl Inputs for Needs {
+    fn ports() -> Vec<Port> {
+        vec![Port::of::<Self>(PortKind::Needs, "Needs")]
+    }
+
+    fn take(intake: &mut Intake<'_>) -> Self {
+        Self(intake.needs())
     }
 }
 

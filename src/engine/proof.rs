@@ -94,8 +94,8 @@ pub(super) fn prove<'a>(
     };
     let bound = steps.iter().map(|step| binding.bind(step, report));
     let bound: Vec<_> = bound.collect();
-    for (step, sources) in steps.iter_mut().zip(bound) {
-        step.sources = sources;
+    for (step, bound) in steps.iter_mut().zip(bound) {
+        (step.takes, step.sources) = bound.into_iter().unzip();
     }
     let reply = find_reply(workflow, &steps, &slots, &ends.reply, report);
     check_owned(&steps, reply, report);
@@ -234,7 +234,7 @@ fn check_owned(steps: &[StepProof<'_>], reply: Option<usize>, report: &mut Repor
     for step in steps {
         let name = &step.draft.name;
         for (port, source) in step.takes.iter().zip(&step.sources) {
-            let (Source::Slot(slot), PortKind::Owned) = (source, port.kind) else {
+            let (Some(slot), PortKind::Owned) = (source.slot(), port.kind) else {
                 continue;
             };
             if step.draft.retry.is_some() {
@@ -242,7 +242,7 @@ fn check_owned(steps: &[StepProof<'_>], reply: Option<usize>, report: &mut Repor
                 let wrong = format_args!("has a `retry` but takes {port}: {cure}");
                 report.add_of_step(name, wrong);
             }
-            match takers.entry(*slot) {
+            match takers.entry(slot) {
                 Entry::Vacant(free) => {
                     free.insert(format!("step `{}`", name.get_ref()));
                 }
@@ -272,10 +272,8 @@ fn check_optional(proof: &Proof<'_>, report: &mut Report<'_>) {
             report.add_of_step(&step.draft.name, wrong);
         }
         let inputs = step.takes.iter().zip(&step.sources);
-        let compulsory = inputs.filter_map(|(port, source)| match source {
-            Source::Slot(slot) if port.kind != PortKind::Optional => proof.slots[*slot].giver,
-            _ => None,
-        });
+        let compulsory = inputs.filter(|(port, _)| port.kind != PortKind::Optional);
+        let compulsory = compulsory.filter_map(|(_, source)| proof.slots[source.slot()?].giver);
         let after = step.after.iter().copied();
         let after = after.filter(|earlier| !step_at(*earlier).draft.optional);
         path.extend(compulsory.chain(after).filter(|step| seen.insert(*step)));

@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ pub struct TaskDef {
     pub name: &'static str,
     /// [`Task::ABOUT`].
     pub about: &'static str,
+    /// [`Task::TIMEOUT`].
+    pub timeout: Option<Duration>,
     pub(super) takes: fn() -> Vec<Port>,
     pub(super) gives: fn() -> Vec<Port>,
     /// Makes the task from its settings, or says what is wrong with them.
@@ -30,6 +33,7 @@ impl TaskDef {
         Self {
             name: T::NAME,
             about: T::ABOUT,
+            timeout: T::TIMEOUT,
             takes: T::Input::ports,
             gives: T::Output::ports,
             make: |with| Ok(Arc::new(settings::<T>(with)?)),

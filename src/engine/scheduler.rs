@@ -60,8 +60,8 @@ impl Scheduler {
     ) -> Self {
         let now = start.at;
         let start = Arc::new(start);
-        let journal = Journal::new(Arc::clone(&start), graph.info.reply, sink);
         let plan = Arc::clone(&graph.info);
+        let journal = Journal::new(Arc::clone(&start), Arc::clone(&plan), sink);
         journal.note_at(now, EventKind::Started { start, plan });
         let slots = graph.takers.iter().map(|takers| Slot::new(takers.len()));
         let mut slots: Vec<_> = slots.collect();
@@ -359,10 +359,9 @@ impl Scheduler {
     }
 
     fn release_inputs(&mut self, step: StepIndex) {
-        for source in &self.graph.steps[usize::from(step)].sources {
-            if let Source::Slot(slot) = source {
-                self.slots[*slot].release();
-            }
+        let sources = self.graph.steps[usize::from(step)].sources.iter();
+        for slot in sources.filter_map(Source::slot) {
+            self.slots[slot].release();
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::error::TaskError;
 use super::flow::FlowEnd;
+use super::port::Need;
 use crate::events::{AnyArtifact, Artifact};
 
 const PROOF: &str = "the plan proved the type of every edge";
@@ -81,29 +82,62 @@ impl Slot {
 pub(super) enum Source {
     /// The slot of this index.
     Slot(usize),
+    /// The slot of this index, filled by the step of this name, for a port that takes all that its needs give.
+    Need(usize, Arc<str>),
     /// A resource: an `Arc<T>` in a box.
     Resource(Arc<dyn Any + Send + Sync>),
     /// Nothing gives it; the port is optional.
     Nothing,
 }
 
+impl Source {
+    /// The slot that it is taken from.
+    pub(super) fn slot(&self) -> Option<usize> {
+        match self {
+            Self::Slot(slot) | Self::Need(slot, _) => Some(*slot),
+            Self::Resource(_) | Self::Nothing => None,
+        }
+    }
+}
+
 /// The inputs of one step, in the order of its ports.
 pub struct Intake<'a> {
-    sources: std::slice::Iter<'a, Source>,
+    sources: &'a [Source],
     slots: &'a mut [Slot],
 }
 
 impl<'a> Intake<'a> {
     pub(super) fn new(sources: &'a [Source], slots: &'a mut [Slot]) -> Self {
-        let sources = sources.iter();
         Self { sources, slots }
     }
 
+    fn next(&mut self) -> Option<&'a Source> {
+        let (first, rest) = self.sources.split_first()?;
+        self.sources = rest;
+        Some(first)
+    }
+
     fn slot(&mut self) -> Option<&mut Slot> {
-        match self.sources.next() {
+        match self.next() {
             Some(Source::Slot(index)) => Some(&mut self.slots[*index]),
             _ => None,
         }
+    }
+
+    pub(super) fn needs(&mut self) -> Vec<Need> {
+        let mut needs = Vec::new();
+        while let Some((Source::Need(slot, step), rest)) = self.sources.split_first() {
+            self.sources = rest;
+            let value = match &self.slots[*slot].held {
+                Some(Held::Shared(value) | Held::End(value, _)) => Some(Arc::clone(value)),
+                _ => None,
+            };
+            needs.push(Need {
+                step: Arc::clone(step),
+                value: value.expect(PROOF),
+            });
+        }
+        needs
     }
 
     pub(super) fn shared<T: Artifact>(&mut self) -> Option<Arc<T>> {
@@ -126,7 +160,7 @@ impl<'a> Intake<'a> {
     }
 
     pub(super) fn resource<T: ?Sized + Send + Sync + 'static>(&mut self) -> Arc<T> {
-        match self.sources.next() {
+        match self.next() {
             Some(Source::Resource(resource)) => resource.downcast_ref::<Arc<T>>().cloned(),
             _ => None,
         }

@@ -1,11 +1,12 @@
 //! The unit of work.
 
 use std::future::Future;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use super::cx::Cx;
-use super::error::TaskError;
+use super::error::{Fault, TaskError};
 use super::port::{Inputs, Outputs};
 
 /// One unit of work. The struct's fields are its settings, as written under `with`;
@@ -15,6 +16,10 @@ pub trait Task: DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
     /// One line, third person: "Maps the model the client asked for".
     const ABOUT: &'static str;
+    /// How long an attempt may take where the workflow file says nothing of it.
+    const TIMEOUT: Option<Duration> = None;
+    /// Whose fault it is when an attempt takes too long: that of whom it waits for.
+    const WAITS_FOR: Fault = Fault::Upstream;
     /// What it takes: a port or a tuple of ports.
     type Input: Inputs;
     /// What it gives: `T: Artifact`, `Own<T>`, `Tail<T>`, `()` or a tuple of these.

@@ -10,6 +10,17 @@ use super::capped::Capped;
 pub trait Artifact: Serialize + Send + Sync + 'static {
     /// The name on the edge, in plan errors and on pages.
     const NAME: &'static str;
+
+    /// Writes all of it as JSON, for steps that are not written in Rust: what it serialises to, unless that is less.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    fn write_whole(&self, out: &mut Vec<u8>) -> serde_json::Result<()>
+    where
+        Self: Sized,
+    {
+        serde_json::to_writer(out, self)
+    }
 }
 
 /// An [`Artifact`] whose type was forgotten.
@@ -22,6 +33,12 @@ pub trait AnyArtifact: Any + Send + Sync {
     /// # Errors
     /// When there was no room for all of it.
     fn write_json(&self, out: &mut Capped<'_>) -> serde_json::Result<()>;
+
+    /// [`Artifact::write_whole`].
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    fn write_whole(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
 }
 
 impl<T: Artifact> AnyArtifact for T {
@@ -31,6 +48,10 @@ impl<T: Artifact> AnyArtifact for T {
 
     fn write_json(&self, out: &mut Capped<'_>) -> serde_json::Result<()> {
         serde_json::to_writer(out, self)
+    }
+
+    fn write_whole(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        Artifact::write_whole(self, out)
     }
 }
 

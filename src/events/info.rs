@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::event::StepIndex;
 
 /// A plan, described. Runs are pinned to one by its [`hash`](PlanInfo::hash).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlanInfo {
     /// The workflow's name.
     pub name: String,

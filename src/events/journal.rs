@@ -8,9 +8,11 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::event::{Event, EventBatch, EventKind, Level, RunStart, StepIndex};
+use super::event::{Event, EventBatch, EventKind, Level, RunStart};
+use super::info::PlanInfo;
 use super::queue::EventSink;
 use super::run_id::Timestamp;
+use super::waits::Waits;
 
 /// Events that may wait before the journal tries to get rid of them.
 const MOST_EVENTS: usize = 1_000;
@@ -31,8 +33,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Journal {
     pub(crate) start: Arc<RunStart>,
-    /// The step whose output the run gives away.
-    pub(crate) reply: StepIndex,
+    pub(crate) plan: Arc<PlanInfo>,
     sink: EventSink,
     pages: Mutex<Pages>,
 }
@@ -50,16 +51,7 @@ struct Pages {
     is_closed: bool,
     /// When the last event was.
     latest: Timestamp,
-    waited: Waited,
-}
-
-/// How long the run has waited for others.
-#[derive(Clone, Copy, Debug)]
-enum Waited {
-    /// So long, and does not now.
-    For(Duration),
-    /// It does, since then.
-    Since(Instant),
+    waits: Waits,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -69,7 +61,7 @@ struct Lost {
 }
 
 impl Journal {
-    pub(crate) fn new(start: Arc<RunStart>, reply: StepIndex, sink: EventSink) -> Self {
+    pub(crate) fn new(start: Arc<RunStart>, plan: Arc<PlanInfo>, sink: EventSink) -> Self {
         let pages = Pages {
             events: Vec::new(),
             payload: 0,
@@ -78,29 +70,26 @@ impl Journal {
             cut: Vec::new(),
             is_closed: false,
             latest: start.at,
-            waited: Waited::For(Duration::ZERO),
+            waits: Waits::default(),
         };
         Self {
             start,
-            reply,
+            plan,
             sink,
             pages: Mutex::new(pages),
         }
     }
 
     pub(crate) fn waits_since(&self, since: Instant) {
-        self.pages().waited = Waited::Since(since);
+        self.pages().waits.begin(since);
     }
 
-    pub(crate) fn set_waited(&self, for_others: Duration) {
-        self.pages().waited = Waited::For(for_others);
+    pub(crate) fn waits_no_more(&self) {
+        self.pages().waits.end(Instant::now());
     }
 
     pub(crate) fn waited(&self) -> Duration {
-        match self.pages().waited {
-            Waited::For(time) => time,
-            Waited::Since(moment) => moment.elapsed(),
-        }
+        self.pages().waits.until(Instant::now())
     }
 
     /// Notes what happens now. After the run's end nothing is heard any more.
@@ -315,7 +304,8 @@ mod tests {
             trace: TraceContext::of_run(id),
             tracestate: None,
         };
-        (Journal::new(Arc::new(start), 0, sink), source)
+        let plan = Arc::new(PlanInfo::default());
+        (Journal::new(Arc::new(start), plan, sink), source)
     }
 
     fn log(message: &str) -> EventKind {
@@ -451,8 +441,10 @@ mod tests {
         let second = Duration::from_secs(1);
         journal.waits_since(Instant::now().checked_sub(second).unwrap());
         assert!(journal.waited() >= second);
-        journal.set_waited(2 * second);
-        assert_eq!(journal.waited(), 2 * second);
+        journal.waits_no_more();
+        let waited = journal.waited();
+        assert!(waited >= second);
+        assert_eq!(journal.waited(), waited);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | [`artifact`] | what passes on an edge, as text |
 //! | [`capped`] | how much of that text is written |
 //! | [`reporter`] | what a task or the server may say about a run |
+//! | [`waits`] | how long a run has waited for others |
 //! | [`journal`] | a run's events on their way out |
 //! | [`queue`] | the bounded queue between runs and observers |
 //! | [`trace`] | W3C trace context and span ids |
@@ -28,6 +29,7 @@ pub mod reporter;
 pub mod run_id;
 pub mod state;
 pub mod trace;
+mod waits;
 
 pub use artifact::{AnyArtifact, Artifact};
 pub use event::{
@@ -37,6 +39,6 @@ pub use event::{
 pub use info::{Backoff, Carries, EdgeInfo, PlanInfo, Retry, StepInfo};
 pub(crate) use journal::Journal;
 pub use queue::{EventSink, EventSource, event_queue};
-pub use reporter::Reporter;
+pub use reporter::{Reporter, Waiting};
 pub use run_id::{RunId, Timestamp};
 pub use state::State;

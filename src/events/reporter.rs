@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::event::{EventKind, FactValue, Level, RunStart, StepIndex};
+use super::info::PlanInfo;
 use super::journal::Journal;
 use super::run_id::{RunId, Timestamp};
 
@@ -18,6 +19,16 @@ pub struct Reporter {
 
 /// The place of the run's own reporter, which speaks for no step.
 const NO_STEP: StepIndex = StepIndex::MAX;
+
+/// A step waits for others while this lives.
+#[derive(Debug)]
+pub struct Waiting(Reporter);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waits_no_more();
+    }
+}
 
 impl Reporter {
     pub(crate) fn of_run(journal: Arc<Journal>) -> Self {
@@ -46,6 +57,12 @@ impl Reporter {
         &self.journal.start
     }
 
+    /// The plan that the run follows.
+    #[must_use]
+    pub fn plan(&self) -> &PlanInfo {
+        &self.journal.plan
+    }
+
     /// The step; [`StepIndex::MAX`] for the run's own reporter.
     #[must_use]
     pub fn step(&self) -> StepIndex {
@@ -58,15 +75,22 @@ impl Reporter {
         self.journal.note_timeless(EventKind::Fact { name, value });
     }
 
-    /// States that the run waits for others, and has since then, until it [says for how long](Self::set_waited).
+    /// States that the step waits for others, and has since then, until it [says](Self::waits_no_more) that it does not:
+    /// time that is not the run's own, pauses before further attempts included.
     pub fn waits_since(&self, since: Instant) {
         self.journal.waits_since(since);
     }
 
-    /// States how long the run has waited for others by now, pauses before further attempts included: time that is not
-    /// its own.
-    pub fn set_waited(&self, for_others: Duration) {
-        self.journal.set_waited(for_others);
+    /// States that the step does not wait any more. Others of the run may.
+    pub fn waits_no_more(&self) {
+        self.journal.waits_no_more();
+    }
+
+    /// States that the step waits for others from now on, as long as what it gets is kept.
+    #[must_use = "the wait is over when this is dropped"]
+    pub fn waiting(&self) -> Waiting {
+        self.waits_since(Instant::now());
+        Waiting(self.clone())
     }
 
     /// How long the run has waited for others, and does wait.
@@ -101,7 +125,7 @@ impl Reporter {
     /// Says how much of a flow has passed so far. The run's own reporter speaks of the reply.
     pub fn progress(&self, pieces: u64, bytes: u64) {
         let step = match self.step {
-            NO_STEP => self.journal.reply,
+            NO_STEP => self.journal.plan.reply,
             step => step,
         };
         self.journal.note(EventKind::Progress {

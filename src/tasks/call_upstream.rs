@@ -69,9 +69,9 @@ impl Task for CallUpstream {
         let headers = client.headers_of(&call);
         if cx.attempt() == 1 {
             say_where_it_goes(cx, client, &headers);
+            // Until there is an answer: pauses before further attempts are no time of Dagway's own.
+            cx.waits_since(request.built);
         }
-        // Until there is an answer: pauses before further attempts are no time of Dagway's own.
-        cx.waits_since(request.built);
         let sent = Instant::now();
         let begins = || {
             cx.fact(facts::UPSTREAM_HEADERS, sent.elapsed().as_secs_f64());
@@ -104,7 +104,7 @@ impl Task for CallUpstream {
         cx.fact(facts::UPSTREAM_STATUS, i64::from(answer.status));
         let shown = facts::payload::UPSTREAM_RESPONSE_HEADERS;
         cx.payload(shown, answer.headers);
-        cx.set_waited(request.built.elapsed());
+        cx.waits_no_more();
         Ok(Own(UpstreamAnswer {
             content,
             generation: answer.generation,

@@ -2,6 +2,7 @@
 
 mod faults;
 mod flows;
+mod needs;
 mod random_graphs;
 mod running;
 
