@@ -1,8 +1,10 @@
 //! The workflows in use: those compiled in, and the user's over them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use super::folder::{self, File};
@@ -11,11 +13,11 @@ use crate::engine::{Plan, Resources, Task};
 use crate::events::PlanInfo;
 use crate::server::gateway::{MessagesPlan, Plans};
 use crate::settings::Settings;
-use crate::tasks;
 use crate::tasks::count_tokens::CountingSlots;
 use crate::tasks::reply_flow::Patience;
 use crate::tasks::splice_model::SpliceModel;
-use crate::upstream::Upstreams;
+use crate::tasks::{self, Environment};
+use crate::upstream::{Pools, Upstreams};
 use crate::workflow::Faults;
 
 /// A workflow compiled in.
@@ -275,12 +277,16 @@ pub fn describe_all(settings: &Settings) -> Result<Vec<PlanInfo>, Error> {
     Ok(infos.iter().map(|info| info.as_ref().clone()).collect())
 }
 
-/// Proves `files` as if they were the folder, and describes them.
+/// Proves `files` as if they were the folder, with the variables that they name, and describes them.
 ///
 /// # Errors
 /// As [`describe_all`].
-pub fn describe_files(files: &[PathBuf]) -> Result<Vec<PlanInfo>, Error> {
-    let settings = Settings::defaults().expect("the defaults are tested");
+pub fn describe_files(
+    files: &[PathBuf],
+    environment: &BTreeMap<String, SecretString>,
+) -> Result<Vec<PlanInfo>, Error> {
+    let mut settings = Settings::defaults().expect("the defaults are tested");
+    settings.environment = environment.clone();
     let upstreams = Arc::new(upstreams::of(&settings)?);
     let files = folder::named(files)?;
     let infos = prove(&files, &resources(&settings, upstreams))?.infos();
@@ -301,6 +307,8 @@ pub(super) fn resources(settings: &Settings, upstreams: Arc<Upstreams>) -> Resou
     let mut resources = Resources::default();
     resources.insert(upstreams);
     resources.insert(Arc::new(patience));
+    resources.insert(Arc::new(Pools::new(upstream.connect_timeout)));
+    resources.insert(Arc::new(Environment(settings.environment.clone())));
     resources.insert(Arc::new(CountingSlots {
         semaphore: Arc::new(Semaphore::new(cores)),
     }));
@@ -329,7 +337,7 @@ mod tests {
             .iter()
             .map(|(name, _)| folder.path().join(name))
             .collect();
-        let checked = describe_files(&paths).map(|infos| infos.len());
+        let checked = describe_files(&paths, &BTreeMap::new()).map(|infos| infos.len());
         let [served, checked] = [served, checked]
             .map(|result| result.map_err(|error| error.to_string().replace(&shown, "")));
         assert_eq!(served, checked, "the check says what the server does");
@@ -397,7 +405,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.toml");
         std::fs::write(&file, MESSAGES.replace("\"messages\"", "\"mine\"")).unwrap();
-        let infos = describe_files(&[file]).unwrap();
+        let infos = describe_files(&[file], &BTreeMap::new()).unwrap();
         assert_eq!(served_by(&infos[0]), lane("chat"));
         assert_eq!(replaced_by(&infos[0]), Some("workflows/messages.toml"));
     }

@@ -24,7 +24,7 @@ fn check(files: &[PathBuf], settings: &Settings) -> Result<(), Failure> {
     let proved = if files.is_empty() {
         plans::describe_all(settings)
     } else {
-        plans::describe_files(files)
+        plans::describe_files(files, &settings.environment)
     };
     let infos = proved.map_err(|error| Failure::Usage(error.to_string()))?;
     for info in infos {

@@ -137,7 +137,10 @@ fn describe(file: &str, text: &str, workflow: &Workflow, proof: &Proof<'_>) -> A
 }
 
 fn describe_step(step: &StepProof<'_>, proof: &Proof<'_>) -> StepInfo {
-    let takes = step.takes.iter().map(|port| port.name.to_owned());
+    let taken = step.takes.iter().zip(&step.sources);
+    // An input that may be left out, and is.
+    let taken = taken.filter(|(_, source)| !matches!(source, Source::Nothing));
+    let takes = taken.map(|(port, _)| port.name.to_owned());
     let gives = proof.slots[step.slots.clone()].iter();
     StepInfo {
         name: step.draft.name().to_owned(),

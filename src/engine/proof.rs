@@ -82,8 +82,9 @@ pub(super) fn prove<'a>(
     let port = ends.input;
     let mut slots = vec![SlotProof { giver, port }];
     let mut steps = Vec::new();
+    let known = (tasks, resources);
     for (place, draft) in (0..).zip(order::sort(&workflow.steps, report)) {
-        steps.push(with_task(draft, place, tasks, &mut slots, report));
+        steps.push(with_task(draft, place, &known, &mut slots, report));
     }
     resolve_names(&mut steps, workflow, report);
     let binding = Binding {
@@ -113,7 +114,7 @@ pub(super) fn prove<'a>(
 fn with_task<'a>(
     draft: &'a StepDraft,
     place: StepIndex,
-    tasks: &[TaskDef],
+    (tasks, resources): &(&[TaskDef], &Resources),
     slots: &mut Vec<SlotProof>,
     report: &mut Report<'_>,
 ) -> StepProof<'a> {
@@ -123,7 +124,7 @@ fn with_task<'a>(
         report.add(&draft.name.span(), wrong);
     }
     let def = tasks.iter().find(|def| def.name == task).copied();
-    let made = def.map(|def| (def.make)(draft.with.get_ref()));
+    let made = def.map(|def| (def.make)(draft.with.get_ref(), resources));
     match &made {
         None => {
             let cure = suggestion(task, tasks.iter().map(|def| def.name));

@@ -23,7 +23,7 @@ pub struct TaskDef {
     pub(super) takes: fn() -> Vec<Port>,
     pub(super) gives: fn() -> Vec<Port>,
     /// Makes the task from its settings, or says what is wrong with them.
-    pub(super) make: fn(&Value) -> Result<Arc<dyn AnyTask>, String>,
+    pub(super) make: fn(&Value, &Resources) -> Result<Arc<dyn AnyTask>, String>,
 }
 
 impl TaskDef {
@@ -36,7 +36,11 @@ impl TaskDef {
             timeout: T::TIMEOUT,
             takes: T::Input::ports,
             gives: T::Output::ports,
-            make: |with| Ok(Arc::new(settings::<T>(with)?)),
+            make: |with, resources| {
+                let mut task = settings::<T>(with)?;
+                task.prepare(resources)?;
+                Ok(Arc::new(task))
+            },
         }
     }
 }
@@ -65,6 +69,13 @@ impl Resources {
     /// Offers `resource` to every task that takes a [`Res<T>`](super::Res).
     pub fn insert<T: ?Sized + Any + Send + Sync>(&mut self, resource: Arc<T>) {
         self.by_type.insert(TypeId::of::<T>(), Arc::new(resource));
+    }
+
+    /// The resource of this type, if it is offered.
+    #[must_use]
+    pub fn find<T: ?Sized + Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let found = self.get(TypeId::of::<T>())?;
+        found.downcast_ref::<Arc<T>>().cloned()
     }
 
     /// The resource of this type: an `Arc<T>` in a box.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::cx::Cx;
 use super::error::{Fault, TaskError};
 use super::port::{Inputs, Outputs};
+use super::registry::Resources;
 
 /// One unit of work. The struct's fields are its settings, as written under `with`;
 /// give it `#[serde(deny_unknown_fields)]`, and `#[serde(default)]` where a default makes sense.
@@ -24,6 +25,14 @@ pub trait Task: DeserializeOwned + Send + Sync + 'static {
     type Input: Inputs;
     /// What it gives: `T: Artifact`, `Own<T>`, `Tail<T>`, `()` or a tuple of these.
     type Output: Outputs;
+
+    /// Completes the settings from what the process offers, once, when the plan is proved.
+    ///
+    /// # Errors
+    /// What is wrong with them, and the cure.
+    fn prepare(&mut self, _: &Resources) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Does the work. Dropping the future cancels it, at any await.
     fn run(

@@ -11,6 +11,7 @@ use crate::events::{State, shortened};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::request::InvalidRequest;
 use crate::protocol::openrouter::error::UpstreamError;
+use crate::tasks::json::Broke;
 
 /// The error that a failed run answers with. It may quote the request, but does not give all of it back.
 #[must_use]
@@ -33,6 +34,12 @@ fn in_full(failure: &RunFailure) -> ApiError {
     }
     if let Some(error) = source.downcast_ref::<InvalidRequest>() {
         return ApiError::from(error.clone());
+    }
+    if let Some(Broke(_)) = source.downcast_ref() {
+        return ApiError::api(format!(
+            "the step `{}`, which the operator of this gateway has added, failed; the run of this request shows how",
+            failure.step
+        ));
     }
     if failure.state == State::TimedOut {
         return ApiError::timeout(format!(

@@ -57,6 +57,9 @@ pub struct Settings {
     pub log: Log,
     /// Where traces go.
     pub telemetry: Telemetry,
+    /// The whole environment, for what the user's workflow files take from it.
+    #[serde(skip)]
+    pub environment: BTreeMap<String, SecretString>,
 }
 
 /// `[server]`.

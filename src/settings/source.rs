@@ -123,6 +123,10 @@ fn finish(table: Table, environment: &[(String, String)]) -> Result<Settings, Er
         keys::find(name, upstream, environment)?;
     }
     client_keys::find(&mut settings.server.client_keys, environment)?;
+    let variables = environment.iter().cloned();
+    settings.environment = variables
+        .map(|(name, value)| (name, value.into()))
+        .collect();
     settings.check()?;
     Ok(settings)
 }

@@ -60,8 +60,25 @@ pub struct Envelope {
     pub query: Option<String>,
 }
 
+/// A request with its body, which the record keeps elsewhere.
+#[derive(Serialize)]
+struct Whole<'a> {
+    body: &'a RawValue,
+    #[serde(flatten)]
+    request: &'a UpstreamRequest,
+}
+
 impl Artifact for UpstreamRequest {
     const NAME: &'static str = "UpstreamRequest";
+
+    fn write_whole(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let body = self.forms.body();
+        let whole = Whole {
+            body: serde_json::from_slice(&body)?,
+            request: self,
+        };
+        serde_json::to_writer(out, &whole)
+    }
 }
 
 impl Task for BuildRequest {

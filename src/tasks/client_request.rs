@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::events::{Artifact, RunId};
 use crate::protocol::anthropic::error::ApiError;
@@ -48,8 +49,26 @@ pub struct ClientRequest {
     pub received: Instant,
 }
 
+/// A request with its body, which the record keeps elsewhere.
+#[derive(Serialize)]
+struct Whole<'a> {
+    /// Nothing when it was not taken, or is no JSON.
+    body: Option<&'a RawValue>,
+    #[serde(flatten)]
+    request: &'a ClientRequest,
+}
+
 impl Artifact for ClientRequest {
     const NAME: &'static str = "ClientRequest";
+
+    fn write_whole(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let text = self.text.as_deref().ok();
+        let whole = Whole {
+            body: text.and_then(|text| serde_json::from_str(text).ok()),
+            request: self,
+        };
+        serde_json::to_writer(out, &whole)
+    }
 }
 
 /// A shared text as bytes, without copying it.

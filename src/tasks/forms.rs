@@ -78,6 +78,12 @@ impl Forms {
         }
     }
 
+    /// The body as it would be sent now.
+    #[must_use]
+    pub fn body(&self) -> Bytes {
+        self.now().body.clone()
+    }
+
     /// Leaves something out from now on. Says whether there is now something else to send than before.
     pub fn leave_out(&self, what: Without) -> bool {
         let mut now = self.now();

@@ -14,7 +14,11 @@ pub mod convert_tools;
 pub mod converter;
 pub mod count_tokens;
 mod deliver;
+mod environment;
+pub mod exec;
 pub mod forms;
+pub mod http;
+pub mod json;
 pub mod log_usage;
 pub mod map_model;
 pub mod pass_through;
@@ -27,6 +31,7 @@ pub mod validate;
 
 pub use client_reply::{ClientReply, Content};
 pub use client_request::ClientRequest;
+pub use environment::Environment;
 
 use crate::engine::TaskDef;
 
@@ -38,6 +43,8 @@ pub const ALL: &[TaskDef] = &[
     TaskDef::of::<convert_response::ConvertResponse>(),
     TaskDef::of::<convert_tools::ConvertTools>(),
     TaskDef::of::<count_tokens::CountTokens>(),
+    TaskDef::of::<exec::Exec>(),
+    TaskDef::of::<http::Http>(),
     TaskDef::of::<log_usage::LogUsage>(),
     TaskDef::of::<map_model::MapModel>(),
     TaskDef::of::<pass_through::PassThrough>(),

@@ -44,8 +44,25 @@ pub enum PriceSource {
     Unknown,
 }
 
+/// A priced answer with all that is known of it.
+#[derive(Serialize)]
+struct Whole<'a> {
+    usd: Option<f64>,
+    source: PriceSource,
+    reply: &'a ReplySummary,
+}
+
 impl Artifact for PricedReply {
     const NAME: &'static str = "PricedReply";
+
+    fn write_whole(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let whole = Whole {
+            usd: self.usd,
+            source: self.source,
+            reply: &self.reply,
+        };
+        serde_json::to_writer(out, &whole)
+    }
 }
 
 impl Task for PriceUsage {

@@ -8,6 +8,7 @@ use serde::ser::{Serialize, Serializer};
 use yoke::Yoke;
 
 use super::client_request::ClientRequest;
+use super::json::Json;
 use crate::engine::{Cx, Task, TaskError};
 use crate::events::{Artifact, Level};
 use crate::facts;
@@ -79,15 +80,20 @@ impl Serialize for ValidRequest {
 
 impl Artifact for ValidRequest {
     const NAME: &'static str = "ValidRequest";
+
+    fn write_whole(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        out.extend_from_slice(self.request.backing_cart().as_bytes());
+        Ok(())
+    }
 }
 
 impl Task for Validate {
     const NAME: &'static str = "validate";
     const ABOUT: &'static str = "Checks the request's shape and parses it once";
-    type Input = Arc<ClientRequest>;
+    type Input = (Arc<ClientRequest>, Option<Arc<Json>>);
     type Output = ValidRequest;
 
-    async fn run(&self, input: Arc<ClientRequest>, cx: &Cx) -> Result<ValidRequest, TaskError> {
+    async fn run(&self, (input, instead): Self::Input, cx: &Cx) -> Result<ValidRequest, TaskError> {
         // Who asks is known before what is asked, and also of a request that is refused.
         for (name, said) in [
             (facts::USER_AGENT, &input.user_agent),
@@ -98,7 +104,16 @@ impl Task for Validate {
                 cx.fact(name, said.as_str());
             }
         }
-        let text = input.text.clone().map_err(TaskError::client)?;
+        let text = match instead.as_deref() {
+            None => input.text.clone().map_err(TaskError::client)?,
+            Some(Json(body)) => {
+                cx.log(
+                    Level::Info,
+                    "the body is what a step before gave, not what the client sent",
+                );
+                Arc::new(body.get().to_owned())
+            }
+        };
         let text = match self.endpoint {
             Endpoint::Native => text,
             Endpoint::Messages | Endpoint::CountTokens => with_whole_characters(text, cx),
@@ -123,7 +138,9 @@ impl Task for Validate {
             TaskError::client(refused)
         })?;
         let parsed: &Request<'_> = request.get();
-        cx.fact(facts::MODEL_ASKED, parsed.model.as_ref());
+        let client_asked = instead.and_then(|_| asked_model(input.text.as_deref().ok()?));
+        let asked = client_asked.map_or_else(|| parsed.model.clone(), |asked| asked.name);
+        cx.fact(facts::MODEL_ASKED, asked.as_ref());
         cx.fact(facts::STREAM, parsed.stream);
         let from_body = || {
             let session = parsed.session_id()?.into_owned();

@@ -33,5 +33,6 @@ pub use byte_flow::ByteFlow;
 pub use client::{Api, Call, Client, Config, Kind, Probed};
 pub use fallbacks::{Candidate, Fallback};
 pub use models::Models;
+pub use pools::Pools;
 pub use refusal::{Failure, Refusal};
 pub use upstreams::{Lane, Route, Rule, Upstream, Upstreams};

@@ -27,7 +27,7 @@ pub fn http() -> reqwest::Result<reqwest::ClientBuilder> {
 
 /// How to make the pool of a worker thread, and by which name the thread finds it again.
 #[derive(Debug)]
-pub(super) struct Pools {
+pub struct Pools {
     name: u64,
     connect_timeout: Duration,
 }
@@ -37,7 +37,9 @@ thread_local! {
 }
 
 impl Pools {
-    pub(super) fn new(connect_timeout: Duration) -> Self {
+    /// Pools of connections that take so long to be opened at most.
+    #[must_use]
+    pub fn new(connect_timeout: Duration) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = NEXT.fetch_add(1, Ordering::Relaxed);
         Self {
@@ -60,7 +62,10 @@ impl Pools {
     }
 
     /// The pool of this thread, made when it is first asked for.
-    pub(super) fn of_this_thread(&self) -> reqwest::Result<reqwest::Client> {
+    ///
+    /// # Errors
+    /// As [`http`].
+    pub fn of_this_thread(&self) -> reqwest::Result<reqwest::Client> {
         POOLS.with_borrow_mut(|pools| {
             if let Some((_, pool)) = pools.iter().find(|(name, _)| *name == self.name) {
                 return Ok(pool.clone());

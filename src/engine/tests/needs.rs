@@ -1,6 +1,6 @@
 //! Claims about tasks that take all that their needs give, and about limits that a task has by itself.
 
-use super::super::{End, Fault, FlowEnd, Needs, Tail, TailReporter, tail};
+use super::super::{Fault, FlowEnd, Needs, Tail, TailReporter, tail};
 use super::*;
 
 /// Says what it was given, by whom.

@@ -1,0 +1,239 @@
+//! `exec`: a step in any language. A program is told the step's needs as JSON, and answers with JSON.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::environment::Environment;
+use super::json::{self, Json, LONGEST_ANSWER, broke};
+use crate::engine::{Cx, Fault, Needs, Resources, Task, TaskError};
+use crate::events::Level;
+
+/// The variables of Dagway's own environment that every program gets: none of them holds a key.
+const PASSED: [&str; 9] = [
+    "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SHELL",
+];
+/// The lines of a program's error output that are kept in the step's log, and the longest of them in bytes.
+const MOST_LINES: usize = 100;
+const LONGEST_LINE: u64 = 4 << 10;
+
+/// Runs a program.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    /// The program and its arguments.
+    command: Vec<String>,
+    /// Variables for it, beside those that every program gets; `${NAME}` stands for one of Dagway's own.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// The folder in which it runs; Dagway's own if there is none.
+    #[serde(default)]
+    folder: Option<PathBuf>,
+    /// Where the program is.
+    #[serde(skip)]
+    program: PathBuf,
+}
+
+impl Task for Exec {
+    const NAME: &'static str = "exec";
+    const ABOUT: &'static str = "Runs a program, JSON in, JSON out";
+    const TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
+    const WAITS_FOR: Fault = Fault::Ours;
+    type Input = Needs;
+    type Output = Json;
+
+    fn prepare(&mut self, resources: &Resources) -> Result<(), String> {
+        let ours = resources.find::<Environment>().unwrap_or_default();
+        let Some(program) = self.command.first().filter(|name| !name.is_empty()) else {
+            return Err(
+                "correct `with.command`: write the program and its arguments, such as [\"python3\", \"policy.py\"]"
+                    .to_owned(),
+            );
+        };
+        self.program = find(program, ours.get("PATH")).ok_or_else(|| {
+            format!(
+                "correct `with.command`: `{program}` is no program, neither a file that can be run nor in a folder of PATH"
+            )
+        })?;
+        if let Some(folder) = self.folder.as_deref().filter(|folder| !folder.is_dir()) {
+            let folder = folder.display();
+            return Err(format!("correct `with.folder`: {folder} is no folder"));
+        }
+        for (name, value) in &mut self.env {
+            let filled = ours.fill_in(value);
+            *value = filled.map_err(|wrong| format!("correct `with.env.{name}`: {wrong}"))?;
+        }
+        for name in PASSED {
+            if let Some(value) = ours.get(name) {
+                let entry = self.env.entry(name.to_owned());
+                entry.or_insert_with(|| value.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&self, needs: Needs, cx: &Cx) -> Result<Json, TaskError> {
+        let question = json::question(&needs, cx)?;
+        drop(needs);
+        let _waiting = cx.waiting();
+        let mut child = self.spawn(cx)?;
+        let group = Group::of(&child);
+        let (status, said, last_line) = talk(&mut child, &question, cx).await?;
+        group.has_ended();
+        if status.success() {
+            return json::answer(said);
+        }
+        if let Some(refusal) = json::refusal(&said) {
+            return Err(TaskError::client(refusal));
+        }
+        let why = last_line.map_or_else(String::new, |line| format!(": {line}"));
+        let how = how_it_ended(status);
+        Err(broke(format!("`{}` {how}{why}", self.command[0])).retry(None))
+    }
+}
+
+impl Exec {
+    fn spawn(&self, cx: &Cx) -> Result<Child, TaskError> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.command[1..])
+            .env_clear()
+            .envs(&self.env)
+            .env("DAGWAY_RUN", cx.run_id().text())
+            .env("DAGWAY_STEP", json::step_of(cx))
+            .env("TRACEPARENT", json::traceparent(cx))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        let cannot = |error| broke(format!("`{}` cannot be run: {error}", self.command[0]));
+        command.spawn().map_err(cannot)
+    }
+}
+
+/// A program and all that it has started, ended together when nobody waits for them any more.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    /// The program has ended by itself, and its number may soon be another's.
+    fn has_ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Nobody has waited for the program yet, so the number is still its own.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Tells the program what it is to work on, and hears it until it ends.
+async fn talk(
+    child: &mut Child,
+    question: &[u8],
+    cx: &Cx,
+) -> Result<(ExitStatus, Vec<u8>, Option<String>), TaskError> {
+    let (Some(mut stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(broke("a pipe to it is missing"));
+    };
+    let tell = async {
+        // A program that does not read is free not to.
+        let _ = stdin.write_all(question).await;
+        drop(stdin);
+    };
+    let ((), said, last_line) = tokio::join!(tell, hear(stdout), log_lines(stderr, cx));
+    let said = said?;
+    let status = child.wait().await;
+    let status = status.map_err(|error| broke(format!("how it ended is not known: {error}")))?;
+    Ok((status, said, last_line))
+}
+
+/// Reads all that it says.
+async fn hear(stdout: impl AsyncRead + Unpin) -> Result<Vec<u8>, TaskError> {
+    let mut said = Vec::new();
+    let most = LONGEST_ANSWER as u64 + 1;
+    let read = stdout.take(most).read_to_end(&mut said).await;
+    read.map_err(|error| broke(format!("its answer cannot be read: {error}")))?;
+    if said.len() > LONGEST_ANSWER {
+        let most = LONGEST_ANSWER >> 20;
+        return Err(broke(format!("it said more than {most} MB")));
+    }
+    Ok(said)
+}
+
+/// Writes its error output into the step's log, and gives the last line that says something.
+async fn log_lines(stderr: impl AsyncRead + Unpin, cx: &Cx) -> Option<String> {
+    let mut stderr = BufReader::new(stderr);
+    let mut last = None;
+    for count in 0_usize.. {
+        let mut line = Vec::new();
+        let read = (&mut stderr)
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line)
+            .await;
+        if read.unwrap_or(0) == 0 {
+            break;
+        }
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        match count.cmp(&MOST_LINES) {
+            std::cmp::Ordering::Less => cx.log(Level::Info, line.as_str()),
+            std::cmp::Ordering::Equal => {
+                cx.log(
+                    Level::Warn,
+                    format!("only the first {MOST_LINES} lines are kept"),
+                );
+            }
+            std::cmp::Ordering::Greater => {}
+        }
+        if !line.trim().is_empty() {
+            last = Some(line);
+        }
+    }
+    last
+}
+
+fn how_it_ended(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    }
+}
+
+/// Where a program is that is named as in a shell.
+fn find(program: &str, path: Option<&str>) -> Option<PathBuf> {
+    if program.contains('/') {
+        let here = std::path::absolute(program).ok();
+        return here.filter(|file| can_be_run(file));
+    }
+    let mut folders = std::env::split_paths(OsStr::new(path?));
+    folders.find_map(|folder| Some(folder.join(program)).filter(|file| can_be_run(file)))
+}
+
+fn can_be_run(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let about = file.metadata();
+    about.is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+}
