@@ -11,6 +11,9 @@ use super::attempt::AnyTask;
 use super::port::{Inputs, Outputs, Port};
 use super::task::Task;
 
+/// Makes a task from its settings, or says what is wrong with them.
+type Make = fn(&Value, &Resources) -> Result<Arc<dyn AnyTask>, String>;
+
 /// A task that workflow files may name. The list of all stands in `tasks/mod.rs`.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskDef {
@@ -22,8 +25,7 @@ pub struct TaskDef {
     pub timeout: Option<Duration>,
     pub(super) takes: fn() -> Vec<Port>,
     pub(super) gives: fn() -> Vec<Port>,
-    /// Makes the task from its settings, or says what is wrong with them.
-    pub(super) make: fn(&Value, &Resources) -> Result<Arc<dyn AnyTask>, String>,
+    pub(super) make: Make,
 }
 
 impl TaskDef {

@@ -237,3 +237,77 @@ fn can_be_run(file: &Path) -> bool {
     let about = file.metadata();
     about.is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A task of these settings where the environment has `PATH` and one more variable.
+    fn prepared(with: Value) -> Result<Exec, String> {
+        let variables = [
+            ("PATH", "/nowhere:/bin:/usr/bin"),
+            ("OURS", "1"),
+            ("TZ", "UTC"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.into()));
+        let mut resources = Resources::default();
+        resources.insert(Arc::new(Environment(variables.into())));
+        let mut exec: Exec = serde_json::from_value(with).map_err(|error| error.to_string())?;
+        exec.prepare(&resources)?;
+        Ok(exec)
+    }
+
+    #[test]
+    fn a_program_is_found_as_a_shell_finds_it() {
+        let exec = prepared(json!({ "command": ["sh", "-c", "true"] })).unwrap();
+        assert_eq!(exec.program, Path::new("/bin/sh"));
+        let here = tempfile::tempdir().unwrap();
+        let file = here.path().join("policy");
+        std::fs::write(&file, "#!/bin/sh\n").unwrap();
+        let with = json!({ "command": [file] });
+        let said = prepared(with.clone()).unwrap_err();
+        assert!(
+            said.ends_with("is no program, neither a file that can be run nor in a folder of PATH"),
+            "{said}"
+        );
+        let mut mode = file.metadata().unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        std::fs::set_permissions(&file, mode).unwrap();
+        assert_eq!(prepared(with).unwrap().program, file);
+    }
+
+    #[test]
+    fn a_program_gets_what_is_named_and_what_holds_no_key() {
+        let with = json!({ "command": ["sh"], "env": { "A": "${OURS}2", "TZ": "CET" } });
+        let env = prepared(with).unwrap().env;
+        let env: Vec<_> = env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(env, ["A=12", "PATH=/nowhere:/bin:/usr/bin", "TZ=CET"]);
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_told_with_the_cure() {
+        let said = |with| prepared(with).unwrap_err();
+        let how = "correct `with.command`: write the program and its arguments, such as [\"python3\", \"policy.py\"]";
+        assert_eq!(said(json!({ "command": [] })), how);
+        assert_eq!(said(json!({ "command": [""] })), how);
+        assert_eq!(
+            said(json!({ "command": ["no-such-program"] })),
+            "correct `with.command`: `no-such-program` is no program, neither a file that can be run nor in a folder of PATH"
+        );
+        assert_eq!(
+            said(json!({ "command": ["sh"], "folder": "/bin/sh" })),
+            "correct `with.folder`: /bin/sh is no folder"
+        );
+        assert_eq!(
+            said(json!({ "command": ["sh"], "env": { "A": "${NONE}" } })),
+            "correct `with.env.A`: the variable NONE is not set; set it where Dagway is started"
+        );
+    }
+}

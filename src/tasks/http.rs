@@ -13,8 +13,8 @@ use super::json::{self, Json, LONGEST_ANSWER, broke};
 use crate::engine::{Cx, Fault, Needs, Res, Resources, Task, TaskError};
 use crate::upstream::Pools;
 
-/// Calls a URL.
-#[derive(Debug, Deserialize)]
+/// Calls a URL. What it is made of may be secret, so it has no `Debug`.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
     /// Where; `${NAME}` stands for a variable of Dagway's environment, here and in the headers.
@@ -192,5 +192,76 @@ fn refused(status: StatusCode, wait: Option<Duration>) -> TaskError {
         failure.retry(wait)
     } else {
         failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn prepared(with: Value) -> Result<(Url, HeaderMap), String> {
+        let variables = [
+            ("HOST", "hooks.example"),
+            ("KEY", "sk-1"),
+            ("BROKEN", "a\nb"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.into()));
+        let mut resources = Resources::default();
+        resources.insert(Arc::new(Environment(variables.into())));
+        let mut http: Http = serde_json::from_value(with).map_err(|error| error.to_string())?;
+        http.prepare(&resources)?;
+        Ok(http.call.unwrap())
+    }
+
+    #[test]
+    fn variables_stand_in_the_url_and_in_headers() {
+        let with = json!({ "url": "https://${HOST}/a?b", "headers": { "X-Key": "Key ${KEY}" } });
+        let (url, headers) = prepared(with).unwrap();
+        assert_eq!(url.as_str(), "https://hooks.example/a?b");
+        assert_eq!(headers["x-key"], "Key sk-1");
+        assert_eq!(headers["content-type"], "application/json");
+        let with = json!({ "url": "http://a", "headers": { "Content-Type": "text/plain" } });
+        assert_eq!(prepared(with).unwrap().1["content-type"], "text/plain");
+    }
+
+    #[test]
+    fn what_cannot_be_called_is_told_with_the_cure() {
+        for (with, said) in [
+            (
+                json!({ "url": "hooks.example" }),
+                "correct `with.url`: it is no URL: relative URL without a base",
+            ),
+            (
+                json!({ "url": "ftp://hooks.example" }),
+                "correct `with.url`: it begins neither with http:// nor with https://",
+            ),
+            (
+                json!({ "url": "http://me:${KEY}@hooks.example" }),
+                "correct `with.url`: it has a user in it; give the header `authorization` instead",
+            ),
+            (
+                json!({ "url": "http://${NOBODY}" }),
+                "correct `with.url`: the variable NOBODY is not set; set it where Dagway is started",
+            ),
+            (
+                json!({ "url": "http://a", "headers": { "x y": "" } }),
+                "correct `with.headers.x y`: this is no name of a header",
+            ),
+            (
+                json!({ "url": "http://a", "headers": { "x": "${BROKEN}" } }),
+                "correct `with.headers.x`: its value has characters that no header may have",
+            ),
+        ] {
+            assert_eq!(prepared(with).unwrap_err(), said);
+        }
+        let said = prepared(json!({ "url": "http://a", "method": "FETCH" })).unwrap_err();
+        assert!(
+            said.starts_with("unknown variant `FETCH`, expected one of `GET`"),
+            "{said}"
+        );
     }
 }

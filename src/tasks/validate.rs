@@ -104,16 +104,7 @@ impl Task for Validate {
                 cx.fact(name, said.as_str());
             }
         }
-        let text = match instead.as_deref() {
-            None => input.text.clone().map_err(TaskError::client)?,
-            Some(Json(body)) => {
-                cx.log(
-                    Level::Info,
-                    "the body is what a step before gave, not what the client sent",
-                );
-                Arc::new(body.get().to_owned())
-            }
-        };
+        let text = body_of(&input, instead.as_deref(), cx)?;
         let text = match self.endpoint {
             Endpoint::Native => text,
             Endpoint::Messages | Endpoint::CountTokens => with_whole_characters(text, cx),
@@ -157,6 +148,20 @@ impl Task for Validate {
             betas: input.betas.clone(),
         })
     }
+}
+
+/// The body to read: the client's, unless a step before gave another.
+fn body_of(
+    input: &ClientRequest,
+    instead: Option<&Json>,
+    cx: &Cx,
+) -> Result<Arc<String>, TaskError> {
+    let Some(Json(body)) = instead else {
+        return input.text.clone().map_err(TaskError::client);
+    };
+    let note = "the body is what a step before gave, not what the client sent";
+    cx.log(Level::Info, note);
+    Ok(Arc::new(body.get().to_owned()))
 }
 
 /// Clients that cut a text between two halves of a character send one of them; hosts refuse such a request whole.

@@ -22,6 +22,8 @@ mod lanes;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod own_steps;
+#[cfg(test)]
 mod patience;
 #[cfg(test)]
 mod program;

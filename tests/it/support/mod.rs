@@ -2,6 +2,7 @@
 
 pub(crate) mod otlp;
 pub(crate) mod plain;
+pub(crate) mod service;
 
 use std::time::{Duration, Instant};
 
