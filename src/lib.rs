@@ -77,7 +77,8 @@
 //!
 //! A file in [`tasks`] and its `mod`, an entry in [`tasks::ALL`], a step in a workflow of each lane (`workflows/messages.toml`,
 //! `workflows/native.toml`), and `after` on the steps that must wait for it. The README goes through it with a whole task;
-//! [`tasks::map_model`] is a good one to read first.
+//! [`tasks::map_model`] is a good one to read first. A step in another language needs none of this: [`tasks::exec`] and
+//! [`tasks::http`] bring it in.
 
 pub mod app;
 pub mod cli;

@@ -416,3 +416,36 @@ fn what_a_step_of_ones_own_takes_is_no_time_of_dagways() {
         app.stop().await;
     });
 }
+
+/// The first block of this language in the README's section about such steps.
+fn block_of_readme(language: &str) -> &'static str {
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("### Steps in any language").unwrap();
+    let (_, block) = section.split_once(&format!("\n```{language}\n")).unwrap();
+    block.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_readmes_example_does_what_the_readme_says() {
+    block_on(async {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("policy.py"), block_of_readme("python")).unwrap();
+        let place = json!(place.path());
+        let step = block_of_readme("toml");
+        let step = step.replace("with  = {", &format!("with  = {{ folder = {place},"));
+        let step = step.replace("${TEAM}", "${OURS}");
+        let folder = Folder::with(&step, Some("policy"), None);
+        let app = folder.start().await;
+        app.script(Script::new().then(Turn::text("Fine.")));
+        let got = app.messages(&ask("-----BEGIN RSA PRIVATE KEY-----")).await;
+        assert_eq!(got.status, 403, "{}", got.body);
+        let message = got.json()["error"]["message"].take();
+        assert_eq!(message, "a private key must not leave the house");
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        let run = app.ended_run(&got.run()).await;
+        let looked_at = json!({ "looked_at": "claude-sonnet-5-5" });
+        assert_eq!(output(&run, "policy"), looked_at);
+        app.stop().await;
+    });
+}
