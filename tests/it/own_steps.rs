@@ -438,7 +438,7 @@ fn the_readmes_example_does_what_the_readme_says() {
         let app = folder.start().await;
         app.script(Script::new().then(Turn::text("Fine.")));
         let got = app.messages(&ask("-----BEGIN RSA PRIVATE KEY-----")).await;
-        assert_eq!(got.status, 403, "{}", got.body);
+        assert_eq!(got.status, 400, "{}", got.body);
         let message = got.json()["error"]["message"].take();
         assert_eq!(message, "a private key must not leave the house");
         let got = app.messages(&ask("hello")).await;
