@@ -24,6 +24,9 @@ const IN_FILE: &str = "_file";
 const VARIABLE_IN_FILE: &str = "_FILE";
 /// The largest file of a secret, in bytes.
 const LARGEST: u64 = 64 << 10;
+const NO_FILE: &str = "is no regular file but a pipe, a device or a socket; write the secret into a file and name that (the \
+                       `<(command)` of a shell is a pipe; what a command prints can be given as the secret itself, by \
+                       `\"$(command)\"`)";
 
 /// The settings that hold a secret, and their counterparts: section, name, name of the counterpart.
 pub(super) fn settings() -> impl Iterator<Item = (&'static str, &'static str, String)> {
@@ -72,9 +75,9 @@ pub(super) fn read_one(path: &Path) -> Result<String, Fault> {
 pub(super) fn read(path: &Path) -> Result<String, Fault> {
     let fault = |what: String| Fault::new(path, what);
     let mut bytes = Vec::new();
-    let opened = File::open(path);
+    let opened = open(path)?;
     // One byte more than may be there tells whether more is there, even where no length is known beforehand.
-    let read = opened.and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    let read = opened.take(LARGEST + 1).read_to_end(&mut bytes);
     let length = read.map_err(|error| fault(unreadable(&error)))?;
     if length as u64 > LARGEST {
         let what = format!(
@@ -92,6 +95,17 @@ pub(super) fn read(path: &Path) -> Result<String, Fault> {
         return Err(fault("is empty; write the secret into it".to_owned()));
     }
     Ok(secret.to_owned())
+}
+
+/// Opens a file, or what a link leads to. A pipe that nobody writes to would be waited for without an end, so what is no
+/// file is not even opened; that of a folder is left to the system to say.
+fn open(path: &Path) -> Result<File, Fault> {
+    let cannot = |error: std::io::Error| Fault::new(path, unreadable(&error));
+    let kind = std::fs::metadata(path).map_err(cannot)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(Fault::new(path, NO_FILE));
+    }
+    File::open(path).map_err(cannot)
 }
 
 fn unreadable(error: &std::io::Error) -> String {
@@ -135,7 +149,9 @@ pub(super) fn of_variable(
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
 
     use super::super::{Settings, read as read_settings};
     use super::*;
@@ -154,6 +170,11 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_ref()).unwrap();
         file
+    }
+
+    fn named_pipe(path: &Path) {
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
     }
 
     fn with(pairs: &[(&str, &Path)]) -> Result<Settings, Error> {
@@ -201,6 +222,9 @@ mod tests {
     fn a_file_without_a_secret_is_a_sentence() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = folder.path().join("nowhere");
+        let (pipe, socket) = (folder.path().join("pipe"), folder.path().join("socket"));
+        named_pipe(&pipe);
+        let _listener = UnixListener::bind(&socket).unwrap();
         let [empty, large] = [" \n".to_owned(), "k".repeat((64 << 10) + 1)].map(file);
         let foreign = file(b"caf\xe9");
         for variable in VARIABLES {
@@ -212,7 +236,9 @@ mod tests {
                     large.path(),
                     "FILE is larger than 64 KB, which no secret is",
                 ),
-                (Path::new("/dev/zero"), "FILE is larger than 64 KB"),
+                (Path::new("/dev/zero"), "FILE is no regular file but a pipe"),
+                (&*pipe, "FILE is no regular file but a pipe"),
+                (&*socket, "FILE is no regular file but a pipe"),
                 (foreign.path(), "FILE is not UTF-8 text"),
             ] {
                 let said = fails(variable, path);
@@ -229,6 +255,26 @@ mod tests {
             none.ends_with("FILE holds no key; write one into it"),
             "{none}"
         );
+    }
+
+    #[test]
+    fn a_link_to_a_file_is_a_file_and_a_pipe_of_the_shell_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        // As Kubernetes mounts them.
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("..2026")).unwrap();
+        std::fs::write(at("..2026/key"), "secret\n").unwrap();
+        symlink("..2026", at("..data")).unwrap();
+        symlink("..data/key", at("key")).unwrap();
+        assert_eq!(read_one(&at("key")).unwrap(), "secret");
+        named_pipe(&at("pipe"));
+        symlink("pipe", at("linked")).unwrap();
+        assert!(read_one(&at("linked")).is_err());
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"secret\n").unwrap();
+        drop(writer);
+        let substituted = format!("/dev/fd/{}", reader.as_raw_fd());
+        insta::assert_snapshot!(fails(OPENROUTER, Path::new(&substituted)), @r#"the variable OPENROUTER_API_KEY_FILE: FILE is no regular file but a pipe, a device or a socket; write the secret into a file and name that (the `<(command)` of a shell is a pipe; what a command prints can be given as the secret itself, by `"$(command)"`)"#);
     }
 
     #[test]
