@@ -239,6 +239,15 @@ impl Layers {
             return Err(self.no_setting(place, &section, cure));
         }
         let value = self.value_like(&section, &key, text);
+        // An empty list often allows everything, which nobody asks for by commas.
+        if value.as_array().is_some_and(Vec::is_empty) {
+            let message = "it lists nothing: only blanks and commas are in the variable; write an entry into it, or unset it";
+            return Err(Error::Invalid {
+                origin: place,
+                key: setting,
+                message: message.to_owned(),
+            });
+        }
         self.set(&place, &section, &key, value)?;
         self.places.note(&setting, &place);
         Ok(())

@@ -474,6 +474,22 @@ fn a_metrics_token_opens_nothing_that_a_password_or_a_key_opens() {
 }
 
 #[test]
+fn a_variable_of_commas_and_blanks_is_no_list() {
+    for variable in ["DAGWAY_CLIENT_KEYS", "DAGWAY_SERVER_ALLOWED_HOSTS"] {
+        for nothing in [",", " ", "\n", " , ,\t"] {
+            let said = fails(&[(variable, nothing)]);
+            assert!(
+                said.contains("write an entry into it, or unset it"),
+                "{said}"
+            );
+        }
+        assert!(read(None, &environment(&[(variable, "")])).is_ok());
+        assert!(read(None, &environment(&[(variable, ",k,")])).is_ok());
+    }
+    insta::assert_snapshot!(fails(&[("DAGWAY_CLIENT_KEYS", ",")]), @"the variable DAGWAY_CLIENT_KEYS: the setting `server.client_keys` is wrong: it lists nothing: only blanks and commas are in the variable; write an entry into it, or unset it");
+}
+
+#[test]
 fn a_wrong_client_key_is_told_by_its_place_and_not_shown() {
     let said = |list: &str| {
         let said = fails(&[("DAGWAY_CLIENT_KEYS", list)]);
