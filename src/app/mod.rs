@@ -60,8 +60,14 @@ pub enum StartError {
     #[error(transparent)]
     Database(#[from] postgres::OpenError),
     /// The database's address cannot be read.
-    #[error("the setting `store.database` (DAGWAY_DATABASE_URL) is wrong: {0}")]
-    DatabaseAddress(#[from] AddressFault),
+    #[error("the setting `store.database` ({origin}) is wrong: {fault}")]
+    DatabaseAddress {
+        /// Where it was written.
+        origin: String,
+        /// What is wrong, and what would be right.
+        #[source]
+        fault: AddressFault,
+    },
     /// The upstream cannot be spoken to.
     #[error(transparent)]
     Upstream(#[from] upstreams::Error),
@@ -296,10 +302,20 @@ async fn told_when_slow<T>(mut opening: impl Future<Output = T> + Unpin, address
 ///
 /// # Errors
 /// When it cannot be read.
-pub(crate) fn database(settings: &Settings) -> Result<Option<Address>, AddressFault> {
+pub(crate) fn database(settings: &Settings) -> Result<Option<Address>, StartError> {
+    let store = &settings.store;
+    if store.database.is_empty() {
+        return Ok(None);
+    }
+    let origin = store.database_origin.as_deref().unwrap_or(postgres::ORIGIN);
     // Exposed to be taken apart; an address prints itself without its password.
-    let url = settings.store.database.expose();
-    (!url.is_empty()).then(|| url.parse()).transpose()
+    match store.database.expose().parse::<Address>() {
+        Ok(address) => Ok(Some(address.written_in(origin))),
+        Err(fault) => Err(StartError::DatabaseAddress {
+            origin: origin.to_owned(),
+            fault,
+        }),
+    }
 }
 
 fn store_settings(settings: &Settings) -> store::Settings {

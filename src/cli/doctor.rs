@@ -271,7 +271,7 @@ async fn store(settings: &Settings) -> Finding {
             Ok(()) => Finding::well("store", format!("{address} can be written")),
             Err(error) => Finding::ill("store", error.to_string()),
         },
-        Err(fault) => Finding::ill("store", StartError::from(fault).to_string()),
+        Err(fault) => Finding::ill("store", fault.to_string()),
     }
 }
 

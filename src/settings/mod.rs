@@ -143,6 +143,9 @@ pub struct Store {
     pub folder: PathBuf,
     /// The URL of a PostgreSQL database that is the run store instead; empty: none.
     pub database: Secret,
+    /// Where that URL was written, if it was: a variable, the one that names its file, or a line of a settings file.
+    #[serde(skip)]
+    pub database_origin: Option<String>,
     /// How long runs are kept.
     #[serde(deserialize_with = "time")]
     pub keep_for: Duration,

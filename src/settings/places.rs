@@ -25,6 +25,11 @@ impl Places {
     }
 }
 
+/// A place by its bare name, as it stands in the midst of a sentence.
+pub(super) fn bare(place: &str) -> String {
+    place.trim_start_matches("the variable ").to_owned()
+}
+
 /// Whether `path` is `whole` or a part of it, as `a.b[0]` is of `a.b` and of `a`.
 fn is_within(path: &str, whole: &str) -> bool {
     path.strip_prefix(whole).is_some_and(|rest| {

@@ -106,7 +106,9 @@ pub fn read_with(
     }
     layers.read_secrets()?;
     let (table, places) = (layers.table, layers.places);
-    finish(table, environment).map_err(|error| error.written_at(&places))
+    let mut settings = finish(table, environment).map_err(|error| error.written_at(&places))?;
+    settings.store.database_origin = places.of("store.database").map(places::bare);
+    Ok(settings)
 }
 
 /// Makes settings of what was written.

@@ -175,6 +175,61 @@ fn a_killed_replica_leaves_no_run_open() {
 }
 
 #[test]
+fn what_is_wrong_with_a_database_is_told_with_the_place_of_its_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let (secret, file) = (
+        folder.path().join("secret"),
+        folder.path().join("dagway.toml"),
+    );
+    let (secret, file) = (secret.to_str().unwrap(), file.to_str().unwrap());
+    let start = |url: &str, lines: &str, variables: &[(&str, &str)]| {
+        std::fs::write(secret, url).unwrap();
+        std::fs::write(file, lines).unwrap();
+        let output = run(dagway(folder.path())
+            .env("OPENROUTER_API_KEY", "sk-or-x")
+            .env("DAGWAY_LISTEN", "127.0.0.1:0")
+            .env("DAGWAY_CONFIG", file)
+            .envs(variables.iter().copied()));
+        assert_eq!(output.status.code(), Some(2));
+        stderr(&output)
+    };
+    let nobody = "postgres://ann:s3cret@127.0.0.1:9/runs";
+    let in_file = format!("[store]\n\ndatabase_file = '{secret}'");
+    let itself = format!("[store]\ndatabase = '{nobody}'");
+    let line = |number: u8| format!("{file}:{number}");
+    for (lines, variables, origin) in [
+        (
+            "",
+            &[("DAGWAY_DATABASE_URL", nobody)][..],
+            "DAGWAY_DATABASE_URL".to_owned(),
+        ),
+        (
+            "",
+            &[("DAGWAY_DATABASE_URL_FILE", secret)],
+            "DAGWAY_DATABASE_URL_FILE".to_owned(),
+        ),
+        (
+            &itself,
+            &[("DAGWAY_DATABASE_URL_FILE", secret)],
+            "DAGWAY_DATABASE_URL_FILE".to_owned(),
+        ),
+        (&in_file, &[], line(3)),
+        (&itself, &[], line(2)),
+    ] {
+        let said = start(nobody, lines, variables);
+        let cure = format!("; start it, or correct the address in {origin}\n");
+        assert!(said.ends_with(&cure) && !said.contains("s3cret"), "{said}");
+    }
+    let said = start("db.example", &in_file, &[]);
+    let place = format!("the setting `store.database` ({}) is wrong: ", line(3));
+    assert!(said.contains(&place), "{said}");
+    let doctor = diagnosis(folder.path(), &[("DAGWAY_DATABASE_URL_FILE", secret)]);
+    let wrong =
+        "FAIL  store       the setting `store.database` (DAGWAY_DATABASE_URL_FILE) is wrong";
+    assert!(doctor.contains(wrong), "{doctor}");
+}
+
+#[test]
 fn a_database_that_cannot_be_used_is_a_sentence_and_the_doctor_says_it_too() {
     let folder = tempfile::tempdir().unwrap();
     let start = |url: &str| {
@@ -197,6 +252,10 @@ fn a_database_that_cannot_be_used_is_a_sentence_and_the_doctor_says_it_too() {
         "{said}"
     );
     assert!(!said.contains("s3cret"), "{said}");
+    assert!(
+        said.contains("the address in DAGWAY_DATABASE_URL"),
+        "{said}"
+    );
     let doctor = diagnosis(folder.path(), &[("DAGWAY_DATABASE_URL", nobody)]);
     assert!(
         doctor.contains("FAIL  store       the run store postgres://ann@127.0.0.1:9/runs"),

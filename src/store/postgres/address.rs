@@ -16,6 +16,8 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+/// Where an address is written, unless it is said.
+pub const ORIGIN: &str = "DAGWAY_DATABASE_URL";
 /// The longest that one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A silent connection is looked at so often: a server that is gone without a word is noticed by it.
@@ -26,6 +28,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 pub struct Address {
     config: Config,
     roots: Option<PathBuf>,
+    origin: Arc<str>,
 }
 
 /// Why an address cannot be used.
@@ -86,7 +89,11 @@ impl FromStr for Address {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(2 * KEEPALIVE);
         }
-        Ok(Self { config, roots })
+        Ok(Self {
+            config,
+            roots,
+            origin: ORIGIN.into(),
+        })
     }
 }
 
@@ -127,6 +134,18 @@ fn is_here(config: &Config) -> bool {
 }
 
 impl Address {
+    /// Names the place where the address was written, so that faults can say what to correct.
+    #[must_use]
+    pub fn written_in(mut self, origin: &str) -> Self {
+        self.origin = origin.into();
+        self
+    }
+
+    /// Where it was written.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// What the driver needs to connect.
     pub(super) const fn config(&self) -> &Config {
         &self.config

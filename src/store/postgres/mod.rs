@@ -30,7 +30,7 @@ mod tidy;
 mod totals;
 mod write;
 
-pub use address::{Address, Fault as AddressFault};
+pub use address::{Address, Fault as AddressFault, ORIGIN};
 pub use open::{OpenError, examine, open};
 pub use read::PostgresStore;
 

@@ -151,7 +151,8 @@ fn refusal(address: &Address, trouble: &Trouble) -> OpenError {
 
 fn cure(address: &Address, trouble: &Trouble) -> String {
     let (user, database) = (address.user(), address.database());
-    let another = "or name another database (DAGWAY_DATABASE_URL)";
+    let origin = address.origin();
+    let another = format!("or name another database in {origin}");
     let grant = format!(
         "let it: GRANT CREATE ON DATABASE \"{database}\" TO \"{user}\", on a server that is no standby, {another}"
     );
@@ -167,7 +168,7 @@ fn cure(address: &Address, trouble: &Trouble) -> String {
                 "make one with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`, {another}"
             );
         }
-        Trouble::Address(_) => return "correct DAGWAY_DATABASE_URL".to_owned(),
+        Trouble::Address(_) => return format!("correct the address in {origin}"),
         Trouble::Forbidden => return grant,
         Trouble::Database(error) | Trouble::Migration(migrate::Fault::Database(error)) => error,
         Trouble::TooSlow(_) | Trouble::Other(_) => {
@@ -179,7 +180,7 @@ fn cure(address: &Address, trouble: &Trouble) -> String {
             format!("make it with `createdb {database}`, {another}")
         }
         Some(code) if is_about_the_user(code) => {
-            "correct the user and the password in DAGWAY_DATABASE_URL".to_owned()
+            format!("correct the user and the password in {origin}")
         }
         Some(code)
             if *code == SqlState::INSUFFICIENT_PRIVILEGE
@@ -189,16 +190,17 @@ fn cure(address: &Address, trouble: &Trouble) -> String {
         }
         Some(_) => format!("see the server's log, {another}"),
         None if said(error).contains("certificate") => {
-            "name the file of its root certificates with sslrootcert=FILE in DAGWAY_DATABASE_URL, or do without TLS \
-             with sslmode=disable where nobody else can listen"
-                .to_owned()
+            format!(
+                "name the file of its root certificates with sslrootcert=FILE in {origin}, or do without TLS with \
+                 sslmode=disable where nobody else can listen"
+            )
         }
         None if said(error).contains("TLS") => {
-            "let the server offer TLS, or do without it with sslmode=disable in DAGWAY_DATABASE_URL where nobody else can \
-             listen"
-                .to_owned()
+            format!(
+                "let the server offer TLS, or do without it with sslmode=disable in {origin} where nobody else can listen"
+            )
         }
-        None => "start it, or correct DAGWAY_DATABASE_URL".to_owned(),
+        None => format!("start it, or correct the address in {origin}"),
     }
 }
 
