@@ -222,8 +222,8 @@ pub(crate) trait Sink: Send {
         false
     }
 
-    /// Says that the process ends: work that begins from now on is given up at `until`. A database that always answers has
-    /// no need of it.
+    /// Says that the process ends: work that begins from now on is given up at `until`. A sink that never
+    /// waits has no need of it.
     fn end_by(&mut self, until: Instant) {
         let _ = until;
     }

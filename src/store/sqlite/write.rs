@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use foldhash::fast::RandomState;
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::checkpoint::Checkpointer;
-use super::open::FolderLock;
+use super::open::{BUSY_TIMEOUT, FolderLock};
 use super::tidy::Tidy;
 use crate::events::{PlanInfo, RunId, Timestamp};
 use crate::facts;
@@ -47,6 +48,8 @@ pub(super) struct SqliteSink {
     /// Rows of runs that are not over.
     rows: HashMap<RunId, i64, RandomState>,
     scratch: Scratch,
+    /// When the process ends, once it does.
+    until: Option<Instant>,
     _lock: Arc<FolderLock>,
 }
 
@@ -69,8 +72,18 @@ impl SqliteSink {
             tidy: Tidy::default(),
             rows: HashMap::default(),
             scratch: Scratch::default(),
+            until: None,
             _lock: lock,
         })
+    }
+
+    /// Waits for other programs no longer than the process may take to end.
+    fn wait_as_long_as_is_left(&self) -> rusqlite::Result<()> {
+        let Some(until) = self.until else {
+            return Ok(());
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        self.connection.busy_timeout(left.min(BUSY_TIMEOUT))
     }
 
     fn committed(&mut self) {
@@ -82,6 +95,7 @@ impl SqliteSink {
 
 impl Sink for SqliteSink {
     fn write(&mut self, batch: &Batch<'_>) -> Result<usize, Error> {
+        self.wait_as_long_as_is_left()?;
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         insert_plans(&transaction, batch.plans)?;
@@ -110,8 +124,15 @@ impl Sink for SqliteSink {
         tidied
     }
 
+    /// A lock is waited for no longer. A disk that hangs holds the thread up inside of the system, where nothing can end it
+    /// but the disk: whoever waits for the recorder must not do so without a limit.
+    fn end_by(&mut self, until: Instant) {
+        self.until = Some(until);
+    }
+
     fn close(&mut self) -> Result<(), Error> {
         self.checkpointer = None;
+        self.wait_as_long_as_is_left()?;
         let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
         self.connection.query_row(truncate, [], |_| Ok(()))?;
         Ok(())

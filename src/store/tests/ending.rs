@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::stage::Database;
+use super::stage::{Database, Stage};
 use super::{Script, plan};
 use crate::events::{EventSink, Observer, State, event_queue};
 use crate::store::Opened;
@@ -95,4 +95,18 @@ async fn one_that_goes_on_before_the_end_gets_everything() {
     assert_eq!(stats.lost_runs.load(Ordering::Relaxed), 0);
     let run = store.run(script.id).await.unwrap().unwrap();
     assert_eq!(run.summary.state, State::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_locks_the_file_does_not_hold_the_end_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = rusqlite::Connection::open(folder.path().join("dagway.db")).unwrap();
+    let stage = Stage::Sqlite(folder);
+    let opened = stage.open().await;
+    let stats = opened.recorder.stats().clone();
+    program.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut script = Script::new(T0, &plan()).ended(State::Completed);
+    let took = Recording::of(opened, &mut script).end().await;
+    assert!(took < SOON, "the end took {took:?}");
+    assert_eq!(stats.lost_runs.load(Ordering::Relaxed), 1);
 }
