@@ -72,6 +72,9 @@ pub struct Request<'a> {
     pub unknown: Vec<String>,
 }
 
+/// What is wrong with a second `model`.
+pub(super) const TWICE: &str = "It is given twice";
+
 /// Fields that a translating gateway can only leave out; some carry local paths, so their values are not even kept.
 const SET_ASIDE: [&str; 10] = [
     "betas",
@@ -163,7 +166,7 @@ impl<'a> Request<'a> {
         )
     }
 
-    fn read(body: &'a str, seen: &mut Seen) -> Parsed<Self> {
+    fn read(body: &'a str, seen: &mut Seen<'a>) -> Parsed<Self> {
         let mut request = Self {
             body_len: body.len(),
             ..Self::default()
@@ -173,6 +176,8 @@ impl<'a> Request<'a> {
             .object(|cursor, key| request.field(seen, cursor, key))
             .and_then(|()| {
                 request.set_aside = cursor.take_asides();
+                let format = &mut request.output_config.format;
+                *format = format.or(seen.output_format);
                 cursor.finish()
             })
             .and_then(|()| seen.complete())
@@ -181,8 +186,10 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    fn field(&mut self, seen: &mut Seen, cursor: &mut Cursor<'a>, key: &str) -> Parsed<()> {
+    fn field(&mut self, seen: &mut Seen<'a>, cursor: &mut Cursor<'a>, key: &str) -> Parsed<()> {
         match key {
+            // The first one decides where the request goes.
+            "model" if seen.model => return Err(InvalidRequest::here(TWICE)),
             "model" => {
                 self.model = cursor.text()?;
                 seen.model = true;
@@ -209,14 +216,9 @@ impl<'a> Request<'a> {
                 self.thinking_display = display.unwrap_or_default();
             }
             "output_config" => {
-                let config = cursor.nullable(OutputConfig::parse)?.unwrap_or_default();
-                let format = config.format.or(self.output_config.format);
-                self.output_config = OutputConfig { format, ..config };
+                self.output_config = cursor.nullable(OutputConfig::parse)?.unwrap_or_default();
             }
-            "output_format" => {
-                let format = cursor.nullable(Format::parse)?;
-                self.output_config.format = self.output_config.format.or(format);
-            }
+            "output_format" => seen.output_format = cursor.nullable(Format::parse)?,
             _ => return self.rare_field(cursor, key),
         }
         Ok(())
@@ -278,15 +280,16 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Which of the compulsory fields were there.
+/// Which of the compulsory fields were there, and what only counts where another field says nothing.
 #[derive(Default)]
-struct Seen {
+struct Seen<'a> {
     model: bool,
     messages: bool,
     max_tokens: Option<u64>,
+    output_format: Option<Format<'a>>,
 }
 
-impl Seen {
+impl Seen<'_> {
     fn complete(&self) -> Parsed<()> {
         for (there, field) in [(self.model, "model"), (self.messages, "messages")] {
             if !there {

@@ -3,6 +3,8 @@
 //! A Claude Code turn is 100 KB of JSON of which a translator looks at perhaps 2 KB.
 //! So the body is read once, by a cursor that checks every byte but decodes only what somebody compares:
 //! texts stay as the client escaped them ([`RawStr`]), schemas and tool inputs stay JSON ([`Raw`]).
+//! Of a field that is written twice the last counts, as for those who read JSON on the other side; a second model is refused,
+//! because the first was found before, by [`asked_model`].
 //! Every error knows its JSON path and speaks as Anthropic's does where theirs is documented.
 //! This module must not know where a request goes.
 

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::body::{Request, user_id};
+use super::body::{Request, TWICE, user_id};
 use super::check;
 use super::cursor::{Cursor, Kind};
 use super::invalid::InvalidRequest;
@@ -163,7 +163,7 @@ impl<'a> Request<'a> {
                 match key.as_ref() {
                     // The first one is replaced when the name is mapped, and others may read the second.
                     "model" if model.is_some() => {
-                        return Err(InvalidRequest::here("It is given twice"));
+                        return Err(InvalidRequest::here(TWICE));
                     }
                     "model" => model = Some(cursor.text()?),
                     "max_tokens" => {
@@ -260,6 +260,37 @@ mod tests {
             assert_eq!(request.provider.map(Raw::as_str), Some(written));
             assert_eq!(request.own_provider().map(Raw::as_str), own);
         }
+    }
+
+    #[test]
+    fn of_a_field_that_is_written_twice_the_last_counts_and_nothing_of_anthropics_own_is_left() {
+        for (first, last) in [
+            (r#""provider":{"zdr":true}"#, r#""provider":null"#),
+            (r#""provider":null"#, r#""provider":{"zdr":true}"#),
+            (r#""stream":true"#, r#""stream":null"#),
+            (r#""max_tokens":1"#, r#""max_tokens":2"#),
+            (r#""stop_sequences":["a"]"#, r#""stop_sequences":[]"#),
+            (r#""metadata":{"user_id":"a"}"#, r#""metadata":{}"#),
+            (r#""thread":{"type":"continue"}"#, r#""thread":null"#),
+        ] {
+            let read = |fields: &str| {
+                let body = format!(r#"{{"model":"m",{fields}}}"#);
+                let request = Request::parse_to_pass(&body).unwrap();
+                format!(
+                    "{:?}",
+                    Request {
+                        body_len: 0,
+                        ..request
+                    }
+                )
+            };
+            assert_eq!(read(&format!("{first},{last}")), read(last));
+            assert_ne!(read(first), read(last), "{first} says something");
+        }
+        let system = format!(r#""system":"{BILLING} x","safeguards":[{{"cwd":"/home"}}]"#);
+        let body = format!(r#"{{"model":"m",{system},{system}}}"#);
+        let own = Request::parse_to_pass(&body).unwrap().anthropics_own;
+        assert_eq!(own.len(), 4);
     }
 
     #[test]

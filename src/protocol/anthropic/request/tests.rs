@@ -350,6 +350,76 @@ fn of_a_field_that_is_written_twice_the_last_counts() {
 }
 
 #[test]
+fn of_a_field_of_the_body_that_is_written_twice_the_last_counts() {
+    let schema = |name: &str| {
+        format!(r#"{{"type":"json_schema","name":"{name}","schema":{{"type":"object"}}}}"#)
+    };
+    let [a, b] = [schema("a"), schema("b")];
+    let [old, older] = [&a, &b].map(|format| format!(r#""output_format":{format}"#));
+    let config = format!(r#""output_config":{{"format":{a}}}"#);
+    let said = r#"[{"role":"user","content":"no"}]"#;
+    for (first, last) in [
+        (r#""provider":{"zdr":true}"#, r#""provider":null"#),
+        (r#""provider":{"zdr":true}"#, r#""provider":{"zdr":false}"#),
+        (r#""provider":null"#, r#""provider":{"zdr":true}"#),
+        (r#""max_tokens":7"#, r#""max_tokens":8"#),
+        (r#""stream":true"#, r#""stream":null"#),
+        (r#""system":"a""#, r#""system":null"#),
+        (
+            r#""tools":[{"name":"T","input_schema":{}}]"#,
+            r#""tools":[]"#,
+        ),
+        (
+            r#""thinking":{"type":"adaptive","display":"omitted"}"#,
+            r#""thinking":null"#,
+        ),
+        (&old, &older),
+        (&old, r#""output_format":null"#),
+        (&config, r#""output_config":{"effort":"low"}"#),
+        (r#""output_config":{"effort":"low"}"#, &config),
+        (r#""stop_sequences":["a"]"#, r#""stop_sequences":null"#),
+        (r#""temperature":0.5"#, r#""temperature":0.25"#),
+        (r#""metadata":{"user_id":"a"}"#, r#""metadata":{}"#),
+        (
+            r#""service_tier":"standard_only""#,
+            r#""service_tier":"auto""#,
+        ),
+        (r#""speed":"fast""#, r#""speed":"standard""#),
+        (
+            r#""cache_control":{"type":"ephemeral"}"#,
+            r#""cache_control":null"#,
+        ),
+        (r#""fallbacks":[{"model":"a"}]"#, r#""fallbacks":[]"#),
+        (
+            &format!(r#""messages":{said}"#),
+            r#""messages":[{"role":"user","content":"yes"}]"#,
+        ),
+    ] {
+        let read = |fields: &str| {
+            // What is in the smallest request comes before.
+            let text = format!("{},{fields}}}", SMALLEST.strip_suffix('}').unwrap());
+            let request = Request::parse(&text).unwrap();
+            format!(
+                "{:?}",
+                Request {
+                    body_len: 0,
+                    ..request
+                }
+            )
+        };
+        assert_eq!(read(&format!("{first},{last}")), read(last));
+        assert_ne!(read(first), read(last), "{first} says something");
+    }
+}
+
+#[test]
+fn a_second_model_is_refused() {
+    let twice = SMALLEST.replace(r#""model":"m""#, r#""model":"m","model":"m""#);
+    let refused = Request::parse(&twice).unwrap_err().to_string();
+    assert_eq!(refused, "model: It is given twice");
+}
+
+#[test]
 fn blocks_stand_where_their_role_may_have_them() {
     let at = "messages.0.content.0";
     let call = json!({"type":"tool_use","id":"1","name":"a","input":{}});
