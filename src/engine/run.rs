@@ -24,6 +24,8 @@ pub struct Run<R> {
 pub struct RunFailure {
     /// The step that failed first.
     pub step: String,
+    /// The task that stands there.
+    pub task: String,
     /// `Failed`, `TimedOut` or `Crashed` (a panic).
     pub state: State,
     /// How it failed.

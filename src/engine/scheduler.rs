@@ -387,8 +387,13 @@ impl Scheduler {
     }
 
     fn failure_of(&self, step: StepIndex, state: State, error: Arc<TaskError>) -> RunFailure {
-        let step = self.graph.info.steps[usize::from(step)].name.clone();
-        RunFailure { step, state, error }
+        let info = &self.graph.info.steps[usize::from(step)];
+        RunFailure {
+            step: info.name.clone(),
+            task: info.task.clone(),
+            state,
+            error,
+        }
     }
 
     fn note(&self, kind: EventKind) {

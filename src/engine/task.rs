@@ -19,8 +19,9 @@ pub trait Task: DeserializeOwned + Send + Sync + 'static {
     const ABOUT: &'static str;
     /// How long an attempt may take where the workflow file says nothing of it.
     const TIMEOUT: Option<Duration> = None;
-    /// Whose fault it is when an attempt takes too long: that of whom it waits for.
-    const WAITS_FOR: Fault = Fault::Upstream;
+    /// Whose fault it is when an attempt takes too long: that of whom it waits for. Where that is the upstream, another
+    /// model may be asked instead.
+    const WAITS_FOR: Fault = Fault::Ours;
     /// What it takes: a port or a tuple of ports.
     type Input: Inputs;
     /// What it gives: `T: Artifact`, `Own<T>`, `Tail<T>`, `()` or a tuple of these.

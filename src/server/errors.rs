@@ -108,6 +108,7 @@ mod tests {
         for state in [State::Crashed, State::Failed] {
             let error = of_run(&RunFailure {
                 step: "count_tokens".to_owned(),
+                task: "count_tokens".to_owned(),
                 state,
                 error: Arc::new(TaskError::ours(inside)),
             });

@@ -13,11 +13,12 @@ use tracing::{Instrument, Span};
 
 use super::errors;
 use super::gateway::{Gateway, MessagesPlan, go_on};
-use crate::engine::{Fault, Run, RunFailure};
+use crate::engine::{Fault, Run, RunFailure, Task};
 use crate::events::{Level, Reporter, RunId, RunStart, State, Timestamp};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::request::Request;
 use crate::protocol::openrouter::error::UpstreamError;
+use crate::tasks::call_upstream::CallUpstream;
 use crate::tasks::reply_flow::{GIVEN_UP, HUNG_UP};
 use crate::tasks::{ClientReply, ClientRequest};
 use crate::upstream::{Candidate, Upstreams};
@@ -98,8 +99,9 @@ impl Chain {
     /// Notes why the model that was asked has not answered.
     fn note(&mut self, failure: &RunFailure) {
         let error = failure.error.source.downcast_ref::<UpstreamError>();
-        let is_out =
-            failure.state == State::TimedOut || error.is_some_and(UpstreamError::is_an_outage);
+        // That another step took too long, or left no time for its answer, is not for the model to pay for.
+        let is_silent = failure.state == State::TimedOut && failure.task == CallUpstream::NAME;
+        let is_out = is_silent || error.is_some_and(UpstreamError::is_an_outage);
         if is_out && !self.chooses_hosts() {
             self.gateway.upstreams.cool_down(self.candidates.name());
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::build_request::UpstreamRequest;
 use super::forms::Without;
 use super::map_model::MappedModel;
-use crate::engine::{Cx, Own, Owned, Task, TaskError};
+use crate::engine::{Cx, Fault, Own, Owned, Task, TaskError};
 use crate::events::{Level, trace};
 use crate::facts;
 use crate::protocol::openrouter::error::UpstreamError;
@@ -56,6 +56,7 @@ impl Owned for UpstreamAnswer {
 impl Task for CallUpstream {
     const NAME: &'static str = "call_upstream";
     const ABOUT: &'static str = "Asks the upstream, again where that may help";
+    const WAITS_FOR: Fault = Fault::Upstream;
     type Input = (Arc<UpstreamRequest>, Arc<MappedModel>);
     type Output = Own<UpstreamAnswer>;
 

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 
 use super::environment::Environment;
 use super::json::{self, Json, LONGEST_ANSWER, broke};
-use crate::engine::{Cx, Fault, Needs, Resources, Task, TaskError};
+use crate::engine::{Cx, Needs, Resources, Task, TaskError};
 use crate::events::Level;
 
 /// The variables of Dagway's own environment that every program gets: none of them holds a key.
@@ -45,7 +45,6 @@ impl Task for Exec {
     const NAME: &'static str = "exec";
     const ABOUT: &'static str = "Runs a program, JSON in, JSON out";
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
-    const WAITS_FOR: Fault = Fault::Ours;
     type Input = Needs;
     type Output = Json;
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::environment::Environment;
 use super::json::{self, Json, LONGEST_ANSWER, broke};
-use crate::engine::{Cx, Fault, Needs, Res, Resources, Task, TaskError};
+use crate::engine::{Cx, Needs, Res, Resources, Task, TaskError};
 use crate::upstream::Pools;
 
 /// Calls a URL. What it is made of may be secret, so it has no `Debug`.
@@ -47,7 +47,6 @@ impl Task for Http {
     const NAME: &'static str = "http";
     const ABOUT: &'static str = "Calls a URL, JSON in, JSON out";
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
-    const WAITS_FOR: Fault = Fault::Ours;
     type Input = (Needs, Res<Pools>);
     type Output = Json;
 

@@ -40,6 +40,8 @@ mod runs_command;
 #[cfg(test)]
 mod scarcity;
 #[cfg(test)]
+mod slow_steps;
+#[cfg(test)]
 mod stopping;
 #[cfg(test)]
 mod support;

@@ -62,7 +62,6 @@ impl Task for Sleep {
     const NAME: &'static str = "sleep";
     const ABOUT: &'static str = "Sleeps";
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(5));
-    const WAITS_FOR: Fault = Fault::Ours;
     type Input = ();
     type Output = Own<Reply>;
 
