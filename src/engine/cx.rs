@@ -28,7 +28,7 @@ impl Cx {
     }
 
     /// When this attempt is given up because a reply that comes later is of no use, where that was
-    /// [said](super::Run::set_reply_due).
+    /// [said](super::Run::set_reply_due). A step that the reply does not wait for has no such time.
     #[must_use]
     pub fn reply_due(&self) -> Option<Instant> {
         self.reply_due

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{Cx, Own, Owned, Plan, Res, Resources, Run, Task, TaskDef, TaskError};
 use crate::events::{
@@ -43,6 +44,8 @@ struct Probe {
     begun: Mutex<Vec<usize>>,
     /// Attempts that ended by themselves.
     ended: Mutex<Vec<usize>>,
+    /// When each attempt's reply was due, by the step's `id`.
+    due: Mutex<Vec<(usize, Option<Instant>)>>,
     /// Futures that exist.
     live: AtomicUsize,
 }
@@ -50,6 +53,10 @@ struct Probe {
 impl Probe {
     fn begun(&self) -> Vec<usize> {
         self.begun.lock().unwrap().clone()
+    }
+
+    fn due(&self) -> Vec<(usize, Option<Instant>)> {
+        self.due.lock().unwrap().clone()
     }
 
     fn ended(&self) -> Vec<usize> {
@@ -90,6 +97,7 @@ impl Behaviour {
         probe.live.fetch_add(1, Ordering::SeqCst);
         let _alive = Alive(probe);
         probe.begun.lock().unwrap().push(self.id);
+        probe.due.lock().unwrap().push((self.id, cx.reply_due()));
         for _ in 0..self.yields {
             tokio::task::yield_now().await;
         }

@@ -168,7 +168,7 @@ async fn a_task_has_its_own_limit_and_says_whose_fault_it_is() {
         let rig = Rig::<Reply>::with(&steps, &[TaskDef::of::<Sleep>()]);
         let limit = Duration::from_secs(lasts);
         assert_eq!(rig.plan.info().steps[0].timeout, Some(limit));
-        let begin = tokio::time::Instant::now();
+        let begin = Instant::now();
         let mut run = rig.start();
         let failure = run.reply().await.unwrap_err();
         assert_eq!(begin.elapsed().as_secs(), lasts);

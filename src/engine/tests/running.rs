@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::task::Poll;
 
 use insta::assert_snapshot;
-use tokio::time::Instant;
 
 use super::*;
 
@@ -655,4 +654,43 @@ async fn a_later_attempt_has_what_the_earlier_ones_left() {
     let tries = rig.events().states("answer").into_iter();
     let tries = tries.filter(|state| *state == State::Running);
     assert_eq!(tries.count(), 2, "it is not tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_reply_does_not_wait_for_knows_of_no_time_that_it_is_due() {
+    let rig = Rig::of(
+        r#"
+        [steps.speak]
+        with = { id = 1 }
+        [steps.answer]
+        with = { id = 2, failures = 1 }
+        retry = { attempts = 2 }
+        needs = ["speak"]
+        [steps.idle]
+        with = { id = 3 }
+        [steps.listen]
+        with = { id = 4 }
+        needs = ["speak"]
+        [steps.later]
+        task = "idle"
+        with = { id = 5 }
+        after = ["answer"]
+        "#,
+    );
+    let mut run = rig.start();
+    in_time(&mut run, 60_000);
+    let due = Some(Instant::now() + Duration::from_secs(60));
+    run.reply().await.unwrap();
+    assert_eq!(run.finish().await, State::Completed);
+    let mut known = rig.probe.due();
+    known.sort_by_key(|(id, _)| *id);
+    let expected = [
+        (1, due),
+        (2, due),
+        (2, due),
+        (3, None),
+        (4, None),
+        (5, None),
+    ];
+    assert_eq!(known, expected);
 }
