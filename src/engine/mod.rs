@@ -54,5 +54,5 @@ pub use flow::{End, FlowEnd, Tail, TailReporter, tail};
 pub use plan::Plan;
 pub use port::{Need, Needs, Own, Owned, Res};
 pub use registry::{Resources, TaskDef};
-pub use run::{Run, RunFailure};
+pub use run::{ReplyDue, Run, RunFailure};
 pub use task::Task;

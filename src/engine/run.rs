@@ -18,6 +18,18 @@ pub struct Run<R> {
     reply: PhantomData<fn() -> R>,
 }
 
+/// Until when a reply is of use. It holds for what begins before the reply is there and leads to it.
+#[derive(Clone, Debug)]
+pub struct ReplyDue {
+    /// When that is given up.
+    pub at: Instant,
+    /// From when on a step of it is not tried again, because too little time would be left: nor is a pause waited for that
+    /// ends later.
+    pub last_attempt: Instant,
+    /// What is said of what is given up.
+    pub why: Arc<str>,
+}
+
 /// Why a run gives no reply.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{step}: {error}")]
@@ -50,10 +62,9 @@ impl<R: Owned> Run<R> {
         self.scheduler.if_dropped(what);
     }
 
-    /// Says until when a reply is of use. What begins before it is there, and leads to it, is given up then, with this
-    /// sentence; no pause before another attempt outlasts it.
-    pub fn set_reply_due(&mut self, due: Instant, why: String) {
-        self.scheduler.set_reply_due(due, why.into());
+    /// Says until when a reply is of use.
+    pub fn set_reply_due(&mut self, due: ReplyDue) {
+        self.scheduler.set_reply_due(due);
     }
 
     /// Runs until the reply is there. Call it once; then [`Run::finish`], whatever it gave.

@@ -20,7 +20,7 @@ use super::cx::Cx;
 use super::error::TaskError;
 use super::flow::FlowEnd;
 use super::plan::Graph;
-use super::run::RunFailure;
+use super::run::{ReplyDue, RunFailure};
 use super::slot::{Held, Intake, Output, Slot, Source, TailEnd};
 use crate::events::{
     AnyArtifact, EventKind, EventSink, Journal, Reporter, RunStart, State, StepIndex, Timestamp,
@@ -44,8 +44,8 @@ pub(super) struct Scheduler {
     reply_failure: Option<RunFailure>,
     /// What is said if the run is dropped.
     if_dropped: Option<&'static str>,
-    /// Until when a reply is of use, and what is said then. Nothing that leads to it begins once it is there.
-    reply_due: Option<(Instant, Arc<str>)>,
+    /// Until when a reply is of use. Nothing that leads to it begins once it is there.
+    reply_due: Option<ReplyDue>,
     /// Whether a flow was dropped, or the run itself.
     was_cancelled: bool,
     is_over: bool,
@@ -93,8 +93,8 @@ impl Scheduler {
         self.if_dropped = Some(what);
     }
 
-    pub(super) fn set_reply_due(&mut self, due: Instant, why: Arc<str>) {
-        self.reply_due = Some((due, why));
+    pub(super) fn set_reply_due(&mut self, due: ReplyDue) {
+        self.reply_due = Some(due);
     }
 
     /// Runs until the reply is there or known not to come. What was noted until then goes out with what follows, in
@@ -180,7 +180,7 @@ impl Scheduler {
     fn begin(&mut self, step: StepIndex) {
         let planned = &self.graph.steps[usize::from(step)];
         let limit = self.limit(step);
-        let due = self.due(step).map(|(due, _)| *due);
+        let due = self.due(step).map(|due| due.at);
         let run = &mut self.counters.steps[usize::from(step)];
         run.attempt = run.attempt.saturating_add(1);
         let cx = Cx::new(self.reporter.of_step(step), run.attempt, due);
@@ -191,7 +191,7 @@ impl Scheduler {
     }
 
     /// When what a step does is of no use to the reply any more.
-    fn due(&self, step: StepIndex) -> Option<&(Instant, Arc<str>)> {
+    fn due(&self, step: StepIndex) -> Option<&ReplyDue> {
         let leads_to_reply = self.graph.steps[usize::from(step)].leads_to_reply;
         self.reply_due.as_ref().filter(|_| leads_to_reply)
     }
@@ -201,7 +201,7 @@ impl Scheduler {
         let of_step = self.graph.info.steps[usize::from(step)].timeout;
         let of_reply = self
             .due(step)
-            .map(|(due, why)| (due.duration_since(Instant::now()), why));
+            .map(|due| (due.at.duration_since(Instant::now()), &due.why));
         match of_reply {
             Some((left, why)) if of_step.is_none_or(|lasts| left < lasts) => {
                 Some(Limit::OfReply(left, Arc::clone(why)))
@@ -275,7 +275,7 @@ impl Scheduler {
         let pause = retry.and_then(|retry| retry.pause(attempt, error.retry_after));
         let leaves_time = |pause: &Duration| {
             let due = self.due(step);
-            due.is_none_or(|(due, _)| Instant::now() + *pause < *due)
+            due.is_none_or(|due| Instant::now() + *pause < due.last_attempt)
         };
         let Some(pause) = pause.filter(leaves_time) else {
             let slots = self.graph.steps[usize::from(step)].slots.clone();

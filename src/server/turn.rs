@@ -13,7 +13,7 @@ use tracing::{Instrument, Span};
 
 use super::errors;
 use super::gateway::{Gateway, MessagesPlan, go_on};
-use crate::engine::{Fault, Run, RunFailure, Task};
+use crate::engine::{Fault, ReplyDue, Run, RunFailure, Task};
 use crate::events::{Level, Reporter, RunId, RunStart, State, Timestamp};
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::request::Request;
@@ -191,8 +191,7 @@ impl Opening {
         let mut run = self.plan.start(self.input, self.start, &gateway.events);
         run.if_dropped(HUNG_UP);
         if let Some(patience) = patience {
-            let due = tokio::time::Instant::now() + patience;
-            run.set_reply_due(due, out_of_patience(patience));
+            run.set_reply_due(due_after(patience));
         }
         let reporter = run.reporter();
         if let Some(key) = &input.key {
@@ -212,11 +211,21 @@ impl Opening {
     }
 }
 
-/// Why a model is given up that has not begun to answer.
-fn out_of_patience(patience: Duration) -> String {
-    format!(
+/// In the last tenth of its patience a model is not asked again: hardly any begins to answer in what is left, and each that is
+/// given up may have to be paid for.
+const LAST_PART: u32 = 10;
+
+/// When a model is given up that has not begun to answer, and why.
+fn due_after(patience: Duration) -> ReplyDue {
+    let at = tokio::time::Instant::now() + patience;
+    let why = format!(
         "its answer had not begun after {patience:?}, the time that `models.fallbacks.patience` gives it"
-    )
+    );
+    ReplyDue {
+        at,
+        last_attempt: at - patience / LAST_PART,
+        why: why.into(),
+    }
 }
 
 impl Turn {

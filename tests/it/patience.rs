@@ -217,6 +217,22 @@ fn a_pause_that_would_outlast_it_is_not_waited_for() {
 }
 
 #[test]
+fn a_model_is_not_asked_again_in_the_last_tenth_of_its_patience() {
+    block_on(async {
+        // The pause ends 200 ms before the patience, of which the last tenth has 220.
+        let app = with_patience(Duration::from_millis(2_200), |_| {}).await;
+        let busy = Answer::error(429, "later").with_header("retry-after", "2");
+        app.script(Script::new().when(is_for(NAMED), busy));
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        assert_eq!(asked(&app), [NAMED, OTHER]);
+        let first = given_up(&app, &got).await;
+        assert_eq!(first["facts"]["error.type"], "rate_limit_error", "{first}");
+        app.stop().await;
+    });
+}
+
+#[test]
 fn a_later_attempt_is_held_back_until_its_answer_begins_too() {
     block_on(async {
         let app = with_patience(Duration::from_secs(1), |_| {}).await;

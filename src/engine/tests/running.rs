@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use insta::assert_snapshot;
-
+use super::super::ReplyDue;
 use super::*;
+use insta::assert_snapshot;
 
 #[tokio::test]
 async fn a_run_tells_its_story_in_order() {
@@ -508,8 +508,17 @@ async fn an_input_is_dropped_when_its_last_taker_is_done() {
 
 /// The moment so many milliseconds from now at which a reply is due.
 fn in_time(run: &mut Run<Reply>, milliseconds: u64) {
-    let due = Instant::now() + Duration::from_millis(milliseconds);
-    run.set_reply_due(due, "it was slow".to_owned());
+    due_and_tried_until(run, milliseconds, milliseconds);
+}
+
+/// The same, where no attempt begins from another moment on.
+fn due_and_tried_until(run: &mut Run<Reply>, due: u64, last_attempt: u64) {
+    let after = |milliseconds| Instant::now() + Duration::from_millis(milliseconds);
+    run.set_reply_due(ReplyDue {
+        at: after(due),
+        last_attempt: after(last_attempt),
+        why: "it was slow".into(),
+    });
 }
 
 #[tokio::test(start_paused = true)]
@@ -591,7 +600,12 @@ async fn a_reply_in_time_leaves_its_time_to_what_comes_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn no_pause_outlasts_the_time_that_a_reply_has() {
-    for (due, attempts, state) in [(1_000, 1, State::Failed), (1_001, 2, State::Completed)] {
+    for (due, last_attempt, attempts, state) in [
+        (1_000, 1_000, 1, State::Failed),
+        (1_001, 1_001, 2, State::Completed),
+        (9_000, 1_000, 1, State::Failed),
+        (9_000, 1_001, 2, State::Completed),
+    ] {
         let rig = Rig::of(
             r#"
             [steps.answer]
@@ -603,7 +617,7 @@ async fn no_pause_outlasts_the_time_that_a_reply_has() {
             "#,
         );
         let mut run = rig.start();
-        in_time(&mut run, due);
+        due_and_tried_until(&mut run, due, last_attempt);
         let begin = Instant::now();
         let replied = run.reply().await;
         assert_eq!(replied.is_ok(), state == State::Completed, "{due}");
