@@ -4,9 +4,10 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use insta::assert_snapshot;
+
 use super::super::ReplyDue;
 use super::*;
-use insta::assert_snapshot;
 
 #[tokio::test]
 async fn a_run_tells_its_story_in_order() {
