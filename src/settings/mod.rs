@@ -293,7 +293,13 @@ impl<'de> Deserialize<'de> for Secret {
         // The fault of a text would show what was written in its place.
         let text = String::deserialize(deserializer)
             .map_err(|_| serde::de::Error::custom("it is not a text; put it in quotes"))?;
-        Ok(Self::new(text.trim()))
+        let secret = text.trim();
+        if secret.is_empty() && !text.is_empty() {
+            // Taken for none, it would leave open what was meant to be shut.
+            let blank = "it is blank; write the secret, or nothing at all for none";
+            return Err(serde::de::Error::custom(blank));
+        }
+        Ok(Self::new(secret))
     }
 }
 

@@ -766,3 +766,20 @@ fn a_wrong_upstream_or_rule_is_a_sentence_too() {
         assert!(said.contains(expected), "{text}: {said}");
     }
 }
+
+#[test]
+fn a_blank_secret_is_not_taken_for_none() {
+    for variable in [
+        "DAGWAY_DASHBOARD_PASSWORD",
+        "DAGWAY_METRICS_TOKEN",
+        "DAGWAY_DATABASE_URL",
+    ] {
+        let said = fails(&[(variable, " \t")]);
+        assert!(said.contains(variable), "{said}");
+        assert!(
+            said.ends_with("it is blank; write the secret, or nothing at all for none"),
+            "{said}"
+        );
+        assert!(read(None, &environment(&[(variable, "")])).is_ok());
+    }
+}
