@@ -119,10 +119,12 @@ fn ports(info: &PlanInfo, index: usize, step: &StepInfo) -> impl Iterator<Item =
     lines.into_iter()
 }
 
-/// How long a step may take, and how often it is tried.
+/// How long a step may take, how often it is tried, and how many at once.
 fn limits(step: &StepInfo) -> impl Iterator<Item = String> {
     let timeout = step.timeout.map(|limit| format!("timeout {limit:?}"));
-    timeout.into_iter().chain(step.retry.as_ref().map(retry))
+    let limit = step.limit.map(|limit| format!("limit {limit} at once"));
+    let retry = step.retry.as_ref().map(retry);
+    timeout.into_iter().chain(retry).chain(limit)
 }
 
 fn retry(rule: &Retry) -> String {

@@ -318,6 +318,7 @@ fn step_info_json(step: &StepInfo) -> Value {
             "honour_retry_after": rule.honour_retry_after,
             "timeouts": rule.timeouts,
         })),
+        "limit": step.limit,
         "takes": step.takes,
         "gives": step.gives,
     })

@@ -147,6 +147,7 @@ pub(crate) fn messages_plan() -> PlanInfo {
                 honour_retry_after: true,
                 timeouts: true,
             }),
+            limit: (*name == "call_upstream").then_some(8),
             takes: vec![(*takes).to_owned()],
             gives: vec![(*gives).to_owned()],
         })

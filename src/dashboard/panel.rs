@@ -73,6 +73,10 @@ pub(super) fn of_step(run: &RunDetail, index: StepIndex, now: Timestamp) -> Stri
     );
     rules.extend(info.retry.as_ref().map(|rule| ("Retry", retry(rule))));
     rules.extend(
+        info.limit
+            .map(|limit| ("Limit", format!("{limit} at work at once"))),
+    );
+    rules.extend(
         info.optional
             .then(|| ("Optional", "its failure does not fail the run".to_owned())),
     );

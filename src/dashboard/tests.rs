@@ -637,6 +637,7 @@ async fn the_api_shows_workflows() {
         "honour_retry_after": true,
         "timeouts": true
       },
+      "limit": 8,
       "takes": [
         "UpstreamRequest"
       ],

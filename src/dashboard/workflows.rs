@@ -313,6 +313,7 @@ fn step_rows(plan: &PlanInfo) -> Vec<StepRow> {
                     .map(|timeout| format!("timeout {}", format::duration(timeout))),
             );
             rules.extend(step.retry.as_ref().map(panel::retry));
+            rules.extend(step.limit.map(|limit| format!("limit {limit}")));
             rules.extend(step.optional.then(|| "optional".to_owned()));
             StepRow {
                 name: step.name.clone(),

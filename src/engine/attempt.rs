@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::cx::Cx;
 use super::error::{Fault, TaskError};
 use super::port::{Inputs, Outputs};
 use super::slot::{Intake, Output, TailEnd};
 use super::task::Task;
-use crate::events::{State, StepIndex};
+use crate::events::{Reporter, State, StepIndex};
 
 /// Something a run waits for.
 pub(super) type Work = Pin<Box<dyn Future<Output = (StepIndex, Outcome)> + Send>>;
@@ -29,9 +30,14 @@ pub(super) enum Outcome {
     Broke(State, TaskError),
     /// The pause before the next attempt is over.
     Rested,
+    /// There is a place for another attempt.
+    Admitted(Place),
     /// The flow behind the output of this slot has ended.
     FlowEnded(usize, TailEnd),
 }
+
+/// One of the places that a step's `limit` has, given back when this is dropped.
+pub(super) type Place = OwnedSemaphorePermit;
 
 /// How long an attempt may take.
 pub(super) enum Limit {
@@ -43,14 +49,27 @@ pub(super) enum Limit {
 
 /// A [`Task`] whose type was forgotten.
 pub(super) trait AnyTask: Send + Sync {
-    /// Takes the inputs and begins to work once polled.
-    fn attempt(self: Arc<Self>, intake: Intake<'_>, cx: Cx, limit: Option<Limit>) -> Work;
+    /// Takes the inputs and begins to work once polled. Keeps its place until it is done.
+    fn attempt(
+        self: Arc<Self>,
+        intake: Intake<'_>,
+        cx: Cx,
+        limit: Option<Limit>,
+        place: Option<Place>,
+    ) -> Work;
 }
 
 impl<T: Task> AnyTask for T {
-    fn attempt(self: Arc<Self>, mut intake: Intake<'_>, cx: Cx, limit: Option<Limit>) -> Work {
+    fn attempt(
+        self: Arc<Self>,
+        mut intake: Intake<'_>,
+        cx: Cx,
+        limit: Option<Limit>,
+        place: Option<Place>,
+    ) -> Work {
         let input = T::Input::take(&mut intake);
         Box::pin(async move {
+            let _place = place;
             let (task, cx) = (&*self, &cx);
             let work = async move { Ok(task.run(input, cx).await?.give().collect()) };
             let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
@@ -67,6 +86,28 @@ impl<T: Task> AnyTask for T {
             (cx.step(), outcome)
         })
     }
+}
+
+/// Waits for a place, in turn, as long as the reply that waits for it is of use: time that is not the run's own.
+pub(super) fn wait_for_place(
+    places: Arc<Semaphore>,
+    reporter: Reporter,
+    limit: Option<Limit>,
+) -> Work {
+    let waiting = reporter.waiting();
+    Box::pin(async move {
+        let turn = places.acquire_owned();
+        let admitted = match limit {
+            None => Ok(turn.await),
+            Some(limit) => limit.keep(turn, Fault::Ours).await,
+        };
+        drop(waiting);
+        let outcome = match admitted {
+            Ok(place) => Outcome::Admitted(place.expect("nobody closes the places of a plan")),
+            Err(late) => Outcome::Broke(State::TimedOut, late),
+        };
+        (reporter.step(), outcome)
+    })
 }
 
 impl Limit {

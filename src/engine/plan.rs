@@ -4,6 +4,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::attempt::AnyTask;
 use super::port::{Owned, Port, PortKind};
 use super::proof::{Ends, Proof, StepProof, prove};
@@ -43,6 +45,8 @@ pub(super) struct Step {
     pub(super) followers: Vec<StepIndex>,
     /// How many slots and steps it waits for.
     pub(super) waits_for: u16,
+    /// The places for its attempts at work, over all runs, where they are counted.
+    pub(super) places: Option<Arc<Semaphore>>,
     /// Whether the reply waits for it.
     pub(super) leads_to_reply: bool,
 }
@@ -148,8 +152,9 @@ fn describe_step(step: &StepProof<'_>, proof: &Proof<'_>) -> StepInfo {
         about: step.def.map_or("", |def| def.about).to_owned(),
         with: step.draft.with.get_ref().to_string(),
         optional: step.draft.optional,
-        timeout: (step.draft.timeout).or_else(|| step.def.and_then(|def| def.timeout)),
+        timeout: step.timeout(),
         retry: step.draft.retry.clone(),
+        limit: step.limit(),
         takes: takes.collect(),
         gives: gives.map(|slot| slot.port.name.to_owned()).collect(),
     }
@@ -160,6 +165,7 @@ fn draw(info: Arc<PlanInfo>, proof: Proof<'_>) -> Graph {
     let mut takers = vec![Vec::new(); proof.slots.len()];
     let mut steps: Vec<Step> = Vec::new();
     for (place, step) in (0..).zip(proof.steps) {
+        let limit = step.limit();
         let mut waits_for = step.after.len();
         for (port, source) in step.takes.iter().zip(&step.sources) {
             if let Some(slot) = source.slot() {
@@ -179,6 +185,7 @@ fn draw(info: Arc<PlanInfo>, proof: Proof<'_>) -> Graph {
             slots: step.slots,
             followers: Vec::new(),
             waits_for: u16::try_from(waits_for).expect("a signature's inputs and 4,096 steps"),
+            places: limit.map(|limit| Arc::new(Semaphore::new(limit.into()))),
             leads_to_reply: false,
         });
     }

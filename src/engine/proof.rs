@@ -7,6 +7,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::attempt::AnyTask;
 use super::binding::Binding;
@@ -55,6 +56,20 @@ pub(super) struct SlotProof {
     pub(super) port: Port,
 }
 
+impl StepProof<'_> {
+    /// The longest one attempt may take: as its file says, or else its task.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        let of_task = || self.def.and_then(|def| def.timeout);
+        self.draft.timeout.or_else(of_task)
+    }
+
+    /// How many of its attempts may be at work at once: as its file says, or else its task.
+    pub(super) fn limit(&self) -> Option<u16> {
+        let of_task = || self.def.and_then(|def| def.limit);
+        self.draft.limit.or_else(of_task)
+    }
+}
+
 /// A workflow without fault.
 pub(super) struct Proof<'a> {
     /// In an order in which they could run one by one.
@@ -93,7 +108,10 @@ pub(super) fn prove<'a>(
         tasks,
         resources,
     };
-    let bound = steps.iter().map(|step| binding.bind(step, report));
+    let bound = steps.iter().map(|step| {
+        check_limit(step, report);
+        binding.bind(step, report)
+    });
     let bound: Vec<_> = bound.collect();
     for (step, bound) in steps.iter_mut().zip(bound) {
         (step.takes, step.sources) = bound.into_iter().unzip();
@@ -186,6 +204,16 @@ fn resolve_names(steps: &mut [StepProof<'_>], workflow: &Workflow, report: &mut 
                 }
             }
         }
+    }
+}
+
+/// Every place that a limit has is given back in time.
+fn check_limit(step: &StepProof<'_>, report: &mut Report<'_>) {
+    if step.def.is_some() && step.limit().is_some() && step.timeout().is_none() {
+        let cure =
+            "write timeout = \"60s\" or the like, lest an attempt that never ends keep its place";
+        let wrong = format_args!("has a `limit` but no `timeout`: {cure}");
+        report.add_of_step(&step.draft.name, wrong);
     }
 }
 

@@ -23,6 +23,8 @@ pub struct TaskDef {
     pub about: &'static str,
     /// [`Task::TIMEOUT`].
     pub timeout: Option<Duration>,
+    /// [`Task::LIMIT`].
+    pub limit: Option<u16>,
     pub(super) takes: fn() -> Vec<Port>,
     pub(super) gives: fn() -> Vec<Port>,
     pub(super) make: Make,
@@ -36,6 +38,7 @@ impl TaskDef {
             name: T::NAME,
             about: T::ABOUT,
             timeout: T::TIMEOUT,
+            limit: T::LIMIT,
             takes: T::Input::ports,
             gives: T::Output::ports,
             make: |with, resources| {

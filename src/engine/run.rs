@@ -38,6 +38,8 @@ pub struct RunFailure {
     pub step: String,
     /// The task that stands there.
     pub task: String,
+    /// How many attempts have begun; none when it waited for its turn.
+    pub attempts: u16,
     /// `Failed`, `TimedOut` or `Crashed` (a panic).
     pub state: State,
     /// How it failed.

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::attempt::{Limit, Outcome, Work};
+use super::attempt::{Limit, Outcome, Place, Work, wait_for_place};
 use super::counters::{Counters, Verdict};
 use super::cx::Cx;
 use super::error::TaskError;
@@ -23,7 +24,8 @@ use super::plan::Graph;
 use super::run::{ReplyDue, RunFailure};
 use super::slot::{Held, Intake, Output, Slot, Source, TailEnd};
 use crate::events::{
-    AnyArtifact, EventKind, EventSink, Journal, Reporter, RunStart, State, StepIndex, Timestamp,
+    AnyArtifact, EventKind, EventSink, Journal, Level, Reporter, RunStart, State, StepIndex,
+    Timestamp,
 };
 
 /// A run's state. The plan does not change; these counters do.
@@ -177,7 +179,30 @@ impl Scheduler {
         self.working.get_or_insert_default().push(work);
     }
 
+    /// Begins an attempt, where there is a place for it.
     fn begin(&mut self, step: StepIndex) {
+        let places = self.graph.steps[usize::from(step)].places.clone();
+        match places.map(|places| (Arc::clone(&places).try_acquire_owned(), places)) {
+            None => self.attempt(step, None),
+            Some((Ok(place), _)) => self.attempt(step, Some(place)),
+            Some((Err(_), places)) => self.queue(step, places),
+        }
+    }
+
+    /// Waits for a place for an attempt.
+    fn queue(&mut self, step: StepIndex, places: Arc<Semaphore>) {
+        let limit = self.limit_of_reply(step);
+        let reporter = self.reporter.of_step(step);
+        self.wait_for(wait_for_place(places, reporter, limit));
+        self.enter(step, State::Pending, None, None);
+        self.note(EventKind::Log {
+            step: Some(step),
+            level: Level::Info,
+            message: "it waits for its turn: as many attempts of this step as its `limit` allows are at work".to_owned(),
+        });
+    }
+
+    fn attempt(&mut self, step: StepIndex, place: Option<Place>) {
         let planned = &self.graph.steps[usize::from(step)];
         let limit = self.limit(step);
         let due = self.due(step).map(|due| due.at);
@@ -185,7 +210,7 @@ impl Scheduler {
         run.attempt = run.attempt.saturating_add(1);
         let cx = Cx::new(self.reporter.of_step(step), run.attempt, due);
         let intake = Intake::new(&planned.sources, &mut self.slots);
-        let work = Arc::clone(&planned.task).attempt(intake, cx, limit);
+        let work = Arc::clone(&planned.task).attempt(intake, cx, limit, place);
         self.begun.push_back(work);
         self.enter(step, State::Running, None, None);
     }
@@ -199,15 +224,19 @@ impl Scheduler {
     /// How long an attempt that begins now may take.
     fn limit(&self, step: StepIndex) -> Option<Limit> {
         let of_step = self.graph.info.steps[usize::from(step)].timeout;
-        let of_reply = self
-            .due(step)
-            .map(|due| (due.at.duration_since(Instant::now()), &due.why));
-        match of_reply {
-            Some((left, why)) if of_step.is_none_or(|lasts| left < lasts) => {
-                Some(Limit::OfReply(left, Arc::clone(why)))
+        match self.limit_of_reply(step) {
+            Some(Limit::OfReply(left, why)) if of_step.is_none_or(|lasts| left < lasts) => {
+                Some(Limit::OfReply(left, why))
             }
             _ => of_step.map(Limit::OfStep),
         }
+    }
+
+    /// How long what begins now is of use to the reply.
+    fn limit_of_reply(&self, step: StepIndex) -> Option<Limit> {
+        let due = self.due(step)?;
+        let left = due.at.duration_since(Instant::now());
+        Some(Limit::OfReply(left, Arc::clone(&due.why)))
     }
 
     fn conclude(&mut self, step: StepIndex, outcome: Outcome) {
@@ -215,6 +244,7 @@ impl Scheduler {
             Outcome::Gave(given) => self.collect(step, given),
             Outcome::Broke(state, error) => self.retry_or_fail(step, state, error),
             Outcome::Rested => self.counters.ready.push_back(step),
+            Outcome::Admitted(place) => self.attempt(step, Some(place)),
             Outcome::FlowEnded(slot, end) => self.flow_ended(step, slot, end),
         }
     }
@@ -391,6 +421,7 @@ impl Scheduler {
         RunFailure {
             step: info.name.clone(),
             task: info.task.clone(),
+            attempts: self.counters.steps[usize::from(step)].attempt,
             state,
             error,
         }
@@ -440,13 +471,14 @@ impl Drop for Scheduler {
         self.now = Timestamp::now();
         let why = self.if_dropped.map(|what| self.reporter.after(what));
         for step in (0..).take(self.counters.steps.len()) {
-            let state = self.counters.steps[usize::from(step)].state;
-            if state.is_final() {
+            let run = &self.counters.steps[usize::from(step)];
+            if run.state.is_final() {
                 continue;
             }
             self.was_cancelled = true;
-            let is_at_work = matches!(state, State::Running | State::Retrying);
-            let why = why.clone().filter(|_| is_at_work);
+            // At work, or about to be.
+            let has_begun = run.waits_for == 0;
+            let why = why.clone().filter(|_| has_begun);
             self.enter(step, State::Cancelled, why.clone(), None);
             if let Some(why) = why
                 && self.reply_failure.is_none()

@@ -19,6 +19,9 @@ pub trait Task: DeserializeOwned + Send + Sync + 'static {
     const ABOUT: &'static str;
     /// How long an attempt may take where the workflow file says nothing of it.
     const TIMEOUT: Option<Duration> = None;
+    /// How many attempts of a step may be at work at once where the workflow file says nothing of it. It needs a time limit,
+    /// so that each gives its place back.
+    const LIMIT: Option<u16> = None;
     /// Whose fault it is when an attempt takes too long: that of whom it waits for. Where that is the upstream, another
     /// model may be asked instead.
     const WAITS_FOR: Fault = Fault::Ours;

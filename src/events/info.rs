@@ -46,6 +46,9 @@ pub struct StepInfo {
     pub timeout: Option<Duration>,
     /// How often and when it is tried again.
     pub retry: Option<Retry>,
+    /// How many of its attempts may be at work at once, over all runs of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u16>,
     /// The names of what it takes, resources included.
     pub takes: Vec<String>,
     /// The names of what it gives.

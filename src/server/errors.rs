@@ -109,6 +109,7 @@ mod tests {
             let error = of_run(&RunFailure {
                 step: "count_tokens".to_owned(),
                 task: "count_tokens".to_owned(),
+                attempts: 1,
                 state,
                 error: Arc::new(TaskError::ours(inside)),
             });

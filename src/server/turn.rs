@@ -100,7 +100,8 @@ impl Chain {
     fn note(&mut self, failure: &RunFailure) {
         let error = failure.error.source.downcast_ref::<UpstreamError>();
         // That another step took too long, or left no time for its answer, is not for the model to pay for.
-        let is_silent = failure.state == State::TimedOut && failure.task == CallUpstream::NAME;
+        let was_asked = failure.task == CallUpstream::NAME && failure.attempts > 0;
+        let is_silent = failure.state == State::TimedOut && was_asked;
         let is_out = is_silent || error.is_some_and(UpstreamError::is_an_outage);
         if is_out && !self.chooses_hosts() {
             self.gateway.upstreams.cool_down(self.candidates.name());

@@ -45,6 +45,7 @@ impl Task for Exec {
     const NAME: &'static str = "exec";
     const ABOUT: &'static str = "Runs a program, JSON in, JSON out";
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
+    const LIMIT: Option<u16> = Some(16);
     type Input = Needs;
     type Output = Json;
 

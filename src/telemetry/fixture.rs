@@ -66,6 +66,7 @@ fn step_info(name: &str) -> StepInfo {
         optional: name == "log_usage",
         timeout: None,
         retry: None,
+        limit: None,
         takes: Vec::new(),
         gives: Vec::new(),
     }

@@ -50,6 +50,7 @@ pub(crate) struct StepDraft {
     pub(crate) with: Spanned<Value>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Option<Retry>,
+    pub(crate) limit: Option<u16>,
     pub(crate) optional: bool,
 }
 

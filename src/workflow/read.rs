@@ -26,6 +26,7 @@ const STEP_KEYS: Keys = &[
     ("with", "{ setting = \"value\" }"),
     ("timeout", "\"60s\""),
     ("retry", "{ attempts = 3 }"),
+    ("limit", "4"),
     ("optional", "true"),
 ];
 const RETRY_KEYS: Keys = &[
@@ -103,6 +104,10 @@ fn read_step(name: Name, mut table: Table<'_, '_, '_>) -> StepDraft {
     if timeout == Some(Duration::ZERO) {
         table.report("has no time at all: give `timeout` more than zero");
     }
+    let limit = table.get("limit");
+    if limit == Some(0) {
+        table.report("lets no attempt begin: give `limit` at least 1, or remove it");
+    }
     let empty = || Spanned::new(name.span(), Value::Object(serde_json::Map::new()));
     StepDraft {
         task: table.get("task").unwrap_or_else(|| name.clone()),
@@ -110,6 +115,7 @@ fn read_step(name: Name, mut table: Table<'_, '_, '_>) -> StepDraft {
         after: table.names("after"),
         with: with.unwrap_or_else(empty),
         timeout,
+        limit,
         optional: table.get("optional").unwrap_or(false),
         retry: table.table("retry").map(|entries| {
             let whose = format!("`retry` of {}", table.whose);

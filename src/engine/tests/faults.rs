@@ -104,13 +104,15 @@ const FAULTY: &[(&str, &str)] = &[
     ("a step that is no table", "[steps]\nidle = 3"),
     (
         "wrong forms",
-        "task = 3\nneeds = \"request\"\nafter = [1]\nwith = []\ntimeout = 60\nretry = true\noptional = \"yes\"",
+        "task = 3\nneeds = \"request\"\nafter = [1]\nwith = []\ntimeout = 60\nretry = true\nlimit = -1\noptional = \"yes\"",
     ),
     (
         "wrong times",
         "timeout = \"-5s\"\nretry = { attempts = 2, base = \"soon\", max = \"PT8S\" }",
     ),
     ("no time", "timeout = \"0s\""),
+    ("no attempt at once", "limit = 0\ntimeout = \"1s\""),
+    ("a limit without a time", "limit = 2"),
     ("no attempts", "retry = { attempts = 0 }"),
     ("attempts not given", "retry = {}"),
     (
@@ -257,6 +259,7 @@ needs = [\"speak\", \"request\"]
 with = { millis = 2, yields = 1 }
 timeout = \"2m\"
 retry = { attempts = 3 }
+limit = 4
 ";
     let plan = compile(text).unwrap();
     let info = plan.info();

@@ -2,10 +2,12 @@
 
 mod faults;
 mod flows;
+mod limits;
 mod needs;
 mod random_graphs;
 mod running;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -48,6 +50,8 @@ struct Probe {
     due: Mutex<Vec<(usize, Option<Instant>)>>,
     /// Futures that exist.
     live: AtomicUsize,
+    /// By the step's `id`, how many of them exist, and how many did at most.
+    at_once: Mutex<HashMap<usize, [usize; 2]>>,
 }
 
 impl Probe {
@@ -66,13 +70,35 @@ impl Probe {
     fn live(&self) -> usize {
         self.live.load(Ordering::SeqCst)
     }
+
+    /// How many attempts of a step there were at most at the same time.
+    fn most_at_once(&self, id: usize) -> usize {
+        self.at_once
+            .lock()
+            .unwrap()
+            .get(&id)
+            .map_or(0, |[_, most]| *most)
+    }
 }
 
-struct Alive<'a>(&'a Probe);
+struct Alive<'a>(&'a Probe, usize);
+
+impl<'a> Alive<'a> {
+    fn new(probe: &'a Probe, id: usize) -> Self {
+        probe.live.fetch_add(1, Ordering::SeqCst);
+        let mut at_once = probe.at_once.lock().unwrap();
+        let [now, most] = at_once.entry(id).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        Self(probe, id)
+    }
+}
 
 impl Drop for Alive<'_> {
     fn drop(&mut self) {
-        self.0.live.fetch_sub(1, Ordering::SeqCst);
+        let Self(probe, id) = self;
+        probe.live.fetch_sub(1, Ordering::SeqCst);
+        probe.at_once.lock().unwrap().get_mut(id).unwrap()[0] -= 1;
     }
 }
 
@@ -94,8 +120,7 @@ struct Behaviour {
 
 impl Behaviour {
     async fn act(&self, probe: &Probe, cx: &Cx) -> Result<(), TaskError> {
-        probe.live.fetch_add(1, Ordering::SeqCst);
-        let _alive = Alive(probe);
+        let _alive = Alive::new(probe, self.id);
         probe.begun.lock().unwrap().push(self.id);
         probe.due.lock().unwrap().push((self.id, cx.reply_due()));
         for _ in 0..self.yields {
@@ -243,9 +268,18 @@ impl<R: Owned> Rig<R> {
 
     /// Everything that was said, in order.
     fn events(self) -> Seen {
+        self.heard(None)
+    }
+
+    /// Everything that was said of one run, in order.
+    fn events_of(self, run: RunId) -> Seen {
+        self.heard(Some(run))
+    }
+
+    fn heard(self, of: Option<RunId>) -> Seen {
         drop(self.sink);
         let events = Arc::default();
-        let collector = Collector(Arc::clone(&events));
+        let collector = Collector(Arc::clone(&events), of);
         self.source.feed(&mut [Box::new(collector)]);
         let events = std::mem::take(&mut *events.lock().unwrap());
         assert!(events.is_sorted_by_key(|event: &Event| event.at));
@@ -277,12 +311,15 @@ fn tick() -> Timestamp {
     }
 }
 
-struct Collector(Arc<Mutex<Vec<Event>>>);
+/// Keeps the events, of one run alone if it is given.
+struct Collector(Arc<Mutex<Vec<Event>>>, Option<RunId>);
 
 impl Observer for Collector {
     fn observe(&mut self, batch: &EventBatch) {
         assert!(!batch.events.is_empty(), "a batch is never empty");
-        self.0.lock().unwrap().extend_from_slice(&batch.events);
+        if self.1.is_none_or(|run| run == batch.run) {
+            self.0.lock().unwrap().extend_from_slice(&batch.events);
+        }
     }
 }
 

@@ -508,7 +508,7 @@ async fn an_input_is_dropped_when_its_last_taker_is_done() {
 }
 
 /// The moment so many milliseconds from now at which a reply is due.
-fn in_time(run: &mut Run<Reply>, milliseconds: u64) {
+pub(super) fn in_time(run: &mut Run<Reply>, milliseconds: u64) {
     due_and_tried_until(run, milliseconds, milliseconds);
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn plan_of(name: &str, steps: &[&str]) -> Arc<PlanInfo> {
         optional: false,
         timeout: None,
         retry: None,
+        limit: None,
         takes: Vec::new(),
         gives: Vec::new(),
     };
