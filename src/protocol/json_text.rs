@@ -141,28 +141,30 @@ pub fn quote(text: &str, out: &mut Vec<u8>) {
 
 /// Appends `text` escaped, without quotes.
 pub fn escape(text: &str, out: &mut Vec<u8>) {
-    let mut blocks = text.as_bytes().chunks_exact(BLOCK);
-    // What is plain goes out block by block, with what stands between the escapes.
-    for block in blocks.by_ref().filter_map(<[u8]>::first_chunk::<BLOCK>) {
+    let bytes = text.as_bytes();
+    let (mut at, mut plain_from) = (0, 0);
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
         let mut marks = marks(block);
-        let mut plain_from = 0;
+        if marks == 0 {
+            at = end_of_plain(bytes, at + BLOCK);
+            continue;
+        }
         while marks != 0 {
-            let at = marks.trailing_zeros() as usize;
+            let place = at + marks.trailing_zeros() as usize;
             marks &= marks - 1;
-            escape_at(block, plain_from, at, out);
-            plain_from = at + 1;
+            escape_at(bytes, plain_from, place, out);
+            plain_from = place + 1;
         }
-        out.extend_from_slice(block.get(plain_from..).unwrap_or_default());
+        at += BLOCK;
     }
-    let rest = blocks.remainder();
-    let mut plain_from = 0;
     loop {
-        let at = end_of_plain(rest, plain_from);
-        if at == rest.len() {
-            return out.extend_from_slice(rest.get(plain_from..).unwrap_or_default());
+        at = end_of_plain(bytes, at);
+        if at == bytes.len() {
+            return out.extend_from_slice(bytes.get(plain_from..).unwrap_or_default());
         }
-        escape_at(rest, plain_from, at, out);
-        plain_from = at + 1;
+        escape_at(bytes, plain_from, at, out);
+        at += 1;
+        plain_from = at;
     }
 }
 

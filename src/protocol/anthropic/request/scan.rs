@@ -25,6 +25,19 @@ type Scanned<T = ()> = Result<T, &'static str>;
 
 const CONTROL: &str = "a control character in a string is not escaped";
 
+/// So many blocks without an escape are followed by more.
+const MANY_PLAIN: u32 = 4;
+
+/// What there was in a block of a string.
+enum Passed {
+    /// No escape.
+    Plain,
+    /// Escapes.
+    Marked,
+    /// The end of the string.
+    End,
+}
+
 /// A place in a JSON text.
 pub(super) struct Scanner<'a> {
     text: &'a str,
@@ -120,38 +133,50 @@ impl<'a> Scanner<'a> {
             }
             Near::Ends(at) | Near::GoesOn(at) => at,
         };
+        let mut plain_blocks = 0;
         while let Some(block) = bytes.get(self.at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-            if self.skip_block(block)? {
-                return Ok(());
+            match self.skip_block(block)? {
+                Passed::End => return Ok(()),
+                Passed::Marked => plain_blocks = 0,
+                Passed::Plain => plain_blocks += 1,
+            }
+            // An image rather than code.
+            if plain_blocks == MANY_PLAIN {
+                self.at = end_of_plain(bytes, self.at);
+                plain_blocks = 0;
             }
         }
         self.skip_rest_of_string()
     }
 
-    /// Steps over the next block of a string, and over an escape that begins in it. Says whether the string ends there.
+    /// Steps over the next block of a string, and over an escape that begins in it.
     #[inline]
-    fn skip_block(&mut self, block: &[u8; BLOCK]) -> Scanned<bool> {
+    fn skip_block(&mut self, block: &[u8; BLOCK]) -> Scanned<Passed> {
         let start = self.at;
         let mut marks = marks(block);
+        if marks == 0 {
+            self.at = start + BLOCK;
+            return Ok(Passed::Plain);
+        }
         while marks != 0 {
             let place = marks.trailing_zeros() as usize;
             self.at = start + place;
             match block.get(place) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(true);
+                    return Ok(Passed::End);
                 }
                 Some(b'\\') => self.skip_escape()?,
                 _ => return Err(CONTROL),
             }
             let behind = self.at - start;
             if behind >= BLOCK {
-                return Ok(false);
+                return Ok(Passed::Marked);
             }
             marks &= u64::MAX << behind;
         }
         self.at = start + BLOCK;
-        Ok(false)
+        Ok(Passed::Marked)
     }
 
     /// The end of a text is shorter than a block.
