@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -24,8 +26,8 @@ const PASSED: [&str; 9] = [
 const MOST_LINES: usize = 100;
 const LONGEST_LINE: u64 = 4 << 10;
 
-/// Runs a program.
-#[derive(Debug, Deserialize)]
+/// Runs a program. Its variables may be secret, so it has no `Debug`.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exec {
     /// The program and its arguments.
@@ -57,16 +59,25 @@ impl Task for Exec {
                     .to_owned(),
             );
         };
-        self.program = find(program, ours.get("PATH")).ok_or_else(|| {
-            format!(
-                "correct `with.command`: `{program}` is no program, neither a file that can be run nor in a folder of PATH"
-            )
-        })?;
         if let Some(folder) = self.folder.as_deref().filter(|folder| !folder.is_dir()) {
             let folder = folder.display();
             return Err(format!("correct `with.folder`: {folder} is no folder"));
         }
+        let found = find(program, self.folder.as_deref(), ours.get("PATH"));
+        self.program = found.ok_or_else(|| {
+            format!(
+                "correct `with.command`: `{program}` is no program, neither a file that can be run nor in a folder of PATH"
+            )
+        })?;
+        if self.command.iter().any(|word| word.contains('\0')) {
+            return Err("correct `with.command`: no program takes the character NUL".to_owned());
+        }
         for (name, value) in &mut self.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return Err(format!(
+                    "correct `with.env`: {name:?} is no name of a variable, or its value has the character NUL"
+                ));
+            }
             let filled = ours.fill_in(value);
             *value = filled.map_err(|wrong| format!("correct `with.env.{name}`: {wrong}"))?;
         }
@@ -117,7 +128,17 @@ impl Exec {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        let cannot = |error| broke(format!("`{}` cannot be run: {error}", self.command[0]));
+        let cannot = |error: io::Error| {
+            let cure = match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::NOEXEC) => "; a script begins with a line such as #!/bin/sh",
+                _ => "",
+            };
+            broke(format!(
+                "`{}` cannot be run: {error}{cure}",
+                self.command[0]
+            ))
+            .retry(None)
+        };
         command.spawn().map_err(cannot)
     }
 }
@@ -161,9 +182,10 @@ async fn talk(
         // A program that does not read is free not to.
         let _ = stdin.write_all(question).await;
         drop(stdin);
+        Ok(())
     };
-    let ((), said, last_line) = tokio::join!(tell, hear(stdout), log_lines(stderr, cx));
-    let said = said?;
+    let log = async { Ok(log_lines(stderr, cx).await) };
+    let ((), said, last_line) = tokio::try_join!(tell, hear(stdout), log)?;
     let status = child.wait().await;
     let status = status.map_err(|error| broke(format!("how it ended is not known: {error}")))?;
     Ok((status, said, last_line))
@@ -222,11 +244,13 @@ fn how_it_ended(status: ExitStatus) -> String {
     }
 }
 
-/// Where a program is that is named as in a shell.
-fn find(program: &str, path: Option<&str>) -> Option<PathBuf> {
+/// Where a program is that is named as in a shell that is in this folder.
+fn find(program: &str, folder: Option<&Path>, path: Option<&str>) -> Option<PathBuf> {
     if program.contains('/') {
-        let here = std::path::absolute(program).ok();
-        return here.filter(|file| can_be_run(file));
+        let file = folder.unwrap_or(Path::new("")).join(program);
+        return std::path::absolute(file)
+            .ok()
+            .filter(|file| can_be_run(file));
     }
     let mut folders = std::env::split_paths(OsStr::new(path?));
     folders.find_map(|folder| Some(folder.join(program)).filter(|file| can_be_run(file)))
@@ -261,6 +285,11 @@ mod tests {
         Ok(exec)
     }
 
+    /// What is said of wrong settings.
+    fn refused(with: Value) -> String {
+        prepared(with).map(|_| ()).unwrap_err()
+    }
+
     #[test]
     fn a_program_is_found_as_a_shell_finds_it() {
         let exec = prepared(json!({ "command": ["sh", "-c", "true"] })).unwrap();
@@ -269,7 +298,7 @@ mod tests {
         let file = here.path().join("policy");
         std::fs::write(&file, "#!/bin/sh\n").unwrap();
         let with = json!({ "command": [file] });
-        let said = prepared(with.clone()).unwrap_err();
+        let said = refused(with.clone());
         assert!(
             said.ends_with("is no program, neither a file that can be run nor in a folder of PATH"),
             "{said}"
@@ -278,6 +307,9 @@ mod tests {
         std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
         std::fs::set_permissions(&file, mode).unwrap();
         assert_eq!(prepared(with).unwrap().program, file);
+        let with = json!({ "command": ["./policy"], "folder": here.path() });
+        let program = prepared(with).unwrap().program;
+        assert_eq!(program, file, "as after `cd` into its folder");
     }
 
     #[test]
@@ -293,7 +325,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_run_is_told_with_the_cure() {
-        let said = |with| prepared(with).unwrap_err();
+        let said = refused;
         let how = "correct `with.command`: write the program and its arguments, such as [\"python3\", \"policy.py\"]";
         assert_eq!(said(json!({ "command": [] })), how);
         assert_eq!(said(json!({ "command": [""] })), how);
@@ -309,5 +341,17 @@ mod tests {
             said(json!({ "command": ["sh"], "env": { "A": "${NONE}" } })),
             "correct `with.env.A`: the variable NONE is not set; set it where Dagway is started"
         );
+        assert_eq!(
+            said(json!({ "command": ["sh", "-c", "\0"] })),
+            "correct `with.command`: no program takes the character NUL"
+        );
+        for env in [
+            json!({ "A=B": "" }),
+            json!({ "": "" }),
+            json!({ "A": "\0" }),
+        ] {
+            let said = said(json!({ "command": ["sh"], "env": env }));
+            assert!(said.starts_with("correct `with.env`: \""), "{said}");
+        }
     }
 }

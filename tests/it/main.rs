@@ -23,6 +23,7 @@ mod lanes;
 mod messages;
 #[cfg(test)]
 mod own_steps;
+mod own_steps_odd;
 #[cfg(test)]
 mod patience;
 #[cfg(test)]

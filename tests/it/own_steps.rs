@@ -18,10 +18,10 @@ const NATIVE: &str = include_str!("../../workflows/native.toml");
 const REFUSAL: &str = r#"{"error": {"type": "permission_error", "message": "no secrets, please"}}"#;
 
 /// Both lanes with further steps, the call waiting for `before_call` and the body coming from `body`, if they are named.
-struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn with(steps: &str, before_call: Option<&str>, body: Option<&str>) -> Self {
+    pub(crate) fn with(steps: &str, before_call: Option<&str>, body: Option<&str>) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         for (name, workflow) in [("messages.toml", MESSAGES), ("native.toml", NATIVE)] {
             let mut text = format!("{workflow}\n{steps}");
@@ -44,11 +44,11 @@ impl Folder {
         self.0.path()
     }
 
-    async fn start(&self) -> TestApp {
+    pub(crate) async fn start(&self) -> TestApp {
         self.start_with(|_| {}).await
     }
 
-    async fn start_with(&self, change: impl FnOnce(&mut Settings)) -> TestApp {
+    pub(crate) async fn start_with(&self, change: impl FnOnce(&mut Settings)) -> TestApp {
         TestApp::start_with(|settings| {
             self.path().clone_into(&mut settings.workflows.folder);
             let path = std::env::var_os("PATH").unwrap().into_string().unwrap();
@@ -68,7 +68,7 @@ impl Folder {
 }
 
 /// A step that runs this script before the upstream is called.
-fn guard(script: &str, more: &str) -> Folder {
+pub(crate) fn guard(script: &str, more: &str) -> Folder {
     let script = json!(script);
     let step = format!(
         "[steps.guard]\ntask = \"exec\"\nneeds = [\"validate\"]\n{more}\nwith.command = [\"sh\", \"-c\", {script}]\n"
@@ -76,18 +76,18 @@ fn guard(script: &str, more: &str) -> Folder {
     Folder::with(&step, Some("guard"), None)
 }
 
-fn of_step<'a>(run: &'a Value, name: &str) -> &'a Value {
+pub(crate) fn of_step<'a>(run: &'a Value, name: &str) -> &'a Value {
     let mut steps = run["steps"].as_array().unwrap().iter();
     steps.find(|step| step["name"] == name).unwrap()
 }
 
-fn output(run: &Value, name: &str) -> Value {
+pub(crate) fn output(run: &Value, name: &str) -> Value {
     let text = of_step(run, name)["outputs"][0]["json"].as_str().unwrap();
     serde_json::from_str(text).unwrap()
 }
 
 /// How often the upstream was asked for an answer.
-fn asked_upstream(app: &TestApp) -> usize {
+pub(crate) fn asked_upstream(app: &TestApp) -> usize {
     let requests = app.simulator.requests();
     requests.iter().filter(|seen| seen.method == "POST").count()
 }

@@ -1,0 +1,63 @@
+//! Odd requests, and odd programs, where a step in another language takes part.
+
+use dagway::settings::Settings;
+use dagway::simulator::{Script, Turn};
+use serde_json::{Value, json};
+
+use crate::lanes::native;
+use crate::own_steps::{Folder, asked_upstream, guard, of_step, output};
+use crate::support::{ask, ask_whole, block_on};
+
+/// What sets the lane in which Claude is asked.
+type Lane = fn(&mut Settings);
+const LANES: [Lane; 2] = [|_| {}, native];
+
+/// A step whose output of this script takes the place of the client's body.
+fn change(script: &str) -> Folder {
+    let script = json!(script);
+    let step = format!(
+        "[steps.change]\ntask = \"exec\"\nneeds = [\"request\"]\nwith.command = [\"sh\", \"-c\", {script}]\n"
+    );
+    Folder::with(&step, None, Some("change"))
+}
+
+#[test]
+fn a_program_that_says_too_much_is_ended_at_once() {
+    block_on(async {
+        let script = "trap '' PIPE; while :; do head -c 1000000 /dev/zero 2>/dev/null; done";
+        let app = guard(script, "timeout = \"20s\"").start().await;
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 500, "{}", got.body);
+        let run = app.ended_run(&got.run()).await;
+        assert_eq!(failure(&run), "it said more than 32 MB");
+        app.stop().await;
+    });
+}
+
+fn failure(run: &Value) -> &str {
+    of_step(run, "guard")["error"].as_str().unwrap()
+}
+
+#[test]
+fn a_script_that_does_not_say_who_reads_it_is_told_so_and_tried_again() {
+    block_on(async {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("script");
+        std::fs::write(&file, "echo 1\n").unwrap();
+        let mut mode = file.metadata().unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        std::fs::set_permissions(&file, mode).unwrap();
+        let step = format!(
+            "[steps.guard]\ntask = \"exec\"\nretry = {{ attempts = 2, base = \"1ms\" }}\nwith.command = [{}]\n",
+            json!(file)
+        );
+        let app = Folder::with(&step, Some("guard"), None).start().await;
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 500, "{}", got.body);
+        let run = app.ended_run(&got.run()).await;
+        let said = "cannot be run: Exec format error (os error 8); a script begins with a line such as #!/bin/sh";
+        assert!(failure(&run).ends_with(said), "{run}");
+        assert_eq!(of_step(&run, "guard")["attempts"], 2);
+        app.stop().await;
+    });
+}
