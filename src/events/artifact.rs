@@ -10,6 +10,8 @@ use super::capped::Capped;
 pub trait Artifact: Serialize + Send + Sync + 'static {
     /// The name on the edge, in plan errors and on pages.
     const NAME: &'static str;
+    /// Whether what it serialises to may quote a prompt or an answer, so that it is kept only where these are.
+    const MAY_QUOTE: bool = false;
 
     /// Writes all of it as JSON, for steps that are not written in Rust: what it serialises to, unless that is less.
     ///
@@ -28,6 +30,9 @@ pub trait AnyArtifact: Any + Send + Sync {
     /// [`Artifact::NAME`].
     fn name(&self) -> &'static str;
 
+    /// [`Artifact::MAY_QUOTE`].
+    fn may_quote(&self) -> bool;
+
     /// Writes the artifact as JSON.
     ///
     /// # Errors
@@ -44,6 +49,10 @@ pub trait AnyArtifact: Any + Send + Sync {
 impl<T: Artifact> AnyArtifact for T {
     fn name(&self) -> &'static str {
         T::NAME
+    }
+
+    fn may_quote(&self) -> bool {
+        T::MAY_QUOTE
     }
 
     fn write_json(&self, out: &mut Capped<'_>) -> serde_json::Result<()> {

@@ -328,6 +328,9 @@ impl OpenRun {
         at: Timestamp,
         desk: &mut Desk<'_>,
     ) {
+        if artifact.may_quote() && !desk.payloads {
+            return;
+        }
         if desk.shedding >= Shedding::Previews {
             add(&desk.stats.shed_previews, 1);
             return self.say_shed(at);

@@ -22,6 +22,7 @@ pub struct Json(pub Box<RawValue>);
 
 impl Artifact for Json {
     const NAME: &'static str = "Json";
+    const MAY_QUOTE: bool = true;
 }
 
 /// Why such a step failed when it did not refuse the request: for its run's page and its operator, not for the client.

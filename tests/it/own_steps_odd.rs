@@ -22,6 +22,23 @@ fn change(script: &str) -> Folder {
 }
 
 #[test]
+fn what_a_step_gives_is_kept_only_where_bodies_are() {
+    block_on(async {
+        for keeps in [true, false] {
+            let folder = guard("cat", "");
+            let app = folder.start_with(|s| s.store.payloads = keeps).await;
+            app.script(Script::new().then(Turn::text("Fine.")));
+            let got = app.messages(&ask("a secret plan")).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            let run = app.ended_run(&got.run()).await;
+            assert_eq!(of_step(&run, "guard")["state"], "Completed");
+            assert_eq!(run.to_string().contains("a secret plan"), keeps, "{run}");
+            app.stop().await;
+        }
+    });
+}
+
+#[test]
 fn a_program_that_says_too_much_is_ended_at_once() {
     block_on(async {
         let script = "trap '' PIPE; while :; do head -c 1000000 /dev/zero 2>/dev/null; done";
