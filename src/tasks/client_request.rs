@@ -7,8 +7,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::engine::TaskError;
 use crate::events::{Artifact, RunId};
 use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::anthropic::request::Request;
 
 /// A client's request. The body is kept once and shared by everybody who borrows from it.
 #[derive(Clone, Debug, Serialize)]
@@ -83,6 +85,20 @@ pub(super) fn shared_bytes(text: &Arc<String>) -> Bytes {
 }
 
 impl ClientRequest {
+    /// Refuses one whose body was not taken, or is no JSON, as every workflow would.
+    pub(super) fn check(&self) -> Result<(), TaskError> {
+        let text = self
+            .text
+            .as_deref()
+            .map_err(|e| TaskError::client(e.clone()))?;
+        if serde_json::from_str::<&RawValue>(text).is_ok() {
+            return Ok(());
+        }
+        Request::parse_to_pass(text)
+            .map(drop)
+            .map_err(TaskError::client)
+    }
+
     /// The body, for the record; none was taken of a request that was refused before.
     #[must_use]
     pub fn body(&self) -> Option<Bytes> {

@@ -3,14 +3,18 @@
 //! They get one JSON document, `{"run": {…}, "needs": {…}}`, with all of what each step named in `needs` gave. What they
 //! answer becomes a [`Json`]. To refuse the request they fail with an error in the shape of Anthropic's API.
 
+use std::any::Any;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::engine::{Cx, Needs, TaskError};
+use super::client_request::ClientRequest;
+use crate::engine::{Cx, Need, Needs, TaskError};
 use crate::events::{Artifact, trace};
 use crate::protocol::anthropic::error::{ApiError, ErrorKind};
+use crate::protocol::json_text::whole_characters;
 
 /// The longest answer, in bytes: as long as a request may be.
 pub const LONGEST_ANSWER: usize = 32 << 20;
@@ -54,13 +58,16 @@ enum Given {
     Several(BTreeMap<&'static str, Box<RawValue>>),
 }
 
-/// Writes what a step is told.
+/// Writes what a step is told. Halves of characters (lone surrogates) are replaced, for many a parser refuses the whole
+/// document because of one.
 ///
 /// # Errors
-/// When something that it needs cannot be written as JSON, which would be a fault of Dagway's own.
+/// When the client's request is among it and has no body that could be told: nobody is asked about that, and no step's
+/// failure hides why it is refused. When something cannot be written as JSON, which would be a fault of Dagway's own.
 pub(super) fn question(needs: &Needs, cx: &Cx) -> Result<Vec<u8>, TaskError> {
     let mut by_step: BTreeMap<&str, BTreeMap<&'static str, Box<RawValue>>> = BTreeMap::new();
     for need in &needs.0 {
+        check_body(need)?;
         let mut text = Vec::new();
         need.value.write_whole(&mut text).map_err(TaskError::ours)?;
         let whole = serde_json::from_slice(&text).map_err(TaskError::ours)?;
@@ -87,7 +94,21 @@ pub(super) fn question(needs: &Needs, cx: &Cx) -> Result<Vec<u8>, TaskError> {
         },
         needs: needs.collect(),
     };
-    serde_json::to_vec(&question).map_err(TaskError::ours)
+    let text = serde_json::to_string(&question).map_err(TaskError::ours)?;
+    Ok(match whole_characters(&text) {
+        Cow::Owned(whole) => whole,
+        Cow::Borrowed(_) => text,
+    }
+    .into_bytes())
+}
+
+/// Refuses a client's request that was not taken or is no JSON.
+fn check_body(need: &Need) -> Result<(), TaskError> {
+    let value: &dyn Any = &*need.value;
+    match value.downcast_ref::<ClientRequest>() {
+        Some(request) => request.check(),
+        None => Ok(()),
+    }
 }
 
 /// The name of the step that speaks.

@@ -156,8 +156,9 @@ fn body_of(
     instead: Option<&Json>,
     cx: &Cx,
 ) -> Result<Arc<String>, TaskError> {
+    let clients = input.text.clone().map_err(TaskError::client)?;
     let Some(Json(body)) = instead else {
-        return input.text.clone().map_err(TaskError::client);
+        return Ok(clients);
     };
     let note = "the body is what a step before gave, not what the client sent";
     cx.log(Level::Info, note);

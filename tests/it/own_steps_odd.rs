@@ -22,6 +22,58 @@ fn change(script: &str) -> Folder {
 }
 
 #[test]
+fn a_body_that_was_not_taken_or_is_no_json_is_refused_whatever_a_step_makes_of_it() {
+    block_on(async {
+        let good = ask_whole("hello");
+        for script in ["exit 1".to_owned(), format!("echo '{good}'")] {
+            for lane in LANES {
+                let app = change(&script).start_with(lane).await;
+                for (body, said) in [
+                    (
+                        &b"{\"model\": \"claude\xff\"}"[..],
+                        "the body is not UTF-8 text",
+                    ),
+                    (b"{\"model\": ", "The request body is not valid JSON"),
+                ] {
+                    let got = app.post_bytes("/v1/messages", body.to_vec()).await;
+                    assert_eq!(got.status, 400, "{}", got.body);
+                    let message = got.json()["error"]["message"].to_string();
+                    assert!(message.contains(said), "{script}: {message}");
+                }
+                assert_eq!(asked_upstream(&app), 0);
+                app.stop().await;
+            }
+        }
+        // One that is told nothing of the request does not replace what was not taken either.
+        let step = format!(
+            "[steps.change]\ntask = \"exec\"\nwith.command = [\"echo\", {}]\n",
+            json!(good.to_string())
+        );
+        let app = Folder::with(&step, None, Some("change")).start().await;
+        let got = app.post_bytes("/v1/messages", vec![0xff]).await;
+        assert_eq!(got.status, 400, "{}", got.body);
+        app.stop().await;
+    });
+}
+
+#[test]
+fn what_a_step_is_told_has_no_half_characters() {
+    block_on(async {
+        for lane in LANES {
+            let app = guard("cat", "").start_with(lane).await;
+            app.script(Script::new().then(Turn::text("Fine.")));
+            let body = ask_whole("half").to_string().replace("half", "\\ud83d!");
+            let got = app.post_bytes("/v1/messages", body.into_bytes()).await;
+            // In the native lane the upstream gets the body as it is, and refuses it.
+            let run = app.ended_run(&got.run()).await;
+            let told = output(&run, "guard").to_string();
+            assert!(told.contains("\u{fffd}!"), "{told}");
+            app.stop().await;
+        }
+    });
+}
+
+#[test]
 fn what_a_step_gives_is_kept_only_where_bodies_are() {
     block_on(async {
         for keeps in [true, false] {
