@@ -73,8 +73,9 @@ impl Task for MapModel {
         let route = upstreams.route(name).map_err(TaskError::client)?;
         let target = route.upstream.target(&route.id);
         cx.fact(facts::MODEL_SENT, route.id);
+        let named = valid.client_asked.as_deref().unwrap_or(asked);
         Ok(MappedModel {
-            asked: asked.to_owned(),
+            asked: named.to_owned(),
             target,
             upstream: route.upstream,
             lane: route.lane,

@@ -40,6 +40,8 @@ enum Endpoint {
 pub struct ValidRequest {
     /// The parsed request.
     pub request: Yoke<Request<'static>, Arc<String>>,
+    /// The model that the client named, where the request is not its own and may name another.
+    pub client_asked: Option<String>,
     /// The model to ask instead of the one that it names.
     pub instead: Option<Arc<str>>,
     /// Whether all of it was read, and not only what is needed to pass it on.
@@ -130,8 +132,9 @@ impl Task for Validate {
         })?;
         let parsed: &Request<'_> = request.get();
         let client_asked = instead.and_then(|_| asked_model(input.text.as_deref().ok()?));
-        let asked = client_asked.map_or_else(|| parsed.model.clone(), |asked| asked.name);
-        cx.fact(facts::MODEL_ASKED, asked.as_ref());
+        let client_asked = client_asked.map(|asked| asked.name.into_owned());
+        let asked = client_asked.as_deref().unwrap_or(&parsed.model);
+        cx.fact(facts::MODEL_ASKED, asked);
         cx.fact(facts::STREAM, parsed.stream);
         let from_body = || {
             let session = parsed.session_id()?.into_owned();
@@ -141,6 +144,7 @@ impl Task for Validate {
         let session = input.session.clone().or_else(from_body);
         Ok(ValidRequest {
             request,
+            client_asked,
             instead: input.instead.clone(),
             is_read,
             session,

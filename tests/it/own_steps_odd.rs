@@ -74,6 +74,26 @@ fn what_a_step_is_told_has_no_half_characters() {
 }
 
 #[test]
+fn answers_name_the_model_that_the_client_named() {
+    block_on(async {
+        let mut other = ask_whole("hello");
+        other["model"] = "claude-opus-5-5".into();
+        for lane in LANES {
+            let app = change(&format!("echo '{other}'")).start_with(lane).await;
+            app.script(Script::new().then(Turn::text("Fine.")));
+            let got = app.messages(&ask_whole("hello")).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            assert_eq!(got.json()["model"], "claude-sonnet-5-5");
+            let run = app.ended_run(&got.run()).await;
+            let facts = &run["facts"];
+            assert_eq!(facts["dagway.model.asked"], "claude-sonnet-5-5");
+            assert_eq!(facts["gen_ai.request.model"], "anthropic/claude-opus-5.5");
+            app.stop().await;
+        }
+    });
+}
+
+#[test]
 fn what_a_step_gives_is_kept_only_where_bodies_are() {
     block_on(async {
         for keeps in [true, false] {
