@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use super::environment::Environment;
 use super::json::{self, Json, LONGEST_ANSWER, broke};
 use crate::engine::{Cx, Needs, Res, Resources, Task, TaskError};
+use crate::protocol::openrouter::wait;
 use crate::upstream::Pools;
 
 /// Calls a URL. What it is made of may be secret, so it has no `Debug`.
@@ -93,9 +95,11 @@ impl Task for Http {
         if status.is_success() {
             return json::answer(said);
         }
-        if let Some(mut refusal) = json::refusal(&said) {
-            refusal.retry_after = wait;
-            return Err(TaskError::client(refusal));
+        if let Some(refusal) = json::refusal(&said) {
+            return Err(TaskError::client(match wait {
+                Some(time) => wait::refused_for(refusal, time),
+                None => refusal,
+            }));
         }
         Err(refused(status, wait))
     }
@@ -134,10 +138,10 @@ fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Str
     Ok((name, value))
 }
 
-/// How long it asks to wait before another attempt, in seconds.
+/// How long it asks to wait before another attempt.
 fn wait_of(answer: &Response) -> Option<Duration> {
     let wait = answer.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    wait.trim().parse().ok().map(Duration::from_secs)
+    wait::asked(wait, Timestamp::now())
 }
 
 async fn whole(mut answer: Response) -> Result<Vec<u8>, TaskError> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::lanes::native;
 use crate::own_steps::{Folder, asked_upstream, guard, of_step, output};
+use crate::support::service::Service;
 use crate::support::{ask, ask_whole, block_on};
 
 /// What sets the lane in which Claude is asked.
@@ -148,5 +149,26 @@ fn a_script_that_does_not_say_who_reads_it_is_told_so_and_tried_again() {
         assert!(failure(&run).ends_with(said), "{run}");
         assert_eq!(of_step(&run, "guard")["attempts"], 2);
         app.stop().await;
+    });
+}
+
+#[test]
+fn a_wait_that_no_client_bears_is_told_in_words() {
+    block_on(async {
+        let refusal = r#"{"error": {"type": "overloaded_error", "message": "closed"}}"#;
+        let service = Service::start(&[(529, refusal)]);
+        let step = format!(
+            "[steps.guard]\ntask = \"http\"\nwith.url = \"{}\"\n",
+            service.url
+        );
+        let app = Folder::with(&step, Some("guard"), None).start().await;
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 529, "{}", got.body);
+        assert_eq!(got.header("retry-after"), "60");
+        assert_eq!(got.header("x-should-retry"), "false");
+        let message = got.json()["error"]["message"].take();
+        assert_eq!(message, "closed (try again in 2 hours)");
+        app.stop().await;
+        service.stop().await;
     });
 }

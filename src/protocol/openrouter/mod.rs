@@ -9,4 +9,4 @@ mod overflow;
 mod pricing;
 mod reason;
 mod reasoning_piece;
-mod wait;
+pub mod wait;

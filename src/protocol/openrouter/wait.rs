@@ -82,6 +82,25 @@ impl Wait {
     }
 }
 
+/// The wait that a `retry-after` asks for, in seconds or until a date.
+#[must_use]
+pub fn asked(retry_after: &str, now: Timestamp) -> Option<Duration> {
+    let seconds = seconds_of(retry_after, now)?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Has an error of somebody else's ask for a wait, within what clients bear.
+#[must_use]
+pub fn refused_for(error: ApiError, time: Duration) -> ApiError {
+    let (time, daily) = (Some(time), None);
+    let wait = Wait { time, daily };
+    let mut error = wait.onto(error);
+    if wait.is_hopeless() {
+        error.should_retry = Some(false);
+    }
+    error
+}
+
 fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }
@@ -119,6 +138,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_asked_wait_is_a_number_or_a_date() {
+        let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        let seconds = |text| asked(text, now).map(|time| time.as_secs());
+        assert_eq!(seconds(" 7 "), Some(7));
+        assert_eq!(seconds("Mon, 30 Nov 2026 12:01:30 GMT"), Some(90));
+        assert_eq!(seconds("Mon, 30 Nov 2026 11:00:00 GMT"), Some(0));
+        for wrong in ["soon", "-1", "18446744073709551616"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
 
     fn seconds(wait: &Wait) -> Option<u64> {
         wait.time.map(|time| time.as_secs())

@@ -43,7 +43,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Answers with these one after the other, then with an empty 200. A 429 asks to wait for 7 seconds.
+    /// Answers with these one after the other, then with an empty 200. A 429 asks to wait for 7 seconds, a 529
+    /// for two hours.
     pub(crate) fn start(answers: &[(u16, &str)]) -> Self {
         let answers = answers
             .iter()
@@ -102,8 +103,10 @@ async fn answer(
     });
     let (status, body) = state.answers.pop_front().unwrap_or((200, String::new()));
     let mut answer = HttpResponse::build(StatusCode::from_u16(status).unwrap());
-    if status == 429 {
-        answer.insert_header(("retry-after", "7"));
+    match status {
+        429 => drop(answer.insert_header(("retry-after", "7"))),
+        529 => drop(answer.insert_header(("retry-after", "7200"))),
+        _ => {}
     }
     answer.body(body)
 }
