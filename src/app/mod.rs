@@ -12,6 +12,7 @@ mod signals;
 pub mod upstreams;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,7 +30,7 @@ use crate::events::event_queue;
 use crate::server::early::Early;
 use crate::server::guard::{self, Guard};
 use crate::server::health::Probe;
-use crate::server::{Gateway, head, http10, routes, upgrade};
+use crate::server::{Afterwards, Gateway, head, http10, routes, upgrade};
 use crate::settings::{self, LogFormat, Settings};
 use crate::store::postgres::{self, Address, AddressFault};
 use crate::store::{self, Opened};
@@ -142,6 +144,10 @@ impl App {
             plans: ArcSwap::from_pointee(plans),
             events,
             tracker: TaskTracker::new(),
+            afterwards: Afterwards {
+                runtime: Handle::current(),
+                over: CancellationToken::new(),
+            },
             draining: CancellationToken::new(),
             last_call: CancellationToken::new(),
             upstreams,
@@ -230,12 +236,15 @@ impl App {
     pub async fn stop_sooner_at(self, hurry: impl Future<Output = ()>) {
         tracing::info!("Dagway stops; requests in progress may end");
         self.background.cancel();
+        let grace = self.grace;
+        let mut over = pin!(async move {
+            let _ = tokio::time::timeout(grace, hurry).await;
+        });
         let mut served = self.served;
         let stopping = self.server.stop(true);
         let in_time = tokio::select! {
             _ = &mut served => true,
-            () = tokio::time::sleep(self.grace) => false,
-            () = hurry => false,
+            () = &mut over => false,
         };
         if !in_time {
             tracing::warn!("some requests took too long; they end with an error");
@@ -244,9 +253,18 @@ impl App {
         }
         stopping.await;
         self.gateway.tracker.close();
+        if in_time {
+            // What goes on after answers has what is left of the grace.
+            tokio::select! {
+                () = self.gateway.tracker.wait() => {}
+                () = over => {}
+            }
+        }
         let ended = tokio::time::timeout(LAST_CALL, self.gateway.tracker.wait()).await;
         if ended.is_err() {
             tracing::warn!("some runs did not end in time");
+            self.gateway.afterwards.over.cancel();
+            let _ = tokio::time::timeout(LAST_CALL, self.gateway.tracker.wait()).await;
         }
         self.gateway.events.close();
         self.observers.finish(LAST_WORDS).await;

@@ -27,6 +27,8 @@ pub struct Plan<I, R> {
 /// What the scheduler needs of a plan. The first slot is the request's.
 pub(super) struct Graph {
     pub(super) info: Arc<PlanInfo>,
+    /// Whether a step that does not lead to the reply has a time limit, so that it may wait for others after it.
+    pub(super) waits_after_reply: bool,
     /// In topological order, as in [`PlanInfo::steps`].
     pub(super) steps: Vec<Step>,
     /// For each slot, who takes from it.
@@ -198,8 +200,12 @@ fn draw(info: Arc<PlanInfo>, proof: Proof<'_>) -> Graph {
         steps[place].leads_to_reply |=
             takers.any(|taker| leads(&taker.step)) || followers.any(leads);
     }
+    let mut others = info.steps.iter().zip(&steps);
+    let waits_after_reply =
+        others.any(|(info, step)| info.timeout.is_some() && !step.leads_to_reply);
     Graph {
         info,
+        waits_after_reply,
         steps,
         takers,
         reply,

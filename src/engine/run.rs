@@ -58,6 +58,12 @@ impl<R: Owned> Run<R> {
         self.scheduler.reporter()
     }
 
+    /// Whether steps of the plan may wait for others once the reply is there.
+    #[must_use]
+    pub fn waits_after_reply(&self) -> bool {
+        self.scheduler.waits_after_reply()
+    }
+
     /// What is to be said of the run if it is dropped before its end, such as `the client hung up`: the engine adds when.
     /// What is said later counts instead.
     pub fn if_dropped(&mut self, what: &'static str) {

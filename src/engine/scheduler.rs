@@ -91,6 +91,10 @@ impl Scheduler {
         &self.reporter
     }
 
+    pub(super) fn waits_after_reply(&self) -> bool {
+        self.graph.waits_after_reply
+    }
+
     pub(super) fn if_dropped(&mut self, what: &'static str) {
         self.if_dropped = Some(what);
     }

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::errors;
-use super::gateway::{Gateway, go_on};
+use super::gateway::{Afterwards, Gateway, go_on_with_turn};
 use super::turn::Turn;
 use crate::engine::RunFailure;
 use crate::events::Reporter;
@@ -70,6 +70,7 @@ pub(super) struct EarlyAnswer {
     room: Option<OwnedSemaphorePermit>,
     last_call: CancellationToken,
     tracker: TaskTracker,
+    afterwards: Afterwards,
 }
 
 /// Waits for what a run gives.
@@ -97,6 +98,7 @@ impl EarlyAnswer {
             room,
             last_call,
             tracker: gateway.tracker.clone(),
+            afterwards: gateway.afterwards.clone(),
         }
     }
 
@@ -134,7 +136,7 @@ impl EarlyAnswer {
             },
             Err(failure) => Some(self.fail(&errors::of_run(&failure))),
         };
-        go_on(&self.tracker, turn.finish());
+        go_on_with_turn(&self.tracker, &self.afterwards, turn);
         said
     }
 

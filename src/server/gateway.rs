@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::Bodies;
 use super::early::Early;
+use super::turn::Turn;
 use crate::engine::Plan;
 use crate::events::{EventSink, PlanInfo};
 use crate::protocol::anthropic::error::ApiError;
@@ -52,6 +54,8 @@ pub struct Gateway {
     pub events: EventSink,
     /// Owns what goes on after an answer.
     pub tracker: TaskTracker,
+    /// Where what waits for others after an answer goes on.
+    pub afterwards: Afterwards,
     /// Cancelled when the process is to stop, but serves for a while yet: nothing new should be sent to it.
     pub draining: CancellationToken,
     /// Cancelled when a stopping process can wait no longer: what is still under way then ends with an error.
@@ -68,6 +72,15 @@ pub struct Gateway {
     pub early: Early,
 }
 
+/// Where turns go on after their answers when they wait for others.
+#[derive(Clone)]
+pub struct Afterwards {
+    /// One that outlives the server's workers.
+    pub runtime: Handle,
+    /// Cancelled when the process ends: what still goes on is dropped.
+    pub over: CancellationToken,
+}
+
 /// Goes on with what remains of a run after its answer, on this worker. The tracker owns it: a process that stops waits
 /// for it.
 #[expect(
@@ -76,6 +89,20 @@ pub struct Gateway {
 )]
 pub(super) fn go_on(tracker: &TaskTracker, rest: impl Future<Output: 'static> + 'static) {
     actix_web::rt::spawn(tracker.track_future(rest));
+}
+
+/// Goes on with what remains of a turn after its answer. Where steps may wait for others, it does so on the process's own
+/// runtime: the workers of a server that stops end with their last connection, and what goes on there ends with them.
+pub(super) fn go_on_with_turn(tracker: &TaskTracker, afterwards: &Afterwards, turn: Turn) {
+    if !turn.waits_after_reply() {
+        return go_on(tracker, turn.finish());
+    }
+    let over = afterwards.over.clone();
+    let rest = async move {
+        // A turn that is dropped says so.
+        let _ = over.run_until_cancelled_owned(turn.finish()).await;
+    };
+    afterwards.runtime.spawn(tracker.track_future(rest));
 }
 
 impl Gateway {

@@ -38,4 +38,4 @@ pub mod runs;
 mod turn;
 pub mod upgrade;
 
-pub use gateway::Gateway;
+pub use gateway::{Afterwards, Gateway};

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::body::Room;
 use super::early::EarlyAnswer;
-use super::gateway::{Gateway, go_on};
+use super::gateway::{Gateway, go_on_with_turn};
 use super::guard::KeyName;
 use super::turn::{Candidates, Opening, Turn};
 use super::{body, errors};
@@ -211,7 +211,7 @@ async fn run(
     };
     // The client has its answer, or none: who ends the rest before its time is Dagway.
     turn.if_dropped(GIVEN_UP);
-    go_on(&gateway.tracker, turn.finish());
+    go_on_with_turn(&gateway.tracker, &gateway.afterwards, turn);
     response
 }
 

@@ -331,6 +331,11 @@ impl Turn {
         Ok(())
     }
 
+    /// Whether steps may wait for others once the answer is there.
+    pub(super) fn waits_after_reply(&self) -> bool {
+        self.run.waits_after_reply()
+    }
+
     /// Runs what remains after the answer. Returns the final state of the run that gave it.
     pub(super) async fn finish(self) -> State {
         let Self {

@@ -1,5 +1,7 @@
 //! Odd requests, and odd programs, where a step in another language takes part.
 
+use std::time::{Duration, Instant};
+
 use dagway::settings::Settings;
 use dagway::simulator::{Script, Turn};
 use serde_json::{Value, json};
@@ -170,5 +172,50 @@ fn a_wait_that_no_client_bears_is_told_in_words() {
         assert_eq!(message, "closed (try again in 2 hours)");
         app.stop().await;
         service.stop().await;
+    });
+}
+
+/// A step that runs this script once the answer has ended.
+fn hears(script: &str) -> Folder {
+    let script = json!(script);
+    let step = format!(
+        "[steps.hears]\ntask = \"exec\"\nneeds = [\"price_usage\"]\noptional = true\ntimeout = \"60s\"\nwith.command = [\"sh\", \"-c\", {script}]\n"
+    );
+    Folder::with(&step, None, None)
+}
+
+#[test]
+fn a_stop_waits_for_what_a_step_does_after_the_answer_and_not_for_ever() {
+    block_on(async {
+        let place = tempfile::tempdir().unwrap();
+        let told = place.path().join("told");
+        let shown = told.display();
+        for (grace, script, is_told) in [
+            (20, format!("sleep 1; touch '{shown}'"), true),
+            (0, format!("sleep 4; touch '{shown}'"), false),
+        ] {
+            let folder = hears(&script);
+            let grace = Duration::from_secs(grace);
+            let app = folder
+                .start_with(|settings| settings.server.shutdown_grace = grace)
+                .await;
+            app.script(Script::new().then(Turn::text("Fine.")));
+            let got = app.messages(&ask("hello")).await;
+            assert_eq!(got.status, 200, "{}", got.body);
+            let run = got.run();
+            app.run_when(&run, |run| of_step(run, "hears")["state"] == "Running")
+                .await;
+            let since = Instant::now();
+            app.stop().await;
+            assert!(since.elapsed() < Duration::from_secs(15));
+            assert_eq!(told.exists(), is_told);
+            if is_told {
+                std::fs::remove_file(&told).unwrap();
+                continue;
+            }
+            // One that was ended does not tell later either.
+            tokio::time::sleep(Duration::from_secs(5).saturating_sub(since.elapsed())).await;
+            assert!(!told.exists());
+        }
     });
 }
