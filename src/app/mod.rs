@@ -20,7 +20,6 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use arc_swap::ArcSwap;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,6 +50,8 @@ const SOON: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_secs(11);
 /// How long an answer that ends with an error, because the grace is over, may take to reach its client.
 const LAST_CALL: Duration = Duration::from_secs(2);
+/// How long runs that are dropped may take to say so.
+const A_MOMENT: Duration = Duration::from_millis(200);
 
 /// Why Dagway cannot start. Each is a sentence with its cure.
 #[derive(Debug, thiserror::Error)]
@@ -125,29 +126,25 @@ impl App {
     /// # Errors
     /// A sentence with the cure. Nothing is left running.
     pub async fn start(settings: &Settings, manner: Manner) -> Result<Self, StartError> {
-        let traces = observers::traces(&settings.telemetry)?;
-        start_log(&manner, &settings.log, traces.as_ref())?;
+        let spans = observers::traces(&settings.telemetry)?;
+        start_log(&manner, &settings.log, spans.as_ref())?;
         let upstreams = Arc::new(upstreams::of(settings)?);
         let resources = plans::resources(settings, Arc::clone(&upstreams));
         let files = folder::read_all(&settings.workflows.folder)?;
         let plans = plans::prove(&files, &resources)?;
         let (opened, listener) = open(settings).await?;
-        let (events, source) = event_queue(EVENT_QUEUE);
+        let (events, feed) = event_queue(EVENT_QUEUE);
         let outcomes = Arc::new(Outcomes::default());
         let doors = Doors::new(settings);
         let probes = Vec::from_iter(outcomes.probes().into_iter().chain(doors.probes()));
-        let (observers, metrics) =
-            Observers::start(traces, opened.recorder, &events, source, probes)?;
+        let (observers, metrics) = Observers::start(spans, opened.recorder, &events, feed, probes)?;
         observers::expect_upstreams(&metrics, &upstreams);
         let (present, workflows) = watch::channel(reload::shown(&plans, &settings.workflows));
         let gateway = web::Data::new(Gateway {
             plans: ArcSwap::from_pointee(plans),
             events,
             tracker: TaskTracker::new(),
-            afterwards: Afterwards {
-                runtime: Handle::current(),
-                over: CancellationToken::new(),
-            },
+            afterwards: Afterwards::here(),
             draining: CancellationToken::new(),
             last_call: CancellationToken::new(),
             upstreams,
@@ -264,7 +261,7 @@ impl App {
         if ended.is_err() {
             tracing::warn!("some runs did not end in time");
             self.gateway.afterwards.over.cancel();
-            let _ = tokio::time::timeout(LAST_CALL, self.gateway.tracker.wait()).await;
+            let _ = tokio::time::timeout(A_MOMENT, self.gateway.tracker.wait()).await;
         }
         self.gateway.events.close();
         self.observers.finish(LAST_WORDS).await;

@@ -76,9 +76,20 @@ pub struct Gateway {
 #[derive(Clone)]
 pub struct Afterwards {
     /// One that outlives the server's workers.
-    pub runtime: Handle,
+    runtime: Handle,
     /// Cancelled when the process ends: what still goes on is dropped.
     pub over: CancellationToken,
+}
+
+impl Afterwards {
+    /// On the runtime of who asks.
+    #[must_use]
+    pub fn here() -> Self {
+        Self {
+            runtime: Handle::current(),
+            over: CancellationToken::new(),
+        }
+    }
 }
 
 /// Goes on with what remains of a run after its answer, on this worker. The tracker owns it: a process that stops waits
@@ -102,7 +113,7 @@ pub(super) fn go_on_with_turn(tracker: &TaskTracker, afterwards: &Afterwards, tu
         // A turn that is dropped says so.
         let _ = over.run_until_cancelled_owned(turn.finish()).await;
     };
-    afterwards.runtime.spawn(tracker.track_future(rest));
+    tracker.spawn_on(rest, &afterwards.runtime);
 }
 
 impl Gateway {

@@ -247,7 +247,7 @@ fn how_it_ended(status: ExitStatus) -> String {
 /// Where a program is that is named as in a shell that is in this folder.
 fn find(program: &str, folder: Option<&Path>, path: Option<&str>) -> Option<PathBuf> {
     if program.contains('/') {
-        let file = folder.unwrap_or(Path::new("")).join(program);
+        let file = folder.map_or_else(|| program.into(), |folder| folder.join(program));
         return std::path::absolute(file)
             .ok()
             .filter(|file| can_be_run(file));
