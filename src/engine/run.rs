@@ -58,7 +58,8 @@ impl<R: Owned> Run<R> {
         self.scheduler.reporter()
     }
 
-    /// Whether steps of the plan may wait for others once the reply is there.
+    /// Whether steps will wait for others once the reply is there, and none does already: what is under way cannot leave
+    /// the runtime on which it began.
     #[must_use]
     pub fn waits_after_reply(&self) -> bool {
         self.scheduler.waits_after_reply()

@@ -92,7 +92,10 @@ impl Scheduler {
     }
 
     pub(super) fn waits_after_reply(&self) -> bool {
-        self.graph.waits_after_reply
+        let steps = self.graph.info.steps.iter().zip(&self.counters.steps);
+        let mut limited = steps.filter(|(info, _)| info.timeout.is_some());
+        let is_at_work = |state| matches!(state, State::Running | State::Retrying);
+        self.graph.waits_after_reply && !limited.any(|(_, step)| is_at_work(step.state))
     }
 
     pub(super) fn if_dropped(&mut self, what: &'static str) {

@@ -102,7 +102,7 @@ pub(super) fn go_on(tracker: &TaskTracker, rest: impl Future<Output: 'static> + 
     actix_web::rt::spawn(tracker.track_future(rest));
 }
 
-/// Goes on with what remains of a turn after its answer. Where steps may wait for others, it does so on the process's own
+/// Goes on with what remains of a turn after its answer. Where steps will wait for others then, it does so on the process's own
 /// runtime: the workers of a server that stops end with their last connection, and what goes on there ends with them.
 pub(super) fn go_on_with_turn(tracker: &TaskTracker, afterwards: &Afterwards, turn: Turn) {
     if !turn.waits_after_reply() {

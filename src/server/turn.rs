@@ -331,7 +331,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Whether steps may wait for others once the answer is there.
+    /// Whether steps will wait for others once the answer is there, and none does already.
     pub(super) fn waits_after_reply(&self) -> bool {
         self.run.waits_after_reply()
     }

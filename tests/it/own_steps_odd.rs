@@ -220,3 +220,23 @@ fn a_stop_waits_for_what_a_step_does_after_the_answer_and_not_for_ever() {
         }
     });
 }
+
+#[test]
+fn a_stop_cancels_what_a_step_began_beside_the_answer() {
+    block_on(async {
+        let step = "[steps.beside]\ntask = \"exec\"\nneeds = [\"validate\"]\noptional = true\nwith.command = [\"sleep\", \"9\"]\n";
+        let data = tempfile::tempdir().unwrap();
+        let folder = Folder::with(step, None, None);
+        let start = || folder.start_with(|s| data.path().clone_into(&mut s.store.folder));
+        let app = start().await;
+        app.script(Script::new().then(Turn::text("Fine.")));
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        app.stop().await;
+        let app = start().await;
+        let run = app.ended_run(&got.run()).await;
+        let beside = of_step(&run, "beside");
+        assert_eq!(beside["state"], "Cancelled", "{beside}");
+        app.stop().await;
+    });
+}
