@@ -40,7 +40,7 @@ pub(super) enum Outcome {
 pub(super) type Place = OwnedSemaphorePermit;
 
 /// How long an attempt may take.
-pub(super) enum Limit {
+pub(super) enum TimeLimit {
     /// As long as its step says.
     OfStep(Duration),
     /// Until a reply is of no use any more, and what is said then.
@@ -54,7 +54,7 @@ pub(super) trait AnyTask: Send + Sync {
         self: Arc<Self>,
         intake: Intake<'_>,
         cx: Cx,
-        limit: Option<Limit>,
+        time_limit: Option<TimeLimit>,
         place: Option<Place>,
     ) -> Work;
 }
@@ -64,7 +64,7 @@ impl<T: Task> AnyTask for T {
         self: Arc<Self>,
         mut intake: Intake<'_>,
         cx: Cx,
-        limit: Option<Limit>,
+        time_limit: Option<TimeLimit>,
         place: Option<Place>,
     ) -> Work {
         let input = T::Input::take(&mut intake);
@@ -73,9 +73,9 @@ impl<T: Task> AnyTask for T {
             let (task, cx) = (&*self, &cx);
             let work = async move { Ok(task.run(input, cx).await?.give().collect()) };
             let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-            let finished = match limit {
+            let finished = match time_limit {
                 None => Ok(work.await),
-                Some(limit) => limit.keep(work.as_mut(), T::WAITS_FOR).await,
+                Some(time_limit) => time_limit.keep(work.as_mut(), T::WAITS_FOR).await,
             };
             let outcome = match finished {
                 Ok(Ok(Ok(given))) => Outcome::Gave(given),
@@ -92,14 +92,14 @@ impl<T: Task> AnyTask for T {
 pub(super) fn wait_for_place(
     places: Arc<Semaphore>,
     reporter: Reporter,
-    limit: Option<Limit>,
+    time_limit: Option<TimeLimit>,
 ) -> Work {
     let waiting = reporter.waiting();
     Box::pin(async move {
         let turn = places.acquire_owned();
-        let admitted = match limit {
+        let admitted = match time_limit {
             None => Ok(turn.await),
-            Some(limit) => limit.keep(turn, Fault::Ours).await,
+            Some(time_limit) => time_limit.keep(turn, Fault::Ours).await,
         };
         drop(waiting);
         let outcome = match admitted {
@@ -110,7 +110,7 @@ pub(super) fn wait_for_place(
     })
 }
 
-impl Limit {
+impl TimeLimit {
     /// Waits so long and no longer.
     async fn keep<F: Future>(self, work: F, fault: Fault) -> Result<F::Output, TaskError> {
         let (Self::OfStep(lasts) | Self::OfReply(lasts, _)) = self;

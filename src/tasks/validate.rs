@@ -95,7 +95,11 @@ impl Task for Validate {
     type Input = (Arc<ClientRequest>, Option<Arc<Json>>);
     type Output = ValidRequest;
 
-    async fn run(&self, (input, instead): Self::Input, cx: &Cx) -> Result<ValidRequest, TaskError> {
+    async fn run(
+        &self,
+        (input, other_body): Self::Input,
+        cx: &Cx,
+    ) -> Result<ValidRequest, TaskError> {
         // Who asks is known before what is asked, and also of a request that is refused.
         for (name, said) in [
             (facts::USER_AGENT, &input.user_agent),
@@ -106,7 +110,7 @@ impl Task for Validate {
                 cx.fact(name, said.as_str());
             }
         }
-        let text = body_of(&input, instead.as_deref(), cx)?;
+        let text = body_of(&input, other_body.as_deref(), cx)?;
         let text = match self.endpoint {
             Endpoint::Native => text,
             Endpoint::Messages | Endpoint::CountTokens => with_whole_characters(text, cx),
@@ -131,7 +135,7 @@ impl Task for Validate {
             TaskError::client(refused)
         })?;
         let parsed: &Request<'_> = request.get();
-        let client_asked = instead.and_then(|_| asked_model(input.text.as_deref().ok()?));
+        let client_asked = other_body.and_then(|_| asked_model(input.text.as_deref().ok()?));
         let client_asked = client_asked.map(|asked| asked.name.into_owned());
         let asked = client_asked.as_deref().unwrap_or(&parsed.model);
         cx.fact(facts::MODEL_ASKED, asked);
@@ -155,13 +159,9 @@ impl Task for Validate {
 }
 
 /// The body to read: the client's, unless a step before gave another.
-fn body_of(
-    input: &ClientRequest,
-    instead: Option<&Json>,
-    cx: &Cx,
-) -> Result<Arc<String>, TaskError> {
+fn body_of(input: &ClientRequest, other: Option<&Json>, cx: &Cx) -> Result<Arc<String>, TaskError> {
     let clients = input.text.clone().map_err(TaskError::client)?;
-    let Some(Json(body)) = instead else {
+    let Some(Json(body)) = other else {
         return Ok(clients);
     };
     let note = "the body is what a step before gave, not what the client sent";

@@ -108,6 +108,8 @@ fn a_program_sees_the_request_and_nothing_of_dagways_keys() {
         );
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Completed", "{run}");
+        let workflows = app.get("/api/workflows").await.body;
+        assert!(workflows.contains(r#""limit":16"#), "{workflows}");
         let said = output(&run, "guard");
         let told = &said["told"];
         assert_eq!(told["needs"], json!({ "validate": ask("hello") }));

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::pin::pin;
 use std::task::Poll;
 
+use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -147,6 +148,8 @@ struct Drawn {
     optional: bool,
     millis: u64,
     fate: Fate,
+    /// How many of its attempts may be at work at once, over all runs.
+    limit: Option<u16>,
 }
 
 impl Drawn {
@@ -177,7 +180,16 @@ impl Drawn {
 struct Graph(Vec<Drawn>);
 
 type RawNeeds = [Option<(Index, bool)>; 3];
-type RawStep = (usize, RawNeeds, bool, Vec<Index>, bool, u64, Fate);
+type RawStep = (
+    usize,
+    RawNeeds,
+    bool,
+    Vec<Index>,
+    bool,
+    u64,
+    Fate,
+    Option<u16>,
+);
 
 fn raw_step() -> impl Strategy<Value = RawStep> {
     let need = || prop::option::weighted(0.5, any::<(Index, bool)>());
@@ -195,6 +207,7 @@ fn raw_step() -> impl Strategy<Value = RawStep> {
         prop::bool::weighted(0.3),
         0..4_u64,
         fate,
+        prop::option::weighted(0.3, 1..3_u16),
     )
 }
 
@@ -214,7 +227,7 @@ fn graph() -> impl Strategy<Value = Graph> {
 }
 
 fn draw(earlier: &[Drawn], raw: RawStep) -> Drawn {
-    let (colour, needs, wants_token, after, optional, millis, fate) = raw;
+    let (colour, needs, wants_token, after, optional, millis, fate, limit) = raw;
     let mut colours = 0..3_usize;
     let needs = needs.map(|need| {
         let colour = colours.next()?;
@@ -246,6 +259,7 @@ fn draw(earlier: &[Drawn], raw: RawStep) -> Drawn {
         optional,
         millis,
         fate,
+        limit,
     }
 }
 
@@ -302,6 +316,9 @@ impl Graph {
             writeln!(text, "with = {{ id = {id}, millis = {millis}, failures = {failures}, panics = {panics} }}").unwrap();
             if step.fate == Fate::SucceedsAtLast {
                 writeln!(text, "retry = {{ attempts = 2, base = \"3ms\" }}").unwrap();
+            }
+            if let Some(limit) = step.limit {
+                writeln!(text, "limit = {limit}\ntimeout = \"9s\"").unwrap();
             }
         }
         text
@@ -406,16 +423,21 @@ impl Trial {
         Self { rig, handed }
     }
 
+    /// Runs so many times at once, each to its end.
+    fn run_together(&self, runs: usize) -> Vec<State> {
+        let run = || async {
+            let mut run = self.rig.start();
+            let _ = run.reply().await;
+            run.finish().await
+        };
+        runtime().block_on(join_all((0..runs).map(|_| run())))
+    }
+
     /// Runs to the end, or until the run has slept `naps` times; then drops it.
     fn run(&self, graph: &Graph, naps: usize) -> Option<State> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
         let ends = graph.ends();
         let mut naps_left = naps;
-        runtime.block_on(async {
+        runtime().block_on(async {
             let mut run = self.rig.start();
             let mut whole = pin!(async move {
                 let reply = run.reply().await;
@@ -434,6 +456,14 @@ impl Trial {
             .await
         })
     }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
 }
 
 fn ends_well(graph: &Graph) -> bool {
@@ -484,6 +514,22 @@ proptest! {
         tokens.sort_unstable();
         tokens.dedup();
         prop_assert_eq!(tokens.len(), taken, "an owned value has one taker");
+    }
+
+    #[test]
+    fn runs_at_once_keep_to_limits_and_each_goes_as_it_would_alone(graph in graph(), runs in 1..5_usize) {
+        let trial = Trial::of(&graph);
+        let ends = graph.ends();
+        prop_assert_eq!(trial.run_together(runs), vec![graph.run_state(&ends); runs]);
+        prop_assert_eq!(trial.rig.probe.live(), 0);
+        let begun = trial.rig.probe.begun();
+        for (id, step) in graph.0.iter().enumerate() {
+            let attempts = begun.iter().filter(|begun| **begun == id).count();
+            let of_one = if ends[id] == State::Skipped { 0 } else { step.attempts() };
+            prop_assert_eq!(attempts, runs * of_one, "step {} of {:#?}", id, &graph);
+            let at_once = trial.rig.probe.most_at_once(id);
+            prop_assert!(step.limit.is_none_or(|limit| at_once <= usize::from(limit)), "step {} of {:#?}", id, &graph);
+        }
     }
 
     #[test]

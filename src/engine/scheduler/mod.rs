@@ -4,6 +4,8 @@
 //! that step's end. A step that gave a flow has its final state when the flow has ended. This file must not know how
 //! a step does its work, nor the type of anything that passes.
 
+mod begin;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,20 +14,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::attempt::{Limit, Outcome, Place, Work, wait_for_place};
+use super::attempt::{Outcome, Work};
 use super::counters::{Counters, Verdict};
-use super::cx::Cx;
 use super::error::TaskError;
 use super::flow::FlowEnd;
 use super::plan::Graph;
 use super::run::{ReplyDue, RunFailure};
-use super::slot::{Held, Intake, Output, Slot, Source, TailEnd};
+use super::slot::{Held, Output, Slot, Source, TailEnd};
 use crate::events::{
-    AnyArtifact, EventKind, EventSink, Journal, Level, Reporter, RunStart, State, StepIndex,
-    Timestamp,
+    AnyArtifact, EventKind, EventSink, Journal, Reporter, RunStart, State, StepIndex, Timestamp,
 };
 
 /// A run's state. The plan does not change; these counters do.
@@ -184,66 +183,6 @@ impl Scheduler {
 
     fn wait_for(&mut self, work: Work) {
         self.working.get_or_insert_default().push(work);
-    }
-
-    /// Begins an attempt, where there is a place for it.
-    fn begin(&mut self, step: StepIndex) {
-        let places = self.graph.steps[usize::from(step)].places.clone();
-        match places.map(|places| (Arc::clone(&places).try_acquire_owned(), places)) {
-            None => self.attempt(step, None),
-            Some((Ok(place), _)) => self.attempt(step, Some(place)),
-            Some((Err(_), places)) => self.queue(step, places),
-        }
-    }
-
-    /// Waits for a place for an attempt.
-    fn queue(&mut self, step: StepIndex, places: Arc<Semaphore>) {
-        let limit = self.limit_of_reply(step);
-        let reporter = self.reporter.of_step(step);
-        self.wait_for(wait_for_place(places, reporter, limit));
-        self.enter(step, State::Pending, None, None);
-        self.note(EventKind::Log {
-            step: Some(step),
-            level: Level::Info,
-            message: "it waits for its turn: as many attempts of this step as its `limit` allows are at work".to_owned(),
-        });
-    }
-
-    fn attempt(&mut self, step: StepIndex, place: Option<Place>) {
-        let planned = &self.graph.steps[usize::from(step)];
-        let limit = self.limit(step);
-        let due = self.due(step).map(|due| due.at);
-        let run = &mut self.counters.steps[usize::from(step)];
-        run.attempt = run.attempt.saturating_add(1);
-        let cx = Cx::new(self.reporter.of_step(step), run.attempt, due);
-        let intake = Intake::new(&planned.sources, &mut self.slots);
-        let work = Arc::clone(&planned.task).attempt(intake, cx, limit, place);
-        self.begun.push_back(work);
-        self.enter(step, State::Running, None, None);
-    }
-
-    /// When what a step does is of no use to the reply any more.
-    fn due(&self, step: StepIndex) -> Option<&ReplyDue> {
-        let leads_to_reply = self.graph.steps[usize::from(step)].leads_to_reply;
-        self.reply_due.as_ref().filter(|_| leads_to_reply)
-    }
-
-    /// How long an attempt that begins now may take.
-    fn limit(&self, step: StepIndex) -> Option<Limit> {
-        let of_step = self.graph.info.steps[usize::from(step)].timeout;
-        match self.limit_of_reply(step) {
-            Some(Limit::OfReply(left, why)) if of_step.is_none_or(|lasts| left < lasts) => {
-                Some(Limit::OfReply(left, why))
-            }
-            _ => of_step.map(Limit::OfStep),
-        }
-    }
-
-    /// How long what begins now is of use to the reply.
-    fn limit_of_reply(&self, step: StepIndex) -> Option<Limit> {
-        let due = self.due(step)?;
-        let left = due.at.duration_since(Instant::now());
-        Some(Limit::OfReply(left, Arc::clone(&due.why)))
     }
 
     fn conclude(&mut self, step: StepIndex, outcome: Outcome) {
