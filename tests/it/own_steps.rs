@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dagway::settings::Settings;
-use dagway::simulator::{Answer, Script, Turn};
+use dagway::simulator::{Script, Turn};
 use serde_json::{Value, json};
 
 use crate::lanes::native;
@@ -108,8 +108,6 @@ fn a_program_sees_the_request_and_nothing_of_dagways_keys() {
         );
         let run = app.ended_run(&got.run()).await;
         assert_eq!(run["state"], "Completed", "{run}");
-        let workflows = app.get("/api/workflows").await.body;
-        assert!(workflows.contains(r#""limit":16"#), "{workflows}");
         let said = output(&run, "guard");
         let told = &said["told"];
         assert_eq!(told["needs"], json!({ "validate": ask("hello") }));
@@ -408,13 +406,30 @@ fn a_service_hears_of_the_figures_once_the_answer_has_ended() {
 #[test]
 fn what_a_step_of_ones_own_takes_is_no_time_of_dagways() {
     block_on(async {
-        let folder = guard("sleep 2", "");
-        let app = folder.start().await;
-        app.script(Script::new().then(Answer::error(400, "no")));
-        let got = app.messages(&ask("hello")).await;
+        // Before the request is built: from then on all time is the upstream's.
+        let script = json!(format!("sleep 1; echo '{}'", ask_whole("hello")));
+        let step = format!(
+            "[steps.change]\ntask = \"exec\"\nneeds = [\"request\"]\nwith.command = [\"sh\", \"-c\", {script}]\n"
+        );
+        let app = Folder::with(&step, None, Some("change")).start().await;
+        app.script(Script::new().then(Turn::text("Fine.")));
+        let got = app.messages(&ask_whole("hello")).await;
+        assert_eq!(got.status, 200, "{}", got.body);
         let own: u64 = got.header("x-dagway-overhead-us").parse().unwrap();
         let own = Duration::from_micros(own);
-        assert!(own < Duration::from_secs(2), "{own:?}");
+        assert!(own < Duration::from_secs(1), "{own:?}");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn so_many_programs_of_a_step_run_at_once_and_no_more() {
+    block_on(async {
+        let app = guard("cat", "").start().await;
+        let workflows = app.get("/api/workflows").await.json();
+        let steps = workflows["workflows"][0]["steps"].as_array().unwrap();
+        let guard = steps.iter().find(|step| step["name"] == "guard").unwrap();
+        assert_eq!(guard["limit"], 16);
         app.stop().await;
     });
 }

@@ -530,7 +530,44 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_string_ends_where_it_ends_however_long_it_is() {
+        for plain in 0..700 {
+            let plain = "a".repeat(plain);
+            for (end, is_json) in [
+                (r#"","b":1"#, true),
+                (r#"\"","b":1"#, true),
+                (r#"\\","b":1"#, true),
+                (r#"\u00e9","b":1"#, true),
+                ("\u{1}\"", false),
+                (r"\x", false),
+                (r"\", false),
+                ("", false),
+            ] {
+                let text = format!(r#"{{"k":"{plain}{end}}}"#);
+                assert_eq!(accepts(&text), is_json, "{text}");
+                assert_eq!(serde_json::from_str::<&RawValue>(&text).is_ok(), is_json);
+            }
+        }
+    }
+
+    /// Something between the quotes of a string: a run of letters as long as blocks are, an escape, or what is none.
+    fn piece() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => (0..300_usize).prop_map(|length| "x".repeat(length)),
+            4 => "(é|😀|[ -!#-\\[\\]-~]){0,70}",
+            4 => r#"\\["\\/bfnrt]|\\u[0-9a-f]{4}"#,
+            1 => r#"\\[u"x]?|\u{1}|""#,
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn long_strings_are_accepted_as_serde_json_accepts_them(pieces in prop::collection::vec(piece(), 0..12)) {
+            let text = format!("[\"{}\",0]", pieces.concat());
+            prop_assert_eq!(accepts(&text), serde_json::from_str::<&RawValue>(&text).is_ok(), "{}", text);
+        }
+
         #[test]
         fn every_json_text_is_accepted_whole(value in json(), pretty: bool) {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
