@@ -142,14 +142,18 @@
       if ([...body.children].every((shown) => row.id > shown.id)) { waiting.add(row.id); showPill(); }
       return;
     }
-    if (oldest && row.id < oldest.id) return;
+    // Where older runs stand on a next page, what is older than all of this one stands there, too.
+    if (list.hasAttribute("data-more") && oldest && row.id < oldest.id) return;
     let before = body.firstElementChild;
     while (before && before.id > row.id) before = before.nextElementSibling;
     row.classList.add("new");
     if (isReading()) { row.hidden = true; waiting.add(row.id); showPill(); }
     body.insertBefore(row, before);
     byId("empty")?.remove();
-    while (body.children.length > LONGEST) body.lastElementChild.remove();
+    while (body.children.length > LONGEST) {
+      body.lastElementChild.remove();
+      list.setAttribute("data-more", "");
+    }
   };
 
   // A bar is in proportion to the longest of the list. What arrives live knows of itself alone.
