@@ -203,10 +203,11 @@ pub(super) fn text(value: &RawValue) -> Option<String> {
 }
 
 /// What the answer cost: what the upstream charged, and what the provider charges for the use of the user's own key. An
-/// amount of a billion is a mistake that would spoil all sums.
+/// amount of less than nothing, or of a billion, is a mistake that would spoil all sums.
 fn cost(usage: &Value) -> Option<f64> {
     const MOST_DOLLARS: f64 = 1e9;
-    let dollars = |amount: &Value| amount.as_f64().filter(|amount| amount.abs() < MOST_DOLLARS);
+    let is_one = |amount: &f64| (0.0..MOST_DOLLARS).contains(amount);
+    let dollars = |amount: &Value| amount.as_f64().filter(is_one);
     let charged = dollars(&usage["cost"])?;
     let bill = match usage["is_byok"] {
         Value::Bool(true) => dollars(&usage["cost_details"]["upstream_inference_cost"]),

@@ -122,10 +122,10 @@ fn cost(told: &Told<'_>) -> Option<f64> {
     Some(charged + bill.unwrap_or(0.0))
 }
 
-/// An amount that can be one: a run that costs more than a billion is a mistake that would spoil all sums.
+/// An amount that can be one: less than nothing, or more than a billion, is a mistake that would spoil all sums.
 fn dollars(amount: &RawValue) -> Option<f64> {
     let amount: f64 = amount.get().parse().ok()?;
-    (amount.abs() < MOST_DOLLARS).then_some(amount)
+    (0.0..MOST_DOLLARS).contains(&amount).then_some(amount)
 }
 
 fn object<'a, T: Deserialize<'a>>(text: &'a RawValue) -> Option<T> {
@@ -231,6 +231,8 @@ mod tests {
         for (cost, expected) in [
             ("0.5", Some(0.5)),
             ("0", Some(0.0)),
+            ("-0.0", Some(0.0)),
+            ("-0.01", None),
             ("1e999", None),
             ("\"1\"", None),
         ] {
