@@ -89,10 +89,10 @@ impl Conditions {
         let key = match figure {
             Figure::Duration => format!("coalesce(ended, {}) - started", Timestamp::now().0),
             Figure::Cost => "coalesce(cost_usd, -1)".to_owned(),
-            // Added up as decimals, because two counts of a hostile upstream may be more than an integer holds.
-            Figure::Tokens => {
-                "coalesce(input_tokens, 0) + 0.0 + coalesce(output_tokens, 0)".to_owned()
-            }
+            // Added up as decimals, because two counts of a hostile upstream may be more than an integer holds. Without an
+            // output, the tokens were counted and sent to nobody.
+            Figure::Tokens => "CASE WHEN output_tokens IS NULL THEN -1 ELSE coalesce(input_tokens, 0) + 0.0 + output_tokens END"
+                .to_owned(),
         };
         let mut list = Self::of(dialect, filter, None);
         list.in_states(&filter.states, "");

@@ -249,7 +249,7 @@ pub enum Figure {
     Duration,
     /// What they cost; those of which that is unknown come last.
     Cost,
-    /// Their tokens, in and out.
+    /// Their tokens, in and out; those that asked no model come last.
     Tokens,
 }
 

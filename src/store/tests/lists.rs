@@ -487,18 +487,20 @@ async fn a_list_in_the_order_of_a_figure_has_the_greatest_first_and_the_newest_o
         let mut ids = Vec::new();
         let costs = [Some(0.2), None, Some(0.7), Some(0.2), Some(0.0), None];
         let tokens = [
-            (5, 5),
-            (100, 1),
-            (0, 10),
-            (i64::MAX, i64::MAX),
-            (3, 0),
-            (1, 1),
+            (5, Some(5)),
+            (100, Some(1)),
+            (0, Some(10)),
+            (i64::MAX, Some(i64::MAX)),
+            (3, Some(0)),
+            // Counted, and sent to no model.
+            (500, None),
         ];
         for (number, (cost, (input, output))) in costs.into_iter().zip(tokens).enumerate() {
             let began = T0 + i64::try_from(number).unwrap() * MINUTE;
-            let mut script = Script::new(began, &plan())
-                .fact(facts::INPUT_TOKENS, input)
-                .fact(facts::OUTPUT_TOKENS, output);
+            let mut script = Script::new(began, &plan()).fact(facts::INPUT_TOKENS, input);
+            if let Some(output) = output {
+                script = script.fact(facts::OUTPUT_TOKENS, output);
+            }
             if let Some(cost) = cost {
                 script = script.fact(facts::COST_USD, cost);
             }
