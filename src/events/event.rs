@@ -160,8 +160,8 @@ pub enum EventKind {
     Fact {
         /// The name, such as `gen_ai.usage.input_tokens`.
         name: &'static str,
-        /// The value.
-        value: FactValue,
+        /// The value; `None` where what was stated under this name holds no longer.
+        value: Option<FactValue>,
     },
     /// A piece of a large text that belongs to the run, such as a request body. Pieces of one name are joined in order.
     Payload {
@@ -196,7 +196,7 @@ impl EventKind {
     #[inline]
     pub(super) fn bound(&mut self) {
         let has_text = match self {
-            Self::Fact { value, .. } => matches!(value, FactValue::Text(_)),
+            Self::Fact { value, .. } => matches!(value, Some(FactValue::Text(_))),
             Self::Step { message, .. } => message.is_some(),
             Self::Ended { error, .. } => error.is_some(),
             Self::Log { .. } => true,
@@ -212,7 +212,7 @@ impl EventKind {
         const SENTENCE: usize = 4 << 10;
         match self {
             Self::Fact {
-                value: FactValue::Text(text),
+                value: Some(FactValue::Text(text)),
                 ..
             } => {
                 if let Cow::Owned(short) = shortened(text, FACT) {
@@ -316,7 +316,7 @@ mod tests {
         let events = [
             EventKind::Fact {
                 name: "n",
-                value: long.as_str().into(),
+                value: Some(long.as_str().into()),
             },
             EventKind::Log {
                 step: None,

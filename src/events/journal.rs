@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn what_has_no_time_bears_that_of_what_was_noted_before() {
         let (journal, _source) = journal(8);
-        let (begun, value) = (journal.start.at, 1.into());
+        let (begun, value) = (journal.start.at, Some(1.into()));
         let fact = EventKind::Fact { name: "n", value };
         journal.note_timeless(fact.clone());
         journal.note_at(Timestamp(begun.0 + 5), log("later"));
@@ -421,7 +421,7 @@ mod tests {
         for _ in 0..5_000 {
             journal.note(produced());
             journal.note(log("chatter"));
-            let value = 1.into();
+            let value = Some(1.into());
             journal.note(EventKind::Fact { name: "n", value });
             journal.offer();
             let pages = journal.pages();

@@ -71,7 +71,13 @@ impl Reporter {
 
     /// States a figure or a label of the run; a later statement of the same name wins.
     pub fn fact(&self, name: &'static str, value: impl Into<FactValue>) {
-        let value = value.into();
+        let value = Some(value.into());
+        self.journal.note_timeless(EventKind::Fact { name, value });
+    }
+
+    /// States that what was stated under this name holds no longer.
+    pub fn no_fact(&self, name: &'static str) {
+        let value = None;
         self.journal.note_timeless(EventKind::Fact { name, value });
     }
 

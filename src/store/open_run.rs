@@ -222,7 +222,10 @@ impl OpenRun {
                 self.mark(Change::Progress);
                 return Urgency::Now;
             }
-            EventKind::Fact { name, value } => self.fact(name, value),
+            EventKind::Fact { name, value } => match value {
+                Some(value) => self.fact(name, value),
+                None => self.row.facts.retain(|(stated, _)| stated != name),
+            },
             EventKind::Replied => {
                 self.row.replied = Some(event.at);
                 self.row.streaming = true;

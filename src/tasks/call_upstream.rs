@@ -72,6 +72,10 @@ impl Task for CallUpstream {
             say_where_it_goes(cx, client, &headers);
             // Until there is an answer: pauses before further attempts are no time of Dagway's own.
             cx.waits_since(request.built);
+        } else {
+            // They were the last attempt's.
+            cx.no_fact(facts::UPSTREAM_STATUS);
+            cx.no_fact(facts::UPSTREAM_FAILURE);
         }
         let sent = Instant::now();
         let begins = || {

@@ -133,7 +133,7 @@ impl Story {
     }
 
     pub(super) fn fact(&mut self, name: &'static str, value: impl Into<FactValue>) {
-        let value = value.into();
+        let value = Some(value.into());
         self.push(0, EventKind::Fact { name, value });
     }
 

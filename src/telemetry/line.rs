@@ -68,9 +68,10 @@ impl<'r> Line<'r> {
         self.record.measure(facts::FIRST_FOR_CLIENT).map(millis)
     }
 
-    /// Milliseconds from the acceptance of the request to the end of the run.
+    /// Milliseconds from the acceptance of the request to the end of its answer.
     pub(super) fn duration_ms(&self) -> f64 {
-        millis(self.ending.at.since(self.record.start.at).as_secs_f64())
+        let answered = self.record.answered(self.ending);
+        millis(answered.since(self.record.start.at).as_secs_f64())
     }
 
     pub(super) fn trace_id(&self) -> impl fmt::Display {

@@ -224,7 +224,7 @@ impl PlanMeters {
             families.runs.ended.with_label_values(&[workflow, state])
         });
         runs.inc();
-        let took = ending.at.since(record.start.at);
+        let took = record.answered(ending).since(record.start.at);
         self.seconds.observe(took.as_secs_f64());
         if let Some(micros) = record.measure(facts::OVERHEAD_US) {
             self.overhead.observe(micros / 1e6);

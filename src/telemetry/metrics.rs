@@ -187,7 +187,7 @@ impl RunFamilies {
             seconds: histograms(
                 registry,
                 "dagway_run_duration_seconds",
-                "Time from the acceptance of a request to the end of its run; a streamed answer counts to its last byte.",
+                "Time from the acceptance of a request to the last byte of its answer; of a run without a reply, to its end.",
                 &["workflow"],
                 buckets(0.01, 2.0, 17),
             ),

@@ -121,7 +121,7 @@ fn a_run_is_counted_with_its_steps_tokens_and_times() {
         &[
             r#"dagway_runs_total{state="Completed",workflow="messages"} 1"#,
             "dagway_runs_in_flight 0",
-            r#"dagway_run_duration_seconds_sum{workflow="messages"} 2.80011"#,
+            r#"dagway_run_duration_seconds_sum{workflow="messages"} 2.800005"#,
             r#"dagway_run_duration_seconds_bucket{workflow="messages",le="2.56"} 0"#,
             r#"dagway_run_duration_seconds_bucket{workflow="messages",le="5.12"} 1"#,
             r#"dagway_steps_total{state="Completed",step="call_upstream",workflow="messages"} 1"#,

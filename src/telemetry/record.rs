@@ -26,6 +26,8 @@ pub(super) struct RunRecord {
     /// In the order of [`Outline::steps`].
     pub(super) steps: Vec<StepRecord>,
     pub(super) facts: StatedFacts,
+    /// When its reply was handed over.
+    replied: Option<Timestamp>,
     /// Those to call the model.
     pub(super) attempts: Attempts,
     /// Whether it is counted among those that its upstream has to serve.
@@ -94,6 +96,7 @@ impl RunRecord {
             start: Arc::clone(start),
             steps: vec![NOT_BEGUN; plan.steps.len()],
             facts: StatedFacts::new(),
+            replied: None,
             attempts: Attempts::default(),
             is_in_flight: false,
             notes: Vec::new(),
@@ -149,6 +152,49 @@ impl RunRecord {
             .find(|step| step.started.is_some() && is_error(step.state))
     }
 
+    /// When the last byte of the answer to a call of `step` had passed: the flow outlives the step that called, so the end
+    /// is the latest that the steps it passes through, its progress and the steps that wait for its end tell of.
+    /// `None` while the call is open.
+    pub(super) fn end_of_call(&self, call: &CallOutline, step: &StepRecord) -> Option<Timestamp> {
+        let step_of = |index: &StepIndex| self.steps.get(usize::from(*index));
+        let mut end = step.ended?;
+        let passing = call.flow.iter().filter_map(step_of);
+        for passing in passing.filter(|step| step.started.is_some()) {
+            end = end.max(passing.ended?);
+            end = end.max(passing.progressed.unwrap_or(end));
+        }
+        let waiting = call.waiting.iter().filter_map(step_of);
+        let waited_for_end = waiting.filter_map(|step| step.started).min();
+        Some(end.max(waited_for_end.unwrap_or(end)))
+    }
+
+    /// The calls of the model that have begun.
+    fn calls(&self) -> impl Iterator<Item = (&CallOutline, &StepRecord)> {
+        std::iter::zip(&self.plan.steps, &self.steps)
+            .filter_map(|(outline, step)| Some((outline.call.as_ref()?, step)))
+            .filter(|(_, step)| step.started.is_some())
+    }
+
+    /// Whether a call of the model is under way, or an answer to one still passes.
+    pub(super) fn has_open_call(&self) -> bool {
+        let has_ended = |index: &StepIndex| {
+            let step = self.steps.get(usize::from(*index));
+            step.is_none_or(|step| step.ended.is_some())
+        };
+        self.calls()
+            .any(|(call, step)| step.ended.is_none() || !call.flow.iter().all(has_ended))
+    }
+
+    /// When the client had the last of its answer, as far as events tell: other steps of the run may go on after that.
+    pub(super) fn answered(&self, ending: &Ending) -> Timestamp {
+        let Some(replied) = self.replied else {
+            return ending.at;
+        };
+        self.calls()
+            .map(|(call, step)| self.end_of_call(call, step).unwrap_or(ending.at))
+            .fold(replied, Timestamp::max)
+    }
+
     /// The first step that failed among those that must not, and what it was to do.
     pub(super) fn failed_step(&self) -> Option<(&StepInfo, &StepRecord)> {
         std::iter::zip(&self.plan.info.steps, &self.steps)
@@ -178,7 +224,9 @@ impl RunRecord {
                 self.note(event.at, *step, NoteKind::Log { level, line });
             }
             EventKind::Fact { name, value } => {
-                self.attempts.state(name, value);
+                if let Some(value) = value {
+                    self.attempts.state(name, value);
+                }
                 self.facts.state(name, value.clone());
             }
             EventKind::Ended { state, error } => {
@@ -191,8 +239,8 @@ impl RunRecord {
             EventKind::Started { .. }
             | EventKind::Produced { .. }
             | EventKind::Payload { .. }
-            | EventKind::Log { .. }
-            | EventKind::Replied => {}
+            | EventKind::Log { .. } => {}
+            EventKind::Replied => self.replied = Some(event.at),
         }
         None
     }

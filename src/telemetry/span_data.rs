@@ -92,9 +92,9 @@ impl Trace<'_> {
         let Self { record, ending, .. } = self;
         let start = &record.start;
         let has_call = self.has_call();
-        let is_told = |(name, _): &&(&'static str, FactValue)| !has_call || is_of_run(name);
+        let is_told = |(name, _): &(&'static str, &FactValue)| !has_call || is_of_run(name);
         let stated = record.facts.iter().filter(is_told);
-        let mut attributes = Vec::with_capacity(7 + stated.clone().count());
+        let mut attributes = Vec::with_capacity(7 + record.facts.most());
         attributes.push(KeyValue::new("gen_ai.operation.name", "invoke_workflow"));
         attributes.push(KeyValue::new(
             "gen_ai.workflow.name",
@@ -170,7 +170,7 @@ impl Trace<'_> {
     ) -> SpanData {
         let Self { record, ending, .. } = self;
         let failed = record.failure_of_call(index, call);
-        let mut attributes = Vec::with_capacity(record.facts.iter().len() + 3);
+        let mut attributes = Vec::with_capacity(record.facts.most() + 3);
         attributes.push(KeyValue::new("gen_ai.operation.name", "chat"));
         let stated = record.facts.iter().filter(|(name, _)| is_of_call(name));
         attributes.extend(stated.map(|(name, value)| attribute(name, value)));
@@ -193,29 +193,13 @@ impl Trace<'_> {
             kind: SpanKind::Client,
             name,
             from,
-            to: self.end_of_call(call, step).unwrap_or(ending.at),
+            to: record.end_of_call(call, step).unwrap_or(ending.at),
             attributes,
             events: SpanEvents::default(),
             status: failed.map_or(Status::Unset, |failed| {
                 self.status(failed.state, failed.error.as_deref())
             }),
         })
-    }
-
-    /// When the last byte of the answer had passed: the flow outlives the step that called, so the end is the latest
-    /// that the steps it passes through, its progress and the steps that wait for its end tell of.
-    /// `None` when the call was still open as the run ended.
-    fn end_of_call(&self, call: &CallOutline, step: &StepRecord) -> Option<Timestamp> {
-        let step_of = |index: &StepIndex| self.record.steps.get(usize::from(*index));
-        let mut end = step.ended?;
-        let passing = call.flow.iter().filter_map(step_of);
-        for passing in passing.filter(|step| step.started.is_some()) {
-            end = end.max(passing.ended?);
-            end = end.max(passing.progressed.unwrap_or(end));
-        }
-        let waiting = call.waiting.iter().filter_map(step_of);
-        let waited_for_end = waiting.filter_map(|step| step.started).min();
-        Some(end.max(waited_for_end.unwrap_or(end)))
     }
 
     fn events(&self, step: Option<StepIndex>) -> SpanEvents {

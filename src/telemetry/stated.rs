@@ -8,7 +8,7 @@ use crate::events::FactValue;
 /// The facts of one run.
 #[derive(Debug)]
 pub(super) struct StatedFacts {
-    list: Vec<(&'static str, FactValue)>,
+    list: Vec<(&'static str, Option<FactValue>)>,
     /// For each hash, 0 while no name with it was stated; else one more than the place where one of them may be.
     hints: [u8; 64],
 }
@@ -26,17 +26,23 @@ impl StatedFacts {
     #[inline]
     pub(super) fn get(&self, name: &str) -> Option<&FactValue> {
         let place = self.place(name, hash(name))?;
-        self.list.get(place).map(|(_, value)| value)
+        self.list.get(place)?.1.as_ref()
     }
 
     /// In the order of their first statement.
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, (&'static str, FactValue)> {
-        self.list.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &FactValue)> {
+        let stated = self.list.iter();
+        stated.filter_map(|(name, value)| Some((*name, value.as_ref()?)))
     }
 
-    /// Takes in a statement; it replaces an earlier one of this name.
+    /// How many there are at most.
+    pub(super) const fn most(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Takes in a statement; it replaces an earlier one of this name. `None`: there is no longer any.
     #[inline]
-    pub(super) fn state(&mut self, name: &'static str, value: FactValue) {
+    pub(super) fn state(&mut self, name: &'static str, value: Option<FactValue>) {
         let hash = hash(name);
         let place = self.place(name, hash);
         if let Some((_, stated)) = place.and_then(|place| self.list.get_mut(place)) {
@@ -79,14 +85,20 @@ mod tests {
         let mut facts = StatedFacts::new();
         for value in 0..3_i64 {
             for name in names.iter().chain(&["", "a", "b", "ab", "é"]) {
-                facts.state(name, FactValue::Int(value));
+                facts.state(name, Some(FactValue::Int(value)));
             }
         }
-        assert_eq!(facts.iter().len(), names.len() + 5);
+        assert_eq!(facts.iter().count(), names.len() + 5);
         for (name, (stated, _)) in names.iter().zip(facts.iter()) {
-            assert_eq!(name, stated);
+            assert_eq!(*name, stated);
             assert_eq!(facts.get(name), Some(&FactValue::Int(2)));
         }
+        facts.state(names[7], None);
+        facts.state("never.stated", None);
+        assert_eq!(facts.get(names[7]), None);
+        assert_eq!(facts.iter().count(), names.len() + 4);
+        facts.state(names[7], Some(FactValue::Int(5)));
+        assert_eq!(facts.iter().nth(7), Some((names[7], &FactValue::Int(5))));
         assert_eq!(facts.get("name.400"), None);
         assert_eq!(facts.get("ba"), None);
     }

@@ -74,7 +74,7 @@ mod tests {
         let story = fixture::streamed(&fixture::plan(), run, TraceContext::of_run(run));
         let lines = logged(story);
         assert_eq!(lines.len(), 1);
-        insta::assert_snapshot!(lines[0], @r#"{"level":"INFO","message":"turn ended","workflow":"messages","state":"Completed","model":"anthropic/claude-sonnet-4.5","model.used":"anthropic/claude-4.5-sonnet-20250929","upstream":"openrouter","upstream.status":200,"attempts":2,"stop_reason":"tool_use","input_tokens":100,"cache_read_tokens":18000,"cache_write_tokens":2000,"output_tokens":321,"cost_usd":0.0187,"first_token_ms":770,"duration_ms":2800.11,"session":"a7f0c2de-session"}"#);
+        insta::assert_snapshot!(lines[0], @r#"{"level":"INFO","message":"turn ended","workflow":"messages","state":"Completed","model":"anthropic/claude-sonnet-4.5","model.used":"anthropic/claude-4.5-sonnet-20250929","upstream":"openrouter","upstream.status":200,"attempts":2,"stop_reason":"tool_use","input_tokens":100,"cache_read_tokens":18000,"cache_write_tokens":2000,"output_tokens":321,"cost_usd":0.0187,"first_token_ms":770,"duration_ms":2800.005,"session":"a7f0c2de-session"}"#);
     }
 
     #[test]

@@ -39,9 +39,16 @@ impl UpstreamMeters {
 
     /// Counts what has happened to a run since this was called last.
     pub(super) fn follow(&mut self, record: &mut RunRecord) {
-        if !record.attempts.are_there() {
-            return;
+        if record.attempts.are_there() {
+            self.count_attempts(record);
         }
+        if record.is_in_flight && !record.has_open_call() {
+            self.end(record);
+            record.is_in_flight = false;
+        }
+    }
+
+    fn count_attempts(&mut self, record: &mut RunRecord) {
         let Some(upstream) = record.text(facts::PROVIDER).map(Arc::clone) else {
             return;
         };

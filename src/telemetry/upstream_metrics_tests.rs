@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::fixture::{self, CALL, Story};
+use super::fixture::{self, CALL, CONVERT, PRICE, Story};
 use super::metrics::Metrics;
 use super::metrics_tests::{has, observer, parse};
 use super::observer::RunObserver;
-use crate::events::{EventBatch, Observer, State};
+use crate::events::{EventBatch, EventKind, Observer, State};
 use crate::facts;
 
 /// A run whose call of this upstream is under way.
@@ -70,6 +70,31 @@ fn an_attempt_is_counted_when_it_ends_and_not_when_its_run_does() {
     ];
     told(&metrics, &mut observer, &mut story, &lines);
     parse(&metrics.render());
+}
+
+#[test]
+fn steps_after_an_answer_keep_no_upstream_busy_and_lengthen_no_turn() {
+    let (metrics, mut observer) = observer(10);
+    let mut story = calling("mine");
+    story.step(500, CALL, State::Completed, 1);
+    story.step(510, CONVERT, State::Running, 1);
+    story.push(600, EventKind::Replied);
+    let is_busy = |runs: u8| format!("dagway_upstream_runs_in_flight{{upstream=\"mine\"}} {runs}");
+    told(&metrics, &mut observer, &mut story, &[&is_busy(1)]);
+
+    story.step(500_000, CONVERT, State::Completed, 1);
+    story.step(500_005, PRICE, State::Running, 1);
+    told(&metrics, &mut observer, &mut story, &[&is_busy(0)]);
+
+    story.step(3_500_000, PRICE, State::Completed, 1);
+    story.end(3_500_000, State::Completed, None);
+    let duration = r#"dagway_run_duration_seconds_sum{workflow="messages"} 0.500005"#;
+    told(
+        &metrics,
+        &mut observer,
+        &mut story,
+        &[&is_busy(0), duration],
+    );
 }
 
 #[test]

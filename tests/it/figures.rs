@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dagway::simulator::{Answer, End, Script, Turn};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{DEADLINE, Got, TestApp, ask, ask_whole, block_on};
 
@@ -85,6 +85,37 @@ fn each_attempt_is_counted_by_its_status_or_by_what_was_the_matter() {
             assert_eq!(retries(&app, cause).await, count, "{cause}");
         }
         assert_eq!(headers_in(&app).await, 5.0, "all but the one that was cut");
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_run_states_how_its_last_attempt_went_and_nothing_of_those_before() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let in_band = json!({ "error": { "code": 429, "message": "slow down" } }).to_string();
+        let cut = [
+            Answer::error(429, "slow down"),
+            Answer::Reset,
+            Answer::Reset,
+        ];
+        let good: [Answer; 2] = [
+            Answer::data_lines(&[&in_band], End::Clean),
+            Turn::text("Now.").into(),
+        ];
+        for (answers, status, failure) in [
+            (cut.to_vec(), Value::Null, json!("cut")),
+            (good.to_vec(), json!(200), Value::Null),
+        ] {
+            let script = answers.into_iter().fold(Script::new(), Script::then);
+            app.script(script);
+            let got = asked(&app, &ask("hello")).await;
+            let run = app.ended_run(&got.run()).await;
+            let facts = &run["facts"];
+            assert_eq!(facts["dagway.upstream.status_code"], status, "{facts}");
+            assert_eq!(facts["dagway.upstream.failure"], failure, "{facts}");
+            assert!(run["facts"]["dagway.retries"].is_number(), "{facts}");
+        }
         app.stop().await;
     });
 }

@@ -113,7 +113,7 @@ impl Script {
     }
 
     pub(crate) fn fact(self, name: &'static str, value: impl Into<FactValue>) -> Self {
-        let value = value.into();
+        let value = Some(value.into());
         self.then(EventKind::Fact { name, value })
     }
 
