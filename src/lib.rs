@@ -22,13 +22,15 @@
 //!
 //! 1. [`server::runs`] reads the body, waits until the observers have room, and starts a [`engine::Run`] of the plan for the
 //!    route and the lane of the model. The plan was proved before it came into use ([`engine::Plan`]), when the process started or
-//!    when the user's files changed (`app::reload`); the run keeps it, and is polled by the request's own task.
+//!    when the user's files changed (`app::reload`); the run keeps it, and is polled by the request's own task and, after
+//!    the answer, by one that the gateway owns.
 //! 2. The steps run as soon as what they need is there. Each is a [`tasks`] file of a page or so, that calls the pure functions of
 //!    [`protocol`]: [`protocol::anthropic::request`] parses the body once, into types that borrow from it;
 //!    [`protocol::translate`] turns it into the upstream's request.
-//! 3. [`tasks::call_upstream`] returns when the answer's headers are in. Retries happen before that moment and only there.
+//! 3. [`tasks::call_upstream`] returns when the answer's headers are in. A model is asked again before that moment, and never
+//!    after it.
 //! 4. [`tasks::convert_response`] wraps the stream in the translator and returns at once: the client's socket pulls
-//!    ([`tasks::reply_flow`]). There is no channel, no spawned task and no buffer per stream. A stream that is long in coming
+//!    ([`tasks::reply_flow`]). Nothing stands between the upstream's stream and that socket: no channel, no task, no buffer. A stream that is long in coming
 //!    begins with pings ([`server::early`]).
 //! 5. When the flow has ended, whole, broken or dropped, its tail is reported; `price_usage` and `log_usage` run then.
 //! 6. All that was observed went as [`events`] through one bounded queue to the observers, on a thread of their own: the
@@ -46,7 +48,7 @@
 //! | [`facts`] | the names of a run's figures | nothing | how they are found |
 //! | [`duration`] | lengths of time as people write them | nothing | what takes so long |
 //! | [`protocol`] | the two dialects and the translation | nothing | async, I/O, clocks |
-//! | [`settings`] | all settings, read once | `duration` | what they are used for |
+//! | [`settings`] | all settings, read once | `duration`, `facts` | what they are used for |
 //! | [`upstream`] | the other side over HTTP | `facts`, `protocol` | runs, clients |
 //! | [`store`] | recorder and run store | `events`, `facts` | HTTP, pages |
 //! | [`telemetry`] | logs, spans, metrics | `events`, `facts` | where events come from |

@@ -92,7 +92,7 @@ pub(super) fn named(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
             return Err(unreadable(path, none));
         }
         for path in inside {
-            files.push(File::read(&path)?);
+            files.push(read_member(&path)?);
         }
     }
     Ok(files)
@@ -325,6 +325,8 @@ mod tests {
         fs::create_dir(at("a.toml")).unwrap();
         let said = read_all(folder.path()).unwrap_err().to_string();
         assert!(said.contains("a.toml: it is no file; check"), "{said}");
+        let again = named(&[folder.path().to_owned()]).unwrap_err();
+        assert_eq!(again.to_string(), said, "by whatever way it is named");
         fs::remove_dir(at("a.toml")).unwrap();
         fs::write(at("a.toml"), vec![b'#'; 1 + LONGEST as usize]).unwrap();
         let said = read_all(folder.path()).unwrap_err().to_string();

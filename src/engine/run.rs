@@ -40,7 +40,7 @@ pub struct RunFailure {
     pub task: String,
     /// How many attempts have begun; none when it waited for its turn.
     pub attempts: u16,
-    /// `Failed`, `TimedOut` or `Crashed` (a panic).
+    /// `Failed`, `TimedOut`, `Crashed` (a panic) or `Cancelled`.
     pub state: State,
     /// How it failed.
     pub error: Arc<TaskError>,

@@ -140,7 +140,7 @@ pub enum EventKind {
         /// For [`State::Retrying`]: the pause before the next attempt.
         retry_in: Option<Duration>,
     },
-    /// A step took in or gave out a shared artifact. Its text is made off the hot path.
+    /// A step gave an artifact, at once or at the end of its flow; or the request did. Its text is made off the hot path.
     Produced {
         /// The step that gave it; `None` for the request that started the run.
         step: Option<StepIndex>,

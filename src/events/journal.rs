@@ -271,7 +271,8 @@ impl Pages {
                 "{events} events with {payload} bytes of payload were left out, because the observers could not keep up"
             ),
         };
-        let at = Timestamp::now();
+        let at = Timestamp::now().max(self.latest);
+        self.latest = at;
         self.write_down(Event { at, kind });
         true
     }
@@ -416,6 +417,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_confessed_is_not_after_the_end() {
+        let (journal, _source) = journal(1);
+        let begun = journal.start.at;
+        let mut pages = journal.pages();
+        pages.lost.events = 1;
+        assert!(pages.confess());
+        let [.., confession] = &pages.events[..] else {
+            panic!("it is written down")
+        };
+        assert!(confession.at >= begun);
+        assert_eq!(confession.at, pages.latest, "by which the end is dated");
+    }
+
+    #[test]
     fn a_journal_that_nobody_reads_is_bounded() {
         let (journal, source) = journal(0);
         for _ in 0..5_000 {
@@ -430,7 +445,7 @@ mod tests {
         }
         let received = received(journal, source);
         assert!(received.len() < MOST_EVENTS + 2);
-        assert!(received.contains(&"n Int(1)".to_owned()));
+        assert!(received.contains(&"n Some(Int(1))".to_owned()));
         assert_eq!(received.last().unwrap(), "ended");
     }
 

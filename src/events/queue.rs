@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::event::{EventBatch, Observer};
 
-/// Bytes of payload that may wait. Requests are shared with nobody once their answers have begun.
+/// Bytes of payload that may wait. Once an answer has begun, nobody but this queue holds its request.
 const MOST_BYTES: usize = 256 << 20;
 
 /// The bounded queue between the runs and their observers: the sending side.

@@ -32,7 +32,7 @@ pub enum State {
 }
 
 impl State {
-    /// All states, in the order of the table in the crate docs.
+    /// All states, in the order of their declaration.
     pub const ALL: [Self; 13] = [
         Self::Scheduled,
         Self::Pending,

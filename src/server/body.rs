@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::request::InvalidRequest;
 
-/// The longest that nothing may come of a body, and how much later than at [`SLOWEST`] it may be there: what holds room
-/// for ever keeps it from others.
+/// The longest pause between two pieces of a body. The whole may also be this much later than one that comes at
+/// [`SLOWEST`]. Without an end, it would keep its room from others.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The slowest client that is waited for, in bytes a second.
 const SLOWEST: usize = 16 << 10;

@@ -1,6 +1,6 @@
 //! Failures as Anthropic errors: `{"type":"error","error":{"type":…,"message":…},"request_id":…}`.
 //!
-//! Nothing else in the server makes error bodies.
+//! Nothing else in the server makes such bodies; the guard has words of its own for people.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -72,10 +72,10 @@ pub async fn check<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let since = Instant::now();
-    let (page, answer) = match request.app_data::<web::Data<Guard>>() {
-        Some(guard) => (guard.page(&request), guard.turn_away(&request)),
-        None => (None, None),
-    };
+    let guard = request
+        .app_data::<web::Data<Guard>>()
+        .expect("the server is set up with its guard");
+    let (page, answer) = (guard.page(&request), guard.turn_away(&request));
     let is_question = page.is_some() && browser::is_question(&request);
     let answer = answer.or_else(|| is_question.then(|| Page::may_ask(&request)));
     let mut response = match answer {

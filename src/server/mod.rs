@@ -8,7 +8,7 @@
 //! | [`turn`] | the runs of one request, of which a later one steps in for one that failed |
 //! | [`early`] | an answer that begins before there is one |
 //! | [`body`] | a request's body, read within limits |
-//! | [`errors`] | failures as Anthropic errors; nothing else makes error bodies |
+//! | [`errors`] | failures as Anthropic errors; nothing else makes such bodies |
 //! | [`elsewhere`] | endpoints of Anthropic's that are not served, and what to do instead |
 //! | [`head`] | HEAD wherever GET is |
 //! | [`http10`] | streams for clients of HTTP/1.0 |

@@ -31,7 +31,7 @@ pub async fn messages(
     body: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    serve(&request, body, &gateway, Door::Messages).await
+    serve(&request, body, &gateway, Endpoint::Messages).await
 }
 
 /// `POST /v1/messages/count_tokens`.
@@ -40,12 +40,12 @@ pub async fn count_tokens(
     body: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    serve(&request, body, &gateway, Door::CountTokens).await
+    serve(&request, body, &gateway, Endpoint::CountTokens).await
 }
 
 /// Which route was called.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Door {
+enum Endpoint {
     Messages,
     CountTokens,
 }
@@ -54,23 +54,27 @@ async fn serve(
     request: &HttpRequest,
     body: web::Payload,
     gateway: &web::Data<Gateway>,
-    door: Door,
+    endpoint: Endpoint,
 ) -> HttpResponse {
     let (at, since) = (Timestamp::now(), Instant::now());
     let id = RunId::of(at);
     let request_id: Arc<str> = id.request_id().into();
     let mut room = gateway.bodies.enter();
-    let text = tokio::select! {
-        biased;
-        text = body::read(request.headers(), body, &mut room) => text,
-        () = gateway.last_call.cancelled() => {
-            return errors::answer(&ApiError::overloaded(STOPPING), &request_id);
-        }
+    let arrives = async {
+        let text = body::read(request.headers(), body, &mut room).await;
+        let read = since.elapsed();
+        gateway.admit().await?;
+        Ok((text, read))
     };
-    let read = since.elapsed();
-    if let Err(error) = gateway.admit().await {
-        return errors::answer(&error, &request_id);
-    }
+    let arrived = tokio::select! {
+        biased;
+        arrived = arrives => arrived,
+        () = gateway.last_call.cancelled() => Err(ApiError::overloaded(STOPPING)),
+    };
+    let (text, read) = match arrived {
+        Ok(arrived) => arrived,
+        Err(error) => return errors::answer(&error, &request_id),
+    };
     let took = since.elapsed();
     let arrival = Arrival {
         took,
@@ -79,7 +83,7 @@ async fn serve(
     };
     let mut input = client_request(request.headers(), text);
     input.key = key_name(request);
-    let (lane, candidates) = whom_to_ask(gateway, door, &mut input);
+    let (lane, candidates) = whom_to_ask(gateway, endpoint, &mut input);
     input.passes_unread = lane == Lane::Native;
     if lane == Lane::Native || candidates.is_some() {
         pass_on(request, &mut input);
@@ -95,11 +99,11 @@ async fn serve(
     let (run_id, request_id) = (id.text(), &*start.request_id);
     let key = input.key.as_deref();
     let span = tracing::error_span!("run", run.id = run_id, request.id = request_id, key);
-    let plan = match door {
-        Door::Messages => gateway.plan(lane),
-        Door::CountTokens => Arc::clone(&gateway.plans.load().count_tokens),
+    let plan = match endpoint {
+        Endpoint::Messages => gateway.plan(lane),
+        Endpoint::CountTokens => Arc::clone(&gateway.plans.load().count_tokens),
     };
-    let body = input.body().filter(|_| door == Door::Messages);
+    let body = input.body().filter(|_| endpoint == Endpoint::Messages);
     let opening = Opening {
         plan,
         input: Arc::new(input),
@@ -118,7 +122,7 @@ async fn serve(
 /// another may step in.
 fn whom_to_ask(
     gateway: &Gateway,
-    door: Door,
+    endpoint: Endpoint,
     input: &mut ClientRequest,
 ) -> (Lane, Option<Candidates>) {
     let text = input.text.as_deref().ok();
@@ -126,7 +130,7 @@ fn whom_to_ask(
         return (Lane::Chat, None);
     };
     let upstreams = &gateway.upstreams;
-    let may_fall_back = door == Door::Messages && upstreams.have_fallbacks();
+    let may_fall_back = endpoint == Endpoint::Messages && upstreams.have_fallbacks();
     let candidates = may_fall_back
         .then(|| Candidates::of(upstreams, &asked.name))
         .flatten();

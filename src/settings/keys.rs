@@ -1,4 +1,4 @@
-//! Where keys are found, and which of the upstreams are missing.
+//! Where keys are found, and which upstreams have none.
 
 use std::path::Path;
 
@@ -60,7 +60,8 @@ impl std::fmt::Display for Keyless<'_> {
 impl Settings {
     /// The upstreams that have no key though a variable is named for it.
     pub fn keyless(&self) -> impl Iterator<Item = Keyless<'_>> {
-        let without = self.upstreams.iter().filter(|(_, one)| one.key.is_empty());
+        let upstreams = self.upstreams.iter();
+        let without = upstreams.filter(|(_, one)| !one.may_have_a_key());
         without.filter_map(|(name, one)| {
             Some(Keyless {
                 upstream: name,
@@ -76,6 +77,6 @@ impl Settings {
         let [openrouter] = self.upstreams.values().collect::<Vec<_>>()[..] else {
             return false;
         };
-        openrouter.key.is_empty() && openrouter.base_url.contains("openrouter.ai")
+        !openrouter.may_have_a_key() && openrouter.base_url.contains("openrouter.ai")
     }
 }

@@ -76,7 +76,8 @@ pub struct Server {
     pub dashboard_password: Secret,
     /// What opens the metrics alone.
     pub metrics_token: Secret,
-    /// Further host names allowed on loopback.
+    /// Host names under which this server may be addressed, besides the loopback ones. When it is empty, all of them where
+    /// others can connect.
     pub allowed_hosts: Vec<String>,
     /// The largest request body, in megabytes.
     #[serde(deserialize_with = "written::whole::<1, 1024, _, _>")]

@@ -138,7 +138,7 @@ struct Layers {
     defaults: Table,
     table: Table,
     places: Places,
-    /// The secrets that the source gives which is being laid.
+    /// The secrets that the current source has given so far.
     given: Vec<String>,
 }
 

@@ -578,6 +578,22 @@ fn upstreams_without_a_key_are_known_by_the_variable_that_should_hold_it() {
 }
 
 #[test]
+fn a_key_may_stand_in_a_header() {
+    let lacks = |headers: &str| {
+        let settings = file(&format!("[upstreams.openrouter.headers]\n{headers}\n"));
+        let settings = read(Some(settings.path()), &environment(&[])).unwrap();
+        assert_eq!(
+            settings.keyless().count(),
+            usize::from(settings.lacks_the_key())
+        );
+        settings.lacks_the_key()
+    };
+    assert!(!lacks("Authorization = 'Bearer sk-or-x'"));
+    assert!(lacks("authorization = ''"), "an empty one is not sent");
+    assert!(lacks("x-title = 'ours'"));
+}
+
+#[test]
 fn secrets_do_not_print() {
     let settings = read(
         None,

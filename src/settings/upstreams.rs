@@ -8,6 +8,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::Secret;
+use crate::facts::payload::is_secret_header;
 
 /// The name of the upstream that is built in.
 pub(super) const OPENROUTER: &str = "openrouter";
@@ -47,6 +48,14 @@ impl Upstream {
             let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
             host == "localhost" || address.is_ok_and(|address| address.is_loopback())
         })
+    }
+
+    /// Whether there is a key for it, or a header in which one may stand.
+    #[must_use]
+    pub fn may_have_a_key(&self) -> bool {
+        let mut given = self.headers.iter().filter(|(_, value)| !value.is_empty());
+        let is_secret = |name: &String| is_secret_header(&name.to_ascii_lowercase());
+        !self.key.is_empty() || given.any(|(name, _)| is_secret(name))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `call_upstream`: asks the model. Retries happen here and only here: later, something may have reached the client.
+//! `call_upstream`: asks the model. It is asked again here and nowhere else: later, something may have reached the client.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

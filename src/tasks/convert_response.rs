@@ -23,7 +23,7 @@ use crate::protocol::translate::reply::{
 };
 use crate::protocol::translate::tokens;
 
-/// Wraps the answer in the translator. The times are how long silence is borne.
+/// Wraps the answer in the translator.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConvertResponse {}

@@ -246,14 +246,16 @@ fn how_it_ended(status: ExitStatus) -> String {
 
 /// Where a program is that is named as in a shell that is in this folder.
 fn find(program: &str, folder: Option<&Path>, path: Option<&str>) -> Option<PathBuf> {
+    let there = |file: PathBuf| {
+        let file = folder.map_or_else(|| file.clone(), |folder| folder.join(&file));
+        let file = std::path::absolute(file).ok()?;
+        can_be_run(&file).then_some(file)
+    };
     if program.contains('/') {
-        let file = folder.map_or_else(|| program.into(), |folder| folder.join(program));
-        return std::path::absolute(file)
-            .ok()
-            .filter(|file| can_be_run(file));
+        return there(program.into());
     }
     let mut folders = std::env::split_paths(OsStr::new(path?));
-    folders.find_map(|folder| Some(folder.join(program)).filter(|file| can_be_run(file)))
+    folders.find_map(|folder| there(folder.join(program)))
 }
 
 fn can_be_run(file: &Path) -> bool {
@@ -310,6 +312,9 @@ mod tests {
         let with = json!({ "command": ["./policy"], "folder": here.path() });
         let program = prepared(with).unwrap().program;
         assert_eq!(program, file, "as after `cd` into its folder");
+        let found = |path| find("policy", Some(here.path()), Some(path));
+        assert_eq!(found("/nowhere:."), Some(here.path().join("policy")));
+        assert_eq!(found("/nowhere:src"), None, "not in one of Dagway's own");
     }
 
     #[test]

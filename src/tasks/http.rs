@@ -14,6 +14,7 @@ use super::json::{self, Json, LONGEST_ANSWER, broke};
 use crate::engine::{Cx, Needs, Res, Resources, Task, TaskError};
 use crate::protocol::openrouter::wait;
 use crate::upstream::Pools;
+use crate::upstream::byte_flow::root_cause;
 
 /// Calls a URL. What it is made of may be secret, so it has no `Debug`.
 #[derive(Deserialize)]
@@ -71,7 +72,12 @@ impl Task for Http {
     }
 
     async fn run(&self, (needs, pools): Self::Input, cx: &Cx) -> Result<Json, TaskError> {
-        let question = json::question(&needs, cx)?;
+        let question = if matches!(self.method, Verb::Get | Verb::Head) {
+            json::check(&needs)?;
+            None
+        } else {
+            Some(json::question(&needs, cx)?)
+        };
         drop(needs);
         let _waiting = cx.waiting();
         let (url, headers) = self
@@ -86,7 +92,7 @@ impl Task for Http {
         if let Some(state) = &cx.start().tracestate {
             call = call.header("tracestate", &**state);
         }
-        if !matches!(self.method, Verb::Get | Verb::Head) {
+        if let Some(question) = question {
             call = call.body(question);
         }
         let answer = call.send().await.map_err(unreached)?;
@@ -159,26 +165,15 @@ async fn whole(mut answer: Response) -> Result<Vec<u8>, TaskError> {
 async fn next(answer: &mut Response) -> Result<Option<Bytes>, TaskError> {
     let piece = answer.chunk().await;
     piece.map_err(|error| {
-        let why = error.without_url();
-        broke(format!("its answer broke off: {}", reason(&why))).retry(None)
+        // A URL may hold a secret.
+        let why = root_cause(&error.without_url());
+        broke(format!("its answer broke off: {why}")).retry(None)
     })
 }
 
 fn unreached(error: reqwest::Error) -> TaskError {
-    broke(format!(
-        "it cannot be reached: {}",
-        reason(&error.without_url())
-    ))
-    .retry(None)
-}
-
-/// What lies at the bottom of it. The URL is left out, for it may hold a secret.
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
+    let why = root_cause(&error.without_url());
+    broke(format!("it cannot be reached: {why}")).retry(None)
 }
 
 /// A status that is no success, from a service that says no more.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::client_request::ClientRequest;
-use crate::engine::{Cx, Need, Needs, TaskError};
+use crate::engine::{Cx, Needs, TaskError};
 use crate::events::{Artifact, trace};
 use crate::protocol::anthropic::error::{ApiError, ErrorKind};
 use crate::protocol::json_text::whole_characters;
@@ -66,8 +66,8 @@ enum Given {
 /// failure hides why it is refused. When something cannot be written as JSON, which would be a fault of Dagway's own.
 pub(super) fn question(needs: &Needs, cx: &Cx) -> Result<Vec<u8>, TaskError> {
     let mut by_step: BTreeMap<&str, BTreeMap<&'static str, Box<RawValue>>> = BTreeMap::new();
+    check(needs)?;
     for need in &needs.0 {
-        check_body(need)?;
         let mut text = Vec::new();
         need.value.write_whole(&mut text).map_err(TaskError::ours)?;
         let whole = serde_json::from_slice(&text).map_err(TaskError::ours)?;
@@ -102,13 +102,16 @@ pub(super) fn question(needs: &Needs, cx: &Cx) -> Result<Vec<u8>, TaskError> {
     .into_bytes())
 }
 
-/// Refuses a client's request that was not taken or is no JSON.
-fn check_body(need: &Need) -> Result<(), TaskError> {
-    let value: &dyn Any = &*need.value;
-    match value.downcast_ref::<ClientRequest>() {
-        Some(request) => request.check(),
-        None => Ok(()),
-    }
+/// Looks whether a step may be told of these.
+///
+/// # Errors
+/// When a client's request is among them that was not taken or is no JSON.
+pub(super) fn check(needs: &Needs) -> Result<(), TaskError> {
+    let mut requests = needs.0.iter().filter_map(|need| {
+        let value: &dyn Any = &*need.value;
+        value.downcast_ref::<ClientRequest>()
+    });
+    requests.try_for_each(ClientRequest::check)
 }
 
 /// The name of the step that speaks.

@@ -10,14 +10,14 @@ use crate::events::Level;
 use crate::facts;
 use crate::protocol::translate::reply::Summary;
 
-/// States tokens, model and stop reason.
+/// States tokens, models and stop reason of the turn.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogUsage {}
 
 impl Task for LogUsage {
     const NAME: &'static str = "log_usage";
-    const ABOUT: &'static str = "States tokens, cost and stop reason of the turn";
+    const ABOUT: &'static str = "States tokens, models and stop reason of the turn";
     type Input = Arc<PricedReply>;
     type Output = ();
 

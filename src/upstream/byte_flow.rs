@@ -197,13 +197,18 @@ fn is_silent(stream: &[u8]) -> bool {
 /// A connection that broke while the body was read.
 #[must_use]
 pub fn broken(error: &reqwest::Error) -> UpstreamError {
-    let mut reason = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        reason = inner.to_string();
-        cause = inner.source();
-    }
+    let reason = root_cause(error);
     UpstreamError::cut(&format!("it broke the connection: {reason}"))
+}
+
+/// What lies at the bottom of an error: those above it say in general words what this says exactly.
+#[must_use]
+pub fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 /// An answer that is no use, for a reason that another attempt may not meet.

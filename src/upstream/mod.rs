@@ -6,10 +6,12 @@
 //! | [`fallbacks`] | what may be asked instead of a model, and which models failed of late |
 //! | [`client`] | one pooled HTTP client for one upstream, its headers and time-outs |
 //! | [`config`] | address, key and headers of an upstream, and the sentences when they cannot be used |
+//! | [`pools`] | a pool of connections for each worker thread |
 //! | [`answer`] | what comes back, sorted out by status and media type |
 //! | [`form`] | whether a body is events or a document |
 //! | [`byte_flow`] | a body's bytes as they arrive |
 //! | [`refusal`] | why there is no answer to go on with |
+//! | [`routes`] | where names of models led of late |
 //! | [`headers`] | headers as they are shown and kept |
 //! | [`models`] | an upstream's model catalogue, kept fresh in the background |
 //!

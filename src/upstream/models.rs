@@ -49,9 +49,9 @@ impl Models {
     /// The catalogue, waiting for the end of the first fetch at most `within`.
     pub async fn wait(&self, within: Duration) -> Option<Arc<Catalogue>> {
         let arrived = self.arrived.notified();
-        let catalogue = self.catalogue();
-        if catalogue.is_some() || self.tried.load(Ordering::Relaxed) {
-            return catalogue;
+        // Once it was tried, what came of that is there: asked first, or a catalogue that comes meanwhile is not seen.
+        if self.tried.load(Ordering::Acquire) || self.catalogue().is_some() {
+            return self.catalogue();
         }
         let _ = tokio::time::timeout(within, arrived).await;
         self.catalogue()
@@ -100,7 +100,7 @@ impl Models {
         let mut was_well = true;
         loop {
             let fetched = self.fetch_in_span(client).await;
-            self.tried.store(true, Ordering::Relaxed);
+            self.tried.store(true, Ordering::Release);
             self.arrived.notify_waiters();
             let pause = match fetched {
                 Ok(count) => {

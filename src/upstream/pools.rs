@@ -1,4 +1,4 @@
-//! Pools of connections: one for each upstream and worker thread.
+//! Pools of connections: of each set, such as an upstream's, one for each worker thread.
 //!
 //! A connection is driven by the thread that opened it: one shared by all would wake another thread for every request,
 //! at 35 to 50 µs each. `TCP_NODELAY` is on: without it, small requests wait 40 ms for an acknowledgement.

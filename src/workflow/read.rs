@@ -136,7 +136,10 @@ fn read_retry(mut table: Table<'_, '_, '_>) -> Retry {
     let max = table.parse("max", duration::parse);
     let max = max.unwrap_or(Duration::from_secs(8));
     if max < base {
-        table.report("begins with a longer pause than it allows: give a `base` up to `max`");
+        table.report(&format!(
+            "begins with a pause of {base:?}, longer than its `max`, which is {max:?} (8s if it is not given): give a \
+             `base` up to `max`"
+        ));
     }
     Retry {
         attempts,

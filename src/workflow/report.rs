@@ -53,7 +53,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// ``; did you mean `…`?``, when one of `known` is near enough to `written`, else the list of all.
+/// ``write `…` if that is what was meant``, when one of `known` is near enough to `written`, else the list of all.
 pub(crate) fn suggestion<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.into_iter().collect();
     let nearest = known.iter().min_by_key(|name| levenshtein(written, name));

@@ -46,7 +46,7 @@ async fn retries(app: &TestApp, cause: &str) -> f64 {
 }
 
 /// Asks, and waits until the run is over.
-async fn asked(app: &TestApp, body: &serde_json::Value) -> Got {
+async fn asked(app: &TestApp, body: &Value) -> Got {
     let got = app.messages(body).await;
     app.ended_run(&got.run()).await;
     got

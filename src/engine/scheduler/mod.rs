@@ -1,4 +1,4 @@
-//! Decides what runs when. One task polls a run; there is no spawn and no lock.
+//! Decides what runs when. One task polls a run; nothing is spawned, and the only lock is the journal's.
 //!
 //! A step starts when nothing is left that it waits for: each input waits for its slot to be filled, each `after` for
 //! that step's end. A step that gave a flow has its final state when the flow has ended. This file must not know how
@@ -122,7 +122,7 @@ impl Scheduler {
             }
             if !ready!(self.poll_next(cx)) {
                 let error = Arc::new(TaskError::ours("its reply was taken before"));
-                let failure = self.failure_of(self.graph.info.reply, State::Completed, error);
+                let failure = self.failure_of(self.graph.info.reply, State::Failed, error);
                 return Poll::Ready(Err(failure));
             }
         }
@@ -140,8 +140,8 @@ impl Scheduler {
         Poll::Ready(self.end())
     }
 
-    /// What begins now begins at this moment. Everything else has its time from an outcome, so that the clock, which
-    /// costs as much as a step, need not be asked.
+    /// Reads the clock once before steps begin. All later times come from outcomes: reading the clock costs as much as a
+    /// step.
     fn wake(&mut self) {
         if !self.counters.ready.is_empty() {
             self.now = Timestamp::now();

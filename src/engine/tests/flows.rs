@@ -145,7 +145,7 @@ async fn a_flow_that_passed_whole_completes_the_run() {
     open Completed 1
     account Running 1
     idle Running 1
-    Fact { name: "pieces", value: Int(3) }
+    Fact { name: "pieces", value: Some(Int(3)) }
     account produced Word
     account Completed 1
     listen Running 1

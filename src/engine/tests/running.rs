@@ -433,7 +433,7 @@ async fn what_a_task_and_the_server_say_is_heard() {
     assert_snapshot!(rig.events().told(), @r#"
     started test
     request produced Request
-    Fact { name: "before", value: Int(1) }
+    Fact { name: "before", value: Some(Int(1)) }
     Progress { step: 0, pieces: 2, bytes: 3 }
     answer Running 1
     answer Completed 1
