@@ -29,13 +29,22 @@ const MOMENT: Duration = Duration::from_secs(1);
 const UNIT: usize = 1 << 10;
 /// What is set aside for a body whose length is not announced, to begin with.
 const FIRST: usize = 4 << 10;
+/// How much of a body has to come before the rest of its announced length is set aside: a promise alone keeps no more room
+/// from others.
+const EARNEST: usize = 64 << 10;
 /// The memory taken for a body before any of it has come, at most.
 const STEP: usize = 1 << 20;
+/// The largest body for which some room is kept that larger ones cannot take.
+const SMALL: usize = 1 << 20;
+/// The part of all room that is kept so.
+const SHARE_FOR_SMALL: usize = 16;
 
 /// The room for bodies. Cheap to clone; all clones share it.
 #[derive(Clone, Debug)]
 pub struct Bodies {
     free: Arc<Semaphore>,
+    /// For small ones, when large ones have taken all of the other.
+    for_small: Arc<Semaphore>,
     /// The largest body in bytes.
     largest: usize,
     /// Room for all in bytes.
@@ -46,8 +55,15 @@ pub struct Bodies {
 #[derive(Debug)]
 pub struct Room<'a> {
     bodies: &'a Bodies,
-    taken: Option<OwnedSemaphorePermit>,
+    taken: Taken,
     waited: Duration,
+}
+
+/// Room that is taken until this is dropped.
+#[derive(Debug, Default)]
+pub struct Taken {
+    free: Option<OwnedSemaphorePermit>,
+    for_small: Option<OwnedSemaphorePermit>,
 }
 
 impl Bodies {
@@ -55,8 +71,11 @@ impl Bodies {
     #[must_use]
     pub fn new(largest: usize, all: usize) -> Self {
         let units = (all / UNIT).min(Semaphore::MAX_PERMITS);
+        let beside_the_largest = units.saturating_sub(largest.div_ceil(UNIT));
+        let for_small = (units / SHARE_FOR_SMALL).min(beside_the_largest);
         Self {
-            free: Arc::new(Semaphore::new(units)),
+            free: Arc::new(Semaphore::new(units - for_small)),
+            for_small: Arc::new(Semaphore::new(for_small)),
             largest,
             all: units * UNIT,
         }
@@ -65,7 +84,8 @@ impl Bodies {
     /// Bytes that are taken.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.all - self.free.available_permits() * UNIT
+        let left = self.free.available_permits() + self.for_small.available_permits();
+        self.all - left * UNIT
     }
 
     /// Bytes that may be set aside.
@@ -79,8 +99,44 @@ impl Bodies {
     pub const fn enter(&self) -> Room<'_> {
         Room {
             bodies: self,
-            taken: None,
+            taken: Taken {
+                free: None,
+                for_small: None,
+            },
             waited: Duration::ZERO,
+        }
+    }
+
+    /// Waits for room. Who waits longest is served first.
+    async fn take(&self, units: u32, is_small: bool) -> Option<Taken> {
+        let free = Arc::clone(&self.free).acquire_many_owned(units);
+        let for_small = Arc::clone(&self.for_small).acquire_many_owned(units);
+        let mut taken = Taken::default();
+        tokio::select! {
+            biased;
+            permit = free => taken.free = Some(permit.ok()?),
+            permit = for_small, if is_small => taken.for_small = Some(permit.ok()?),
+        }
+        Some(taken)
+    }
+}
+
+impl Taken {
+    fn units(&self) -> usize {
+        let permits = [&self.free, &self.for_small].into_iter().flatten();
+        permits.map(OwnedSemaphorePermit::num_permits).sum()
+    }
+
+    fn merge(&mut self, more: Self) {
+        for (mine, more) in [
+            (&mut self.free, more.free),
+            (&mut self.for_small, more.for_small),
+        ] {
+            match (mine.as_mut(), more) {
+                (Some(permit), Some(more)) => permit.merge(more),
+                (None, more) => *mine = more,
+                (Some(_), None) => {}
+            }
         }
     }
 }
@@ -94,17 +150,13 @@ impl Room<'_> {
 
     /// What is taken, for who needs it longer; it is given back when that is dropped.
     #[must_use]
-    pub fn keep(self) -> Option<OwnedSemaphorePermit> {
+    pub fn keep(self) -> Taken {
         self.taken
     }
 
-    /// Makes sure that `bytes` fit, waiting for a while if others are in the way. Who waits longest is served first.
-    async fn fit(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let has = self
-            .taken
-            .as_ref()
-            .map_or(0, OwnedSemaphorePermit::num_permits);
-        let lacks = bytes.div_ceil(UNIT).saturating_sub(has);
+    /// Makes sure that `bytes` fit of a body that is small or not, waiting for a while if others are in the way.
+    async fn fit(&mut self, bytes: usize, is_small: bool) -> Result<(), ApiError> {
+        let lacks = bytes.div_ceil(UNIT).saturating_sub(self.taken.units());
         if lacks == 0 {
             return Ok(());
         }
@@ -120,15 +172,11 @@ impl Room<'_> {
             }
         };
         let lacks = u32::try_from(lacks).map_err(|_| no_room())?;
-        let more = Arc::clone(&self.bodies.free).acquire_many_owned(lacks);
         let since = Instant::now();
-        let more = tokio::time::timeout(LONGEST_WAIT, more).await;
+        let more = tokio::time::timeout(LONGEST_WAIT, self.bodies.take(lacks, is_small)).await;
         self.waited += since.elapsed();
-        let more = more.ok().and_then(Result::ok).ok_or_else(no_room)?;
-        match &mut self.taken {
-            Some(taken) => taken.merge(more),
-            None => self.taken = Some(more),
-        }
+        let more = more.ok().flatten().ok_or_else(no_room)?;
+        self.taken.merge(more);
         Ok(())
     }
 }
@@ -182,11 +230,13 @@ async fn read_whole(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    // All that is announced finds room at once: bodies that grow side by side would keep it from each other.
-    // The memory itself is taken as the bytes come, for an announced length is only a promise.
-    let announced = announced.unwrap_or(FIRST);
-    room.fit(announced).await?;
-    let mut whole = Vec::with_capacity(announced.min(STEP));
+    // All that is announced finds room at once, as soon as the body is seen to come: bodies that grow side by side would keep
+    // it from each other. The memory itself is taken as the bytes come.
+    let is_small = |claim: usize| announced.unwrap_or(claim) <= SMALL;
+    let promised = announced.unwrap_or(FIRST);
+    let mut claim = promised.min(EARNEST);
+    room.fit(claim, is_small(claim)).await?;
+    let mut whole = Vec::with_capacity(promised.min(STEP));
     let begun = Instant::now();
     while let Some(piece) = next_piece(&mut body, begun, whole.len()).await? {
         let piece = piece.map_err(|_| {
@@ -198,10 +248,17 @@ async fn read_whole(
         if length > limit {
             return Err(too_large());
         }
+        if length > claim {
+            let doubled = (2 * claim).min(limit);
+            claim = if length > promised {
+                doubled.max(length)
+            } else {
+                promised
+            };
+            room.fit(claim, is_small(claim)).await?;
+        }
         if length > whole.capacity() {
-            let most = if length > announced { limit } else { announced };
-            let grown = (2 * whole.capacity()).min(most).max(length);
-            room.fit(grown).await?;
+            let grown = (2 * whole.capacity()).min(claim).max(length);
             whole.reserve_exact(grown - whole.len());
         }
         whole.extend_from_slice(&piece);
@@ -242,11 +299,11 @@ mod tests {
         let bodies = Bodies::new(1 << 20, 10_000);
         let mut room = bodies.enter();
         assert_eq!(bodies.held(), 0);
-        room.fit(1).await.unwrap();
+        room.fit(1, false).await.unwrap();
         assert_eq!(bodies.held(), 1024);
-        room.fit(1024).await.unwrap();
+        room.fit(1024, false).await.unwrap();
         assert_eq!(bodies.held(), 1024);
-        room.fit(1025).await.unwrap();
+        room.fit(1025, false).await.unwrap();
         assert_eq!(bodies.held(), 2048);
         drop(room);
         assert_eq!(bodies.held(), 0);
@@ -287,18 +344,63 @@ mod tests {
     async fn who_finds_no_room_waits_and_is_then_refused() {
         let bodies = Bodies::new(1 << 20, 4096);
         let mut first = bodies.enter();
-        first.fit(3 << 10).await.unwrap();
+        first.fit(3 << 10, false).await.unwrap();
         let mut second = bodies.enter();
-        let error = second.fit(2 << 10).await.unwrap_err();
+        let error = second.fit(2 << 10, false).await.unwrap_err();
         assert_eq!(error.status, 529);
         assert_eq!(error.retry_after, Some(MOMENT));
         assert!(error.message.contains("server.body_memory_mb"), "{error}");
 
         assert_eq!(bodies.held(), 3 << 10, "who was refused holds nothing");
 
-        let (fitted, ()) = tokio::join!(second.fit(2 << 10), async { drop(first) });
+        let (fitted, ()) = tokio::join!(second.fit(2 << 10, false), async { drop(first) });
         fitted.unwrap();
         assert_eq!(bodies.held(), 2048);
         assert!(second.waited() >= LONGEST_WAIT, "{:?}", second.waited());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_leave_some_room_for_small_ones() {
+        let bodies = Bodies::new(8 << 20, 64 << 20);
+        let large = async || {
+            let mut room = bodies.enter();
+            room.fit(8 << 20, false).await.map(|()| room)
+        };
+        let mut held = Vec::new();
+        for _ in 0..7 {
+            held.push(large().await.unwrap());
+        }
+        assert_eq!(large().await.unwrap_err().status, 529, "4 MB are kept");
+        let mut small = bodies.enter();
+        small.fit(SMALL, true).await.unwrap();
+        small.fit(4 * SMALL, true).await.unwrap();
+        assert_eq!((small.waited(), bodies.held()), (Duration::ZERO, 60 << 20));
+        let mut last = bodies.enter();
+        last.fit(8 << 20, true).await.unwrap_err();
+        drop((small, held));
+        assert_eq!(bodies.held(), 0, "all of it is given back");
+        let only = Bodies::new(1 << 20, 1 << 20);
+        only.enter().fit(1 << 20, false).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_length_that_is_only_announced_keeps_little_room() {
+        let bodies = Bodies::new(32 << 20, 64 << 20);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, (32 << 20).into());
+        for (came, kept) in [(1, EARNEST), (EARNEST + 1, 32 << 20)] {
+            let piece = Ok::<_, PayloadError>(Bytes::from(vec![b' '; came]));
+            let pieces = stream::iter([piece]).chain(stream::pending());
+            let mut payload: Payload = Payload::Stream {
+                payload: pieces.boxed_local(),
+            };
+            let request = TestRequest::default().to_http_request();
+            let body = web::Payload::from_request(&request, &mut payload).await;
+            let mut room = bodies.enter();
+            let reading = read_whole(&headers, body.unwrap(), &mut room);
+            let waited = tokio::time::timeout(Duration::from_secs(1), reading).await;
+            assert!(waited.is_err(), "the rest does not come");
+            assert_eq!(bodies.held(), kept, "{came} bytes have come");
+        }
     }
 }

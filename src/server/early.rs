@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::body::Taken;
 use super::errors;
 use super::gateway::{Afterwards, Gateway, go_on_with_turn};
 use super::turn::Turn;
@@ -67,7 +67,7 @@ pub(super) struct EarlyAnswer {
     pieces: u64,
     bytes: u64,
     /// Of the request, until its answer is there.
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Taken>,
     last_call: CancellationToken,
     tracker: TaskTracker,
     afterwards: Afterwards,
@@ -84,7 +84,7 @@ enum Stage {
 
 impl EarlyAnswer {
     /// Goes on with a turn whose answer has not come, and gives the room of its request back when it has.
-    pub(super) fn new(turn: Turn, gateway: &Gateway, room: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(turn: Turn, gateway: &Gateway, room: Taken) -> Self {
         let last_call = gateway.last_call.clone();
         Self {
             request_id: Arc::clone(&turn.reporter().start().request_id),
@@ -95,7 +95,7 @@ impl EarlyAnswer {
             ping_after: gateway.early.ping_after,
             pieces: 0,
             bytes: 0,
-            room,
+            room: Some(room),
             last_call,
             tracker: gateway.tracker.clone(),
             afterwards: gateway.afterwards.clone(),

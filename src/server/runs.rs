@@ -17,6 +17,7 @@ use super::guard::KeyName;
 use super::turn::{Candidates, Opening, Turn};
 use super::{body, errors};
 use crate::events::{Level, Reporter, RunId, RunStart, Timestamp, TraceContext};
+use crate::facts::payload::is_secret_header;
 use crate::facts::{self, payload};
 use crate::protocol::anthropic::error::ApiError;
 use crate::protocol::anthropic::request::asked_model;
@@ -347,8 +348,18 @@ fn pass_on(request: &HttpRequest, input: &mut ClientRequest) {
     input.passed_headers = anthropics
         .filter_map(|name| Some((name.to_owned(), list(headers, name)?)))
         .collect();
-    let query = request.query_string();
-    input.query = (!query.is_empty()).then(|| query.to_owned());
+    input.query = without_secrets(request.query_string());
+}
+
+/// A query without what its names say to be secrets: keys for Dagway, which are nobody else's business.
+fn without_secrets(query: &str) -> Option<String> {
+    let is_secret = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        is_secret_header(&name.to_ascii_lowercase())
+    };
+    let others: Vec<&str> = query.split('&').filter(|pair| !is_secret(pair)).collect();
+    let query = others.join("&");
+    (!query.is_empty()).then_some(query)
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -371,4 +382,25 @@ fn shown(headers: &HeaderMap) -> Bytes {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_bytes())),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_passes_on_without_its_secrets() {
+        for (query, passes) in [
+            ("", None),
+            ("beta=true", Some("beta=true")),
+            ("beta=true&a%20b&&=", Some("beta=true&a%20b&&=")),
+            ("key=k", None),
+            (
+                "API_KEY=k&beta=true&access-token=t&x-auth",
+                Some("beta=true"),
+            ),
+        ] {
+            assert_eq!(without_secrets(query).as_deref(), passes, "{query}");
+        }
+    }
 }

@@ -232,14 +232,23 @@ fn check_base_url(name: &str, upstream: &Upstream) -> Result<(), Error> {
     let text = &upstream.base_url;
     let key = format!("upstreams.{name}.base_url");
     let is_http = text.starts_with("http://") || text.starts_with("https://");
+    // What stands before an `@`, or behind a `?`, may be a secret: it is not repeated.
+    let place = text.split_once("://").map_or(&**text, |(_, place)| place);
+    let host = place.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.contains('@') {
+        let message = "it has a user or a password in it, which would not be sent; give the key with key_env, or the \
+                       header `authorization` below headers";
+        return invalid(&key, message.to_owned());
+    }
+    let shown = text.split(['?', '#']).next().unwrap_or_default();
     let Some(url) = Url::parse(text).ok().filter(|_| is_http) else {
         let message =
-            format!("`{text}` is no http or https URL, such as https://openrouter.ai/api/v1");
+            format!("`{shown}` is no http or https URL, such as https://openrouter.ai/api/v1");
         return invalid(&key, message);
     };
     if url.query().is_some() || url.fragment().is_some() {
         let message = format!(
-            "`{text}` has a part that begins with `?` or `#`, and paths such as /chat/completions are appended to it; \
+            "`{shown}` is followed by a part that begins with `?` or `#`, and paths such as /chat/completions are appended to it; \
              leave that part out"
         );
         return invalid(&key, message);

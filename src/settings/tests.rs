@@ -209,6 +209,21 @@ fn what_would_never_work_is_refused() {
         ),
         ("OPENROUTER_BASE_URL", "http://", "is no http or https URL"),
         (
+            "OPENROUTER_BASE_URL",
+            "http://ann:SECRET@x/v1",
+            "it has a user or a password in it",
+        ),
+        (
+            "OPENROUTER_BASE_URL",
+            "ann:SECRET@x/v1",
+            "it has a user or a password in it",
+        ),
+        (
+            "OPENROUTER_BASE_URL",
+            "http://x/v1?key=SECRET",
+            "`http://x/v1` is followed by a part",
+        ),
+        (
             "DAGWAY_SERVER_ALLOWED_HOSTS",
             "gateway.example,http://x",
             "`http://x` is no host name",

@@ -274,7 +274,12 @@ fn containing(words: &str) -> Value {
         if matches!(character, '%' | '_' | '\\') {
             pattern.push('\\');
         }
-        pattern.push(character);
+        // SQLite ends a pattern at a NUL, and PostgreSQL knows none.
+        pattern.push(if character == '\0' {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            character
+        });
     }
     pattern.push('%');
     Value::Text(pattern)

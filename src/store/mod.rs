@@ -60,6 +60,7 @@ pub(crate) mod stored;
 mod tests;
 pub(crate) mod words;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,12 @@ pub enum Error {
         "the database of the run store is damaged ({0}); stop Dagway and ask `dagway doctor` what to do"
     )]
     Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database's file was deleted, moved or replaced: what is written now, nobody would find.
+    #[error(
+        "{} is not there any more, or is another file than the one that Dagway opened; put it back, or start Dagway anew",
+        .0.display()
+    )]
+    Gone(PathBuf),
     /// A read took longer than it may.
     #[error("a read took longer than {} s and was given up", .0.as_secs_f32())]
     TooSlow(Duration),

@@ -18,7 +18,7 @@ pub struct ClientRequest {
     /// The body as text, or why it was not taken.
     #[serde(skip)]
     pub text: Result<Arc<String>, ApiError>,
-    /// The query, for a lane in which it passes as it is. It stands in front, where no cut of a preview reaches it.
+    /// The query but for secrets, for a lane in which it passes as it is. It stands in front, where no cut of a preview reaches it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     /// The name of the key that it came in with.

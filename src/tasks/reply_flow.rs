@@ -250,7 +250,7 @@ impl ReplyFlow {
             }
             let is_stuck = since_data >= self.patience.progress;
             if self.converter.is_finishing() {
-                if since_byte >= USAGE_WAIT || is_stuck {
+                if since_data >= USAGE_WAIT {
                     self.converter.end(&mut self.out);
                     self.upstream = None;
                     return true;
@@ -287,7 +287,7 @@ impl ReplyFlow {
         let until = if self.converter.is_done() {
             self.last_data + END_WAIT
         } else if self.converter.is_finishing() {
-            (self.last_byte + USAGE_WAIT).min(self.last_data + progress)
+            self.last_data + USAGE_WAIT
         } else {
             let given_up = (self.last_byte + idle).min(self.last_data + progress);
             given_up.min(self.last_given + ping_after)

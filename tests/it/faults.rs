@@ -125,6 +125,30 @@ fn last_of_an_answer(text: &str) -> String {
 }
 
 #[test]
+fn a_finished_answer_is_not_held_open_by_comments() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let last = json!({ "choices": [{ "index": 0, "delta": { "content": "Done." }, "finish_reason": "stop" }] });
+        let comment = || Piece {
+            pause: Duration::from_millis(400),
+            bytes: Bytes::from_static(b": still here\n\n"),
+        };
+        let mut pieces = vec![piece(0, &last.to_string())];
+        pieces.extend(std::iter::repeat_with(comment).take(50));
+        let end = End::Clean;
+        app.script(Script::new().then(Answer::Sse { pieces, end }));
+        let begun = Instant::now();
+        let got = app.messages(&ask("hello")).await;
+        assert_eq!(got.events().last().unwrap().0, "message_stop");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "the comments take 20 s"
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
 fn an_error_behind_a_chunk_that_says_nothing_becomes_a_status() {
     block_on(async {
         let app = TestApp::start().await;

@@ -110,9 +110,10 @@ fn a_request_that_is_slow_to_arrive_is_slow_on_its_run_too() {
     });
 }
 
-/// Bodies that grew side by side into the same room would keep it from each other until all are refused.
+/// Bodies that grew side by side into the same room would keep it from each other until all are refused; those that were
+/// only announced would keep it from those that come.
 #[test]
-fn a_body_has_room_for_all_of_it_before_it_comes_and_none_once_its_client_has_gone() {
+fn a_body_has_room_for_all_of_it_once_it_comes_and_none_once_its_client_has_gone() {
     block_on(async {
         let app = TestApp::start_with(|settings| {
             settings.server.body_limit_mb = 3;
@@ -125,6 +126,8 @@ fn a_body_has_room_for_all_of_it_before_it_comes_and_none_once_its_client_has_go
                 b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2500000\r\n\r\n{",
             )
             .unwrap();
+        until_held(&app, |bytes| bytes == 64 << 10).await;
+        promise.write_all(&vec![b' '; 80 << 10]).unwrap();
         until_held(&app, |bytes| bytes >= 2_500_000).await;
         drop(promise);
         until_held(&app, |bytes| bytes == 0).await;

@@ -107,7 +107,11 @@ fn is_about_a_value(error: &Error) -> bool {
 fn code_of(error: &Error) -> Option<&SqlState> {
     match error {
         Error::Database(source) => source.downcast_ref::<Said>()?.code.as_ref(),
-        Error::Damaged(_) | Error::TooSlow(_) | Error::NoAnswer(_) | Error::Corrupt(_) => None,
+        Error::Damaged(_)
+        | Error::Gone(_)
+        | Error::TooSlow(_)
+        | Error::NoAnswer(_)
+        | Error::Corrupt(_) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Writes batches: prepared statements, one transaction a batch.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,12 +45,42 @@ pub(super) struct SqliteSink {
     connection: Connection,
     checkpointer: Option<Checkpointer>,
     tidy: Tidy,
+    file: OpenedFile,
     /// Rows of runs that are not over.
     rows: HashMap<RunId, i64, RandomState>,
     scratch: Scratch,
     /// When the process ends, once it does.
     until: Option<Instant>,
     _lock: Arc<FolderLock>,
+}
+
+/// A file by its path, and what tells it from another one there.
+struct OpenedFile {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl OpenedFile {
+    fn of(path: &Path) -> Self {
+        let path = path.to_owned();
+        let identity = identity(&path);
+        Self { path, identity }
+    }
+
+    /// Whether it is still there: SQLite writes on into one that was deleted.
+    fn check(&self) -> Result<(), Error> {
+        if identity(&self.path) == self.identity {
+            return Ok(());
+        }
+        Err(Error::Gone(self.path.clone()))
+    }
+}
+
+/// The device and the number of the file that stands there.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let about = path.metadata().ok()?;
+    Some((about.dev(), about.ino()))
 }
 
 #[derive(Default)]
@@ -70,6 +100,7 @@ impl SqliteSink {
             connection,
             checkpointer: Some(Checkpointer::start(file)?),
             tidy: Tidy::default(),
+            file: OpenedFile::of(file),
             rows: HashMap::default(),
             scratch: Scratch::default(),
             until: None,
@@ -95,6 +126,7 @@ impl SqliteSink {
 
 impl Sink for SqliteSink {
     fn write(&mut self, batch: &Batch<'_>) -> Result<usize, Error> {
+        self.file.check()?;
         self.wait_as_long_as_is_left()?;
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;

@@ -58,6 +58,27 @@ fn folder_and_files_are_for_this_user_alone() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_gone_refuses_what_would_be_lost_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open_in(&folder);
+    let script = || Script::new(1_790_000_000_000_000, &plan()).ended(State::Completed);
+    let first = record(&mut opened, &mut script());
+    let there = folder.path().join("dagway.db");
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::rename(&there, &elsewhere).unwrap();
+    let second = record(&mut opened, &mut script());
+    assert!(opened.recorder.stats().is_failing());
+    let ready = opened.store.ready().await.unwrap_err();
+    assert!(ready.to_string().contains("was refused"), "{ready}");
+
+    std::fs::rename(&elsewhere, &there).unwrap();
+    let third = record(&mut opened, &mut script());
+    assert!(!opened.recorder.stats().is_failing());
+    let found = opened.store.runs_by_id(&[first, second, third]).await;
+    assert_eq!(found.unwrap().len(), 3, "what waited is written");
+}
+
+#[tokio::test]
 async fn runs_of_a_process_that_is_gone_are_crashed_and_the_others_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let at = 1_790_000_000_000_000;

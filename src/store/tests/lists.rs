@@ -260,8 +260,10 @@ async fn a_search_finds_errors_models_sessions_and_ids_and_takes_every_sign_lite
         let digits = ids[3].simple().to_string();
         let begin: String = "req_".chars().chain(digits.chars().take(13)).collect();
         let few: String = digits.chars().skip(20).take(5).collect();
-        let cases: [(RunFilter, &[usize]); 16] = [
+        let cases: [(RunFilter, &[usize]); 18] = [
             (search("Gave up"), &FAILED),
+            (search("\0zzzz"), &[]),
+            (search("zzzz\0"), &[]),
             (search("overloaded_ERROR"), &FAILED),
             // A status, and never three digits of an id.
             (search("529"), &FAILED),

@@ -15,6 +15,9 @@ use super::tool::{Tool, ToolChoice};
 
 type Parsed<T> = Result<T, InvalidRequest>;
 
+/// The bytes of all stop sequences together.
+pub(super) const LONGEST_STOPS: usize = 64 << 10;
+
 /// A Messages request, borrowed from the text of its body.
 #[derive(Clone, Debug, Default, yoke::Yokeable)]
 pub struct Request<'a> {
@@ -227,9 +230,7 @@ impl<'a> Request<'a> {
     fn rare_field(&mut self, cursor: &mut Cursor<'a>, key: &str) -> Parsed<()> {
         match key {
             "stop_sequences" => {
-                self.stop_sequences = cursor
-                    .nullable(|cursor| cursor.list(Cursor::text))?
-                    .unwrap_or_default();
+                self.stop_sequences = cursor.nullable(stop_sequences)?.unwrap_or_default();
             }
             "temperature" => self.temperature = cursor.nullable(share)?,
             "top_p" => self.top_p = cursor.nullable(share)?,
@@ -337,6 +338,23 @@ fn system<'a>(cursor: &mut Cursor<'a>) -> Parsed<Vec<TextBlock<'a>>> {
         }
     }
     Ok(texts)
+}
+
+/// Stop sequences: every piece of an answer is searched for them.
+fn stop_sequences<'a>(cursor: &mut Cursor<'a>) -> Parsed<Vec<Cow<'a, str>>> {
+    let mut sequences = Vec::new();
+    let mut bytes = 0;
+    cursor.array(|cursor, _| {
+        let sequence = cursor.text()?;
+        bytes += sequence.len();
+        if bytes > LONGEST_STOPS {
+            let message = "the sequences have more than 64 KB together; give fewer or shorter ones";
+            return Err(InvalidRequest::here(message));
+        }
+        sequences.push(sequence);
+        Ok(())
+    })?;
+    Ok(sequences)
 }
 
 fn share(cursor: &mut Cursor<'_>) -> Parsed<f64> {

@@ -13,6 +13,9 @@ use super::scan::{DEEPEST, Scanner};
 
 type Parsed<T> = Result<T, InvalidRequest>;
 
+/// How many items the lists of a request may have in all, of those that are read one by one: a message, a block or a tool
+/// takes more memory than its few letters. Anthropic takes 100,000 messages.
+const MOST_ITEMS: usize = 200_000;
 /// How many fields are told by name.
 const MOST_ASIDES: usize = 32;
 /// What is told of the name of a field that nobody knows.
@@ -56,6 +59,8 @@ pub(super) enum Kind {
 pub(super) struct Cursor<'a> {
     scan: Scanner<'a>,
     asides: Vec<Cow<'static, str>>,
+    /// Items of lists so far.
+    items: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -64,6 +69,7 @@ impl<'a> Cursor<'a> {
         Self {
             scan: Scanner::new(text),
             asides: Vec::new(),
+            items: 0,
         }
     }
 
@@ -152,6 +158,12 @@ impl<'a> Cursor<'a> {
             return Ok(());
         }
         for index in 0.. {
+            self.items += 1;
+            if self.items > MOST_ITEMS {
+                return Err(InvalidRequest::here(format!(
+                    "the request has more than {MOST_ITEMS} messages, blocks, tools and the like; send fewer of them"
+                )));
+            }
             item(self, index).map_err(|fault| fault.within(index))?;
             if !self.continues(b']')? {
                 break;

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::body::{Request, TWICE, user_id};
+use super::body::{LONGEST_STOPS, Request, TWICE, user_id};
 use super::check;
 use super::cursor::{Cursor, Kind};
 use super::invalid::InvalidRequest;
@@ -177,7 +177,9 @@ impl<'a> Request<'a> {
                         request.lost_thread = begins.err().map(|lost| lost.within("thread"));
                     }
                     "stop_sequences" => {
-                        let given = serde_json::from_str(cursor.raw()?.as_str());
+                        let given = Some(cursor.raw()?.as_str());
+                        let given = given.filter(|given| given.len() <= LONGEST_STOPS);
+                        let given = given.and_then(|given| serde_json::from_str(given).ok());
                         request.stop_sequences = given.unwrap_or_default();
                     }
                     "provider" => request.provider = Some(cursor.raw()?),

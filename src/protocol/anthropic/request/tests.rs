@@ -413,6 +413,23 @@ fn of_a_field_of_the_body_that_is_written_twice_the_last_counts() {
 }
 
 #[test]
+fn what_costs_more_than_its_letters_is_limited() {
+    let long = "x".repeat(33 << 10);
+    let refused = refusal(&body(&json!({ "stop_sequences": [long, long] })));
+    let words =
+        "stop_sequences.1: the sequences have more than 64 KB together; give fewer or shorter ones";
+    assert_eq!(refused, words);
+
+    let blocks = |count| {
+        let block = json!({ "type": "text", "text": "h" });
+        message("user", &vec![block; count].into())
+    };
+    assert!(Request::parse(&blocks(199_999)).is_ok(), "with its message");
+    let words = "messages.0.content: the request has more than 200000 messages, blocks, tools and the like; send fewer of them";
+    assert_eq!(refusal(&blocks(200_000)), words);
+}
+
+#[test]
 fn a_second_model_is_refused() {
     let twice = SMALLEST.replace(r#""model":"m""#, r#""model":"m","model":"m""#);
     let refused = Request::parse(&twice).unwrap_err().to_string();

@@ -4,6 +4,8 @@
 //! all of them itself ([`StopScanner`]); what the upstream did not cut is cut here, as Anthropic does it.
 //! This file must not know how a stream is written.
 
+use aho_corasick::{AhoCorasick, MatchKind};
+
 use crate::protocol::anthropic::message::StopReason;
 
 /// A finish reason, understood.
@@ -143,10 +145,17 @@ fn said_by_provider(ending: Ending<'_>) -> Option<StopReason> {
     }
 }
 
-/// Looks for stop sequences in text that arrives in pieces.
+/// Looks for stop sequences in text that arrives in pieces. What a piece costs hardly depends on how many there are.
 #[derive(Debug)]
 pub(super) struct StopScanner {
+    /// In the order in which the client gave them.
     sequences: Vec<String>,
+    /// Finds the first of them.
+    first: AhoCorasick,
+    /// In the order of their bytes.
+    sorted: Vec<String>,
+    /// The length of the longest.
+    longest: usize,
     /// Text that may be the beginning of a sequence.
     held: String,
 }
@@ -164,9 +173,19 @@ impl StopScanner {
     /// `None` when there is nothing to look for.
     pub(super) fn new(sequences: &[String]) -> Option<Self> {
         let mut sequences = sequences.to_vec();
-        sequences.retain(|sequence| !sequence.is_empty());
-        (!sequences.is_empty()).then_some(Self {
+        sequences.retain(|sequence| !sequence.trim().is_empty());
+        let longest = sequences.iter().map(String::len).max()?;
+        let first = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostFirst)
+            .build(&sequences)
+            .expect("a request may hold far less than an automaton does");
+        let mut sorted = sequences.clone();
+        sorted.sort_unstable();
+        Some(Self {
             sequences,
+            first,
+            sorted,
+            longest,
             held: String::new(),
         })
     }
@@ -174,14 +193,9 @@ impl StopScanner {
     pub(super) fn scan(&mut self, piece: &str) -> Scanned {
         let mut text = std::mem::take(&mut self.held);
         text.push_str(piece);
-        let first = self
-            .sequences
-            .iter()
-            .filter_map(|sequence| Some((text.find(sequence.as_str())?, sequence)))
-            .min_by_key(|(at, _)| *at);
-        if let Some((at, sequence)) = first {
-            let met = Some(sequence.clone());
-            text.truncate(at);
+        if let Some(first) = self.first.find(&text) {
+            let met = self.sequences.get(first.pattern().as_usize()).cloned();
+            text.truncate(first.start());
             return Scanned { text, met };
         }
         let free = text.len() - self.held_length(&text);
@@ -199,16 +213,16 @@ impl StopScanner {
         std::mem::take(&mut self.held)
     }
 
-    /// The length of the longest end of `text` with which a sequence begins.
+    /// The length of the longest end of `text` with which a sequence begins; none stands whole in it.
     fn held_length(&self, text: &str) -> usize {
-        let longest = |sequence: &String| {
-            (1..sequence.len())
-                .rev()
-                .filter_map(|length| sequence.get(..length))
-                .find(|beginning| text.ends_with(beginning))
-                .map_or(0, str::len)
+        let least = text.len().saturating_sub(self.longest - 1);
+        let mut ends = (least..text.len()).filter_map(|start| text.get(start..));
+        let begins_one = |end: &&str| {
+            let place = self.sorted.partition_point(|known| known.as_str() < *end);
+            let next = self.sorted.get(place);
+            next.is_some_and(|sequence| sequence.starts_with(end))
         };
-        self.sequences.iter().map(longest).max().unwrap_or(0)
+        ends.find(begins_one).map_or(0, str::len)
     }
 }
 
@@ -436,6 +450,25 @@ mod tests {
             let whole = pieces.concat();
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
             prop_assert_eq!(scanned(&[&sequence], &pieces), scanned(&[&sequence], &[&whole]));
+        }
+
+        #[test]
+        fn the_first_is_met_and_the_longest_beginning_held(
+            text in "[abä]{0,8}",
+            sequences in prop::collection::vec("[abä]{1,4}", 1..6),
+        ) {
+            let met = sequences.iter().filter_map(|one| Some((text.find(one.as_str())?, one)));
+            let mut scanner = StopScanner::new(&sequences).unwrap();
+            let scanned = scanner.scan(&text);
+            if let Some((at, first)) = met.min_by_key(|(at, _)| *at) {
+                prop_assert_eq!((scanned.text.as_str(), scanned.met.as_ref()), (&text[..at], Some(first)));
+            } else {
+                let is_begun = |end: &&str| sequences.iter().any(|one| one.starts_with(end));
+                let ends = text.char_indices().map(|(start, _)| &text[start..]);
+                let held = { ends }.find(is_begun).unwrap_or_default();
+                prop_assert_eq!(scanner.finish(), held);
+                prop_assert_eq!((scanned.text + held, scanned.met), (text.clone(), None));
+            }
         }
     }
 }

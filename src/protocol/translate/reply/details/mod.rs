@@ -10,8 +10,10 @@ use serde_json::Value;
 use crate::protocol::openrouter::chunk::ReasoningPiece;
 use crate::protocol::translate::envelope::{Detail, Envelope, Shown};
 
-/// What the entries of one answer may hold; beyond it they are given up, and the answer goes on without them.
+/// What the entries of one answer may hold in bytes, and how many there may be, for each piece is compared with them; beyond
+/// it they are given up, and the answer goes on without them.
 const LARGEST: usize = 4 << 20;
+const MOST: usize = 1_024;
 const TEXT: &str = "reasoning.text";
 const SUMMARY: &str = "reasoning.summary";
 const ENCRYPTED: &str = "reasoning.encrypted";
@@ -53,7 +55,7 @@ impl Details {
         let rest = rest
             .map(|(name, value)| name.as_str().len() + value.map_or(0, |value| value.get().len()));
         self.size += text.len() + data.len() + piece.signature.as_str().len() + rest.sum::<usize>();
-        if self.size > LARGEST {
+        if self.size > LARGEST || self.entries.len() > MOST {
             self.given_up = true;
             self.entries.clear();
             return;

@@ -126,6 +126,18 @@ fn interleaved_texts_are_carried_whole_because_the_block_shows_them_in_another_o
 }
 
 #[test]
+fn so_many_entries_as_no_model_gives_are_given_up() {
+    let piece = |index: usize| format!(r#"{{"type":"reasoning.text","text":"","index":{index}}}"#);
+    let mut details = Details::default();
+    for index in 0..MOST {
+        merge(&mut details, &[&piece(index), &piece(index)]);
+    }
+    assert!(!details.were_given_up());
+    merge(&mut details, &[&piece(MOST), &piece(MOST)]);
+    assert!(details.were_given_up());
+}
+
+#[test]
 fn details_beyond_all_measure_are_given_up() {
     let mut details = Details::default();
     let piece: ReasoningPiece<'_> = serde_json::from_str(CLAUDE_TEXT).unwrap();
