@@ -222,4 +222,13 @@
     liveState.hidden = true;
   });
   document.addEventListener("htmx:after:swap", () => { showCopyButtons(); tellTime(); });
+
+  // --- who chooses a step sees it --------------------------------------------------------------------------------
+  // The chosen step fills the panel, which may stand out of sight, or be scrolled to the end of the step before.
+  const calmly = () => matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+  document.addEventListener("htmx:after:swap", (event) => {
+    if (!event.detail.ctx.sourceElement?.matches(".graph a, .gantt-row")) return;
+    document.querySelector(".panel-body")?.scrollTo(0, 0);
+    byId("run-panel-title")?.scrollIntoView({ block: "nearest", behavior: calmly() });
+  });
 })();

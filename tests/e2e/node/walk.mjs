@@ -64,6 +64,14 @@ async function ask(session, turn, options = {}) {
   return { run: response.headers.get("x-dagway-run"), ended: response.text().catch(() => "hung up"), hangUp: () => line.abort() };
 }
 
+/** Waits until a run is over. */
+async function isOver(run) {
+  const patienceEnds = Date.now() + patience;
+  while (!(await (await fetch(`${base}/api/runs/${run}`)).json()).run.ended) {
+    check(Date.now() < patienceEnds, `the run ${run} ends`);
+  }
+}
+
 const rows = (page) => page.locator("#rows tr, tbody tr").filter({ has: page.locator('a[href^="/runs/"]') });
 
 async function liveRows() {
@@ -172,10 +180,7 @@ async function runPage(options, name) {
   const { run, ended } = await ask("walk-run", { think: "Let me see.", text: "<script>alert(1)</script> & <b>bold</b>" });
   await ended;
   // A page that is still live may replace what is being clicked.
-  const patienceEnds = Date.now() + patience;
-  while (!(await (await fetch(`${base}/api/runs/${run}`)).json()).run.ended) {
-    check(Date.now() < patienceEnds, `the run ${run} ends`);
-  }
+  await isOver(run);
   const page = await open(options);
   await page.goto(`${base}/runs/${run}`);
   await page.getByRole("heading", { name: /claude-sonnet-5-5/ }).first().waitFor();
@@ -205,6 +210,36 @@ async function runPage(options, name) {
   await page.context().close();
 }
 
+// Who chooses a step sees what it is, wherever the panel stands.
+async function stepsInSight() {
+  const { run, ended } = await ask("walk-steps", { text: "Steps." });
+  await ended;
+  await isOver(run);
+  for (const [width, height] of [[1440, 500], [1024, 800], [390, 800]]) {
+    const page = await open({ viewport: { width, height }, reducedMotion: "reduce" });
+    const title = page.locator("#run-panel-title");
+    const inSight = async () => {
+      const { y } = await title.boundingBox();
+      return y > 56 && y < height - 100;
+    };
+    await page.goto(`${base}/runs/${run}`);
+    const node = page.locator(".graph a").nth(1);
+    await node.scrollIntoViewIfNeeded();
+    check(!(await inSight()), `a window of ${width} × ${height} px does not show panel and graph`);
+    await node.click();
+    await page.waitForURL(/step=/);
+    check(await inSight(), `the step that a node leads to is in sight at ${width} px`);
+    check((await title.getAttribute("aria-live")) === "polite", "the chosen step is told to who does not see it");
+    const last = page.locator(".gantt-row").last();
+    const name = await last.locator("bdi").innerText();
+    await last.scrollIntoViewIfNeeded();
+    await last.click();
+    await title.getByText(name, { exact: true }).waitFor();
+    check(await inSight(), `the step that the last row leads to is in sight at ${width} px`);
+    await page.context().close();
+  }
+}
+
 async function session() {
   const said = [];
   for (const text of ["One.", "Two.", "Three."]) {
@@ -212,10 +247,7 @@ async function session() {
     const { run, ended } = await ask("walk-session", {}, { messages: said });
     await ended;
     said.push({ role: "assistant", content: text });
-    const patienceEnds = Date.now() + patience;
-    while (!(await (await fetch(`${base}/api/runs/${run}`)).json()).run.ended) {
-      check(Date.now() < patienceEnds, `the run ${run} ends`);
-    }
+    await isOver(run);
   }
   for (const [width, colorScheme] of [[1440, "light"], [390, "dark"]]) {
     const page = await open({ viewport: { width, height: 900 }, colorScheme });
@@ -344,7 +376,7 @@ async function smallAndDark() {
 }
 
 let status = 0;
-for (const step of [liveRows, filters, paging, order, () => runPage({}, "light"), session, failedRun, usage, workflows, smallAndDark]) {
+for (const step of [liveRows, filters, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, smallAndDark]) {
   try {
     await step();
     console.log("ok:", step.name || "runPage");
