@@ -47,20 +47,56 @@
   tellTime();
 
   // --- the filter applies itself ---------------------------------------------------------------------------------
+  // Who works by keys walks through a select's choices with the arrows: such a choice counts once the select is left,
+  // or by Enter. And the page that comes has the focus where this one had it.
   const filter = byId("filter");
   if (filter) {
+    const FOCUS = "dagway-focus";
+    const isWalk = (key) => /^(Arrow|Page|Home$|End$)|^[^ ]$/u.test(key);
+    let lastKey;
+    let walked;
+    let next;
+    const keepFocus = (field) => {
+      if (!lastKey || !filter.contains(field)) return;
+      try { sessionStorage.setItem(FOCUS, JSON.stringify([location.pathname, field.name, field.value])); } catch { /* the next page begins at its top then */ }
+    };
+    const focusAgain = () => {
+      let kept;
+      try { kept = sessionStorage.getItem(FOCUS); sessionStorage.removeItem(FOCUS); } catch { /* nothing could be kept */ }
+      const [path, name, value] = JSON.parse(kept ?? "[]");
+      if (path !== location.pathname) return;
+      const fields = [...filter.elements].filter((field) => field.name === name);
+      (fields.find((field) => field.value === value) ?? fields[0])?.focus({ preventScroll: true });
+    };
+    filter.addEventListener("pointerdown", () => { lastKey = undefined; });
+    filter.addEventListener("keydown", (event) => {
+      lastKey = event.key;
+      if (event.key !== "Enter" || event.target !== walked) return;
+      event.preventDefault();
+      filter.requestSubmit();
+    });
     filter.addEventListener("change", (event) => {
-      if (event.target.matches("select, input[type=checkbox][name]")) filter.requestSubmit();
+      if (event.target.matches("select") && lastKey && isWalk(lastKey)) walked = event.target;
+      else if (event.target.matches("select, input[type=checkbox][name]")) filter.requestSubmit();
+    });
+    filter.addEventListener("focusout", (event) => {
+      if (event.target !== walked || !document.hasFocus()) return;
+      next = event.relatedTarget;
+      filter.requestSubmit();
     });
     // A form sends its empty fields too; an address without them is one that can be read and shared.
     filter.addEventListener("submit", () => {
+      keepFocus(next ?? document.activeElement);
+      walked = undefined;
       for (const field of filter.elements) if (field.name && field.value === "") field.disabled = true;
     });
     // Who comes back sees the list of this address, and the filter has to say so.
     addEventListener("pageshow", (event) => {
+      next = undefined;
       for (const field of filter.elements) field.disabled = false;
       if (event.persisted) filter.reset();
     });
+    focusAgain();
   }
 
   // --- copy ------------------------------------------------------------------------------------------------------

@@ -129,6 +129,42 @@ async function filters() {
   await page.context().close();
 }
 
+// By keys alone: a filter that applies itself does not take the focus away, and arrows do not load a page each.
+async function filtersByKeys() {
+  const page = await open();
+  const focused = () => page.evaluate(() => `${document.activeElement.name} ${document.activeElement.value}`);
+  const isFocused = async (expected, when) => check((await focused()) === expected, `${when}, ${await focused()} has the focus`);
+  await page.goto(`${base}/runs`);
+  await page.locator('input[name="state"][value="Failed"]').focus();
+  await page.keyboard.press("Space");
+  await page.waitForURL(/state=Failed/);
+  await isFocused("state Failed", "after a chip");
+  const order = page.locator('select[name="sort"]');
+  await order.focus();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowDown");
+  check((await order.inputValue()) === "cost" && !page.url().includes("sort="), "arrows walk through the choices and load nothing");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/sort=cost/);
+  await isFocused("sort cost", "after a choice by Enter");
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Tab");
+  await page.waitForURL(/sort=duration/);
+  await isFocused("q ", "after a choice that was left");
+  await page.goto(`${base}/usage`);
+  await page.locator("#filter select").focus();
+  await page.keyboard.press("ArrowDown");
+  check(!page.url().includes("range="), "arrows load no other usage");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/range=7d/);
+  await isFocused("range 7d", "after another time");
+  await page.goto(`${base}/runs`);
+  await page.locator("label.chip").first().click();
+  await page.waitForURL(/state=/);
+  check(await page.evaluate(() => document.activeElement === document.body), "a pointer leaves no mark of the focus");
+  await page.context().close();
+}
+
 async function paging() {
   const page = await open();
   const seen = new Set();
@@ -376,7 +412,7 @@ async function smallAndDark() {
 }
 
 let status = 0;
-for (const step of [liveRows, filters, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, smallAndDark]) {
+for (const step of [liveRows, filters, filtersByKeys, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, smallAndDark]) {
   try {
     await step();
     console.log("ok:", step.name || "runPage");
