@@ -260,7 +260,7 @@ async function stepsInSight() {
     };
     await page.goto(`${base}/runs/${run}`);
     const node = page.locator(".graph a").nth(1);
-    await node.scrollIntoViewIfNeeded();
+    await node.evaluate((element) => element.scrollIntoView({ block: "end" }));
     check(!(await inSight()), `a window of ${width} × ${height} px does not show panel and graph`);
     await node.click();
     await page.waitForURL(/step=/);
