@@ -161,6 +161,7 @@ impl App {
             places: dashboard::Places::default(),
             closing: background.clone(),
             notice: manner.notice,
+            demands_key: !settings.server.client_keys.is_empty(),
             trace_url: TraceUrl::new(&settings.telemetry.trace_url, settings::TRACE_ID),
             version: env!("CARGO_PKG_VERSION"),
         };

@@ -933,6 +933,7 @@ pub(crate) fn dashboard(store: Arc<dyn Store>) -> (Dashboard, broadcast::Sender<
         places: crate::dashboard::Places::default(),
         closing: tokio_util::sync::CancellationToken::new(),
         notice: None,
+        demands_key: false,
         trace_url: None,
         version: "0.1.0",
     };

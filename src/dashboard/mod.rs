@@ -111,6 +111,8 @@ pub struct Dashboard {
     pub closing: CancellationToken,
     /// A sentence shown as a banner on every page, such as that no real model answers.
     pub notice: Option<String>,
+    /// Whether requests must bring a client key.
+    pub demands_key: bool,
     /// Where traces can be looked at.
     pub trace_url: Option<TraceUrl>,
     /// The version of the program.

@@ -59,6 +59,44 @@ struct Page {
     live: Option<String>,
     /// What is wrong with the filter.
     faults: Vec<Fault>,
+    begin: Begin,
+}
+
+/// What a client is told to begin with, where no run is yet.
+struct Begin {
+    /// Scheme, host and port by which the reader has come.
+    origin: String,
+    /// What stands for the client key.
+    token: &'static str,
+    demands_key: bool,
+}
+
+impl Begin {
+    fn new(dashboard: &Dashboard, request: &HttpRequest) -> Self {
+        let come = request.connection_info();
+        let is_address = |c: char| c.is_ascii_alphanumeric() || ".:-_[]".contains(c);
+        // It is pasted into a shell: whatever no host is named by does not come there.
+        let is_plain = !come.host().is_empty() && come.host().chars().all(is_address);
+        let host = if is_plain {
+            come.host()
+        } else {
+            "127.0.0.1:4000"
+        };
+        let scheme = if come.scheme() == "https" {
+            "https"
+        } else {
+            "http"
+        };
+        Self {
+            origin: format!("{scheme}://{host}"),
+            token: if dashboard.demands_key {
+                "YOUR_CLIENT_KEY"
+            } else {
+                "dagway"
+            },
+            demands_key: dashboard.demands_key,
+        }
+    }
 }
 
 /// What the filter bar shows.
@@ -135,14 +173,26 @@ async fn show(dashboard: &Dashboard, request: &HttpRequest) -> Result<Page, Fail
             runs: Vec::new(),
             next: None,
         };
-        let page = view(dashboard, &query, &none, [totals, String::new()], now);
+        let page = view(
+            dashboard,
+            request,
+            (&query, &none),
+            [totals, String::new()],
+            now,
+        );
         return Ok(page.with_faults(faults));
     }
     let found = dashboard.page(&query).await?;
     let matched = totals::of_matches(dashboard, &query)
         .await?
         .unwrap_or_default();
-    Ok(view(dashboard, &query, &found, [totals, matched], now))
+    Ok(view(
+        dashboard,
+        request,
+        (&query, &found),
+        [totals, matched],
+        now,
+    ))
 }
 
 impl Page {
@@ -170,8 +220,8 @@ impl Page {
 
 fn view(
     dashboard: &Dashboard,
-    query: &Query,
-    found: &RunPage,
+    request: &HttpRequest,
+    (query, found): (&Query, &RunPage),
     [totals, matched]: [String; 2],
     now: Timestamp,
 ) -> Page {
@@ -197,6 +247,7 @@ fn view(
         first: href(query),
         live: Some(live::list_address(&live_query, &found.runs)),
         faults: Vec::new(),
+        begin: Begin::new(dashboard, request),
     }
 }
 

@@ -235,16 +235,57 @@ async fn what_does_not_exist_is_said_with_a_page() {
     }
 }
 
+/// The command of an empty list, as it is shown and as it is copied, and the page.
+async fn beginning(host: &str, demands_key: bool) -> ([String; 2], String) {
+    let (mut dashboard, _changes) = fixture::dashboard(Arc::new(FakeStore::new(Vec::new())));
+    dashboard.demands_key = demands_key;
+    let app = App::new()
+        .app_data(web::Data::new(dashboard))
+        .configure(super::routes);
+    let app = test::init_service(app).await;
+    let request = test::TestRequest::get()
+        .uri("/")
+        .insert_header(("host", host));
+    let body = test::call_and_read_body(&app, request.to_request()).await;
+    let page = String::from_utf8(body.to_vec()).unwrap();
+    let between = |before: &str, after: &str| {
+        let rest = page.split(before).nth(1).unwrap();
+        rest.split(after).next().unwrap().to_owned()
+    };
+    let shown = between("aria-label=\"Command\">", "</pre>");
+    let shown = shown
+        .replace("<span id=\"origin\">", "")
+        .replace("</span>", "");
+    ([shown, between("data-copy=\"", "\"")], page)
+}
+
 #[actix_web::test]
 async fn an_empty_list_says_how_to_begin() {
-    let first = get_from(Vec::new(), "/").await;
-    assert!(
-        first.body.contains(
-            "ANTHROPIC_BASE_URL=http://127.0.0.1:4000 ANTHROPIC_AUTH_TOKEN=dagway claude"
-        )
-    );
+    for (host, origin) in [
+        ("127.0.0.1:4100", "http://127.0.0.1:4100"),
+        ("gateway.test", "http://gateway.test"),
+        ("[::1]:4000", "http://[::1]:4000"),
+        ("a;rm${IFS}-r", "http://127.0.0.1:4000"),
+        ("<script>", "http://127.0.0.1:4000"),
+    ] {
+        let (commands, page) = beginning(host, false).await;
+        let command = format!("ANTHROPIC_BASE_URL={origin} ANTHROPIC_AUTH_TOKEN=dagway claude");
+        assert_eq!(commands, [command.clone(), command], "{host}");
+        assert!(!page.contains("DAGWAY_CLIENT_KEYS"));
+    }
     let filtered = get("/runs?q=nothing-like-it").await;
     assert!(filtered.body.contains("No run matches"));
+}
+
+#[actix_web::test]
+async fn where_client_keys_are_demanded_an_empty_list_says_so() {
+    let ([shown, copied], page) = beginning("127.0.0.1:4000", true).await;
+    assert!(
+        shown.ends_with("ANTHROPIC_AUTH_TOKEN=YOUR_CLIENT_KEY claude"),
+        "{shown}"
+    );
+    assert_eq!(shown, copied);
+    assert!(page.contains("put one of <code>DAGWAY_CLIENT_KEYS</code>"));
 }
 
 #[actix_web::test]

@@ -121,8 +121,13 @@
     }, 1200);
   });
 
-  const command = byId("command");
-  if (command) command.textContent = `ANTHROPIC_BASE_URL=${location.origin} ANTHROPIC_AUTH_TOKEN=dagway claude`;
+  // The reader's address of this server may be another than the one that the server was asked by.
+  const origin = byId("origin");
+  if (origin) {
+    const { dataset } = byId("copy-command");
+    dataset.copy = dataset.copy.replace(origin.textContent, location.origin);
+    origin.textContent = location.origin;
+  }
 
   // --- keys: / searches, j and k walk through the rows ------------------------------------------------------------
   document.addEventListener("keydown", (event) => {
