@@ -4,6 +4,8 @@
 //! Secrets are redacted where payloads are recorded; headers are redacted here once more, because a page is where
 //! a forgotten one would be seen.
 
+use std::collections::VecDeque;
+
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
@@ -19,8 +21,10 @@ use crate::store::{PayloadInfo, RunDetail, Store};
 
 /// Bytes of a body that are shown; the rest is behind the raw link.
 const BODY: usize = 48_000;
-/// Events of a stream that are shown.
+/// Events of a stream that are shown, beside its last ones.
 const EVENTS: usize = 300;
+/// Events that a stream ends with, and that are shown however long it is: they say how it ended.
+const LAST_EVENTS: usize = 5;
 
 #[derive(Template)]
 #[template(path = "parts/payloads.html")]
@@ -47,10 +51,7 @@ enum Body {
         tokens: Vec<Token>,
         cut: bool,
     },
-    Events {
-        events: Vec<Event>,
-        cut: bool,
-    },
+    Events(Vec<Event>),
     Conversation(Conversation),
     /// HTML.
     Changes(String),
@@ -58,6 +59,8 @@ enum Body {
 
 struct Event {
     number: usize,
+    /// How many before it are not shown.
+    left_out: usize,
     name: String,
     tokens: Vec<Token>,
 }
@@ -155,24 +158,46 @@ impl Body {
             let Pretty { tokens, cut } = pretty::json(text, BODY);
             return Self::Text { tokens, cut };
         }
-        let mut shown = 0;
-        let mut all = events(text);
-        let mut events = Vec::new();
-        let cut = loop {
-            let Some((name, data)) = all.next() else {
-                break false;
-            };
-            if events.len() >= EVENTS || shown > BODY {
-                break true;
-            }
-            shown += data.len();
-            events.push(Event {
-                number: events.len() + 1,
-                name,
-                tokens: one_line(&data),
-            });
-        };
-        Self::Events { events, cut }
+        Self::Events(first_and_last(events(text)))
+    }
+}
+
+/// The events at the beginning of a stream, as many as there is room for, and the last ones.
+fn first_and_last(all: impl Iterator<Item = (String, String)>) -> Vec<Event> {
+    let mut shown = Vec::new();
+    let mut last = VecDeque::with_capacity(LAST_EVENTS + 1);
+    let mut room = BODY;
+    for (number, (name, data)) in (1..).zip(all) {
+        if last.is_empty() && shown.len() < EVENTS && room > 0 {
+            let event = Event::new(number, name, &data);
+            let length: usize = event.tokens.iter().map(|token| token.text.len()).sum();
+            room = room.saturating_sub(length);
+            shown.push(event);
+            continue;
+        }
+        last.push_back((number, name, data));
+        if last.len() > LAST_EVENTS {
+            last.pop_front();
+        }
+    }
+    let mut before = shown.len();
+    for (number, name, data) in last {
+        let mut event = Event::new(number, name, &data);
+        event.left_out = number - before - 1;
+        before = number;
+        shown.push(event);
+    }
+    shown
+}
+
+impl Event {
+    fn new(number: usize, name: String, data: &str) -> Self {
+        Self {
+            number,
+            left_out: 0,
+            name,
+            tokens: one_line(data),
+        }
     }
 }
 
@@ -213,13 +238,17 @@ pub(super) fn events(text: &str) -> impl Iterator<Item = (String, String)> {
 /// The data of an event, coloured, on one line.
 fn one_line(data: &str) -> Vec<Token> {
     const LONGEST: usize = 4_000;
-    let mut tokens = pretty::json(data, LONGEST).tokens;
+    let Pretty { mut tokens, cut } = pretty::json(data, LONGEST);
     for token in tokens.iter_mut().filter(|token| token.class.is_empty()) {
         if token.text.contains('\n') {
             let lines: Vec<&str> = token.text.split('\n').map(str::trim).collect();
             token.text = lines.join(" ");
         }
     }
+    tokens.extend(cut.then(|| Token {
+        class: "",
+        text: " …".to_owned(),
+    }));
     tokens
 }
 
@@ -354,15 +383,58 @@ mod tests {
         assert_eq!(events, expected);
     }
 
-    #[test]
-    fn long_streams_are_cut() {
-        let text = "data: 1\n\n".repeat(EVENTS + 1);
-        let Body::Events { events, cut } = Body::read(&text) else {
+    /// The numbers of the events that are shown, and how many are left out before each.
+    fn shown(text: &str) -> Vec<(usize, usize)> {
+        let Body::Events(events) = Body::read(text) else {
             panic!("no events");
         };
-        assert_eq!((events.len(), cut), (EVENTS, true));
-        let exactly = Body::read(&"data: 1\n\n".repeat(EVENTS));
-        assert!(matches!(exactly, Body::Events { cut: false, .. }));
+        let numbers = events.iter().map(|event| (event.number, event.left_out));
+        numbers.collect()
+    }
+
+    #[test]
+    fn of_a_long_stream_beginning_and_end_are_shown() {
+        let all: Vec<_> = (1..=EVENTS + LAST_EVENTS)
+            .map(|number| (number, 0))
+            .collect();
+        let of = |count: usize| shown(&"data: 1\n\n".repeat(count));
+        assert_eq!(of(3), all[..3]);
+        assert_eq!(of(all.len()), all);
+        let longer = of(all.len() + 20);
+        assert_eq!(longer[..EVENTS], all[..EVENTS]);
+        assert_eq!(longer[EVENTS], (EVENTS + 21, 20));
+        assert_eq!(
+            longer[EVENTS + 1..]
+                .iter()
+                .map(|event| event.1)
+                .sum::<usize>(),
+            0
+        );
+        assert_eq!(longer.last(), Some(&(EVENTS + LAST_EVENTS + 20, 0)));
+    }
+
+    #[test]
+    fn what_is_cut_from_an_event_takes_no_room_from_the_others() {
+        let large = format!("data: {{\"text\":\"{}\"}}\n\n", "0123456789".repeat(9_600));
+        let all: Vec<_> = (1..=20).map(|number| (number, 0)).collect();
+        assert_eq!(shown(&large.repeat(20)), all);
+        let many = shown(&large.repeat(100));
+        assert!((20..40).contains(&many.len()), "{many:?}");
+        assert_eq!(many.last(), Some(&(100, 0)));
+    }
+
+    #[test]
+    fn an_event_that_is_cut_says_so() {
+        let numbers = (0..2_000).map(|number| number.to_string());
+        let long = format!("[{}]", numbers.collect::<Vec<_>>().join(","));
+        let text = |data: &str| {
+            one_line(data)
+                .into_iter()
+                .map(|token| token.text)
+                .collect::<String>()
+        };
+        assert!(text(&long).ends_with(" …"));
+        assert_eq!(text("[1]"), "[ 1 ]");
     }
 
     #[test]
