@@ -25,6 +25,14 @@ pub(crate) struct Geometry {
     pub(crate) edges: Vec<Edge>,
 }
 
+impl Geometry {
+    /// Whether letters could not be read if all of it were made to fit into a page, which is 1360 pixels wide at most.
+    pub(crate) const fn is_large(&self) -> bool {
+        const WIDEST_TO_FIT: u32 = 1700;
+        self.width > WIDEST_TO_FIT
+    }
+}
+
 /// A node by its top left corner.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Node {
@@ -477,6 +485,17 @@ mod tests {
             assert_tidy(&geometry);
             assert_cuts_no_node(&geometry);
         });
+    }
+
+    #[test]
+    fn a_graph_is_large_when_it_is_wider_than_a_page_by_a_quarter() {
+        let chain = |steps: u16| {
+            let links: Vec<_> = (1..steps).map(|step| (step - 1, step)).collect();
+            lay_out(&fixture::random_plan(steps, &links))
+        };
+        assert!(!lay_out(&fixture::messages_plan()).is_large());
+        assert!(!chain(4).is_large());
+        assert!(chain(16).is_large(), "{}", chain(16).width);
     }
 
     #[test]

@@ -265,11 +265,23 @@
   document.addEventListener("htmx:after:swap", () => { showCopyButtons(); tellTime(); });
 
   // --- who chooses a step sees it --------------------------------------------------------------------------------
+  // A graph that is larger than its box shows the chosen step, or where all begins.
+  const showNodes = () => {
+    for (const box of document.querySelectorAll(".graph-scroll")) {
+      const node = (box.querySelector(".node.selected") ?? box.querySelector(".node"))?.getBoundingClientRect();
+      const { left, top, right, bottom } = box.getBoundingClientRect();
+      if (!node || (node.left >= left && node.right <= right && node.top >= top && node.bottom <= bottom)) continue;
+      box.scrollBy((node.left + node.right - left - right) / 2, (node.top + node.bottom - top - bottom) / 2);
+    }
+  };
+  showNodes();
+
   // The chosen step fills the panel, which may stand out of sight, or be scrolled to the end of the step before.
   const calmly = () => matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
   document.addEventListener("htmx:after:swap", (event) => {
     if (!event.detail.ctx.sourceElement?.matches(".graph a, .gantt-row")) return;
     document.querySelector(".panel-body")?.scrollTo(0, 0);
+    showNodes();
     byId("run-panel-title")?.scrollIntoView({ block: "nearest", behavior: calmly() });
   });
 })();
