@@ -262,7 +262,9 @@
     connected();
     liveState.hidden = true;
   });
-  document.addEventListener("htmx:after:swap", () => { showCopyButtons(); tellTime(); });
+  document.addEventListener("htmx:after:swap", showCopyButtons);
+  // Not earlier: htmx sets the title of what came after that.
+  document.addEventListener("htmx:finally:swap", tellTime);
 
   // --- who chooses a step sees it --------------------------------------------------------------------------------
   // A graph that is larger than its box shows the chosen step, or where all begins.

@@ -308,13 +308,19 @@ async function session() {
 }
 
 async function failedRun() {
-  const page = await open();
+  const page = await open({ timezoneId: "Asia/Kolkata" });
   const { runs } = await (await fetch(`${base}/api/runs?state=failed`)).json();
   check(runs.length > 0, "a run has failed");
   await page.goto(`${base}/runs/${runs[0].id}`);
   await page.getByRole("alert").first().waitFor();
   const title = await page.title();
   check(/^✕ Failed · .+ · \d\d:\d\d:\d\d · Dagway$/.test(title), `the tab of a failed run says ${JSON.stringify(title)}`);
+  const told = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: "Asia/Kolkata" }).format(new Date(runs[0].started));
+  check(title.includes(told), `the tab tells the reader's time, ${told}: ${title}`);
+  await page.locator(".gantt-row").nth(1).click();
+  await page.waitForURL(/step=/);
+  await page.locator(".gantt-row[aria-current]").waitFor();
+  check((await page.title()) === title, `the tab says ${JSON.stringify(await page.title())} once a step is chosen`);
   await picture(page, "run-failed");
   await page.context().close();
 }
