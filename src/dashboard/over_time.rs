@@ -60,6 +60,8 @@ pub(super) struct Column {
     pub(super) parts: Vec<(String, String, String)>,
     /// When it was, and all of its figures.
     pub(super) title: String,
+    /// The moment that the title begins with, for scripts; a day is one of UTC and has none.
+    pub(super) since: Option<String>,
     pub(super) from: Timestamp,
     pub(super) until: Timestamp,
 }
@@ -152,6 +154,7 @@ pub(super) fn columns(axis: &Axis, slots: &[(Timestamp, Totals)], measure: Measu
             x: axis.x(*from)?,
             parts: stacked(measure.parts(totals), most),
             title: format!("{} · {}", axis.words(*from), words(totals)),
+            since: (axis.slot.as_secs() < DAY).then(|| format::rfc3339(*from)),
             from: *from,
             until: Timestamp(from.0.saturating_add(axis.length())),
         })
@@ -346,6 +349,10 @@ mod tests {
         assert_eq!(
             runs[0].title,
             "2026-09-20 14:00 UTC · 4 runs · 3 completed · 1 failed · $0.500"
+        );
+        assert_eq!(
+            runs[0].since.as_deref(),
+            Some("2026-09-20T14:00:00.000000Z")
         );
         assert_eq!(runs[1].until.0 - runs[1].from.0, HOUR);
         let cost = columns(&axis, &slots, Measure::Cost);

@@ -32,19 +32,35 @@
   }, 5000);
 
   // --- times of day are the reader's; the title keeps them in UTC -------------------------------------------------
+  const digits = (number, count = 2) => String(number).padStart(count, "0");
   const clock = (moment) => {
     const date = new Date(moment);
-    return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+    return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => digits(part)).join(":");
+  };
+  const day = (date) => `${date.getFullYear()}-${digits(date.getMonth() + 1)}-${digits(date.getDate())}`;
+  const zone = (date) => {
+    const ahead = -date.getTimezoneOffset();
+    const minutes = Math.abs(ahead);
+    return ahead === 0 ? "UTC" : `${ahead < 0 ? "−" : "+"}${digits(Math.floor(minutes / 60))}:${digits(minutes % 60)}`;
+  };
+  const exact = (moment) => {
+    const date = new Date(moment);
+    return `${day(date)} ${clock(date)}.${digits(date.getMilliseconds(), 3)} ${zone(date)}`;
   };
   const tellTime = () => {
-    for (const time of document.querySelectorAll("time[data-clock]")) {
-      const text = clock(time.dateTime);
+    for (const time of document.querySelectorAll("time[data-clock], time[data-exact]")) {
+      const text = time.hasAttribute("data-exact") ? exact(time.dateTime) : clock(time.dateTime);
       if (time.textContent !== text) time.textContent = text;
     }
     const head = byId("run-head");
     if (head) document.title = `${head.dataset.title} · ${clock(head.dataset.started)} · Dagway`;
   };
   tellTime();
+  for (const title of document.querySelectorAll("title[data-since]")) {
+    const date = new Date(title.dataset.since);
+    const local = `${day(date)} ${digits(date.getHours())}:${digits(date.getMinutes())}`;
+    if (zone(date) !== "UTC") title.textContent = title.textContent.replace(/^\S+ (\S+ UTC)/, `${local} ($1)`);
+  }
 
   // --- the filter applies itself ---------------------------------------------------------------------------------
   // Who works by keys walks through a select's choices with the arrows: such a choice counts once the select is left,

@@ -316,6 +316,9 @@ async function failedRun() {
   const title = await page.title();
   check(/^✕ Failed · .+ · \d\d:\d\d:\d\d · Dagway$/.test(title), `the tab of a failed run says ${JSON.stringify(title)}`);
   const told = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: "Asia/Kolkata" }).format(new Date(runs[0].started));
+  const exact = page.locator("time.exact");
+  check((await exact.innerText()).includes(`${told}.`), `the head tells the reader's time, ${told}: ${await exact.innerText()}`);
+  check((await exact.innerText()).endsWith(" +05:30") && (await exact.getAttribute("title")).endsWith(" UTC"), "the head names its zone, its title is in UTC");
   check(title.includes(told), `the tab tells the reader's time, ${told}: ${title}`);
   await page.locator(".gantt-row").nth(1).click();
   await page.waitForURL(/step=/);
@@ -336,7 +339,7 @@ async function workflows() {
 }
 
 async function usage() {
-  const page = await open();
+  const page = await open({ timezoneId: "Asia/Kolkata" });
   await page.goto(`${base}/runs`);
   await page.getByRole("link", { name: "by model" }).click();
   await page.getByRole("heading", { name: "Usage" }).waitFor();
@@ -366,6 +369,7 @@ async function usage() {
   await page.goBack();
   const column = page.locator("svg.columns a").first();
   const title = await column.locator("title").textContent();
+  check(/^\d{4}-\d\d-\d\d \d\d:\d\d \(\d\d:\d\d UTC\) · /.test(title), `a column begins with the reader's time: ${title}`);
   await column.focus();
   await page.keyboard.press("Enter");
   await page.waitForURL(/until=/);
