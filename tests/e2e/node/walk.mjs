@@ -90,6 +90,9 @@ async function liveRows() {
   await short.ended;
   await rowOf(short.run).getByText(/completed/i).first().waitFor();
   check(page.url() === `${base}/runs`, "the list changed without being loaded again");
+  const link = rowOf(short.run).getByRole("link", { name: /^claude-sonnet-5-5, Completed, / });
+  const shown = await link.locator("time").innerText();
+  check((await link.getAttribute("aria-label")) === null && (await link.textContent()).endsWith(shown), "a row is named by what it shows");
   await picture(page, "runs");
   await noOverflow(page, "the list");
   await page.context().close();
