@@ -3,6 +3,7 @@
 (() => {
   const root = document.documentElement;
   const byId = (id) => document.getElementById(id);
+  const calmly = () => matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
 
   // --- theme -----------------------------------------------------------------------------------------------------
   const themeButton = byId("theme");
@@ -162,8 +163,11 @@
 
   // --- live rows -------------------------------------------------------------------------------------------------
   // Rows that are shown are merged in place. New ones go on top, unless the reader has scrolled, paged or sorted:
-  // then they wait, and a button says how many there are. So they do for a moment while someone points at a row.
+  // then they wait, and a button says how many there are. So they do for a moment while someone points at a row, and
+  // always where a finger may be on its way to one. When too many wait, the button loads the list again.
   const LONGEST = 200;
+  const MOST_WAITING = 100;
+  const touch = matchMedia("(hover: none)");
   const list = byId("list");
   const pill = byId("new-runs");
   const waiting = new Set();
@@ -172,7 +176,7 @@
   let pointed = -POINTING;
   list?.addEventListener("pointermove", () => { pointed = performance.now(); });
   const isPointing = () => performance.now() - pointed < POINTING || byId("rows").contains(document.activeElement);
-  const isReading = () => paged || scrollY > 160 || isPointing();
+  const isReading = () => paged || scrollY > 160 || isPointing() || (touch.matches && !document.hidden);
   const showPill = () => {
     pill.hidden = waiting.size === 0;
     byId("new-runs-text").textContent = waiting.size === 1 ? "1 new run" : `${waiting.size} new runs`;
@@ -183,12 +187,12 @@
     showPill();
   };
   pill?.addEventListener("click", (event) => {
-    if (paged) return;
+    if (paged || waiting.size > MOST_WAITING) return;
     event.preventDefault();
     reveal();
-    scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    scrollTo({ top: 0, behavior: calmly() });
   });
-  const revealWhenDone = () => { if (list && waiting.size > 0 && !isReading()) reveal(); };
+  const revealWhenDone = () => { if (list && waiting.size > 0 && waiting.size <= MOST_WAITING && !isReading()) reveal(); };
   addEventListener("scrollend", revealWhenDone);
   if (list) setInterval(revealWhenDone, 500);
 
@@ -204,7 +208,12 @@
     let before = body.firstElementChild;
     while (before && before.id > row.id) before = before.nextElementSibling;
     row.classList.add("new");
-    if (isReading()) { row.hidden = true; waiting.add(row.id); showPill(); }
+    if (oldest && (isReading() || waiting.size > MOST_WAITING)) {
+      row.hidden = true;
+      waiting.add(row.id);
+      showPill();
+      if (waiting.size > MOST_WAITING) return;
+    }
     body.insertBefore(row, before);
     byId("empty")?.remove();
     while (body.children.length > LONGEST) {
@@ -295,7 +304,6 @@
   showNodes();
 
   // The chosen step fills the panel, which may stand out of sight, or be scrolled to the end of the step before.
-  const calmly = () => matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
   document.addEventListener("htmx:after:swap", (event) => {
     if (!event.detail.ctx.sourceElement?.matches(".graph a, .gantt-row")) return;
     document.querySelector(".panel-body")?.scrollTo(0, 0);

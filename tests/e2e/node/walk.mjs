@@ -397,6 +397,21 @@ async function unfolding(page) {
   check(!(await page.locator('input[name="session"]').isVisible()), "the others are folded again");
 }
 
+// Under a finger nothing moves: what is new waits until it is asked for.
+async function waitingForTouch(page) {
+  await page.goto(`${base}/runs`);
+  await page.locator('#live-state[data-state="on"]').waitFor();
+  const first = page.locator("#rows tr:not([hidden])").first();
+  const before = await first.getAttribute("id");
+  const { run, ended } = await ask("walk-touch", { text: "New." });
+  await ended;
+  await page.locator("#new-runs-text").getByText(/^\d+ new runs?$/).waitFor();
+  check((await first.getAttribute("id")) === before, "a new run waits where a finger may be on its way to a row");
+  await page.locator("#new-runs").tap();
+  await page.locator(`#run-${run}`).waitFor();
+  check(await page.locator("#new-runs").isHidden(), "nothing waits once it was asked for");
+}
+
 async function smallAndDark() {
   const small = { viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true };
   await runPage(small, "390-dark");
@@ -409,6 +424,7 @@ async function smallAndDark() {
     await picture(page, `${name}-390-dark`);
   }
   await unfolding(page);
+  await waitingForTouch(page);
   await page.setViewportSize({ width: 320, height: 640 });
   for (const path of ["/runs", "/usage", "/workflows"]) {
     await page.goto(`${base}${path}`);
