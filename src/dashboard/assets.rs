@@ -27,6 +27,8 @@ const STYLE: &str = concat!(
     include_str!("../../templates/assets/css/graph.css"),
     include_str!("../../templates/assets/css/timeline.css"),
     include_str!("../../templates/assets/css/workflows.css"),
+    // What overrules the rules of all others.
+    include_str!("../../templates/assets/css/forced.css"),
     include_str!("../../templates/assets/css/print.css"),
 );
 

@@ -331,6 +331,25 @@ async function failedRun() {
   await page.context().close();
 }
 
+// Where the reader's own colours replace ours, one tab alone is underlined.
+async function forcedColours() {
+  const { runs } = await (await fetch(`${base}/api/runs?limit=1`)).json();
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await open({ forcedColors: "active", colorScheme });
+    await page.goto(`${base}/runs/${runs[0].id}`);
+    for (const place of [".tabs a", ".nav a"]) {
+      const lines = await page.locator(place).evaluateAll((links) => {
+        const ground = getComputedStyle(document.body).backgroundColor;
+        const isSeen = (link) => getComputedStyle(link).borderBottomColor !== ground;
+        return links.map((link) => [link.hasAttribute("aria-current"), isSeen(link)]);
+      });
+      check(lines.some(([current]) => current), `${place} has one that is current`);
+      check(lines.every(([current, seen]) => current === seen), `${place} in forced colours, ${colorScheme}: ${JSON.stringify(lines)}`);
+    }
+    await page.context().close();
+  }
+}
+
 async function workflows() {
   const page = await open();
   await page.goto(`${base}/workflows`);
@@ -441,7 +460,7 @@ async function smallAndDark() {
 }
 
 let status = 0;
-for (const step of [liveRows, filters, filtersByKeys, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, smallAndDark]) {
+for (const step of [liveRows, filters, filtersByKeys, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, forcedColours, smallAndDark]) {
   try {
     await step();
     console.log("ok:", step.name || "runPage");
