@@ -94,7 +94,13 @@ async function liveRows() {
   const shown = await link.locator("time").innerText();
   check((await link.getAttribute("aria-label")) === null && (await link.textContent()).endsWith(shown), "a row is named by what it shows");
   await picture(page, "runs");
-  await noOverflow(page, "the list");
+  for (const width of [1440, 1269, 1141, 1061, 961, 821, 768]) {
+    await page.setViewportSize({ width, height: 900 });
+    await noOverflow(page, `the list at ${width} px`);
+    const cut = await page.locator("#rows .c-model > bdi.line:first-child").evaluateAll((names) =>
+      names.filter((name) => name.scrollWidth > name.clientWidth).map((name) => name.textContent));
+    check(cut.length === 0, `the list at ${width} px cuts the names ${JSON.stringify(cut)}`);
+  }
   await page.context().close();
 }
 
