@@ -356,6 +356,39 @@ async function forcedColours() {
   }
 }
 
+// What a line or an area says is seen by who sees little contrast, or some colours alike.
+async function contrasts() {
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await open({ colorScheme });
+    await page.goto(`${base}/runs`);
+    const colours = await page.evaluate(() => {
+      const read = (colour) => colour.match(/[\d.]+/g).slice(0, 3).map(Number);
+      const ofClass = (name) => {
+        const sample = document.body.appendChild(document.createElement("i"));
+        sample.className = name;
+        return read(getComputedStyle(sample).backgroundColor);
+      };
+      const field = getComputedStyle(document.getElementById("search"));
+      const ground = read(getComputedStyle(document.body).backgroundColor);
+      const tokens = ["read", "write", "fresh"].map((name) => ofClass(`token-${name === "fresh" ? name : `cache-${name}`}`));
+      return { line: read(field.borderTopColor), inside: read(field.backgroundColor), ground, tokens };
+    });
+    const light = (rgb) => {
+      const [r, g, b] = rgb.map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const contrast = (one, other) => (Math.max(light(one), light(other)) + 0.05) / (Math.min(light(one), light(other)) + 0.05);
+    for (const around of [colours.inside, colours.ground]) {
+      check(contrast(colours.line, around) >= 3, `a field's border in ${colorScheme}: ${contrast(colours.line, around)}`);
+    }
+    const [cached, written, fresh] = colours.tokens;
+    check(contrast(cached, fresh) >= 3, `tokens from the cache and new ones in ${colorScheme}: ${contrast(cached, fresh)}`);
+    const isGreener = ([, green, blue]) => green > blue;
+    check(isGreener(written) && !isGreener(cached) && !isGreener(fresh), `tokens to the cache have a hue of their own in ${colorScheme}`);
+    await page.context().close();
+  }
+}
+
 async function workflows() {
   const page = await open();
   await page.goto(`${base}/workflows`);
@@ -466,7 +499,7 @@ async function smallAndDark() {
 }
 
 let status = 0;
-for (const step of [liveRows, filters, filtersByKeys, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, forcedColours, smallAndDark]) {
+for (const step of [liveRows, filters, filtersByKeys, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, forcedColours, contrasts, smallAndDark]) {
   try {
     await step();
     console.log("ok:", step.name || "runPage");
