@@ -243,6 +243,11 @@ pub(crate) fn ellipsis(text: &str, length: usize) -> String {
     }
 }
 
+/// Whether a text may be longer than the box that it is shown in, which scrolls then.
+pub(crate) fn is_long(text: &str) -> bool {
+    text.len() > 200 || text.lines().count() > 4
+}
+
 /// A share of 100 with one decimal, as SVG attributes take it.
 pub(crate) fn percent_attribute(fraction: f64) -> String {
     format!("{:.2}%", (fraction * 100.0).clamp(0.0, 100.0))
@@ -251,6 +256,14 @@ pub(crate) fn percent_attribute(fraction: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_long_by_its_length_or_its_lines() {
+        let long = ["x".repeat(201), "x\n".repeat(5)];
+        assert!(long.iter().all(|text| is_long(text)));
+        let short = ["x".repeat(200), "x\n".repeat(4), String::new()];
+        assert!(!short.iter().any(|text| is_long(text)));
+    }
 
     #[test]
     fn a_duration_keeps_three_digits() {

@@ -136,6 +136,38 @@ async fn pages_are_well_formed_and_have_nothing_inline() {
 }
 
 #[actix_web::test]
+async fn every_box_that_scrolls_is_reached_by_keys() {
+    let scrolls = ["code", "events", "log", "log wide", "source"];
+    let mut seen = HashSet::new();
+    for path in pages() {
+        let page = get(&path).await.body;
+        for tag in tags(&page) {
+            let class = tag.split("class=\"").nth(1).unwrap_or_default();
+            let class = class.split('"').next().unwrap_or_default();
+            if let Some(class) = scrolls.iter().find(|scrolls| **scrolls == class) {
+                seen.insert(*class);
+                assert!(tag.contains(" tabindex=\"0\""), "{path}: <{tag}>");
+                let is_list = tag.starts_with("ol");
+                assert_eq!(is_list, tag.contains(" aria-label"), "{path}: <{tag}>");
+            }
+        }
+    }
+    assert_eq!(seen.len(), scrolls.len(), "{seen:?}");
+}
+
+#[actix_web::test]
+async fn a_long_error_can_be_scrolled_by_keys_and_a_short_one_is_no_stop() {
+    for (length, is_stop) in [(20, false), (2_000, true)] {
+        let mut run = fixture::failed_run();
+        run.summary.error = Some("e".repeat(length));
+        let path = page_of(&run);
+        let page = get_from(vec![run], &path).await.body;
+        let stop = "<p class=\"fault-text\" tabindex=\"0\" role=\"group\" aria-label=\"Error\">";
+        assert_eq!(page.contains(stop), is_stop, "{length}");
+    }
+}
+
+#[actix_web::test]
 async fn hostile_text_is_escaped_everywhere() {
     let hostile = fixture::hostile_run();
     for path in [

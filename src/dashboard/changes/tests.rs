@@ -259,3 +259,13 @@ async fn hostile_requests_stay_text() {
     assert!(page.contains("&#60;script&#62;alert(1)"), "{page}");
     assert!(!page.contains("<script"), "{page}");
 }
+
+#[tokio::test]
+async fn lines_that_differ_can_be_scrolled_by_keys() {
+    let session = Session::new(&[&said(&["main", "a"]), &said(&["main", "b"])]);
+    let page = session.page(1, None).await;
+    assert!(
+        page.contains("<ol class=\"lines\" tabindex=\"0\" aria-label=\"Lines that differ\">"),
+        "{page}"
+    );
+}
