@@ -1,5 +1,6 @@
 // A walk through the dashboard with a real browser.
 // Arguments: the base URL, the path of Chromium, a folder for pictures. Ends with status 1 and a sentence on a fault.
+import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const [base, executablePath, pictures] = process.argv.slice(2);
@@ -13,7 +14,7 @@ function check(holds, what) {
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
 
 /** Whether the walk asks for what cannot be, on purpose. */
-const isToBeRefused = (url) => url.includes("min_duration=a+while");
+const isToBeRefused = (url) => url.includes("min_duration=a+while") || url.endsWith("/nowhere");
 
 /** Opens a context whose console, page errors and CSP violations count as faults. */
 async function open(options) {
@@ -26,7 +27,7 @@ async function open(options) {
   });
   page.on("pageerror", (error) => faults.push(`page error: ${error} (${page.url()})`));
   page.on("response", (response) => {
-    if (response.status() === 400 && isToBeRefused(response.url())) return;
+    if ([400, 404].includes(response.status()) && isToBeRefused(response.url())) return;
     if (response.status() >= 400) faults.push(`status ${response.status()} for ${response.url()}`);
   });
   page.on("request", (request) => {
@@ -389,6 +390,27 @@ async function contrasts() {
   }
 }
 
+// No page breaks a rule that a machine can check.
+async function rules() {
+  const axe = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const { runs } = await (await fetch(`${base}/api/runs?limit=100`)).json();
+  const [failed, whole] = ["Failed", "Completed"].map((state) => runs.find((run) => run.state === state).id);
+  const paths = ["/runs", "/runs?session=walk-session", "/usage", "/workflows", "/workflows/messages", "/nowhere", `/runs/${failed}`,
+    ...["conversation", "changes", "answered"].map((side) => `/runs/${whole}?payload=${side}`)];
+  for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [390, "light"]]) {
+    const page = await open({ viewport: { width, height: 900 }, colorScheme, reducedMotion: "reduce" });
+    for (const path of paths) {
+      await page.goto(`${base}${path}`);
+      await page.evaluate(axe);
+      const broken = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: values }), tags);
+      const said = broken.violations.map((rule) => `${rule.id}: ${rule.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+      check(said.length === 0, `${path} at ${width} px, ${colorScheme}: ${said.join("; ")}`);
+    }
+    await page.context().close();
+  }
+}
+
 async function workflows() {
   const page = await open();
   await page.goto(`${base}/workflows`);
@@ -499,7 +521,7 @@ async function smallAndDark() {
 }
 
 let status = 0;
-for (const step of [liveRows, filters, filtersByKeys, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, forcedColours, contrasts, smallAndDark]) {
+for (const step of [liveRows, filters, filtersByKeys, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, forcedColours, contrasts, rules, smallAndDark]) {
   try {
     await step();
     console.log("ok:", step.name || "runPage");
