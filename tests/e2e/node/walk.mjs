@@ -492,6 +492,31 @@ async function waitingForTouch(page) {
   check(await page.locator("#new-runs").isHidden(), "nothing waits once it was asked for");
 }
 
+// On a sheet of A4 tables stay tables, and what can only be pressed is left out.
+async function onPaper() {
+  const page = await open({ viewport: { width: 718, height: 1000 } });
+  await page.emulateMedia({ media: "print" });
+  for (const [path, table] of [["/runs", "table.runs"], ["/usage", "table.usage"]]) {
+    await page.goto(`${base}${path}`);
+    const display = await page.locator(`${table} tbody tr`).first().evaluate((row) => getComputedStyle(row).display);
+    check(display === "table-row", `a row of ${path} on paper is a ${display}`);
+    check(await page.locator("#filter").isHidden(), `the filter of ${path} is not printed`);
+    await noOverflow(page, `${path} on paper`);
+  }
+  await page.context().close();
+}
+
+// Figures of a narrow usage stand on one line each.
+async function narrowUsage(page) {
+  await page.goto(`${base}/usage`);
+  const broken = await page.locator(".usage-ends span, table.usage td[data-label=Cost]").evaluateAll((boxes) => boxes.filter((box) => {
+    const text = document.createRange();
+    text.selectNodeContents(box.firstChild);
+    return text.getBoundingClientRect().height > 24;
+  }).map((box) => box.textContent));
+  check(broken.length === 0, `figures of the usage are broken at 320 px: ${JSON.stringify(broken)}`);
+}
+
 async function smallAndDark() {
   const small = { viewport: { width: 390, height: 844 }, colorScheme: "dark", isMobile: true, hasTouch: true };
   await runPage(small, "390-dark");
@@ -511,6 +536,7 @@ async function smallAndDark() {
     await page.locator("main").waitFor();
     await noOverflow(page, `${path} at 320 px`);
   }
+  await narrowUsage(page);
   const [ground, ink] = await page.evaluate(() => {
     const style = getComputedStyle(document.body);
     return [style.backgroundColor, style.color];
@@ -521,7 +547,7 @@ async function smallAndDark() {
 }
 
 let status = 0;
-for (const step of [liveRows, filters, filtersByKeys, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, forcedColours, contrasts, rules, smallAndDark]) {
+for (const step of [liveRows, filters, filtersByKeys, paging, order, () => runPage({}, "light"), stepsInSight, session, failedRun, usage, workflows, forcedColours, contrasts, rules, onPaper, smallAndDark]) {
   try {
     await step();
     console.log("ok:", step.name || "runPage");
