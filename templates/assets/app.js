@@ -75,12 +75,12 @@
     let next;
     const keepFocus = (field) => {
       if (!lastKey || !filter.contains(field)) return;
-      try { sessionStorage.setItem(FOCUS, JSON.stringify([location.pathname, field.name, field.value])); } catch { /* the next page begins at its top then */ }
+      try { sessionStorage.setItem(FOCUS, JSON.stringify([new URL(filter.action).pathname, field.name, field.value])); } catch { /* the next page begins at its top then */ }
     };
     const focusAgain = () => {
       let kept;
-      try { kept = sessionStorage.getItem(FOCUS); sessionStorage.removeItem(FOCUS); } catch { /* nothing could be kept */ }
-      const [path, name, value] = JSON.parse(kept ?? "[]");
+      try { kept = JSON.parse(sessionStorage.getItem(FOCUS)); sessionStorage.removeItem(FOCUS); } catch { /* nothing could be kept */ }
+      const [path, name, value] = kept ?? [];
       if (path !== location.pathname) return;
       const fields = [...filter.elements].filter((field) => field.name === name);
       (fields.find((field) => field.value === value) ?? fields[0])?.focus({ preventScroll: true });

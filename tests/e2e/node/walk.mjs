@@ -144,7 +144,7 @@ async function filtersByKeys() {
   const page = await open();
   const focused = () => page.evaluate(() => `${document.activeElement.name} ${document.activeElement.value}`);
   const isFocused = async (expected, when) => check((await focused()) === expected, `${when}, ${await focused()} has the focus`);
-  await page.goto(`${base}/runs`);
+  await page.goto(base);
   await page.locator('input[name="state"][value="Failed"]').focus();
   await page.keyboard.press("Space");
   await page.waitForURL(/state=Failed/);
