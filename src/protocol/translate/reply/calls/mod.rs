@@ -159,6 +159,7 @@ impl Calls {
                 let place = *places.get(after.slot)?;
                 Some((place, kept.get_mut(place)?, after.has_no_sign))
             });
+            let after = after.filter(|(_, first, _)| first.name == slot.name);
             if let Some((place, first, has_no_sign)) = after {
                 let said = object(&first.arguments);
                 let again = object(&slot.arguments);
@@ -208,7 +209,7 @@ impl Calls {
         let same_id = self
             .slots
             .iter()
-            .rposition(|slot| !id.is_empty() && slot.id == id);
+            .rposition(|slot| !id.is_empty() && slot.id == id && !slot.is_another_call(id, name));
         if let Some(at) = same_id {
             return at;
         }
@@ -241,7 +242,8 @@ impl Calls {
             };
             if slot.progress.is_whole() {
                 let text = rest.trim();
-                if text.is_empty() || text == slot.arguments.trim() {
+                let is_same_tool = name.is_empty() || slot.name == name;
+                if text.is_empty() || is_same_tool && text == slot.arguments.trim() {
                     return;
                 }
                 if text.starts_with('{') {

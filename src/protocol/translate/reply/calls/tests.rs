@@ -437,6 +437,38 @@ fn without_an_index_the_id_the_name_and_the_order_tell() {
     );
 }
 
+#[test]
+fn calls_that_share_an_id_are_told_apart_by_their_names() {
+    for (first, second) in [("{}", X), (X, Y), (X, X), ("{}", "{}")] {
+        let expected = [call("c", "A", first), call("c", "B", second)];
+        for index in [None, Some(0)] {
+            let pieces = [
+                piece(index, "c", "A", first),
+                piece(index, "c", "B", second),
+            ];
+            assert_eq!(calls_of(&pieces), expected, "{index:?} {first} {second}");
+        }
+    }
+    let said_again = [("A", X), ("B", X), ("A", X), ("B", X)];
+    let pieces = said_again.map(|(name, arguments)| piece(None, "c", name, arguments));
+    assert_eq!(calls_of(&pieces), [call("c", "A", X), call("c", "B", X)]);
+    let goes_on = [
+        piece(None, "c", "A", X),
+        piece(None, "c", "B", "{\"y\":"),
+        piece(None, "c", "", "2}"),
+    ];
+    assert_eq!(calls_of(&goes_on), [call("c", "A", X), call("c", "B", Y)]);
+}
+
+#[test]
+fn what_another_tool_is_given_is_no_repeat() {
+    let amid = [
+        piece(Some(0), "", "A", "{\"x\":"),
+        piece(Some(0), "", "B", "1}{\"x\":1}"),
+    ];
+    assert_eq!(calls_of(&amid), [call("", "A", X), call("", "B", X)]);
+}
+
 /// The id and the name of each call that pieces open, whether it is whole or not.
 fn opened(pieces: &[String]) -> Vec<[String; 2]> {
     let mut calls = Calls::default();
