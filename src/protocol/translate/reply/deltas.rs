@@ -166,6 +166,7 @@ impl Translator {
             return Ok(());
         }
         let mut refused = None;
+        self.calls.begin_list();
         chunk::for_each(delta.tool_calls, |Object(piece): Object<CallPiece<'_>>| {
             if let Some(piece) = piece
                 && refused.is_none()

@@ -26,6 +26,8 @@ const MOST: usize = 512;
 pub(super) struct Calls {
     slots: Vec<Slot>,
     size: usize,
+    /// How many calls had been opened when the list began that is being read.
+    before_list: usize,
 }
 
 /// A call whose arguments are a JSON object.
@@ -87,6 +89,11 @@ impl Calls {
     /// The length of all arguments so far.
     pub(super) fn size(&self) -> usize {
         self.size
+    }
+
+    /// A list of pieces begins: a chunk's, or that of a whole answer.
+    pub(super) fn begin_list(&mut self) {
+        self.before_list = self.slots.len();
     }
 
     /// Adds a piece.
@@ -195,8 +202,9 @@ impl Calls {
             .slots
             .iter()
             .rposition(|slot| slot.index == Some(index));
+        let is_beside = bound.is_some_and(|at| self.stands_beside(at, id, name));
         match bound.and_then(|at| Some((at, self.slots.get_mut(at)?))) {
-            Some((_, slot)) if slot.is_another_call(id, name) => {
+            Some((_, slot)) if is_beside || slot.is_another_call(id, name) => {
                 slot.index = None;
                 self.open(Some(index))
             }
@@ -206,23 +214,34 @@ impl Calls {
     }
 
     fn resolve_without_index(&mut self, id: &str, name: &str) -> usize {
-        let same_id = self
-            .slots
-            .iter()
-            .rposition(|slot| !id.is_empty() && slot.id == id && !slot.is_another_call(id, name));
+        let same_id = self.slots.iter().enumerate().rposition(|(at, slot)| {
+            let is_same = !id.is_empty() && slot.id == id;
+            is_same && !slot.is_another_call(id, name) && !self.stands_beside(at, id, name)
+        });
         if let Some(at) = same_id {
             return at;
         }
         let last_goes_on = self.slots.last().is_some_and(|last| {
             let same_call = id.is_empty() || last.id.is_empty();
             let same_name = name.is_empty() || last.name.is_empty() || last.name == name;
-            same_call && same_name && !last.is_another_call(id, name)
+            let is_beside = self.stands_beside(self.slots.len() - 1, id, name);
+            same_call && same_name && !is_beside && !last.is_another_call(id, name)
         });
         if last_goes_on {
             self.slots.len() - 1
         } else {
             self.open(None)
         }
+    }
+
+    /// Whether an element is a call of its own beside the one that an earlier element of the same list opened. A call is
+    /// said again in a later chunk; in one list there are as many equal calls as elements.
+    fn stands_beside(&self, at: usize, id: &str, name: &str) -> bool {
+        let Some(slot) = self.slots.get(at).filter(|_| at >= self.before_list) else {
+            return false;
+        };
+        let are_named = !name.is_empty() && !slot.name.is_empty();
+        are_named && (id.is_empty() || slot.name != name) && !slot.progress.is_under_way()
     }
 
     fn open(&mut self, index: Option<i64>) -> usize {

@@ -27,6 +27,11 @@ impl Progress {
         self.begun == Begun::Whole
     }
 
+    /// Whether it has begun and its end has not come.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.begun == Begun::Object
+    }
+
     /// Takes text, and tells how much of it belongs to the object.
     pub(super) fn advance(&mut self, text: &str) -> usize {
         for (at, byte) in text.bytes().enumerate() {

@@ -8,16 +8,33 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// What comes of pieces that come in a chunk each.
 fn finished(pieces: &[&str], ended: Ended) -> Result<Finished, ApiError> {
     let mut calls = Calls::default();
     for piece in pieces {
+        calls.begin_list();
         calls.push(&serde_json::from_str(piece).unwrap())?;
     }
     calls.finish(ended)
 }
 
 fn calls(pieces: &[&str]) -> Vec<(String, String, String)> {
-    let finished = finished(pieces, Ended::Orderly).unwrap();
+    given(finished(pieces, Ended::Orderly).unwrap())
+}
+
+/// The calls of lists as chunks bring them, each with several pieces.
+fn calls_of_lists(lists: &[&[String]]) -> Vec<(String, String, String)> {
+    let mut calls = Calls::default();
+    for list in lists {
+        calls.begin_list();
+        for piece in *list {
+            calls.push(&serde_json::from_str(piece).unwrap()).unwrap();
+        }
+    }
+    given(calls.finish(Ended::Orderly).unwrap())
+}
+
+fn given(finished: Finished) -> Vec<(String, String, String)> {
     finished
         .calls
         .into_iter()
@@ -447,6 +464,7 @@ fn calls_that_share_an_id_are_told_apart_by_their_names() {
                 piece(index, "c", "B", second),
             ];
             assert_eq!(calls_of(&pieces), expected, "{index:?} {first} {second}");
+            assert_eq!(calls_of_lists(&[&pieces]), expected);
         }
     }
     let said_again = [("A", X), ("B", X), ("A", X), ("B", X)];
@@ -469,10 +487,43 @@ fn what_another_tool_is_given_is_no_repeat() {
     assert_eq!(calls_of(&amid), [call("", "A", X), call("", "B", X)]);
 }
 
+#[test]
+fn equal_calls_in_one_list_are_as_many_calls() {
+    for index in [None, Some(0)] {
+        for arguments in [X, "{}", ""] {
+            let whole = || piece(index, "", "A", arguments);
+            let given = if arguments.is_empty() {
+                "{}"
+            } else {
+                arguments
+            };
+            let two = [call("", "A", given), call("", "A", given)];
+            let list = [whole(), whole()];
+            assert_eq!(calls_of_lists(&[&list]), two, "{index:?} {arguments}");
+            // The last of them once more, in a later chunk.
+            assert_eq!(
+                calls_of_lists(&[&list, &[whole()]]),
+                two,
+                "{index:?} {arguments}"
+            );
+        }
+        let apart = [piece(index, "", "A", X)];
+        assert_eq!(calls_of_lists(&[&apart, &apart]), [call("", "A", X)]);
+        let in_pieces = [
+            piece(index, "", "A", "{\"x\":"),
+            piece(index, "", "A", "1}"),
+        ];
+        assert_eq!(calls_of_lists(&[&in_pieces]), [call("", "A", X)]);
+        let after_the_name = [piece(index, "", "A", ""), piece(index, "", "", X)];
+        assert_eq!(calls_of_lists(&[&after_the_name]), [call("", "A", X)]);
+    }
+}
+
 /// The id and the name of each call that pieces open, whether it is whole or not.
 fn opened(pieces: &[String]) -> Vec<[String; 2]> {
     let mut calls = Calls::default();
     for piece in pieces {
+        calls.begin_list();
         calls.push(&serde_json::from_str(piece).unwrap()).unwrap();
     }
     let slots = calls.slots.into_iter();
