@@ -16,6 +16,7 @@ use super::reason::{code_of, error_of_body, message_of, status_of};
 use super::wait::Wait;
 use super::{hints, overflow};
 use crate::protocol::anthropic::error::{ApiError, ErrorKind};
+use crate::protocol::json_text::whole_characters;
 
 /// What is shown of a body that is not JSON.
 const LONGEST_QUOTE: usize = 300;
@@ -216,7 +217,7 @@ pub fn from_answer(
     headers: Headers<'_>,
     body: &[u8],
 ) -> UpstreamError {
-    let json = serde_json::from_slice::<Value>(body).ok();
+    let json = parsed(body);
     let json = json.as_ref();
     match json.and_then(error_of_body) {
         Some(error) => from_value(status, headers, error),
@@ -231,7 +232,7 @@ pub fn from_answer(
 /// Reads the `error` of a chunk or of a completion, which came under a 200.
 #[must_use]
 pub fn from_stream(error: &str, provider: &str) -> UpstreamError {
-    let error: Value = serde_json::from_str(error).unwrap_or(Value::Null);
+    let error = parsed(error.as_bytes()).unwrap_or(Value::Null);
     let mut error = from_value(200, Headers::default(), &error);
     if error.provider.is_none() && !provider.is_empty() {
         error.provider = Some(provider.to_owned());
@@ -243,9 +244,15 @@ pub fn from_stream(error: &str, provider: &str) -> UpstreamError {
 /// "message": …}`, or what stands in llama.cpp's `error:` lines.
 #[must_use]
 pub fn of_event(data: &[u8]) -> Option<UpstreamError> {
-    let body: Value = serde_json::from_slice(data).ok()?;
+    let body = parsed(data)?;
     let error = error_of_body(&body)?;
     Some(from_value(200, Headers::default(), error))
+}
+
+/// Reads JSON that quotes what others said, perhaps cut inside a character: that must not cost its meaning.
+fn parsed(json: &[u8]) -> Option<Value> {
+    let text = String::from_utf8_lossy(json);
+    serde_json::from_str(&whole_characters(&text)).ok()
 }
 
 /// A choice that ended with `finish_reason: "error"` and nothing else.
@@ -527,6 +534,41 @@ mod tests {
             json!({"message": "x", "metadata": {"previous_errors": [{"raw": "{\"message\":\"deep\"}"}]}}),
         );
         assert_eq!(previous.api.message, "deep");
+    }
+
+    #[test]
+    fn half_a_character_does_not_cost_an_error_its_meaning() {
+        let error = r#"{"code":402,"message":"no \ud83d","metadata":{"reason":"in_flight_budget_exhausted","provider_name":"P\ude00"}}"#;
+        let body = format!(r#"{{"error":{error}}}"#);
+        let event = format!(r#"{{"message":"slow down \ud83d","code":429,"metadata":{error}}}"#);
+        for (error, status, message) in [
+            (
+                from_answer(402, "", Headers::default(), body.as_bytes()),
+                429,
+                "[P\u{fffd}] no \u{fffd}",
+            ),
+            (from_stream(error, ""), 429, "[P\u{fffd}] no \u{fffd}"),
+            (
+                of_event(event.as_bytes()).unwrap(),
+                429,
+                "slow down \u{fffd}",
+            ),
+        ] {
+            assert_eq!(error.api.status, status);
+            assert_eq!(
+                (error.api.message.as_str(), error.retryable),
+                (message, true)
+            );
+        }
+        let inner = r#"{"error":{"message":"deep \ud83d"}}"#;
+        let raw = answered(400, json!({"message": "x", "metadata": {"raw": inner}}));
+        assert_eq!(raw.api.message, "deep \u{fffd}");
+        let latin = b"{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"caf\xe9\"}}";
+        let latin = from_answer(429, "", Headers::default(), latin);
+        assert_eq!(
+            (latin.api.kind, latin.retryable),
+            (ErrorKind::Billing, false)
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::chunk::NotAChunk;
+use crate::protocol::json_text;
 
 /// Makes a visitor read numbers, `true`, `false` and `null` as the default, and those of `string`, `list` and `map` that
 /// are named.
@@ -79,29 +80,12 @@ impl Text<'_> {
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    /// Servers cut texts inside characters, and a string with half of one is none to a parser: it is read as it stands.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
+        let json = <&RawValue>::deserialize(deserializer)?;
+        let text = json_text::body(json).map(json_text::unescape);
+        Ok(Self(text.unwrap_or_default()))
     }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Text(Cow::Owned(text.to_owned())))
-    }
-
-    default_for_the_rest!(Text<'de>; list, map);
 }
 
 /// An object; nothing when another thing stands in its place.

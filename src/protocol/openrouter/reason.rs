@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+use crate::protocol::json_text::whole_characters;
+
 /// What is shown of a message that is no JSON.
 const LONGEST: usize = 1200;
 
@@ -124,7 +126,7 @@ fn deepest(value: &Value, depth: usize) -> Option<String> {
     }
     match value {
         Value::String(text) if text.trim().is_empty() => None,
-        Value::String(text) => match serde_json::from_str::<Value>(text) {
+        Value::String(text) => match serde_json::from_str::<Value>(&whole_characters(text)) {
             Ok(inner) if inner.is_object() || inner.is_array() => deepest(&inner, depth + 1),
             _ => Some(quoted(text)),
         },

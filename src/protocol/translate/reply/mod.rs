@@ -41,6 +41,8 @@ mod stop;
 mod summary;
 mod thinking;
 #[cfg(test)]
+mod tolerance;
+#[cfg(test)]
 mod transcripts;
 mod translator;
 mod usage;

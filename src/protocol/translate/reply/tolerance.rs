@@ -1,0 +1,67 @@
+//! Chunks with one odd thing in them, which costs nothing else.
+
+use serde_json::json;
+
+use super::ReplySettings;
+use super::script::{ended, replay, replay_with, restored, tools};
+
+/// A stream of raw chunks, and its usual end.
+fn raw(chunks: &[&str]) -> String {
+    let mut stream: String = chunks
+        .iter()
+        .map(|chunk| format!("data: {chunk}\n\n"))
+        .collect();
+    stream.push_str(&ended(Vec::new(), "stop"));
+    stream
+}
+
+fn with_delta(delta: &str) -> String {
+    format!(r#"{{"id":"gen-1","choices":[{{"index":0,"delta":{delta}}}]}}"#)
+}
+
+#[test]
+fn half_a_character_where_nobody_reads_text_costs_nothing() {
+    for chunk in [
+        r#"{"id":"gen-1\ud83d","model":"m\ud83d","provider":"\udE00","choices":[{"delta":{"content":"Hello."}}]}"#,
+        r#"{"choices":[{"delta":{"content":"Hello."},"native_finish_reason":"x\ud83d"}]}"#,
+        r#"{"choices":[{"delta":{"content":"Hello.","images":[{"image_url":{"url":"data:\ud83d"}}]}}]}"#,
+        r#"{"x":"\ud83d","choices":[{"x":"\ud83d","delta":{"x":"\ud83d","content":"Hello."}}]}"#,
+    ] {
+        let received = replay(&raw(&[chunk]));
+        assert!(received.text().starts_with("Hello."), "{chunk}");
+        assert_eq!(received.message["stop_reason"], "end_turn", "{chunk}");
+    }
+}
+
+#[test]
+fn half_a_character_in_a_page_an_entry_or_a_name_is_replaced() {
+    let searching = ReplySettings {
+        web_search: true,
+        ..quiet()
+    };
+    let page = with_delta(
+        r#"{"content":"Hello.","annotations":[{"type":"url_citation","url_citation":{"url":"https://a.example/\ud83d","title":"t","content":"c"}}]}"#,
+    );
+    let (received, summary, _) = replay_with(&searching, &raw(&[&page]));
+    assert_eq!(summary.error, None);
+    assert!(
+        received
+            .message
+            .to_string()
+            .contains("https://a.example/\u{fffd}")
+    );
+
+    let entry = with_delta(
+        r#"{"reasoning_details":[{"type":"reasoning.text","text":"why","id":"r\ud83d","signature":"s\ud83d","format":"google-gemini-v1","index":0,"x":"x\ud83d"}]}"#,
+    );
+    let hello = with_delta(r#"{"content":"Hello."}"#);
+    let received = replay(&raw(&[&entry, &hello]));
+    let entries = restored(&received.content()[0]).details;
+    assert_eq!(entries[0].id.as_deref(), Some("r\u{fffd}"));
+
+    let called = with_delta(
+        r#"{"tool_calls":[{"index":0,"id":"c\ud83d","function":{"name":"A\ud83d","arguments":"{}"}}]}"#,
+    );
+    let received = replay(&raw(&[&called]));
+    assert_eq!(tools(&received), [("A\u{fffd}".to_owned(), json!({}))]);
+}
