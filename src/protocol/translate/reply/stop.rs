@@ -170,7 +170,8 @@ pub(super) struct Scanned {
 }
 
 impl StopScanner {
-    /// `None` when there is nothing to look for.
+    /// `None` when there is nothing to look for. White space alone is none that the upstream is given either: it would cut
+    /// every answer.
     pub(super) fn new(sequences: &[String]) -> Option<Self> {
         let mut sequences = sequences.to_vec();
         sequences.retain(|sequence| !sequence.trim().is_empty());

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::ReplySettings;
-use super::script::{ended, replay, replay_with, restored, tools};
+use super::script::{ended, replay, replay_with, restored, text, tools};
 
 /// A stream of raw chunks, and its usual end.
 fn raw(chunks: &[&str]) -> String {
@@ -64,4 +64,16 @@ fn half_a_character_in_a_page_an_entry_or_a_name_is_replaced() {
     );
     let received = replay(&raw(&[&called]));
     assert_eq!(tools(&received), [("A\u{fffd}".to_owned(), json!({}))]);
+}
+
+#[test]
+fn a_blank_stop_sequence_ends_no_answer() {
+    let stopping = ReplySettings {
+        stop_sequences: [" ", "\n\n", "", "END"].map(str::to_owned).to_vec(),
+        ..quiet()
+    };
+    let chunks = ended(vec![text("One two.\n\nThree"), text(" END four")], "stop");
+    let (received, _, _) = replay_with(&stopping, &chunks);
+    assert_eq!(received.text(), "One two.\n\nThree ");
+    assert_eq!(received.message["stop_sequence"], "END");
 }
