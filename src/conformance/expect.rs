@@ -9,7 +9,7 @@
 //! | `"@absent"` | nothing: the key is not there |
 //! | `"@none"` | nothing, or null |
 //! | `"@string"`, `"@nonempty"`, `"@int"` | a text, a text or list with something in it, a whole number |
-//! | `"@starts:x"`, `"@ends:x"`, `"@contains:x"`, `"@lacks:x"` | a text that does; `contains` and `lacks` ignore case |
+//! | `"@starts:x"`, `"@ends:x"`, `"@contains:x"`, `"@lacks:x"` | a text that does; `contains` and `lacks` ignore case, and an object or list lacks what nothing in it says |
 //! | `"@min:5"`, `"@max:5"` | a number |
 //! | `"@bind:x"` | anything, the same at every place of the case |
 //! | `{"@json": p}` | a text that is JSON as `p` says |
@@ -201,7 +201,12 @@ fn says_so(word: &str, got: Option<&Value>) -> bool {
         "starts" => text.is_some_and(|text| text.starts_with(argument)),
         "ends" => text.is_some_and(|text| text.ends_with(argument)),
         "contains" => text.is_some_and(|text| text.to_lowercase().contains(&lower)),
-        "lacks" => text.is_some_and(|text| !text.to_lowercase().contains(&lower)),
+        "lacks" => match got {
+            Some(whole @ (Value::Object(_) | Value::Array(_))) => {
+                !whole.to_string().to_lowercase().contains(&lower)
+            }
+            _ => text.is_some_and(|text| !text.to_lowercase().contains(&lower)),
+        },
         "min" => number.is_some_and(|number| number >= bound),
         "max" => number.is_some_and(|number| number <= bound),
         _ => false,
@@ -278,6 +283,11 @@ mod tests {
             ("@ends:bc", json!({"x": "abc"}), json!({"x": "bca"})),
             ("@contains:BC", json!({"x": "abcd"}), json!({"x": "acd"})),
             ("@lacks:b", json!({"x": "ac"}), json!({"x": "aBc"})),
+            (
+                "@lacks:b",
+                json!({"x": {"y": ["a"]}}),
+                json!({"x": {"y": ["aB"]}}),
+            ),
             ("@min:5", json!({"x": 5}), json!({"x": 4})),
             ("@max:5", json!({"x": 5}), json!({"x": "5"})),
             ("@nonsense", json!(null), json!({"x": 1})),

@@ -56,7 +56,7 @@ pub struct ValidRequest {
 
 impl ValidRequest {
     /// The key by which OpenRouter keeps a session at one provider, so that its cache hits. A sub-agent has another
-    /// prefix, hence another key.
+    /// prefix, hence another key. Where the whole user id stands for the session, its hash is given: it may name a person.
     #[must_use]
     pub fn sticky_key(&self) -> Option<String> {
         let session = self.session.as_deref()?;
@@ -64,9 +64,10 @@ impl ValidRequest {
             Some(agent) => format!("{session}:{agent}"),
             None => session.to_owned(),
         };
+        let may_name_a_person = self.request.get().user_id.as_deref() == Some(session);
         // A longer one is not taken; its hash keeps conversations apart as well.
         let is_too_long = key.len() > LONGEST_SESSION;
-        Some(if is_too_long {
+        Some(if is_too_long || may_name_a_person {
             blake3::hash(key.as_bytes()).to_hex().to_string()
         } else {
             key

@@ -51,7 +51,7 @@ table! { pub(super) ROWS
     Field ["output_format"] Translated "the older name of `output_config.format`"
         r#"{"output_format":{"type":"json_schema","schema":{"type":"string"}}}"#
         => r#""response_format":{"type":"json_schema","json_schema":{"name":"answer""#;
-    Field ["metadata"] Translated "`user_id` becomes an opaque `user` and the conversation's `session_id`"
+    Field ["metadata"] Translated "`user_id` becomes an opaque `user` and the conversation's `session_id`, as a hash where it names no session"
         r#"{"metadata":{"user_id":"user_a_session_b"}}"#
         => r#""session_id":"b","user":""#;
     Field ["metadata"] ("anything but `user_id`") Degraded "left out"
