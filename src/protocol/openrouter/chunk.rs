@@ -8,35 +8,29 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::lenient::{Key, default_for_the_rest, read_by_fields};
 pub use super::lenient::{Object, Text, for_each};
-use super::lenient::{default_for_the_rest, object};
 pub use super::reasoning_piece::ReasoningPiece;
 use crate::protocol::json_text;
 use crate::protocol::sse::without_mark;
 
 /// A chunk, or a whole completion.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Chunk<'a> {
     /// `gen-…`.
-    #[serde(borrow, default)]
     pub id: Text<'a>,
     /// The model really used.
-    #[serde(borrow, default)]
     pub model: Text<'a>,
     /// Who ran it.
-    #[serde(borrow, default)]
     pub provider: Text<'a>,
     /// Token counts and cost.
-    #[serde(borrow, default)]
     pub usage: Option<&'a RawValue>,
     /// Something went wrong.
-    #[serde(borrow, default)]
     pub error: Option<&'a RawValue>,
     /// One choice is asked for; more come from servers that do as they like.
-    #[serde(borrow, default)]
     pub choices: Choices<'a>,
 }
 
@@ -50,132 +44,117 @@ pub struct Choices<'a> {
 }
 
 /// A choice.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Choice<'a> {
     /// Which of several answers it belongs to.
-    #[serde(borrow, default)]
     pub index: Option<&'a RawValue>,
     /// What is new, in a chunk.
-    #[serde(borrow, default, deserialize_with = "object")]
     pub delta: Option<Delta<'a>>,
     /// All there is, in a whole completion.
-    #[serde(borrow, default, deserialize_with = "object")]
     pub message: Option<Delta<'a>>,
     /// Something went wrong for this choice.
-    #[serde(borrow, default)]
     pub error: Option<&'a RawValue>,
     /// Why it ended, in OpenRouter's words.
-    #[serde(borrow, default)]
     pub finish_reason: Text<'a>,
     /// Why it ended, in the provider's words.
-    #[serde(borrow, default)]
     pub native_finish_reason: Text<'a>,
     /// Anthropic's reasons for a refusal, which some providers pass through.
-    #[serde(borrow, default)]
     pub stop_details: Option<&'a RawValue>,
 }
 
 /// New or whole content.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Delta<'a> {
     /// A string or a list of parts.
-    #[serde(borrow, default)]
     pub content: Option<&'a RawValue>,
     /// The thought as a string.
-    #[serde(borrow, default)]
     pub reasoning: Option<&'a RawValue>,
     /// The same, as other servers call it.
-    #[serde(borrow, default)]
     pub reasoning_content: Option<&'a RawValue>,
     /// The thought as a list of [`ReasoningPiece`].
-    #[serde(borrow, default)]
     pub reasoning_details: Option<&'a RawValue>,
     /// The text of a refusal.
-    #[serde(borrow, default)]
     pub refusal: Option<&'a RawValue>,
     /// A list of [`CallPiece`].
-    #[serde(borrow, default)]
     pub tool_calls: Option<&'a RawValue>,
     /// The only call of servers that know no lists of them: a [`FunctionPiece`].
-    #[serde(borrow, default)]
     pub function_call: Option<&'a RawValue>,
     /// A list of [`Annotation`].
-    #[serde(borrow, default)]
     pub annotations: Option<&'a RawValue>,
     /// Images that the model drew.
-    #[serde(borrow, default)]
     pub images: Option<&'a RawValue>,
 }
 
 /// A piece of a tool call.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct CallPiece<'a> {
     /// Which of the parallel calls.
-    #[serde(borrow, default)]
     pub index: Option<&'a RawValue>,
     /// The call's id.
-    #[serde(borrow, default)]
     pub id: Text<'a>,
     /// Name and arguments.
-    #[serde(borrow, default, deserialize_with = "object")]
     pub function: Option<FunctionPiece<'a>>,
 }
 
 /// The function of a [`CallPiece`].
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct FunctionPiece<'a> {
     /// Its name.
-    #[serde(borrow, default)]
     pub name: Text<'a>,
     /// A piece of JSON text, or an object.
-    #[serde(borrow, default)]
     pub arguments: Option<&'a RawValue>,
 }
 
 /// Something said about the text.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Annotation<'a> {
     /// A page that was found.
-    #[serde(borrow, default, deserialize_with = "object")]
     pub url_citation: Option<UrlCitation<'a>>,
 }
 
 /// A page that a web search found.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct UrlCitation<'a> {
     /// Its address.
-    #[serde(borrow, default)]
     pub url: Text<'a>,
     /// Its title: raw, because titles and excerpts are cut anywhere, even inside a character.
-    #[serde(borrow, default)]
     pub title: Option<&'a RawValue>,
     /// What it says.
-    #[serde(borrow, default)]
     pub content: Option<&'a RawValue>,
 }
 
 /// A part of a content list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 struct Part<'a> {
-    #[serde(borrow, default)]
     text: Option<&'a RawValue>,
 }
 
 /// An image that the model drew.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Image<'a> {
     /// Where it is.
-    #[serde(borrow, default, deserialize_with = "object")]
     pub image_url: Option<ImageUrl<'a>>,
 }
 
 /// The address of an [`Image`].
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct ImageUrl<'a> {
     /// `https:` or `data:`.
-    #[serde(borrow, default)]
     pub url: Text<'a>,
 }
+
+read_by_fields!(Chunk: id, model, provider, usage, error, choices);
+read_by_fields!(Choice: index, delta as Object<_>, message as Object<_>, error, finish_reason,
+    native_finish_reason, stop_details);
+read_by_fields!(Delta: content, reasoning, reasoning_content, reasoning_details, refusal, tool_calls, function_call,
+    annotations, images);
+read_by_fields!(CallPiece: index, id, function as Object<_>);
+read_by_fields!(FunctionPiece: name, arguments);
+read_by_fields!(Annotation: url_citation as Object<_>);
+read_by_fields!(UrlCitation: url, title, content);
+read_by_fields!(Part: text);
+read_by_fields!(Image: image_url as Object<_>);
+read_by_fields!(ImageUrl: url);
 
 /// Why a piece of the stream is not a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -61,6 +61,87 @@ macro_rules! default_for_the_rest {
 }
 pub(super) use default_for_the_rest;
 
+/// Reads objects field by field, `Wrapper` around a value being what reads it. What is derived refuses an object with a field
+/// that is written twice; here the last one counts, as for others who read JSON.
+macro_rules! read_by_fields {
+    (@value $map:ident) => {
+        $map.next_value()?
+    };
+    (@value $map:ident $wrapper:ty) => {
+        $map.next_value::<$wrapper>()?.0
+    };
+    ($object:ident: $($field:ident $(as $wrapper:ty)?),+) => {
+        impl<'de: 'a, 'a> Deserialize<'de> for $object<'a> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Fields;
+
+                impl<'de> Visitor<'de> for Fields {
+                    type Value = $object<'de>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let mut object = $object::default();
+                        while let Some(key) = map.next_key::<Key<'de>>()? {
+                            match key.as_str() {
+                                $(stringify!($field) => {
+                                    object.$field = read_by_fields!(@value map $($wrapper)?);
+                                })+
+                                _ => {
+                                    map.next_value::<IgnoredAny>()?;
+                                }
+                            }
+                        }
+                        Ok(object)
+                    }
+                }
+
+                deserializer.deserialize_map(Fields)
+            }
+        }
+    };
+}
+pub(super) use read_by_fields;
+
+/// A field's name.
+pub(super) struct Key<'a>(Cow<'a, str>);
+
+impl<'a> Key<'a> {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn into_text(self) -> Text<'a> {
+        Text(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Key(Cow::Borrowed(name)))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Key(Cow::Owned(name.to_owned())))
+    }
+}
+
 /// A string; anything else reads as the empty one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(Cow<'a, str>);
@@ -104,13 +185,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ObjectVisitor(PhantomData))
     }
-}
-
-/// Reads a field that is an object or nothing.
-pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Object::deserialize(deserializer).map(|Object(read)| read)
 }
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {

@@ -11,6 +11,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::chunk::Text;
+use super::lenient::Key;
 
 /// A piece of an entry of `reasoning_details`.
 #[derive(Debug, Default)]
@@ -58,7 +59,7 @@ impl<'de> Visitor<'de> for PieceVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut piece = ReasoningPiece::default();
-        while let Some(key) = map.next_key::<Text<'de>>()? {
+        while let Some(key) = map.next_key::<Key<'de>>()? {
             let text = match key.as_str() {
                 "type" => Some(&mut piece.kind),
                 "data" => Some(&mut piece.data),
@@ -71,7 +72,7 @@ impl<'de> Visitor<'de> for PieceVisitor {
             if let Some(text) = text {
                 match map.next_value::<Option<Text<'de>>>()? {
                     Some(said) => *text = said,
-                    None => piece.rest.push((key, None)),
+                    None => piece.rest.push((key.into_text(), None)),
                 }
                 continue;
             }
@@ -82,7 +83,7 @@ impl<'de> Visitor<'de> for PieceVisitor {
                 ("index", Some(_)) => piece.index = said,
                 ("arguments", Some(_)) => piece.arguments = said,
                 ("result", Some(_)) => piece.result = said,
-                _ => piece.rest.push((key, said)),
+                _ => piece.rest.push((key.into_text(), said)),
             }
         }
         Ok(piece)

@@ -77,3 +77,25 @@ fn a_blank_stop_sequence_ends_no_answer() {
     assert_eq!(received.text(), "One two.\n\nThree ");
     assert_eq!(received.message["stop_sequence"], "END");
 }
+
+#[test]
+fn of_a_field_that_is_written_twice_the_last_counts() {
+    for chunk in [
+        r#"{"id":"a","id":"b","model":"m","model":"n","choices":[{"delta":{"content":"Hello."}}]}"#,
+        r#"{"choices":[],"choices":[{"delta":{"content":"Hello."}}]}"#,
+        r#"{"choices":[{"index":1,"index":0,"delta":{},"delta":{"content":"Hello."}}]}"#,
+        r#"{"choices":[{"delta":{"role":"a","role":"b","content":"","content":"Hello."}}]}"#,
+        r#"{"choices":[{"delta":{"content":"Hello.","reasoning":"a","reasoning":""}}]}"#,
+        r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a","text":"Hello."}]}}]}"#,
+    ] {
+        let received = replay(&raw(&[chunk]));
+        assert_eq!(received.text(), "Hello.", "{chunk}");
+        assert_eq!(received.message["stop_reason"], "end_turn", "{chunk}");
+    }
+    let called = with_delta(
+        r#"{"tool_calls":[{"index":1,"index":0,"id":"a","id":"b","function":null,"function":{"name":"A","name":"B","arguments":"","arguments":"{}"}}]}"#,
+    );
+    let received = replay(&raw(&[&called]));
+    assert_eq!(tools(&received), [("B".to_owned(), json!({}))]);
+    assert_eq!(received.content()[0]["id"], "b");
+}
