@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::lenient::{Key, default_for_the_rest, read_by_fields};
+use super::lenient::{Fault, Key, default_for_the_rest, read_by_fields};
 pub use super::lenient::{Object, Text, for_each};
 pub use super::reasoning_piece::ReasoningPiece;
 use crate::protocol::json_text;
@@ -143,8 +143,8 @@ pub struct ImageUrl<'a> {
     pub url: Text<'a>,
 }
 
-read_by_fields!(Chunk: id, model, provider, usage, error, choices);
-read_by_fields!(Choice: index, delta as Object<_>, message as Object<_>, error, finish_reason,
+read_by_fields!(Chunk: id, model, provider, usage, error as Fault<'_>, choices);
+read_by_fields!(Choice: index, delta as Object<_>, message as Object<_>, error as Fault<'_>, finish_reason,
     native_finish_reason, stop_details);
 read_by_fields!(Delta: content, reasoning, reasoning_content, reasoning_details, refusal, tool_calls, function_call,
     annotations, images);

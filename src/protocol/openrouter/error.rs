@@ -572,6 +572,19 @@ mod tests {
     }
 
     #[test]
+    fn an_error_that_says_nothing_is_none() {
+        for nothing in [json!(""), json!(false), json!(null)] {
+            let mut event = json!({"choices": []});
+            event["error"] = nothing.clone();
+            assert_eq!(of_event(event.to_string().as_bytes()), None, "{nothing}");
+            event["message"] = json!("no");
+            event.as_object_mut().unwrap().remove("choices");
+            let error = of_event(event.to_string().as_bytes()).unwrap();
+            assert_eq!(error.api.message, "no", "{nothing}");
+        }
+    }
+
+    #[test]
     fn a_prompt_that_does_not_fit_is_said_in_claude_codes_words() {
         let message = "This endpoint's maximum context length is 1000 tokens. However, you requested about 2000 tokens (1900 of text input, 100 in the output).";
         let error = answered(400, json!({"code": 400, "message": message}));

@@ -187,6 +187,20 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// What went wrong; `null`, `false` and a blank string say that nothing did.
+pub(super) struct Fault<'a>(pub(super) Option<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fault<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let said = Option::<&RawValue>::deserialize(deserializer)?;
+        let is_none = |json: &&RawValue| {
+            json.get() == "false"
+                || json_text::body(json).is_some_and(|text| text.trim().is_empty())
+        };
+        Ok(Self(said.filter(|json| !is_none(json))))
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     type Value = Object<T>;
 

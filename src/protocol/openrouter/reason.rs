@@ -17,13 +17,22 @@ pub(super) fn error_of_body(body: &Value) -> Option<&Value> {
         .as_array()
         .and_then(|list| list.first())
         .unwrap_or(body);
-    match body.get("error") {
-        Some(Value::Null) | None => {
+    match body.get("error").filter(|error| says_something(error)) {
+        None => {
             let says_something = body.get("message").or_else(|| body.get("detail"));
             let is_completion = body.get("choices").is_some();
             (says_something.is_some() && !is_completion).then_some(body)
         }
         Some(error) => Some(error),
+    }
+}
+
+/// Some servers write the field into every answer.
+fn says_something(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.trim().is_empty(),
+        _ => true,
     }
 }
 

@@ -1,9 +1,11 @@
 //! Chunks with one odd thing in them, which costs nothing else.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::ReplySettings;
-use super::script::{ended, replay, replay_with, restored, text, tools};
+use super::script::{
+    ended, finish, replay, replay_with, restored, settings, stream, text, tools, usage,
+};
+use super::{ReplySettings, peek, whole};
 
 /// A stream of raw chunks, and its usual end.
 fn raw(chunks: &[&str]) -> String {
@@ -98,4 +100,40 @@ fn of_a_field_that_is_written_twice_the_last_counts() {
     let received = replay(&raw(&[&called]));
     assert_eq!(tools(&received), [("B".to_owned(), json!({}))]);
     assert_eq!(received.content()[0]["id"], "b");
+}
+
+#[test]
+fn an_error_that_says_nothing_is_none() {
+    for nothing in [json!(""), json!(" "), json!(false), Value::Null] {
+        let mut beside = text("Hel");
+        beside["error"] = nothing.clone();
+        let mut of_choice = text("lo.");
+        of_choice["choices"][0]["error"] = nothing.clone();
+        let mut alone = json!({"id": "gen-1", "choices": []});
+        alone["error"] = nothing.clone();
+        let mut last = finish("stop");
+        last["usage"] = usage();
+        last["error"] = nothing.clone();
+        let chunks = stream(&[alone, beside, of_choice, last]);
+        let received = replay(&chunks);
+        assert_eq!(received.text(), "Hello.", "{nothing}");
+        assert_eq!(received.message["stop_reason"], "end_turn", "{nothing}");
+        assert!(
+            !matches!(peek(chunks.as_bytes()), super::Peek::Error(_)),
+            "{nothing}"
+        );
+
+        let mut completion = json!({"id": "gen-1", "choices": [{"finish_reason": "stop",
+            "message": {"content": "Hello."}}], "usage": usage()});
+        completion["error"] = nothing.clone();
+        completion["choices"][0]["error"] = nothing.clone();
+        let completion = completion.to_string();
+        let (message, _) = whole(settings(), completion.as_bytes());
+        let message: Value = serde_json::from_slice(&message.unwrap()).unwrap();
+        assert_eq!(message["content"][0]["text"], "Hello.", "{nothing}");
+        assert_eq!(peek(completion.as_bytes()), super::Peek::Fine, "{nothing}");
+    }
+    let mut error = text("Hello.");
+    error["error"] = json!(true);
+    assert_eq!(replay(&stream(&[error])).error_type(), "api_error");
 }
