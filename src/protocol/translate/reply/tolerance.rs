@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::script::{
-    ended, finish, replay, replay_with, restored, settings, stream, text, tools, usage,
+    ended, finish, quiet, replay, replay_with, restored, settings, stream, text, tools, usage,
 };
 use super::{ReplySettings, peek, whole};
 
@@ -69,18 +69,6 @@ fn half_a_character_in_a_page_an_entry_or_a_name_is_replaced() {
 }
 
 #[test]
-fn a_blank_stop_sequence_ends_no_answer() {
-    let stopping = ReplySettings {
-        stop_sequences: [" ", "\n\n", "", "END"].map(str::to_owned).to_vec(),
-        ..quiet()
-    };
-    let chunks = ended(vec![text("One two.\n\nThree"), text(" END four")], "stop");
-    let (received, _, _) = replay_with(&stopping, &chunks);
-    assert_eq!(received.text(), "One two.\n\nThree ");
-    assert_eq!(received.message["stop_sequence"], "END");
-}
-
-#[test]
 fn of_a_field_that_is_written_twice_the_last_counts() {
     for chunk in [
         r#"{"id":"a","id":"b","model":"m","model":"n","choices":[{"delta":{"content":"Hello."}}]}"#,
@@ -136,4 +124,16 @@ fn an_error_that_says_nothing_is_none() {
     let mut error = text("Hello.");
     error["error"] = json!(true);
     assert_eq!(replay(&stream(&[error])).error_type(), "api_error");
+}
+
+#[test]
+fn a_blank_stop_sequence_ends_no_answer() {
+    let stopping = ReplySettings {
+        stop_sequences: [" ", "\n\n", "", "END"].map(str::to_owned).to_vec(),
+        ..quiet()
+    };
+    let chunks = ended(vec![text("One two.\n\nThree"), text(" END four")], "stop");
+    let (received, _, _) = replay_with(&stopping, &chunks);
+    assert_eq!(received.text(), "One two.\n\nThree ");
+    assert_eq!(received.message["stop_sequence"], "END");
 }

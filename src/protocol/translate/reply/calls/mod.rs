@@ -191,11 +191,7 @@ impl Calls {
     /// The slot that a piece belongs to.
     fn resolve(&mut self, piece: &CallPiece<'_>, name: &str) -> usize {
         let id = piece.id.as_str();
-        let index = piece
-            .index
-            .and_then(|index| index.get().parse().ok())
-            .filter(|index| (0..=MOST as i64).contains(index));
-        let Some(index) = index else {
+        let Some(index) = piece.index.and_then(|index| index_of(index.get())) else {
             return self.resolve_without_index(id, name);
         };
         let bound = self
@@ -340,6 +336,18 @@ impl Slot {
         let repaired = repaired(arguments);
         is_object(&repaired).then_some((repaired, true))
     }
+}
+
+/// An index as servers write it: a whole number, also with a point, or as a string.
+fn index_of(json: &str) -> Option<i64> {
+    let text = json.trim_matches('"');
+    let whole = || {
+        let number: f64 = text.parse().ok()?;
+        let is_small = (0.0..=MOST as f64).contains(&number) && number.fract() == 0.0;
+        is_small.then_some(number as i64)
+    };
+    let index = text.parse().ok().or_else(whole);
+    index.filter(|index| (0..=MOST as i64).contains(index))
 }
 
 fn broken(name: &str) -> ApiError {

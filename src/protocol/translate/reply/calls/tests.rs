@@ -519,6 +519,30 @@ fn equal_calls_in_one_list_are_as_many_calls() {
     }
 }
 
+#[test]
+fn an_index_may_be_a_text_or_have_a_point() {
+    for (first, second) in [
+        ("\"0\"", "\"1\""),
+        ("0.0", "1.0"),
+        ("\"0\"", "1"),
+        ("1e0", "2"),
+    ] {
+        let on =
+            |index: &str, piece: String| piece.replacen('{', &format!("{{\"index\":{index},"), 1);
+        let pieces = [
+            on(first, piece(None, "a", "A", "{\"x\":")),
+            on(second, piece(None, "b", "B", "{\"y\":")),
+            on(first, piece(None, "", "", "1}")),
+            on(second, piece(None, "", "", "2}")),
+        ];
+        assert_eq!(
+            calls_of(&pieces),
+            [call("a", "A", X), call("b", "B", Y)],
+            "{first} {second}"
+        );
+    }
+}
+
 /// The id and the name of each call that pieces open, whether it is whole or not.
 fn opened(pieces: &[String]) -> Vec<[String; 2]> {
     let mut calls = Calls::default();
@@ -538,7 +562,15 @@ fn a_name_that_changes_amid_arguments_is_another_call_when_there_is_no_index() {
 
 #[test]
 fn an_index_out_of_measure_is_no_index() {
-    for odd in ["-1", "513", "1.5", "\"0\"", "99999999999999999999"] {
+    for odd in [
+        "-1",
+        "513",
+        "1.5",
+        "\"-1\"",
+        "\"a\"",
+        "1e9",
+        "99999999999999999999",
+    ] {
         let pieces = [
             format!(r#"{{"index":{odd},"id":"a","function":{{"name":"A","arguments":"{{}}"}}}}"#),
             format!(r#"{{"index":{odd},"id":"b","function":{{"name":"B","arguments":"{{"}}}}"#),
