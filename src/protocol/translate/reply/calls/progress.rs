@@ -2,6 +2,8 @@
 //!
 //! This file must not know what a call is.
 
+use crate::protocol::json_text;
+
 /// How far a JSON object has come, known without parsing it again for each piece.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
@@ -70,7 +72,8 @@ impl Progress {
     }
 }
 
-/// Takes out commas before a closing bracket, drops what follows the object, adds brackets that are missing.
+/// Takes out commas before a closing bracket, drops what follows the object, adds brackets that are missing, and escapes
+/// line breaks and other control characters in strings, unless a backslash stands before them.
 /// A string that was not closed was cut off and stays so.
 pub(super) fn repaired(arguments: &str) -> String {
     let mut text = String::with_capacity(arguments.len() + 8);
@@ -79,9 +82,14 @@ pub(super) fn repaired(arguments: &str) -> String {
     let mut after_backslash = false;
     for c in arguments.chars() {
         if in_string {
+            let is_bare = !after_backslash && c < ' ';
             in_string = after_backslash || c != '"';
             after_backslash = c == '\\' && !after_backslash;
-            text.push(c);
+            if is_bare {
+                text.push_str(&json_text::escaped(c.encode_utf8(&mut [0; 4])));
+            } else {
+                text.push(c);
+            }
             continue;
         }
         match c {

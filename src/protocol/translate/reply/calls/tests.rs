@@ -217,6 +217,26 @@ fn small_faults_are_repaired_and_great_ones_are_errors() {
 }
 
 #[test]
+fn control_characters_in_strings_are_escaped() {
+    let with = |arguments: &str| {
+        let piece = piece(Some(0), "a", "A", arguments);
+        finished(&[&piece], Ended::Orderly)
+            .map(|finished| (finished.calls[0].arguments.clone(), finished.repaired))
+    };
+    let lines = with("{\"x\":\"a\nb\r\n\tc\u{1}\u{1f}\",\n\"y\":\"\\n\"}").unwrap();
+    assert_eq!(
+        lines,
+        (
+            "{\"x\":\"a\\nb\\r\\n\\tc\\u0001\\u001f\",\n\"y\":\"\\n\"}".to_owned(),
+            1
+        )
+    );
+    assert_eq!(with("{\"a\nb\":1,}").unwrap().0, "{\"a\\nb\":1}");
+    // Nobody knows what a backslash before one of them meant.
+    assert!(with("{\"x\":\"a\\\nb\"}").is_err());
+}
+
+#[test]
 fn the_limit_loses_what_it_cut_and_nothing_else() {
     let whole = r#"{"index":0,"id":"a","function":{"name":"A","arguments":""}}"#;
     let cut = r#"{"index":1,"id":"b","function":{"name":"B","arguments":"{\"x\":\"c"}}"#;
