@@ -42,6 +42,7 @@ pub use message::{Message, Role};
 pub use options::{CacheControl, Display, Effort, Format, OutputConfig, Thinking, Ttl};
 pub use passed::{AnthropicsOwn, AskedModel, BILLING, asked_model};
 pub use raw::{Raw, RawStr};
+pub(in crate::protocol) use scan::DEEPEST_INPUT;
 pub use source::{Document, SearchResult, Source};
 pub(in crate::protocol) use tool::ZOOMS;
 pub use tool::{ChoiceMode, CustomTool, ServerTool, Tool, ToolChoice};

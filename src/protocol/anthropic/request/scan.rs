@@ -8,6 +8,9 @@ use crate::protocol::json_text::{BLOCK, Near, end_of_plain, marks, near_end_of_p
 
 /// How deep values may be nested; the bits of [`Nesting`].
 pub(super) const DEEPEST: u32 = 128;
+/// How deep the input of a tool's call may be nested: around it are the body, the messages, one of them, its content and a
+/// block.
+pub(in crate::protocol) const DEEPEST_INPUT: usize = DEEPEST as usize - 5;
 
 /// What may stand behind a backslash alone; a table, because comparing one by one is guessed wrong too often.
 const ESCAPES: [bool; 256] = {

@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 
 use self::progress::{Progress, repaired};
 use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::anthropic::request::DEEPEST_INPUT;
 use crate::protocol::json_text::{self, Mender};
 use crate::protocol::openrouter::chunk::{CallPiece, FunctionPiece};
 
@@ -150,7 +151,7 @@ impl Calls {
                     });
                 }
                 _ if may_be_cut => finished.lost += 1,
-                _ => return Err(broken(&slot.name)),
+                _ => return Err(slot.broken()),
             }
         }
         Ok(finished)
@@ -327,6 +328,9 @@ impl Slot {
         if arguments.is_empty() || arguments == "null" {
             return Some(("{}".to_owned(), false));
         }
+        if self.is_too_deep() {
+            return None;
+        }
         if is_object(arguments) {
             return Some((arguments.to_owned(), false));
         }
@@ -335,6 +339,26 @@ impl Slot {
         }
         let repaired = repaired(arguments);
         is_object(&repaired).then_some((repaired, true))
+    }
+
+    /// A client sends the call back in its next request, which would be refused.
+    fn is_too_deep(&self) -> bool {
+        self.progress.deepest() > DEEPEST_INPUT
+    }
+
+    fn broken(&self) -> ApiError {
+        let name = if self.name.is_empty() {
+            "a tool without a name"
+        } else {
+            &self.name
+        };
+        ApiError::bad_gateway(if self.is_too_deep() {
+            format!(
+                "the model called {name} with arguments that are nested more than {DEEPEST_INPUT} deep"
+            )
+        } else {
+            format!("the model called {name} with arguments that are not a JSON object")
+        })
     }
 }
 
@@ -348,17 +372,6 @@ fn index_of(json: &str) -> Option<i64> {
     };
     let index = text.parse().ok().or_else(whole);
     index.filter(|index| (0..=MOST as i64).contains(index))
-}
-
-fn broken(name: &str) -> ApiError {
-    let name = if name.is_empty() {
-        "a tool without a name"
-    } else {
-        name
-    };
-    ApiError::bad_gateway(format!(
-        "the model called {name} with arguments that are not a JSON object"
-    ))
 }
 
 /// The members of an object.

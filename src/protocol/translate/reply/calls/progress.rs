@@ -8,6 +8,7 @@ use crate::protocol::json_text;
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     depth: usize,
+    deepest: usize,
     in_string: bool,
     after_backslash: bool,
     begun: Begun,
@@ -34,6 +35,11 @@ impl Progress {
         self.begun == Begun::Object
     }
 
+    /// How deep it is nested, so far.
+    pub(super) fn deepest(&self) -> usize {
+        self.deepest
+    }
+
     /// Takes text, and tells how much of it belongs to the object.
     pub(super) fn advance(&mut self, text: &str) -> usize {
         for (at, byte) in text.bytes().enumerate() {
@@ -42,6 +48,7 @@ impl Progress {
                 Begun::Nothing if byte == b'{' => {
                     self.begun = Begun::Object;
                     self.depth = 1;
+                    self.deepest = 1;
                 }
                 Begun::Nothing => self.begun = Begun::SomethingElse,
                 Begun::Object => {
@@ -65,7 +72,10 @@ impl Progress {
         match byte {
             b'\\' => self.after_backslash = self.in_string,
             b'"' => self.in_string = !self.in_string,
-            b'{' | b'[' if !self.in_string => self.depth += 1,
+            b'{' | b'[' if !self.in_string => {
+                self.depth += 1;
+                self.deepest = self.deepest.max(self.depth);
+            }
             b'}' | b']' if !self.in_string => self.depth -= 1,
             _ => {}
         }

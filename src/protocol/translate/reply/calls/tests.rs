@@ -7,6 +7,7 @@ use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::protocol::anthropic::request::{DEEPEST_INPUT, Request};
 
 /// What comes of pieces that come in a chunk each.
 fn finished(pieces: &[&str], ended: Ended) -> Result<Finished, ApiError> {
@@ -234,6 +235,42 @@ fn control_characters_in_strings_are_escaped() {
     assert_eq!(with("{\"a\nb\":1,}").unwrap().0, "{\"a\\nb\":1}");
     // Nobody knows what a backslash before one of them meant.
     assert!(with("{\"x\":\"a\\\nb\"}").is_err());
+}
+
+#[test]
+fn arguments_are_as_deep_as_a_request_may_bring_them_back() {
+    let nested = |depth: usize| {
+        format!("{}{}", "{\"a\":".repeat(depth - 1), "{\"a\":1") + &"}".repeat(depth)
+    };
+    let comes_back = |arguments: &str| {
+        let body = format!(
+            r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"assistant","content":[{{"type":"tool_use","id":"a","name":"A","input":{arguments}}}]}}]}}"#
+        );
+        Request::parse(&body).is_ok()
+    };
+    for (depth, is_taken) in [
+        (DEEPEST_INPUT - 1, true),
+        (DEEPEST_INPUT, true),
+        (DEEPEST_INPUT + 1, false),
+    ] {
+        let arguments = nested(depth);
+        assert_eq!(comes_back(&arguments), is_taken, "{depth}");
+        for piece in [
+            piece(Some(0), "a", "A", &arguments),
+            format!(r#"{{"index":0,"id":"a","function":{{"name":"A","arguments":{arguments}}}}}"#),
+            piece(Some(0), "a", "A", arguments.trim_end_matches('}')),
+        ] {
+            let given = finished(&[&piece], Ended::Orderly);
+            assert_eq!(given.is_ok(), is_taken, "{depth}");
+            if let Err(error) = given {
+                assert!(
+                    error.message.contains("nested more than"),
+                    "{}",
+                    error.message
+                );
+            }
+        }
+    }
 }
 
 #[test]
