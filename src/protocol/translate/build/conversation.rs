@@ -1,7 +1,8 @@
 //! The messages of an upstream request.
 //!
 //! A string where there is one text, parts where there are more: families that cache by breakpoints would otherwise see
-//! another prefix as soon as the breakpoint has moved on. For all others texts are joined, as some read strings only.
+//! another prefix as soon as the breakpoint has moved on. For all others texts are joined, as some read strings only: those of
+//! the model as it said them, all others with an empty line between them.
 
 use super::super::messages::{Media, Messages, Part, Text, ToolTurn, Turn};
 use super::super::model::Target;
@@ -123,6 +124,7 @@ impl<'c> Conversation<'c> {
                 Piece::Text(Text {
                     escaped,
                     cache: None,
+                    ..
                 }),
             ] = pieces.as_slice()
             {
@@ -199,6 +201,7 @@ impl<'c> Conversation<'c> {
                 Text {
                     escaped,
                     cache: None,
+                    ..
                 },
             ] => out.escaped(&[escaped]),
             texts if !cached => out.joined(texts.iter().copied()),

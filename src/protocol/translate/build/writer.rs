@@ -58,12 +58,12 @@ impl Writer {
         self.bytes.push(b'"');
     }
 
-    /// Writes texts as one string with empty lines between them.
+    /// Writes texts as one string, with empty lines between those that do not go on with the one before.
     pub(super) fn joined<'t>(&mut self, texts: impl Iterator<Item = &'t Text<'t>>) {
         self.comma();
         self.bytes.push(b'"');
         for (index, text) in texts.enumerate() {
-            if index > 0 {
+            if index > 0 && !text.goes_on {
                 self.bytes.extend_from_slice(b"\\n\\n");
             }
             self.bytes.extend_from_slice(text.escaped.as_bytes());

@@ -21,8 +21,9 @@ pub(super) fn read<'a>(walk: &mut Walk<'a>, blocks: &[Block<'a>]) {
         Some(Turn::Assistant(last)) => turn = last,
         _ => walk.settle(),
     }
+    let mut goes_on = false;
     for block in blocks {
-        read_block(walk, &mut turn, block);
+        read_block(walk, &mut turn, block, &mut goes_on);
     }
     if turn.texts.is_empty() && turn.calls.is_empty() {
         walk.notes.push(Note::new(
@@ -38,9 +39,23 @@ pub(super) fn read<'a>(walk: &mut Walk<'a>, blocks: &[Block<'a>]) {
     walk.turns.push(Turn::Assistant(turn));
 }
 
-fn read_block<'a>(walk: &mut Walk<'a>, turn: &mut Assistant<'a>, block: &Block<'a>) {
+/// `goes_on` says whether the next text is a piece of what the model said before it: citations and thoughts cut an answer
+/// anywhere.
+fn read_block<'a>(
+    walk: &mut Walk<'a>,
+    turn: &mut Assistant<'a>,
+    block: &Block<'a>,
+    goes_on: &mut bool,
+) {
     match block {
-        Block::Text(text) => turn.texts.extend(Text::of_block(*text)),
+        Block::Text(block) => match Text::of_block(*block) {
+            Some(text) => turn.texts.push(Text {
+                goes_on: std::mem::replace(goes_on, true),
+                ..text
+            }),
+            // What is left out here was white space between two pieces.
+            None => *goes_on &= block.text.escaped().is_empty(),
+        },
         Block::Thinking { text, signature } => {
             let thought = thought(walk, *text, signature.as_ref());
             turn.thoughts.extend(thought);
@@ -55,12 +70,17 @@ fn read_block<'a>(walk: &mut Walk<'a>, turn: &mut Assistant<'a>, block: &Block<'
             });
             move_cache(turn.texts.iter_mut(), call.cache, &mut walk.notes);
         }
-        Block::ServerToolUse(call) => turn.texts.push(fold::call(call)),
+        Block::ServerToolUse(call) => {
+            turn.texts.push(fold::call(call));
+            *goes_on = false;
+        }
         Block::ServerResult(result) => {
             turn.texts.push(fold::result(result, &mut walk.notes));
+            *goes_on = false;
         }
         Block::Compaction(Some(summary)) if !summary.text.is_blank() => {
             turn.texts.push(fold::summary(*summary));
+            *goes_on = false;
         }
         Block::Image(..) | Block::Document(_) | Block::SearchResult(_) => {
             walk.notes.push(Note::new(format!(

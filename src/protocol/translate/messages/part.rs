@@ -13,6 +13,8 @@ pub struct Text<'a> {
     pub escaped: Cow<'a, str>,
     /// A cache breakpoint behind it.
     pub cache: Option<CacheControl>,
+    /// Whether it goes on with the text before it, which may end in mid-sentence: then nothing is put between them.
+    pub goes_on: bool,
 }
 
 impl<'a> Text<'a> {
@@ -27,6 +29,7 @@ impl<'a> Text<'a> {
         Self {
             escaped: escaped.into(),
             cache: None,
+            goes_on: false,
         }
     }
 

@@ -1258,3 +1258,35 @@ fn a_result_without_text_is_noted_once_and_only_where_something_is_encrypted() {
     assert_eq!(noted.lines().count(), 1, "{noted}");
     assert!(noted.contains("told as `(no text)`"), "{noted}");
 }
+
+#[test]
+fn a_text_goes_on_with_the_one_before_unless_something_stands_between_them() {
+    let goes_on = |blocks: Value| {
+        let messages = json!([
+            {"role":"user","content":"go"},
+            {"role":"assistant","content":"before"},
+            {"role":"assistant","content":blocks},
+            {"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}
+        ]);
+        let body = json!({"model":"m","max_tokens":9,"messages":messages}).to_string();
+        let request = Request::parse(&body).unwrap();
+        let messages = convert_messages(&request).unwrap();
+        let Some(super::Turn::Assistant(turn)) = messages.turns.get(1) else {
+            panic!("{:?}", messages.turns);
+        };
+        let goes_on = turn.texts.iter().map(|text| text.goes_on);
+        goes_on.skip(1).collect::<Vec<_>>()
+    };
+    let search = json!({"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"q"}});
+    let thought = json!({"type":"thinking","thinking":"hm","signature":""});
+    let said = |said: &str| json!({"type":"text","text":said});
+    let (a, b) = (said("a"), said("b"));
+    assert_eq!(goes_on(json!([a, b])), [false, true]);
+    assert_eq!(goes_on(json!([a, thought, b])), [false, true]);
+    assert_eq!(goes_on(json!([a, said(""), b])), [false, true]);
+    assert_eq!(goes_on(json!([a, said(" "), b])), [false, false]);
+    assert_eq!(
+        goes_on(json!([a, search, b, a])),
+        [false, false, false, true]
+    );
+}

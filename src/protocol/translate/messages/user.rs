@@ -181,5 +181,6 @@ pub(super) fn search_result<'a>(found: &SearchResult<'a>, notes: &mut Vec<Note>)
     Text {
         escaped: text.into(),
         cache: found.cache.or(inner),
+        goes_on: false,
     }
 }

@@ -113,7 +113,7 @@ table! { pub(super) ROWS
         => r#"{"role":"user","content":"hi"}"#;
     Message ["assistant"] Translated "its texts, its thoughts and its calls in one message"
         r#"{"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"text","text":"well"},{"type":"text","text":"so"}]},{"role":"user","content":"on"}]}"#
-        => r#"{"role":"assistant","content":"well\n\nso"}"#;
+        => r#"{"role":"assistant","content":"wellso"}"#;
     Message ["assistant"] ("last, a prefill") Degraded "Claude before 4.6 goes on where its message ends; the others are asked to"
         r#"{"messages":[{"role":"user","content":"go"},{"role":"assistant","content":"So"}]}"#
         => "ends with the beginning of an answer";
