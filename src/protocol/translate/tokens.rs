@@ -67,6 +67,12 @@ pub fn countable_of_any(body: &str) -> Option<Countable<'static>> {
         }
         walk_any(part, &mut countable);
     }
+    for format in ["/output_config/format/schema", "/output_format/schema"] {
+        let schema = body.pointer(format);
+        countable
+            .texts
+            .extend(schema.map(|schema| schema.to_string().into()));
+    }
     Some(countable)
 }
 
@@ -154,6 +160,9 @@ fn walk<'a>(request: &Request<'a>, texts: &mut impl Texts<'a>) -> u64 {
     }
     for tool in &request.tools {
         walk_tool(tool, texts);
+    }
+    if let Some(format) = &request.output_config.format {
+        texts.plain(Cow::Borrowed(format.schema.as_str()));
     }
     fixed
 }
@@ -254,6 +263,29 @@ mod tests {
         };
         let large = 40 * FILE * FILE_CHARACTERS_PER_TOKEN;
         assert_eq!(cost(large) - cost(4), 39 * FILE);
+    }
+
+    #[test]
+    fn the_schema_of_the_answer_counts() {
+        let schema = r#"{"type":"object","properties":{"a long name":{"type":"string"}}}"#;
+        let plain = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+        for field in [
+            format!(r#""output_config":{{"format":{{"type":"json_schema","schema":{schema}}}}},"#),
+            format!(r#""output_format":{{"type":"json_schema","schema":{schema}}},"#),
+        ] {
+            let body = plain.replacen('{', &format!("{{{field}"), 1);
+            let [without, with] = [plain, &body].map(|body| Request::parse(body).unwrap());
+            assert_eq!(countable(&with).texts, ["hi", schema]);
+            assert!(estimate(&with) > estimate(&without) + 10);
+            assert!(
+                countable_of_any(&body)
+                    .unwrap()
+                    .texts
+                    .iter()
+                    .any(|text| text == schema)
+            );
+            assert!(estimate_of_any(&body) > estimate_of_any(plain) + 10);
+        }
     }
 
     #[test]
