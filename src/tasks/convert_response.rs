@@ -18,6 +18,7 @@ use super::validate::ValidRequest;
 use crate::engine::{Cx, Own, Res, Tail, Task, TaskError};
 use crate::events::Artifact;
 use crate::protocol::anthropic::error::ApiError;
+use crate::protocol::translate::messages::edited;
 use crate::protocol::translate::reply::{
     ReplySettings, Summary, Translator, answering_model, whole,
 };
@@ -86,7 +87,7 @@ fn reply_settings(
         model: model.asked.clone(),
         request_id: cx.start().request_id.to_string(),
         target_model: model.target.id.clone(),
-        input_estimate: tokens::estimate(request),
+        input_estimate: tokens::estimate(&edited(request)),
         names: tools.0.get().names.clone(),
         thinking_asked: request.asks_for_thinking(),
         display_omitted: request.omits_thinking(),

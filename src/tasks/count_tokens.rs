@@ -4,6 +4,7 @@
 //! all texts, plus fixed costs for images and for the frame of messages and tools. On the samples of Anthropic's own
 //! documentation it is within 5 % of what is written there; a header of the answer says that it is an estimate.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +18,8 @@ use super::validate::ValidRequest;
 use crate::engine::{Cx, Own, Res, Task, TaskError};
 use crate::facts::payload;
 use crate::protocol::anthropic::request::InvalidRequest;
-use crate::protocol::translate::tokens::{countable, countable_of_any};
+use crate::protocol::translate::messages::edited;
+use crate::protocol::translate::tokens::{Countable, countable, countable_of_any};
 
 /// The header that says what the count is.
 const ESTIMATE: (&str, &str) = ("x-dagway-token-count", "estimate");
@@ -34,9 +36,18 @@ pub struct CountingSlots {
     pub semaphore: Arc<Semaphore>,
 }
 
+/// Anthropic's `MessageTokensCount`.
 #[derive(Serialize)]
 struct Count {
     input_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context_management: Option<Unedited>,
+}
+
+/// What the count would be without the edits that the request asks for.
+#[derive(Serialize)]
+struct Unedited {
+    original_input_tokens: u64,
 }
 
 impl Task for CountTokens {
@@ -58,22 +69,9 @@ impl Task for CountTokens {
         let over = CancellationToken::new();
         let _is_over_when_dropped = over.clone().drop_guard();
         let counted = tokio::task::spawn_blocking(move || {
-            let parts = if valid.is_read {
-                Some(countable(valid.request.get()))
-            } else {
-                countable_of_any(valid.request.backing_cart())
-            };
-            let Some(parts) = parts else {
-                return Err(TaskError::client(InvalidRequest::missing("messages")));
-            };
-            let mut tokens = parts.fixed;
-            for text in &parts.texts {
-                let counted = tokenizer::count(text, || !over.is_cancelled());
-                let counted = counted.ok_or_else(|| TaskError::ours("the count was given up"))?;
-                tokens += counted as u64;
-            }
+            let counted = count(&valid, &over);
             drop(slot);
-            Ok(tokens)
+            counted
         });
         let counted = counted
             .await
@@ -82,13 +80,12 @@ impl Task for CountTokens {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(cancelled) => TaskError::ours(cancelled),
             })?;
-        let input_tokens = counted?;
+        let count = counted?;
         cx.fact(
             crate::facts::INPUT_TOKENS,
-            i64::try_from(input_tokens).unwrap_or(i64::MAX),
+            i64::try_from(count.input_tokens).unwrap_or(i64::MAX),
         );
-        let body =
-            Bytes::from(serde_json::to_vec(&Count { input_tokens }).map_err(TaskError::ours)?);
+        let body = Bytes::from(serde_json::to_vec(&count).map_err(TaskError::ours)?);
         cx.payload(payload::CLIENT_RESPONSE, body.clone());
         Ok(Own(ClientReply {
             content: Content::Whole(body),
@@ -97,4 +94,39 @@ impl Task for CountTokens {
             headers: vec![(ESTIMATE.0.to_owned(), ESTIMATE.1.to_owned())],
         }))
     }
+}
+
+fn count(valid: &ValidRequest, over: &CancellationToken) -> Result<Count, TaskError> {
+    if !valid.is_read {
+        let parts = countable_of_any(valid.request.backing_cart());
+        let parts = parts.ok_or_else(|| TaskError::client(InvalidRequest::missing("messages")))?;
+        return Ok(Count {
+            input_tokens: tokens_of(&parts, over)?,
+            context_management: None,
+        });
+    }
+    let request = valid.request.get();
+    let edited = edited(request);
+    let input_tokens = tokens_of(&countable(&edited), over)?;
+    let original_input_tokens = match edited {
+        Cow::Borrowed(_) => input_tokens,
+        Cow::Owned(_) => tokens_of(&countable(request), over)?,
+    };
+    let asks_for_edits = !request.edits.is_empty();
+    Ok(Count {
+        input_tokens,
+        context_management: asks_for_edits.then_some(Unedited {
+            original_input_tokens,
+        }),
+    })
+}
+
+fn tokens_of(parts: &Countable<'_>, over: &CancellationToken) -> Result<u64, TaskError> {
+    let mut tokens = parts.fixed;
+    for text in &parts.texts {
+        let counted = tokenizer::count(text, || !over.is_cancelled());
+        let counted = counted.ok_or_else(|| TaskError::ours("the count was given up"))?;
+        tokens += counted as u64;
+    }
+    Ok(tokens)
 }

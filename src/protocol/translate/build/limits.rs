@@ -1,5 +1,6 @@
 //! Limits and sampling: how long the answer may be, what ends it, how the next token is drawn.
 
+use super::super::messages::edited;
 use super::super::model::{Family, Target};
 use super::super::note::Note;
 use super::super::tokens;
@@ -26,7 +27,7 @@ pub(super) fn max_tokens(request: &Request<'_>, target: &Target, notes: &mut Vec
             .unwrap_or(u64::MAX),
     );
     if let Some(context) = target.context_length.filter(|context| *context > 0) {
-        let prompt = tokens::estimate(request);
+        let prompt = tokens::estimate(&edited(request));
         let room = context.saturating_sub(prompt + prompt / 8);
         allowed = allowed.min(room.max(LEAST_ROOM));
     }

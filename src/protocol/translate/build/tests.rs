@@ -106,6 +106,26 @@ fn p59_p60_max_tokens_is_what_the_model_takes() {
 }
 
 #[test]
+fn what_context_editing_clears_leaves_room_for_the_answer() {
+    let result = json!({"type":"tool_result","tool_use_id":"a","content":"word ".repeat(20_000)});
+    let wish = |edits: &Value| {
+        body(&json!({"context_management":{"edits":edits},"messages":[
+        {"role":"user","content":"go"},
+        {"role":"assistant","content":[{"type":"tool_use","id":"a","name":"Read","input":{}}]},
+        {"role":"user","content":[result]}]}))
+    };
+    let target = known(GPT, &json!({"context_length":32_768}));
+    let room = |edits: &Value| {
+        sent_to(&wish(edits), &target).0["max_tokens"]
+            .as_u64()
+            .unwrap()
+    };
+    let cleared = json!([{"type":"clear_tool_uses_20250919","trigger":{"type":"tool_uses","value":0},"keep":{"type":"tool_uses","value":0}}]);
+    assert_eq!(room(&json!([])), 4096);
+    assert!(room(&cleared) > 30_000);
+}
+
+#[test]
 fn sampling_is_left_out_where_it_would_be_refused() {
     let wish = body(&json!({"temperature":0.2,"top_p":0.9,"top_k":5}));
     let picky = known("openai/o3", &json!({"supported_parameters":["top_p"]}));

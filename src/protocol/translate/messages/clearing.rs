@@ -45,6 +45,18 @@ pub(super) fn cleared<'r, 'a>(
     (messages, applied.into_iter().flatten().collect())
 }
 
+/// The request with the messages that the model shall read, as far as a count of its tokens is concerned.
+#[must_use]
+pub fn edited<'r, 'a>(request: &'r Request<'a>) -> Cow<'r, Request<'a>> {
+    match cleared(request, &mut Vec::new()).0 {
+        Cow::Borrowed(_) => Cow::Borrowed(request),
+        Cow::Owned(messages) => Cow::Owned(Request {
+            messages,
+            ..request.clone()
+        }),
+    }
+}
+
 /// Where a block stands: its message, and its place there.
 type Place = (usize, usize);
 
@@ -410,6 +422,20 @@ mod tests {
         let one = told(1);
         assert!(one > 0);
         assert_eq!(told(MANY), one * MANY as u64);
+    }
+
+    #[test]
+    fn what_is_cleared_does_not_count() {
+        let edit = |value: u64| json!({"type":"clear_tool_uses_20250919","trigger":{"type":"tool_uses","value":value},"keep":{"type":"tool_uses","value":1}});
+        let body = conversation(&edit(2));
+        let request = Request::parse(&body).unwrap();
+        let (messages, _) = cleared(&request, &mut Vec::new());
+        let read = edited(&request);
+        assert_eq!(read.messages, *messages);
+        assert!(tokens::estimate(&read) + 3000 < tokens::estimate(&request));
+        let body = conversation(&edit(9));
+        let untouched = Request::parse(&body).unwrap();
+        assert!(matches!(edited(&untouched), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod user;
 #[cfg(test)]
 mod tests;
 
+pub use clearing::edited;
 pub use convert::convert_messages;
 pub use part::{Media, Part, Text, escape};
 pub use turn::{Assistant, Call, Messages, Thought, ToolTurn, Turn};
