@@ -7,14 +7,15 @@ use super::part::{Text, escape};
 use crate::protocol::anthropic::request::{ServerResult, TextBlock, ToolUse};
 use crate::protocol::translate::note::Note;
 
-/// Tells of a call of a server tool.
+/// Tells of a call of a server tool: by what it looked for, if it was given nothing else.
 pub(super) fn call<'a>(call: &ToolUse<'a>) -> Text<'a> {
     let told = match serde_json::from_str::<Value>(call.input.as_str()) {
-        Ok(input) => match (input.get("query"), input.get("url")) {
-            (Some(Value::String(query)), _) => query.clone(),
-            (_, Some(Value::String(url))) => url.clone(),
-            _ => call.input.as_str().to_owned(),
-        },
+        Ok(input) => {
+            let fields = input.as_object().filter(|fields| fields.len() == 1);
+            let only =
+                fields.and_then(|fields| text(fields, "query").or_else(|| text(fields, "url")));
+            only.unwrap_or(call.input.as_str()).to_owned()
+        }
         Err(_) => String::new(),
     };
     Text {

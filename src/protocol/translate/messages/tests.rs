@@ -277,8 +277,13 @@ fn a_summary_that_is_blank_is_no_summary() {
 #[test]
 fn calls_of_servers_are_told_by_what_they_looked_for() {
     for (input, told) in [
-        (json!({"query":"q","url":"u"}), "[s: q]"),
-        (json!({"query":7,"url":"u"}), "[s: u]"),
+        (json!({"query":"q"}), "[s: q]"),
+        (json!({"url":"u"}), "[s: u]"),
+        (
+            json!({"query":"q","limit":5}),
+            "[s: {\"query\":\"q\",\"limit\":5}]",
+        ),
+        (json!({"query":7}), "[s: {\"query\":7}]"),
         (json!({"code":"1+1"}), "[s: {\"code\":\"1+1\"}]"),
     ] {
         let block = json!({"type":"server_tool_use","id":"i","name":"s","input":input});
