@@ -3,12 +3,13 @@
 //! This file must not know what a run is.
 
 /// All kinds, in Anthropic's words: what is none of these is counted as `other`, so that there is a line for each at most.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 11] = [
     "invalid_request_error",
     "authentication_error",
     "billing_error",
     "permission_error",
     "not_found_error",
+    "conflict_error",
     "request_too_large",
     "rate_limit_error",
     "api_error",

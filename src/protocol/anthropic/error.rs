@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Permission,
     /// 404.
     NotFound,
+    /// 409.
+    Conflict,
     /// 413.
     RequestTooLarge,
     /// 429.
@@ -37,12 +39,13 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::InvalidRequest,
         Self::Authentication,
         Self::Billing,
         Self::Permission,
         Self::NotFound,
+        Self::Conflict,
         Self::RequestTooLarge,
         Self::RateLimit,
         Self::Api,
@@ -59,6 +62,7 @@ impl ErrorKind {
             Self::Billing => "billing_error",
             Self::Permission => "permission_error",
             Self::NotFound => "not_found_error",
+            Self::Conflict => "conflict_error",
             Self::RequestTooLarge => "request_too_large",
             Self::RateLimit => "rate_limit_error",
             Self::Api => "api_error",
@@ -82,6 +86,7 @@ impl ErrorKind {
             Self::Billing => 402,
             Self::Permission => 403,
             Self::NotFound => 404,
+            Self::Conflict => 409,
             Self::RequestTooLarge => 413,
             Self::RateLimit => 429,
             Self::Api => 500,
@@ -294,8 +299,8 @@ mod tests {
     #[test]
     fn every_kind_has_its_name_and_status() {
         use ErrorKind::{
-            Api, Authentication, Billing, InvalidRequest, NotFound, Overloaded, Permission,
-            RateLimit, RequestTooLarge, Timeout,
+            Api, Authentication, Billing, Conflict, InvalidRequest, NotFound, Overloaded,
+            Permission, RateLimit, RequestTooLarge, Timeout,
         };
         for (kind, name, status) in [
             (InvalidRequest, "invalid_request_error", 400),
@@ -303,6 +308,7 @@ mod tests {
             (Billing, "billing_error", 402),
             (Permission, "permission_error", 403),
             (NotFound, "not_found_error", 404),
+            (Conflict, "conflict_error", 409),
             (RequestTooLarge, "request_too_large", 413),
             (RateLimit, "rate_limit_error", 429),
             (Api, "api_error", 500),

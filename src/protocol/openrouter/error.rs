@@ -172,6 +172,7 @@ impl UpstreamError {
             | ErrorKind::Overloaded => true,
             ErrorKind::Permission
             | ErrorKind::NotFound
+            | ErrorKind::Conflict
             | ErrorKind::InvalidRequest
             | ErrorKind::RequestTooLarge => false,
         }
@@ -383,6 +384,8 @@ fn by_status(facts: &Facts<'_>, said: String, wait: &Wait) -> (ApiError, bool) {
             false,
         ),
         408 | 504 | 524 => (ApiError::timeout(said), true),
+        // Clients try it again, too.
+        409 => (ApiError::new(ErrorKind::Conflict, said), true),
         413 => (ApiError::new(ErrorKind::RequestTooLarge, said), false),
         429 => (wait.onto(ApiError::rate_limit(said, None)), true),
         502 if is_of_provider(facts) => (wait.onto(ApiError::overloaded(said)), true),
@@ -482,6 +485,7 @@ mod tests {
             (404, 404, ErrorKind::NotFound, false),
             (405, 404, ErrorKind::NotFound, false),
             (408, 504, ErrorKind::Timeout, true),
+            (409, 409, ErrorKind::Conflict, true),
             (412, 400, ErrorKind::InvalidRequest, false),
             (413, 413, ErrorKind::RequestTooLarge, false),
             (422, 400, ErrorKind::InvalidRequest, false),
