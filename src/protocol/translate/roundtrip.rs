@@ -354,3 +354,35 @@ fn kimis_thoughts_come_back_as_the_string_that_they_were() {
         });
     }
 }
+
+#[test]
+fn unsigned_thoughts_do_not_come_back_to_those_who_sign() {
+    for (model, format) in [
+        ("anthropic/claude-sonnet-4.5", "anthropic-claude-v1"),
+        ("google/gemini-3-pro", "google-gemini-v1"),
+    ] {
+        let entry = json!([{"type": "reasoning.text", "text": "hm", "format": format, "index": 0}]);
+        for thought in [
+            details(&entry),
+            json!({"reasoning": "hm"}),
+            json!({"reasoning": "hm", "reasoning_details": entry}),
+        ] {
+            let family = Family {
+                model,
+                stranger: "openai/gpt-5",
+                turns: vec![vec![thought, said("step"), calls("call_0"), rest_of_call()]],
+                original: vec![],
+            };
+            let request = body(&json!({"messages": history(&family, Delivery::Streamed)}));
+            is_lost_on(&family, &request, Delivery::Streamed);
+            let (upstream, notes) = sent_to(&request, &Target::new(model, None));
+            let text = upstream.to_string();
+            assert!(!text.contains("hm"), "{text}");
+            let notes: Vec<&str> = notes.iter().map(super::Note::as_str).collect();
+            assert!(
+                notes.concat().contains("earlier thought(s) were left out"),
+                "{notes:?}"
+            );
+        }
+    }
+}

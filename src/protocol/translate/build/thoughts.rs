@@ -108,7 +108,9 @@ impl Thoughts {
         match thought {
             Thought::Packed(packed) => {
                 let (envelope, restored) = packed.as_ref();
-                let own = restored.details.is_empty() && envelope.fits(&target.id);
+                // Claude and Gemini take no thought that they did not sign, in whatever field.
+                let signs = matches!(target.family, Family::Claude | Family::Gemini);
+                let own = restored.details.is_empty() && envelope.fits(&target.id) && !signs;
                 if own || target.family.wants_thoughts_as_text() {
                     plain.push_str(&restored.text);
                     return true;
