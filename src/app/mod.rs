@@ -126,8 +126,7 @@ impl App {
     /// # Errors
     /// A sentence with the cure. Nothing is left running.
     pub async fn start(settings: &Settings, manner: Manner) -> Result<Self, StartError> {
-        let spans = observers::traces(&settings.telemetry)?;
-        start_log(&manner, &settings.log, spans.as_ref())?;
+        let spans = start_telling(&manner, settings)?;
         let upstreams = Arc::new(upstreams::of(settings)?);
         let resources = plans::resources(settings, Arc::clone(&upstreams));
         let files = folder::read_all(&settings.workflows.folder)?;
@@ -269,22 +268,20 @@ impl App {
     }
 }
 
-/// Starts the log, if there is to be one.
-fn start_log(
-    manner: &Manner,
-    settings: &settings::Log,
-    traces: Option<&RunTraces>,
-) -> Result<(), StartError> {
+/// Starts the traces, if they go anywhere, and the log, if there is to be one.
+fn start_telling(manner: &Manner, settings: &Settings) -> Result<Option<RunTraces>, StartError> {
+    let traces = observers::traces(&settings.telemetry)?;
     if !manner.log {
-        return Ok(());
+        return Ok(traces);
     }
-    let format = match settings.format {
+    let format = match settings.log.format {
         LogFormat::Auto => Format::Auto,
         LogFormat::Pretty => Format::Pretty,
         LogFormat::Json => Format::Json,
     };
-    let export = traces.map(RunTraces::export);
-    Ok(telemetry::logging::init(format, &settings.filter, export)?)
+    let export = traces.as_ref().map(RunTraces::export);
+    telemetry::logging::init(format, &settings.log.filter, export)?;
+    Ok(traces)
 }
 
 /// Opens the run store: in the database that is named, or else in the folder.

@@ -60,27 +60,14 @@ async fn serve(
     let (at, since) = (Timestamp::now(), Instant::now());
     let id = RunId::of(at);
     let request_id: Arc<str> = id.request_id().into();
-    let mut room = gateway.bodies.enter();
-    let arrives = async {
-        let text = body::read(request.headers(), body, &mut room).await;
-        let read = since.elapsed();
-        gateway.admit().await?;
-        Ok((text, read))
-    };
     let arrived = tokio::select! {
         biased;
-        arrived = arrives => arrived,
+        arrived = arrive(request.headers(), body, gateway, since) => arrived,
         () = gateway.last_call.cancelled() => Err(ApiError::overloaded(STOPPING)),
     };
-    let (text, read) = match arrived {
+    let (text, arrival) = match arrived {
         Ok(arrived) => arrived,
         Err(error) => return errors::answer(&error, &request_id),
-    };
-    let took = since.elapsed();
-    let arrival = Arrival {
-        took,
-        waited: room.waited() + took.saturating_sub(read),
-        room,
     };
     let mut input = client_request(request.headers(), text);
     input.key = key_name(request);
@@ -117,6 +104,24 @@ async fn serve(
         run(gateway, turn, body, arrival.room).await
     };
     answer.instrument(span).await
+}
+
+/// Waits until a request that has been arriving `since` then is there, and has its place. A body that is not taken is the
+/// run's first failure.
+async fn arrive<'a>(
+    headers: &HeaderMap,
+    body: web::Payload,
+    gateway: &'a Gateway,
+    since: Instant,
+) -> Result<(Result<String, ApiError>, Arrival<'a>), ApiError> {
+    let mut room = gateway.bodies.enter();
+    let text = body::read(headers, body, &mut room).await;
+    let read = since.elapsed();
+    gateway.admit().await?;
+    let took = since.elapsed();
+    let waited = room.waited() + took.saturating_sub(read);
+    let arrival = Arrival { took, waited, room };
+    Ok((text, arrival))
 }
 
 /// Decides which model is asked, and in which lane: the one that the body names, unless it could not be had of late and

@@ -209,21 +209,6 @@ fn what_would_never_work_is_refused() {
         ),
         ("OPENROUTER_BASE_URL", "http://", "is no http or https URL"),
         (
-            "OPENROUTER_BASE_URL",
-            "http://ann:SECRET@x/v1",
-            "it has a user or a password in it",
-        ),
-        (
-            "OPENROUTER_BASE_URL",
-            "ann:SECRET@x/v1",
-            "it has a user or a password in it",
-        ),
-        (
-            "OPENROUTER_BASE_URL",
-            "http://x/v1?key=SECRET",
-            "`http://x/v1` is followed by a part",
-        ),
-        (
             "DAGWAY_SERVER_ALLOWED_HOSTS",
             "gateway.example,http://x",
             "`http://x` is no host name",
@@ -590,6 +575,31 @@ fn upstreams_without_a_key_are_known_by_the_variable_that_should_hold_it() {
         ("OPENROUTER_API_KEY", "k"),
     ];
     assert_eq!(keyless(&keys), []);
+}
+
+#[test]
+fn a_secret_in_an_address_is_refused_and_not_repeated() {
+    for (url, words) in [
+        (
+            "http://ann:SECRET@x/v1",
+            "it has a user or a password in it",
+        ),
+        (
+            "http://ann:SECRET@:bad:/v1",
+            "it has a user or a password in it",
+        ),
+        ("ann:SECRET@x/v1", "it has a user or a password in it"),
+        (
+            "http://x/v1?key=SECRET",
+            "`http://x/v1` is followed by a part",
+        ),
+    ] {
+        let said = fails(&[("OPENROUTER_BASE_URL", url)]);
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains("SECRET"), "{said}");
+    }
+    let at = [("OPENROUTER_BASE_URL", "http://x/v1/@ann")];
+    assert!(read(None, &environment(&at)).is_ok());
 }
 
 #[test]
