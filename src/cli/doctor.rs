@@ -12,7 +12,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use futures_util::future::join_all;
 
 use super::claude;
-use super::code::{dagway_answers, trouble};
+use super::code::{dagway_answers, in_between, trouble};
 use super::{Failure, say};
 use crate::app::{self, StartError};
 use crate::settings::{ClientKey, Keyless, Settings, Upstream};
@@ -87,6 +87,7 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
         workflows(settings),
         claude_code(environment).await,
     ]);
+    findings.extend(proxy(settings, environment));
     findings.extend(log(settings));
     findings.extend(traces(settings, environment).await);
     let is_coloured = io::stdout().is_terminal()
@@ -330,6 +331,17 @@ fn workflows(settings: &Settings) -> Finding {
         Ok(infos) => Finding::well("workflows", format!("{} proved", infos.len())),
         Err(error) => Finding::ill("workflows", error.to_string()),
     }
+}
+
+/// Nothing when no proxy stands between Claude Code and Dagway.
+fn proxy(settings: &Settings, environment: &[(String, String)]) -> Option<Finding> {
+    let url = app::url_here(settings.server.listen);
+    let (variable, host) = in_between(environment, &url)?;
+    let told = format!(
+        "{variable} is set: a `claude` that you start by hand would ask that proxy for {url}; add {host} to NO_PROXY and \
+         no_proxy then (`dagway code` does so by itself)"
+    );
+    Some(Finding::note("proxy", told))
 }
 
 /// Nothing when it can be read.

@@ -694,7 +694,7 @@ fn claude(folder: &Path, script: &str) -> std::ffi::OsString {
 }
 
 /// `dagway code`, before an upstream that is not there.
-fn code(folder: &Path, script: &str) -> Command {
+pub(crate) fn code(folder: &Path, script: &str) -> Command {
     let mut command = dagway(folder);
     command
         .env("PATH", claude(folder, script))

@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | [`hello`] | what a Dagway says that runs already |
 //! | [`host`] | the Dagway that a session uses |
+//! | [`proxies`] | how requests get past the proxies of the environment |
 //! | [`seat`] | which `dagway code` serves, and who does when that ends |
 
 mod hello;
 mod host;
+mod proxies;
 mod seat;
 
 use std::ffi::OsString;
@@ -25,6 +27,7 @@ use crate::app::{App, Hangup, Signals, url_here};
 use crate::settings::{Secret, Settings};
 pub(super) use hello::{dagway_answers, trouble};
 use host::{Host, succeed};
+pub(super) use proxies::in_between;
 use seat::{Holder, KeysMark};
 
 /// How long Claude Code may take to end when it is asked to.
@@ -68,6 +71,7 @@ pub async fn run(
         .args(arguments)
         .env("ANTHROPIC_BASE_URL", &url)
         .env("ANTHROPIC_AUTH_TOKEN", token)
+        .envs(proxies::exceptions(environment, &url))
         .env_remove("ANTHROPIC_API_KEY")
         .kill_on_drop(true)
         .spawn();
