@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use super::answer::Answer;
 use super::config::{ANTHROPIC_VERSION, headers, keyless};
 pub use super::config::{Config, ConfigError};
-use super::pools::Pools;
-pub use super::pools::http;
+use super::pools::{Pools, proxy_for};
+pub use super::pools::{http, is_here};
 use super::refusal::Failure;
 use crate::protocol::openrouter::error::UpstreamError;
 use crate::protocol::translate::dialect::Dialect;
@@ -99,7 +99,8 @@ impl Client {
                 source,
             })
         };
-        let pools = Pools::new(config.connect_timeout);
+        let base = parse(trimmed)?;
+        let pools = Pools::to(&base, config.connect_timeout);
         let http = pools.build()?;
         Ok(Self {
             http,
@@ -107,7 +108,7 @@ impl Client {
             name: config.name.clone(),
             kind: config.kind,
             dialect: config.dialect,
-            base: parse(trimmed)?,
+            base,
             completions: parse(&format!("{trimmed}/chat/completions"))?,
             messages: parse(&format!("{trimmed}/messages"))?,
             headers: headers(config)?,
@@ -309,10 +310,22 @@ impl Client {
         }
         let reason = reason.split(" (os error").next().unwrap_or_default();
         if error.is_connect() || error.is_timeout() {
-            let reason = format!("{reason}; is its address right, and does it run?");
+            let doubt = match self.proxy() {
+                Some(proxy) => format!(
+                    "it is asked through the proxy {proxy} of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: does that run? NO_PROXY \
+                     names hosts to be reached without it"
+                ),
+                None => "is its address right, and does it run?".to_owned(),
+            };
+            let reason = format!("{reason}; {doubt}");
             return UpstreamError::unreachable(&self.place(), &reason);
         }
         UpstreamError::cut_off(&self.place(), reason)
+    }
+
+    /// The proxy through which it is asked, if any.
+    fn proxy(&self) -> Option<String> {
+        (!is_here(&self.base)).then(|| proxy_for(&self.base))?
     }
 
     /// Which upstream it is and where, without what its URL may hold of secrets.

@@ -1,6 +1,8 @@
 //! The proxies of the environment: who is asked through them, and who is not.
 
-use crate::program::{code, diagnosis, run};
+use std::net::TcpListener;
+
+use crate::program::{code, dagway, diagnosis, run, stderr};
 
 /// A Claude Code behind a proxy would ask that for 127.0.0.1, which is another machine there.
 #[test]
@@ -31,4 +33,66 @@ fn the_doctor_notes_a_proxy_that_a_claude_started_by_hand_would_ask_for_dagway()
     assert!(said.contains("add 127.0.0.1 to NO_PROXY"), "{said}");
     let said = diagnosis(folder.path(), &[proxy, ("NO_PROXY", "127.0.0.1")]);
     assert!(!said.contains("  proxy  "), "{said}");
+}
+
+/// Nothing leaves this machine: whether a proxy was asked is seen by a listener in its place.
+#[test]
+fn demo_and_suite_reach_what_they_simulate_past_the_proxy_of_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    for (arguments, expected) in [
+        (&["demo", "--rounds", "1", "--fast"][..], "round 1: "),
+        (&["conformance", "--filter", "ping"], "passed"),
+    ] {
+        let output = run(dagway(folder.path())
+            .env("DAGWAY_LISTEN", "127.0.0.1:0")
+            .envs([
+                ("HTTP_PROXY", &url),
+                ("http_proxy", &url),
+                ("ALL_PROXY", &url),
+            ])
+            .args(arguments));
+        assert!(output.status.success(), "{}", stderr(&output));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            said.contains(expected) && !said.contains(" 0 answers"),
+            "{said}"
+        );
+        let asked = proxy.accept().map(|(_, who)| who);
+        assert!(asked.is_err(), "{arguments:?} asked the proxy: {asked:?}");
+    }
+}
+
+#[test]
+fn an_upstream_that_is_not_reached_through_a_proxy_is_told_with_the_proxy_and_none_of_its_secrets()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = |variables: &[(&str, &str)]| {
+        let said = diagnosis(folder.path(), variables);
+        let line = said.lines().find(|line| line.contains("  upstream "));
+        line.unwrap().to_owned()
+    };
+    let proxy = ("HTTP_PROXY", "http://me:open-sesame@127.0.0.1:9");
+    let far = ("OPENROUTER_BASE_URL", "http://far.invalid/api/v1");
+    let told = upstream(&[proxy, far]);
+    assert!(
+        told.contains("through the proxy http://127.0.0.1:9 of HTTP_PROXY"),
+        "{told}"
+    );
+    assert!(
+        told.contains("NO_PROXY") && !told.contains("sesame"),
+        "{told}"
+    );
+    let here = upstream(&[proxy]);
+    assert!(
+        here.contains("is its address right, and does it run?"),
+        "{here}"
+    );
+    let excepted = upstream(&[proxy, far, ("NO_PROXY", "far.invalid")]);
+    assert!(
+        excepted.contains("is its address right, and does it run?"),
+        "{excepted}"
+    );
 }

@@ -5,7 +5,6 @@
 //! This file must not know what is asked for.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -315,7 +314,7 @@ fn http(base: &Url, silence: Option<Duration>) -> reqwest::Result<reqwest::Clien
     if let Some(silence) = silence {
         builder = builder.read_timeout(silence);
     }
-    if is_here(base) {
+    if upstream::client::is_here(base) {
         builder = builder.no_proxy();
     }
     builder.build()
@@ -358,12 +357,6 @@ fn take_password(url: &mut Url) -> Option<Secret> {
     let _ = url.set_password(None);
     let _ = url.set_username("");
     password
-}
-
-/// Whether it is on this machine, where no proxy is asked.
-fn is_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// Whether the answer is Dagway's demand for the password of its dashboard.
@@ -475,19 +468,6 @@ mod tests {
             "http://me:open%20sesame@gateway.test",
         ] {
             assert!(!presents(Some(other), &settings), "{other}");
-        }
-    }
-
-    #[test]
-    fn no_proxy_is_asked_for_what_is_here() {
-        for (url, here) in [
-            ("http://127.8.8.8:1", true),
-            ("http://localhost", true),
-            ("http://[::1]:4000", true),
-            ("http://localhost.evil.test", false),
-            ("http://10.0.0.1:4000", false),
-        ] {
-            assert_eq!(is_here(&Url::parse(url).unwrap()), here, "{url}");
         }
     }
 }
