@@ -159,13 +159,13 @@ pub struct Conformance {
     #[arg(long, value_name = "URL")]
     pub target: Option<String>,
     /// Where to listen as the upstream that the other gateway must ask
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4100", value_parser = listen_address)]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4100", value_parser = listen_address, requires = "target")]
     pub upstream_listen: SocketAddr,
     /// A key that the other gateway accepts
-    #[arg(long, value_name = "KEY", default_value = "conformance")]
+    #[arg(long, value_name = "KEY", default_value = "conformance", requires = "target")]
     pub key: String,
     /// What the other gateway calls a model, such as openai/gpt-5=my-gpt; may be repeated
-    #[arg(long = "model", value_name = "NAME=NAME")]
+    #[arg(long = "model", value_name = "NAME=NAME", requires = "target")]
     pub models: Vec<String>,
     /// Only cases whose name contains this; may be repeated
     #[arg(long, value_name = "TEXT")]
@@ -292,6 +292,17 @@ mod tests {
         ] {
             assert_eq!(read(line).unwrap().given_in_vain(), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_told_of_another_gateway_needs_that_gateway() {
+        for option in ["--key k", "--model a=b", "--upstream-listen 127.0.0.1:1"] {
+            let refused = read(&format!("dagway conformance {option}")).unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains("--target <URL>"), "{option}: {said}");
+            assert!(read(&format!("dagway conformance --target http://a.test {option}")).is_ok());
+        }
+        assert!(read("dagway conformance --filter ping").is_ok());
     }
 
     #[test]
