@@ -162,7 +162,12 @@ pub struct Conformance {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4100", value_parser = listen_address, requires = "target")]
     pub upstream_listen: SocketAddr,
     /// A key that the other gateway accepts
-    #[arg(long, value_name = "KEY", default_value = "conformance", requires = "target")]
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "conformance",
+        requires = "target"
+    )]
     pub key: String,
     /// What the other gateway calls a model, such as openai/gpt-5=my-gpt; may be repeated
     #[arg(long = "model", value_name = "NAME=NAME", requires = "target")]
@@ -300,7 +305,12 @@ mod tests {
             let refused = read(&format!("dagway conformance {option}")).unwrap_err();
             let said = refused.to_string();
             assert!(said.contains("--target <URL>"), "{option}: {said}");
-            assert!(read(&format!("dagway conformance --target http://a.test {option}")).is_ok());
+            assert!(
+                read(&format!(
+                    "dagway conformance --target http://a.test {option}"
+                ))
+                .is_ok()
+            );
         }
         assert!(read("dagway conformance --filter ping").is_ok());
     }

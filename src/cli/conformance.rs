@@ -26,12 +26,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub async fn run(args: &args::Conformance) -> Result<(), Failure> {
     let cases = chosen(args)?;
     if args.list {
-        say(conformance::list(&cases).trim_end());
-        return Ok(());
+        return say(conformance::list(&cases).trim_end());
     }
     if args.markdown {
-        say(conformance::markdown(&cases).trim_end());
-        return Ok(());
+        return say(conformance::markdown(&cases).trim_end());
     }
     let report = match &args.target {
         Some(target) => of_another(args, target, &cases).await?,
@@ -39,9 +37,9 @@ pub async fn run(args: &args::Conformance) -> Result<(), Failure> {
     };
     if args.json {
         let json = serde_json::to_string_pretty(&report);
-        say(json.map_err(|error| Failure::Running(error.to_string()))?);
+        say(json.map_err(|error| Failure::Running(error.to_string()))?)?;
     } else {
-        say(report.to_string());
+        say(report.to_string())?;
     }
     if report.is_good() {
         Ok(())
@@ -89,7 +87,7 @@ async fn of_another(
         say(format!(
             "{target} must have {} as the base URL of its upstream, OpenAI-compatible, with any key",
             upstream.base_url()
-        ));
+        ))?;
     }
     has_come(target).await?;
     let mut options = options(target.to_owned(), args.jobs, seed(args));

@@ -17,7 +17,7 @@ const SIMULATED: &str =
 /// Starts the simulated OpenRouter and the real server, and drives sessions until Ctrl-C.
 ///
 /// # Errors
-/// When one of them cannot start.
+/// When one of them cannot start, or standard output cannot be written.
 pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failure> {
     open_files::raise_limit();
     open_files::suffice(&settings)?;
@@ -57,18 +57,19 @@ pub async fn run(mut settings: Settings, args: &args::Demo) -> Result<(), Failur
         while rounds.is_none_or(|rounds| round < rounds) {
             round += 1;
             match sessions::drive(&url, key, pace).await {
-                Ok(report) => say(format!("round {round}: {report}")),
+                Ok(report) => say(format!("round {round}: {report}"))?,
                 Err(error) => say(format!(
                     "round {round}: the simulated client gave up: {error}"
-                )),
+                ))?,
             }
         }
+        Ok(())
     };
-    tokio::select! {
-        () = signals.next() => {}
-        () = traffic => {}
-    }
+    let told = tokio::select! {
+        () = signals.next() => Ok(()),
+        told = traffic => told,
+    };
     app.stop_sooner_at(signals.next()).await;
     simulator.stop().await;
-    Ok(())
+    told
 }

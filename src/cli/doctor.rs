@@ -95,7 +95,7 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
             .iter()
             .any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
     for finding in &findings {
-        say(line(finding, is_coloured));
+        say(line(finding, is_coloured))?;
     }
     if findings
         .iter()

@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod demo;
 pub mod doctor;
 mod open_files;
+mod output;
 pub mod runs;
 pub mod serve;
 pub mod workflows;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 pub use args::Args;
 use args::Command;
+use output::{say, say_error};
 
 use crate::app::StartError;
 use crate::settings::{self, Settings};
@@ -96,8 +98,7 @@ fn environment() -> Result<Vec<(String, String)>, Failure> {
 
 fn run(args: &Args, environment: &[(String, String)]) -> Result<(), Failure> {
     if let Some(Command::Settings) = args.command {
-        say(settings::DEFAULTS.trim_end());
-        return Ok(());
+        return say(settings::DEFAULTS.trim_end());
     }
     let settings = match args.command {
         // It proves Dagway with the settings that all have, whatever this machine's are.
@@ -136,16 +137,4 @@ async fn dispatch(
         Some(Command::Doctor) => doctor::run(&settings, environment).await,
         Some(Command::Settings | Command::Workflows { .. }) => Ok(()),
     }
-}
-
-/// Writes a line to standard output. A closed pipe is the reader's wish, not an error.
-pub(crate) fn say(line: impl AsRef<str>) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout().lock(), "{}", line.as_ref());
-}
-
-/// Writes an error to standard error.
-pub(crate) fn say_error(sentence: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "dagway: {sentence}");
 }

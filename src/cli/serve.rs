@@ -63,7 +63,7 @@ pub(super) fn greet(app: &App, settings: &Settings, more: Option<&str>) {
         "(one of DAGWAY_CLIENT_KEYS)"
     };
     let more = more.map(|line| format!("{line}\n")).unwrap_or_default();
-    say(format!(
+    let said = say(format!(
         "Dagway {version}\n  \
          Claude Code  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} claude\n  \
          Dashboard    {url}/\n  \
@@ -73,4 +73,8 @@ pub(super) fn greet(app: &App, settings: &Settings, more: Option<&str>) {
         store = place_of_runs(settings),
         address = app.address()
     ));
+    // It serves all the same.
+    if let Err(Failure::Running(why)) = said {
+        tracing::warn!("{why}");
+    }
 }

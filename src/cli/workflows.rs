@@ -35,7 +35,7 @@ fn check(files: &[PathBuf], settings: &Settings) -> Result<(), Failure> {
             info.steps.len(),
             plans::served_by(&info),
             replaces.map_or_else(String::new, |ours| format!("; it replaces {ours}"))
-        ));
+        ))?;
     }
     Ok(())
 }
@@ -55,7 +55,7 @@ fn show(name: Option<&str>, settings: &Settings) -> Result<(), Failure> {
         )));
     }
     for info in &chosen {
-        say(text(info));
+        say(text(info))?;
     }
     Ok(())
 }

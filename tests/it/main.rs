@@ -29,6 +29,8 @@ mod patience;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod program_words;
+#[cfg(test)]
 mod proxies;
 #[cfg(test)]
 mod reload;

@@ -1,14 +1,15 @@
-//! What is written on: how wide it is, whether it shows colours, and that its reader may leave.
+//! What is written on: how wide it is, and whether it shows colours.
 //!
 //! It must not know what is written.
 
-use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use std::io::{IsTerminal, stdout};
 
 use clap::builder::styling::{AnsiColor, Color, Style};
 use rustix::termios::tcgetwinsize;
 
 use super::text;
 use crate::cli::Failure;
+pub(super) use crate::cli::output::write;
 
 /// A terminal that does not tell its width.
 const USUAL: usize = 80;
@@ -80,19 +81,6 @@ pub(super) const TITLE: Style = Style::new().bold();
 pub(super) const ASIDE: Style = Style::new().dimmed();
 /// What went wrong.
 pub(super) const WRONG: Style = colour(AnsiColor::Red);
-
-/// Writes bytes to standard output, at once.
-///
-/// # Errors
-/// When it cannot be written. A reader that has left has enough: nothing went wrong then, and nothing more is said.
-pub(super) fn write(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = stdout().lock();
-    let written = out.write_all(bytes).and_then(|()| out.flush());
-    written.map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Failure::Exit(0),
-        _ => Failure::Running(format!("standard output cannot be written: {error}")),
-    })
-}
 
 /// Writes JSON and the end of its line.
 ///
