@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use super::args::Workflows;
 use super::{Failure, say};
 use crate::app::plans;
+use crate::engine::Task;
 use crate::events::{Backoff, Carries, PlanInfo, Retry, StepInfo};
 use crate::settings::Settings;
+use crate::tasks::exec::Exec;
+use crate::tasks::http::Http;
 
 /// Proves or prints workflows.
 ///
@@ -36,8 +39,48 @@ fn check(files: &[PathBuf], settings: &Settings) -> Result<(), Failure> {
             plans::served_by(&info),
             replaces.map_or_else(String::new, |ours| format!("; it replaces {ours}"))
         ))?;
+        for step in unheeded(&info) {
+            say(format!(
+                "  note: nothing waits for the step `{step}`, so that a request is answered whatever it says: write `after = \
+                 [\"{step}\"]` below the step that must wait for it, such as [steps.call_upstream], or, if its failure is to \
+                 do no harm, `optional = true` below [steps.{step}]"
+            ))?;
+        }
     }
     Ok(())
+}
+
+/// Steps in other languages that could refuse the request, and for which nothing waits.
+fn unheeded(info: &PlanInfo) -> Vec<&str> {
+    let begins_after_the_answer = after_the_answer(info);
+    let is_heeded = |index: usize| {
+        let mut from = info.edges.iter().filter_map(|edge| edge.from);
+        from.any(|from| usize::from(from) == index)
+    };
+    let steps = info.steps.iter().enumerate();
+    let unheeded = steps.filter(|(index, step)| {
+        [Exec::NAME, Http::NAME].contains(&step.task.as_str())
+            && !step.optional
+            && !begins_after_the_answer[*index]
+            && !is_heeded(*index)
+    });
+    unheeded.map(|(_, step)| step.name.as_str()).collect()
+}
+
+/// Of each step, whether it waits for the end of a flow, itself or by a step before it. Edges lead forward.
+fn after_the_answer(info: &PlanInfo) -> Vec<bool> {
+    let mut are_after = vec![false; info.steps.len()];
+    for index in 0..are_after.len() {
+        let mut needs = info
+            .edges
+            .iter()
+            .filter(|edge| usize::from(edge.to) == index);
+        are_after[index] = needs.any(|edge| {
+            let from = edge.from.map(usize::from);
+            matches!(edge.carries, Carries::End(_)) || from.is_some_and(|from| are_after[from])
+        });
+    }
+    are_after
 }
 
 fn show(name: Option<&str>, settings: &Settings) -> Result<(), Failure> {

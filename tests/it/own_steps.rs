@@ -448,7 +448,12 @@ fn the_readmes_example_does_what_the_readme_says() {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("policy.py"), block_of_readme("python")).unwrap();
         let place = json!(place.path());
-        let step = block_of_readme("toml");
+        let call = "[steps.call_upstream]";
+        let (step, below_call) = block_of_readme("toml").split_once(call).unwrap();
+        assert!(
+            below_call.contains("\nafter = [\"policy\"]"),
+            "{below_call}"
+        );
         let step = step.replace("with  = {", &format!("with  = {{ folder = {place},"));
         let step = step.replace("${TEAM}", "${OURS}");
         let folder = Folder::with(&step, Some("policy"), None);

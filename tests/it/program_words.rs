@@ -5,6 +5,46 @@ use std::process::Stdio;
 
 use crate::program::{dagway, run, stderr};
 
+/// What `dagway workflows check` prints of the chat lane with these lines behind it, and one below `call_upstream`.
+fn checked(more: &str, below_call: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("messages.toml");
+    let call = "[steps.call_upstream]\n";
+    let text = include_str!("../../workflows/messages.toml");
+    let text = text.replace(call, &format!("{call}{below_call}\n"));
+    std::fs::write(&file, format!("{text}\n{more}\n")).unwrap();
+    let mut command = dagway(folder.path());
+    command.env("PATH", "/usr/bin:/bin");
+    let output = run(command.args(["workflows", "check"]).arg(&file));
+    assert!(output.status.success(), "{}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_step_that_could_refuse_and_that_nothing_waits_for_is_noted() {
+    let step = |needs: &str, more: &str| {
+        let run = "task = \"exec\"\nwith.command = [\"cat\"]";
+        format!("[steps.policy]\n{run}\nneeds = [\"{needs}\"]\n{more}")
+    };
+    let note = "  note: nothing waits for the step `policy`";
+    let said = checked(&step("validate", ""), "");
+    assert!(
+        said.contains(note) && said.contains("after = [\"policy\"]"),
+        "{said}"
+    );
+    let after_the_end =
+        "[steps.then]\ntask = \"http\"\nneeds = [\"policy\"]\nwith.url = \"http://a.test\"\n";
+    for (more, below_call) in [
+        (step("validate", ""), "after = [\"policy\"]"),
+        (step("validate", "optional = true"), ""),
+        (step("price_usage", ""), ""),
+        (step("price_usage", after_the_end), ""),
+    ] {
+        let said = checked(&more, below_call);
+        assert!(!said.contains("note:"), "{more}: {said}");
+    }
+}
+
 #[test]
 fn standard_output_that_cannot_be_written_is_a_failure_and_a_reader_that_leaves_is_none() {
     let folder = tempfile::tempdir().unwrap();
