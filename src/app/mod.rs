@@ -39,7 +39,7 @@ use doors::Doors;
 use observers::Observers;
 pub(crate) use observers::ask_collector;
 use reload::{Outcomes, Proved, Reload};
-pub use signals::{Hangup, Signals};
+pub use signals::{Hangup, Signals, outlive_file_limit};
 
 /// How many batches of events may wait to be observed. A batch is some hundred bytes, besides its payloads.
 const EVENT_QUEUE: usize = 16_384;

@@ -1,4 +1,6 @@
 //! The signals that end the process. What they do to it is for whoever listens.
+//!
+//! SIGXFSZ is taken, so that it does nothing: the write that it stands for fails, and who writes knows what to do then.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -55,6 +57,15 @@ impl Hangup {
     pub async fn next(&mut self) {
         received(self.0.as_mut()).await;
     }
+}
+
+/// Has a write beyond the largest size that a file may have (`ulimit -f`) fail from now on, and not end the process.
+/// Programs that this one starts have the signal as it was.
+pub fn outlive_file_limit() {
+    // What is taken once stays taken when nobody listens any more. Where it cannot be taken, it does what it always did.
+    drop(signal(SignalKind::from_raw(
+        rustix::process::Signal::XFSZ.as_raw(),
+    )));
 }
 
 /// A signal that could not be listened to never comes.

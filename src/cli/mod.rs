@@ -23,7 +23,7 @@ pub use args::Args;
 use args::Command;
 use output::{say, say_error};
 
-use crate::app::StartError;
+use crate::app::{StartError, outlive_file_limit};
 use crate::settings::{self, Settings};
 
 /// A command's failure, in a sentence.
@@ -125,6 +125,7 @@ async fn dispatch(
     settings: Settings,
     environment: &[(String, String)],
 ) -> Result<(), Failure> {
+    outlive_file_limit();
     let whose = args.whose.as_deref();
     match &args.command {
         None | Some(Command::Serve) => serve::run(settings).await,

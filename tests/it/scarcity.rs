@@ -197,6 +197,41 @@ fn without_open_files_left_the_answer_names_the_limit() {
     });
 }
 
+#[test]
+fn a_store_that_the_limit_of_file_sizes_stops_is_told_and_requests_are_served() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let simulator = Simulator::start(simulator::Settings::immediate())
+            .await
+            .unwrap();
+        // In blocks of 512 bytes: 2 MB.
+        let server = Server::start_limited(folder.path(), &simulator.base_url(), "-f 4096");
+        let http = dagway::upstream::client::http().unwrap();
+        let http = http.no_proxy().build().unwrap();
+        let mut warning = None;
+        for _ in 0..20 {
+            // It cannot be packed.
+            let text: String = std::iter::repeat_with(fastrand::alphanumeric)
+                .take(900 << 10)
+                .collect();
+            let url = format!("{}/v1/messages", server.url);
+            let turn = http.post(url).body(ask(&text).to_string());
+            assert_eq!(turn.send().await.unwrap().status(), 200);
+            let health = http.get(format!("{}/health", server.url)).send();
+            let health = health.await.unwrap().bytes().await.unwrap();
+            let health: serde_json::Value = serde_json::from_slice(&health).unwrap();
+            warning = health["warning"].as_str().map(str::to_owned);
+            if warning.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let warning = warning.expect("the store is told to be in trouble");
+        assert!(warning.contains("refused to be written"), "{warning}");
+        simulator.stop().await;
+    });
+}
+
 /// Waits until the bodies that are held take so many bytes.
 async fn until_held(app: &TestApp, is_so: impl Fn(usize) -> bool) {
     let since = Instant::now();
