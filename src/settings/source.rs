@@ -188,7 +188,7 @@ impl Layers {
     fn lay_environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
         self.given.clear();
         for (name, text) in environment {
-            if !text.is_empty() && !variables::is_no_setting(name) {
+            if !text.is_empty() && !variables::is_no_setting(name, text) {
                 let laid = self.lay_variable(name, text);
                 laid.map_err(|error| error.meaning(variables::meant(name, &self.defaults)))?;
             }

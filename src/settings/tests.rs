@@ -375,6 +375,9 @@ fn a_misspelt_variable_is_told_which_was_meant() {
         ("DAGWAY_API_KEY", "OPENROUTER_API_KEY"),
         ("DAGWAY_CONFIGG", "DAGWAY_CONFIG"),
         ("DAGWAY_STORE_PAYLOAD", "DAGWAY_STORE_PAYLOADS"),
+        ("DAGWAY_PORT", "DAGWAY_LISTEN"),
+        ("DAGWAY_HOST", "DAGWAY_LISTEN"),
+        ("DAGWAY_ADDRESS", "DAGWAY_LISTEN"),
     ] {
         let said = fails(&[(written, "x")]);
         let expected = format!("(did you mean {meant}?)");

@@ -38,6 +38,9 @@ const SHORT_NAMES: [(&str, &str, &str); 15] = [
 /// The short name for the base URL of the upstream that is built in.
 pub(super) const OPENROUTER_BASE_URL: &str = "OPENROUTER_BASE_URL";
 
+/// What people call the address to listen on, who know it from other programs.
+const LISTEN_ELSEWHERE: [&str; 3] = ["DAGWAY_PORT", "DAGWAY_HOST", "DAGWAY_ADDRESS"];
+
 /// Variables with our prefix that are not settings.
 const NOT_SETTINGS: [&str; 1] = ["DAGWAY_CONFIG"];
 
@@ -52,19 +55,25 @@ const OTHERS: [&str; 4] = [
 /// The most letters in which a name that is meant may differ from what was written.
 const LIKE: usize = 3;
 
-/// Whether a variable with our prefix is none of our settings. Kubernetes tells each container of every service beside
+/// Whether a variable with our prefix and this value is none of our settings. Kubernetes tells each container of every service beside
 /// it, so that a service called `dagway` sets `DAGWAY_SERVICE_HOST`, `DAGWAY_PORT` and more
 /// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>).
-pub(super) fn is_no_setting(variable: &str) -> bool {
+pub(super) fn is_no_setting(variable: &str, value: &str) -> bool {
+    // A port as a person writes it is meant for us.
+    let is_port = variable == "DAGWAY_PORT" && value.contains("://");
+    is_port || is_none_by_name(variable)
+}
+
+fn is_none_by_name(variable: &str) -> bool {
     let is_of_kubernetes = ["DAGWAY_SERVICE_", "DAGWAY_PORT_"]
         .iter()
         .any(|prefix| variable.starts_with(prefix));
-    is_of_kubernetes || variable == "DAGWAY_PORT" || NOT_SETTINGS.contains(&variable)
+    is_of_kubernetes || NOT_SETTINGS.contains(&variable)
 }
 
 /// Whether a variable is one that settings are read from, whatever it holds.
 pub fn may_be_setting(variable: &str) -> bool {
-    let is_ours = variable.starts_with("DAGWAY_") && !is_no_setting(variable);
+    let is_ours = variable.starts_with("DAGWAY_") && !is_none_by_name(variable);
     let has_short_name = SHORT_NAMES.iter().any(|(name, ..)| *name == variable);
     let is_other = OTHERS.contains(&variable) && !NOT_SETTINGS.contains(&variable);
     is_ours || has_short_name || is_other
@@ -82,6 +91,9 @@ pub(super) fn setting_of(variable: &str) -> Option<(String, String)> {
 
 /// The variable that was meant by one that is none: it is spelt alike, or has what was written as a part.
 pub(super) fn meant(written: &str, defaults: &Table) -> Option<String> {
+    if LISTEN_ELSEWHERE.contains(&written) {
+        return Some("DAGWAY_LISTEN".to_owned());
+    }
     let ending = written.replacen("DAGWAY_", "_", 1);
     let is_part = |name: &str| {
         let goes_on = name.strip_prefix(written);

@@ -105,7 +105,8 @@ fn a_setting_that_is_no_text_is_refused_and_other_variables_may_be_what_they_are
         ("DAGWAY_SERVER_CLIENT_KEYS", true),
         ("OPENROUTER_API_KEY", true),
         ("OTEL_EXPORTER_OTLP_HEADERS", true),
-        ("DAGWAY_PORT", false),
+        ("DAGWAY_PORT", true),
+        ("DAGWAY_SERVICE_HOST", false),
         ("CAFE", false),
     ] {
         let output = run(dagway(folder.path())
