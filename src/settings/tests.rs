@@ -365,6 +365,29 @@ fn a_wrong_line_of_a_file_is_named() {
 }
 
 #[test]
+fn a_number_or_a_switch_in_quotes_is_told_to_stand_without_them() {
+    for (text, expected) in [
+        (
+            "[store]\npayloads = \"true\"\n",
+            "`\"true\"` is a text and not true or false; write it without quotes",
+        ),
+        (
+            "[server]\nworkers = \"2\"\n",
+            "`\"2\"` is a text and not a whole number from 0 to 512; write it without quotes",
+        ),
+        (
+            "[store]\npayloads = \"maybe\"\n",
+            "`maybe` is not true or false",
+        ),
+        ("[models]\naliases = \"2\"\n", "`2` is not a table"),
+        ("[server]\nallowed_hosts = \"2\"\n", "`2` is not a list"),
+    ] {
+        let said = read(Some(file(text).path()), &[]).unwrap_err().to_string();
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
 fn a_misspelt_variable_is_told_which_was_meant() {
     for (written, meant) in [
         ("DAGWAY_LISTENN", "DAGWAY_LISTEN"),

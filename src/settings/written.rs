@@ -24,7 +24,14 @@ impl Error for Fault {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("{} is not {}", shown(found), plain(expected)))
+        let plain = plain(expected);
+        // In a variable it would be no text, so it stands in a file.
+        match found {
+            Unexpected::Str(text) if is_quoted(text, &plain) => Self(format!(
+                "`\"{text}\"` is a text and not {plain}; write it without quotes"
+            )),
+            _ => Self(format!("{} is not {plain}", shown(found))),
+        }
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -57,6 +64,15 @@ fn shown(found: Unexpected<'_>) -> String {
         Unexpected::Seq => "a list".to_owned(),
         Unexpected::Map => "a table".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// Whether a text would be what is wanted, if it had no quotes.
+fn is_quoted(text: &str, wanted: &str) -> bool {
+    let text = text.trim();
+    match wanted {
+        "true or false" => text.parse::<bool>().is_ok(),
+        wanted => wanted.starts_with("a whole number") && text.parse::<i64>().is_ok(),
     }
 }
 
