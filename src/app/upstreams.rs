@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::protocol::translate::dialect::{self, Dialect};
 use crate::settings::{self, Settings};
 use crate::upstream::client::ConfigError;
-use crate::upstream::upstreams::{Pattern, UnknownFallback};
+use crate::upstream::upstreams::{Pattern, UnknownAlias, UnknownFallback};
 use crate::upstream::{Client, Config, Fallback, Kind, Lane, Rule, Upstream, Upstreams};
 
 /// The name of the upstream that takes what no rule fits.
@@ -21,6 +21,9 @@ pub enum Error {
     /// One of them cannot be spoken to.
     #[error(transparent)]
     Client(#[from] ConfigError),
+    /// An alias stands for no model.
+    #[error(transparent)]
+    Alias(#[from] UnknownAlias),
     /// A fallback is at none of them.
     #[error(transparent)]
     Fallback(#[from] UnknownFallback),
@@ -29,7 +32,7 @@ pub enum Error {
 /// Makes the upstreams that the settings name. No connection is opened.
 ///
 /// # Errors
-/// When one of them cannot be used, or a fallback is no model that Dagway knows.
+/// When one of them cannot be used, or an alias or a fallback leads to no model that Dagway knows.
 pub fn of(settings: &Settings) -> Result<Upstreams, Error> {
     let mut by_name = BTreeMap::new();
     for (name, upstream) in &settings.upstreams {
@@ -72,6 +75,7 @@ pub fn of(settings: &Settings) -> Result<Upstreams, Error> {
     });
     let upstreams = Upstreams::new(first, others, rules, models.aliases.clone());
     let upstreams = upstreams.with_provider(everywhere);
+    upstreams.prove_aliases()?;
     Ok(upstreams.with_fallbacks(fallbacks.collect(), models.cooldown)?)
 }
 
@@ -132,6 +136,42 @@ fn dialect_of(kind: Kind, quirks: settings::Quirks) -> Dialect {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_alias_that_leads_nowhere_is_told_and_one_that_a_rule_takes_leads_somewhere() {
+        let with = |alias: &str, meant: &str| {
+            let mut settings = Settings::defaults().unwrap();
+            settings
+                .models
+                .aliases
+                .insert(alias.to_owned(), meant.to_owned());
+            settings.models.rules.push(settings::Rule {
+                pattern: "qwen*".to_owned(),
+                upstream: FIRST.to_owned(),
+                lane: None,
+                send: Some("q/w*".to_owned()),
+                provider: None,
+            });
+            of(&settings).map(drop).map_err(|error| error.to_string())
+        };
+        for (alias, meant) in [
+            ("mine", "qwen3"),
+            ("gpt*", "openai/gpt-5"),
+            ("big", "claude-opus-5-5"),
+        ] {
+            assert_eq!(with(alias, meant), Ok(()), "{alias}");
+        }
+        for alias in ["mine", "gpt*"] {
+            assert_eq!(
+                with(alias, "nowhere").unwrap_err(),
+                format!(
+                    "models.aliases: the alias `{alias}` stands for `nowhere`, which is no model: write an id such as `vendor/model` there"
+                )
+            );
+        }
+        let fallback = with("mine", "sonnet-9.x").unwrap_err();
+        assert!(fallback.starts_with("models.aliases: "), "{fallback}");
+    }
 
     #[test]
     fn the_provider_of_a_rule_takes_the_place_of_the_one_for_all_models() {

@@ -81,12 +81,9 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
     let mut findings = keys(settings);
     findings.extend(client_keys(&settings.server.client_keys));
     findings.extend(upstreams(settings).await);
-    findings.extend([
-        port(settings).await,
-        store(settings).await,
-        workflows(settings),
-        claude_code(environment).await,
-    ]);
+    findings.extend([port(settings).await, store(settings).await]);
+    findings.extend(workflows(settings));
+    findings.push(claude_code(environment).await);
     findings.extend(proxy(settings, environment));
     findings.extend(log(settings));
     findings.extend(traces(settings, environment).await);
@@ -326,10 +323,15 @@ fn cure(error: &io::Error) -> &'static str {
     }
 }
 
-fn workflows(settings: &Settings) -> Finding {
+/// Nothing when they cannot be looked at for want of the upstreams, of which it is told what is wrong with them.
+fn workflows(settings: &Settings) -> Option<Finding> {
     match app::plans::describe_all(settings) {
-        Ok(infos) => Finding::well("workflows", format!("{} proved", infos.len())),
-        Err(error) => Finding::ill("workflows", error.to_string()),
+        Ok(infos) => Some(Finding::well(
+            "workflows",
+            format!("{} proved", infos.len()),
+        )),
+        Err(app::plans::Error::Upstream(_)) => None,
+        Err(error) => Some(Finding::ill("workflows", error.to_string())),
     }
 }
 

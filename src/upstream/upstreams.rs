@@ -172,6 +172,14 @@ pub struct UnknownFallback {
     pub reason: String,
 }
 
+/// An alias that leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("models.aliases: {reason}")]
+pub struct UnknownAlias {
+    /// Which it is, and what would be right.
+    pub reason: String,
+}
+
 /// All upstreams and the rules between them.
 #[derive(Debug)]
 pub struct Upstreams {
@@ -234,6 +242,19 @@ impl Upstreams {
         self.fallbacks = fallbacks;
         self.cooldowns = Cooldowns::lasting(cooldown);
         Ok(self)
+    }
+
+    /// Looks where the aliases lead.
+    ///
+    /// # Errors
+    /// The first that stands for no model: which, and what would be right.
+    pub fn prove_aliases(&self) -> Result<(), UnknownAlias> {
+        for alias in self.aliases.keys() {
+            self.find_route(alias).map_err(|refused| UnknownAlias {
+                reason: refused.message,
+            })?;
+        }
+        Ok(())
     }
 
     /// All of them; the one that takes what no rule fits comes first.

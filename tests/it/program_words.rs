@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::Stdio;
 
-use crate::program::{dagway, run, stderr};
+use crate::program::{dagway, diagnosis, run, stderr};
 
 /// What `dagway workflows check` prints of the chat lane with these lines behind it, and one below `call_upstream`.
 fn checked(more: &str, below_call: &str) -> String {
@@ -76,5 +76,37 @@ fn standard_output_that_cannot_be_written_is_a_failure_and_a_reader_that_leaves_
         let left = left.wait_with_output().unwrap();
         assert!(left.status.success(), "{line}: {}", stderr(&left));
         assert_eq!(stderr(&left), "", "{line}");
+    }
+}
+
+#[test]
+fn an_alias_or_a_fallback_that_leads_nowhere_stops_the_start_and_is_told_once_by_the_doctor() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    for (text, expected) in [
+        (
+            "[models.aliases]\nmine = \"nowhere\"\n",
+            "models.aliases: the alias `mine` stands for `nowhere`, which is no model",
+        ),
+        (
+            "[[models.fallbacks]]\nmatch = \"*\"\nmodels = [\"nowhere\"]\n",
+            "models.fallbacks (match = \"*\"): `nowhere` is no model",
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let config = ("DAGWAY_CONFIG", file.to_str().unwrap());
+        let output = run(dagway(folder.path()).envs([
+            config,
+            ("OPENROUTER_API_KEY", "sk-or-x"),
+            ("DAGWAY_LISTEN", "127.0.0.1:0"),
+        ]));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+        let said = diagnosis(folder.path(), &[config]);
+        assert!(
+            said.contains(&format!("FAIL  upstream    {expected}")),
+            "{said}"
+        );
+        assert_eq!(said.matches(expected).count(), 1, "{said}");
     }
 }
