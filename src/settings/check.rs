@@ -3,14 +3,14 @@
 //! This file must not know where a setting was written.
 
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
 
 use super::client_keys;
 use super::source::invalid;
-use super::{Error, Fallback, Kind, Lane, Rule, Secret, Settings, TRACE_ID, Upstream};
+use super::{AT_HOME, Error, Fallback, Kind, Lane, Rule, Secret, Settings, TRACE_ID, Upstream};
 
 impl Settings {
     /// Checks what no single setting can say.
@@ -39,7 +39,9 @@ impl Settings {
             .iter()
             .try_for_each(|rule| self.check_rule(rule))?;
         self.models.fallbacks.iter().try_for_each(check_fallback)?;
+        check_folder("store.folder", &self.store.folder)?;
         let folder: &PathBuf = &self.workflows.folder;
+        check_folder("workflows.folder", folder)?;
         if !folder.as_os_str().is_empty() && !folder.is_dir() {
             return invalid(
                 "workflows.folder",
@@ -225,6 +227,14 @@ fn is_host(name: &str) -> bool {
     }
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     !name.is_empty() && name.bytes().all(is_usual)
+}
+
+/// A folder with the name `~` is what nobody means.
+fn check_folder(key: &str, folder: &Path) -> Result<(), Error> {
+    if folder.starts_with("~") {
+        return invalid(key, format!("`{}` {AT_HOME}", folder.display()));
+    }
+    Ok(())
 }
 
 /// Paths are appended to it, so nothing may come after its own.

@@ -363,6 +363,10 @@ fn time_within<'de, D: Deserializer<'de>>(
     Ok(duration)
 }
 
+/// What is said of a path with a `~` in front.
+const AT_HOME: &str =
+    "begins with `~`, which shells alone replace by your home folder; write the path in full";
+
 /// Where runs are stored when nobody said otherwise.
 fn default_data_folder(environment: &[(String, String)]) -> PathBuf {
     let variable = |name: &str| {

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Error, Secret};
+use super::{AT_HOME, Error, Secret};
 
 /// The settings that hold a secret. Each has a counterpart with [`IN_FILE`] at its end, the file that holds it.
 const SETTINGS: [(&str, &str); 5] = [
@@ -100,6 +100,9 @@ pub(super) fn read(path: &Path) -> Result<String, Fault> {
 /// Opens a file, or what a link leads to. A pipe that nobody writes to would be waited for without an end, so what is no
 /// file is not even opened; that of a folder is left to the system to say.
 fn open(path: &Path) -> Result<File, Fault> {
+    if path.starts_with("~") {
+        return Err(Fault::new(path, AT_HOME));
+    }
     let cannot = |error: std::io::Error| Fault::new(path, unreadable(&error));
     let kind = std::fs::metadata(path).map_err(cannot)?.file_type();
     if !kind.is_file() && !kind.is_dir() {

@@ -388,6 +388,25 @@ fn a_number_or_a_switch_in_quotes_is_told_to_stand_without_them() {
 }
 
 #[test]
+fn a_path_that_a_shell_would_have_replaced_is_a_sentence() {
+    let at_home =
+        "begins with `~`, which shells alone replace by your home folder; write the path in full";
+    for (variable, path) in [
+        ("DAGWAY_DATA", "~/runs"),
+        ("DAGWAY_DATA", "~"),
+        ("DAGWAY_WORKFLOWS_FOLDER", "~/flows"),
+        ("DAGWAY_DASHBOARD_PASSWORD_FILE", "~/password"),
+        ("OPENROUTER_API_KEY_FILE", "~/key"),
+    ] {
+        let said = fails(&[(variable, path)]);
+        assert!(said.contains(at_home), "{said}");
+        assert!(said.contains(variable) && said.contains(path), "{said}");
+    }
+    let settings = read(None, &environment(&[("DAGWAY_DATA", "./~runs")])).unwrap();
+    assert_eq!(settings.store.folder, Path::new("./~runs"));
+}
+
+#[test]
 fn a_misspelt_variable_is_told_which_was_meant() {
     for (written, meant) in [
         ("DAGWAY_LISTENN", "DAGWAY_LISTEN"),
