@@ -396,6 +396,31 @@ fn a_replay_is_recorded_under_the_name_that_was_chosen_or_not_sent() {
 }
 
 #[test]
+fn a_name_is_not_passed_over_where_no_key_is_demanded() {
+    block_on(async {
+        let app = TestApp::start().await;
+        let first = app.messages(&ask_whole("x")).await;
+        app.ended_run(&first.run()).await;
+        let id = first.run();
+        let keys = [("DAGWAY_CLIENT_KEYS", "alice = secret-a, bob = secret-b")];
+        let of_nobody = typed(&app, &[&id, "--as", "carol"], &keys).await;
+        assert_eq!(of_nobody.status.code(), Some(2), "{of_nobody:?}");
+        let told = stderr(&of_nobody);
+        assert!(told.contains("has the name `carol`"), "{told}");
+        assert_eq!(listed(&app).await.len(), 1, "nothing was sent");
+        let of_bob = typed(&app, &[&id, "--as", "bob"], &keys).await;
+        let told = stderr(&of_bob);
+        assert!(of_bob.status.success(), "{told}");
+        let expected =
+            "demands no client key, so none is presented, and the new run has no key's name";
+        assert!(told.contains(expected), "{told}");
+        let headers = payload(&app, &listed(&app).await[0], "client.request.headers").await;
+        assert!(!headers.contains("authorization"), "{headers}");
+        app.stop().await;
+    });
+}
+
+#[test]
 fn who_asks_the_server_of_its_own_settings_presents_its_key_at_once() {
     block_on(async {
         let keys = |settings: &mut Settings| {

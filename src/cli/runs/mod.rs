@@ -83,7 +83,8 @@ pub async fn run(
                 client_key::of_another(settings, environment, whose)
             };
             let asks_first = !client.is_own() || settings.server.client_keys.is_empty();
-            let wanted = Wanted { run, model: model.as_deref(), key, asks_first };
+            let is_named = whose.is_some();
+            let wanted = Wanted { run, model: model.as_deref(), key, is_named, asks_first };
             replay::run(&client, args, wanted, paper).await
         }
         Some(Command::Usage { by }) => usage::run(&client, args, by.as_deref(), paper).await,

@@ -32,6 +32,8 @@ pub(super) struct Wanted<'a> {
     pub(super) model: Option<&'a str>,
     /// The client key to present, or why it is not known which.
     pub(super) key: Result<Option<Secret>, Undecided>,
+    /// Whether it is known whose is to be presented, because the user said so.
+    pub(super) is_named: bool,
     /// Whether it is shown only to who demands one.
     pub(super) asks_first: bool,
 }
@@ -89,10 +91,19 @@ impl Told {
 
 /// What has to be presented.
 async fn admission(client: &Client, wanted: &Wanted<'_>) -> Result<Option<HeaderValue>, Failure> {
+    let key = wanted.key.as_ref().map_err(Undecided::clone);
+    // A name is not passed over, even where it turns out that nobody wants to know it.
+    let key = if wanted.is_named { Ok(key?) } else { key };
     if wanted.asks_first && client.admits(None).await? {
+        if wanted.is_named {
+            let url = client.url();
+            say_error(&format!(
+                "the Dagway at {url} demands no client key, so none is presented, and the new run has no key's name"
+            ));
+        }
         return Ok(None);
     }
-    let key = wanted.key.as_ref().map_err(Undecided::clone)?;
+    let key = key?;
     let key = key.as_ref().map(bearer).transpose()?;
     if client.admits(key.as_ref()).await? {
         return Ok(key);
