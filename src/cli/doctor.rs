@@ -12,7 +12,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use futures_util::future::join_all;
 
 use super::claude;
-use super::code::{dagway_answers, in_between, trouble};
+use super::code::{Hello, hello, in_between};
 use super::{Failure, say};
 use crate::app::{self, StartError};
 use crate::settings::{ClientKey, Keyless, Settings, Upstream};
@@ -248,7 +248,7 @@ async fn port(settings: &Settings) -> Finding {
 
 /// What it means that the address is taken: nothing bad when it is taken by Dagway.
 async fn in_use(listen: SocketAddr) -> Finding {
-    if dagway_answers(listen).await {
+    if hello(listen).await.is_some() {
         return Finding::well(
             "port",
             format!("{listen} is in use by Dagway, which runs already"),
@@ -281,11 +281,11 @@ async fn folder(settings: &Settings) -> Finding {
     match store::examine(folder) {
         Ok(Examined::Whole) => {}
         Ok(Examined::InPart) => note = "; it is too large to be searched for damage to the end",
-        Err(OpenError::Locked { .. }) if dagway_answers(listen).await => {
-            let by = format!("{shown} is in use by the Dagway that runs at {listen}");
-            return match trouble(listen).await {
-                Some(trouble) => Finding::ill("store", format!("{by}, which says: {trouble}")),
-                None => Finding::well("store", by),
+        Err(locked @ OpenError::Locked { .. }) => {
+            let holder = store::holder(folder);
+            return match hello(listen).await {
+                Some(hello) => taken(folder, holder, listen, hello, &locked),
+                None => Finding::ill("store", locked.to_string()),
             };
         }
         Err(error) => return Finding::ill("store", error.to_string()),
@@ -296,6 +296,30 @@ async fn folder(settings: &Settings) -> Finding {
             "store",
             format!("{shown} cannot be written: {error}; {}", cure(&error)),
         ),
+    }
+}
+
+/// What it means that a process records into the folder, while a Dagway answers at the address.
+fn taken(
+    folder: &Path,
+    holder: Option<u32>,
+    listen: SocketAddr,
+    hello: Hello,
+    locked: &OpenError,
+) -> Finding {
+    let shown = folder.display();
+    let (Some(holder), Some(answers)) = (holder, hello.process) else {
+        let who = format!("{shown} is in use by a Dagway; one runs at {listen}");
+        return Finding::note("store", who);
+    };
+    if holder != answers {
+        let who = format!("{locked} (it is the process {holder}, and not the one at {listen})");
+        return Finding::ill("store", who);
+    }
+    let by = format!("{shown} is in use by the Dagway that runs at {listen}");
+    match hello.warning {
+        Some(trouble) => Finding::ill("store", format!("{by}, which says: {trouble}")),
+        None => Finding::well("store", by),
     }
 }
 

@@ -31,9 +31,10 @@ pub struct Probe(Mutex<Option<(Instant, Answers)>>);
 type Answers = Vec<Result<(), String>>;
 
 /// `GET /health`: the process answers, and says what stands on its pages as a notice, such as that no real
-/// model answers, or that the store is in trouble.
+/// model answers, or that the store is in trouble; and which process it is, so that whoever finds a lock of it knows whose
+/// that is.
 pub async fn live(dashboard: web::Data<Dashboard>) -> HttpResponse {
-    let mut body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
+    let mut body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "process": std::process::id() });
     if let Some(notice) = &dashboard.notice {
         body["notice"] = notice.as_str().into();
     }

@@ -70,7 +70,7 @@ pub use live::{Changed, Live};
 pub use model::*;
 pub use recorder::Recorder;
 pub use settings::Settings;
-pub use sqlite::{Examined, OpenError, SqliteStore, examine, open};
+pub use sqlite::{Examined, OpenError, SqliteStore, examine, holder, open};
 pub use stats::RecorderStats;
 
 use crate::events::{PlanInfo, RunId, Timestamp};

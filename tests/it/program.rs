@@ -493,6 +493,27 @@ fn a_dagway_that_runs_is_nothing_wrong_to_the_doctor_but_one_elsewhere_has_the_f
         said.contains("FAIL  store       another Dagway records into"),
         "{said}"
     );
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Server::start(elsewhere.path(), "http://127.0.0.1:9/api/v1");
+    let listen = other.url.strip_prefix("http://").unwrap();
+    let said = diagnosis(folder.path(), &[("DAGWAY_LISTEN", listen)]);
+    let holder = format!(
+        "(it is the process {}, and not the one at {listen})",
+        server.id()
+    );
+    assert!(
+        said.contains("FAIL  store       another Dagway records into"),
+        "{said}"
+    );
+    assert!(said.contains(&holder), "{said}");
+    // An earlier version did not say who it is.
+    std::fs::write(folder.path().join("data/dagway.lock"), "").unwrap();
+    let said = diagnosis(folder.path(), &[("DAGWAY_LISTEN", listen)]);
+    let expected = format!("is in use by a Dagway; one runs at {listen}");
+    assert!(
+        said.contains("note  store ") && said.contains(&expected),
+        "{said}"
+    );
 }
 
 #[test]

@@ -14,27 +14,20 @@ const HELLO_WAIT: Duration = Duration::from_millis(800);
 
 /// What a Dagway says of itself.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Hello {
+pub(in crate::cli) struct Hello {
     /// Such as that no real model answers.
     #[serde(default)]
     pub(super) notice: Option<String>,
     /// Such as that its store cannot be written.
     #[serde(default)]
-    warning: Option<String>,
-}
-
-/// Whether a Dagway answers there already.
-pub(in crate::cli) async fn dagway_answers(address: SocketAddr) -> bool {
-    hello(address).await.is_some()
-}
-
-/// What is wrong with the Dagway that answers there.
-pub(in crate::cli) async fn trouble(address: SocketAddr) -> Option<String> {
-    hello(address).await?.warning
+    pub(in crate::cli) warning: Option<String>,
+    /// Which process it is. Earlier versions do not tell.
+    #[serde(default)]
+    pub(in crate::cli) process: Option<u32>,
 }
 
 /// What the Dagway says that answers there; its every answer, also a refusal, tells what it took of its own time.
-pub(super) async fn hello(address: SocketAddr) -> Option<Hello> {
+pub(in crate::cli) async fn hello(address: SocketAddr) -> Option<Hello> {
     let ask = async {
         let answer = get(address, "/health", None).await?;
         let is_dagway = answer.headers().contains_key("x-dagway-overhead-us");

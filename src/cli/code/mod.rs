@@ -25,7 +25,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Failure, claude, client_key, say_error};
 use crate::app::{App, Hangup, Signals, url_here};
 use crate::settings::{Secret, Settings};
-pub(super) use hello::{dagway_answers, trouble};
+pub(super) use hello::{Hello, hello};
 use host::{Host, succeed};
 pub(super) use proxies::in_between;
 use seat::{Holder, KeysMark};

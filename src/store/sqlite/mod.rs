@@ -25,7 +25,7 @@ mod totals;
 mod write;
 
 pub use examine::{Examined, examine};
-pub use open::{OpenError, open};
+pub use open::{OpenError, holder, open};
 pub use read::SqliteStore;
 
 use rusqlite::ErrorCode;

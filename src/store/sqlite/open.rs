@@ -1,7 +1,7 @@
 //! Takes the folder for this process, opens the database in it, and marks what a dead process left behind.
 
-use std::fs::{File, TryLockError};
-use std::io;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,8 +107,26 @@ impl OpenError {
 /// Holds the folder for this process. The system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    _file: File,
+    file: File,
 }
+
+impl FolderLock {
+    /// Writes into it who has it, for whoever asks. Without that it is as good a lock.
+    fn sign(&self) {
+        let signed = self.file.set_len(0);
+        let _ = signed.and_then(|()| write!(&mut &self.file, "{}", std::process::id()));
+    }
+}
+
+/// The process that records into a folder which is taken, if it can be told.
+#[must_use]
+pub fn holder(folder: &Path) -> Option<u32> {
+    let text = fs::read_to_string(folder.join(LOCK)).ok()?;
+    text.trim().parse().ok()
+}
+
+/// The file in the folder whose lock shows that it is taken.
+const LOCK: &str = "dagway.lock";
 
 /// Opens the store in `settings.folder`, making folder and database when they are missing.
 ///
@@ -117,6 +135,7 @@ pub(super) struct FolderLock {
 pub fn open(settings: Settings) -> Result<Opened, OpenError> {
     let file = settings.folder.join("dagway.db");
     let lock = Arc::new(take_folder(&settings.folder)?);
+    lock.sign();
     // SQLite gives its other files the permissions of this one.
     private::file(&file).map_err(|source| OpenError::Folder {
         folder: settings.folder.clone(),
@@ -166,9 +185,9 @@ pub(super) fn take_folder(folder: &Path) -> Result<FolderLock, OpenError> {
         });
     }
     private::folder(folder).map_err(unusable)?;
-    let file = private::file(&folder.join("dagway.lock")).map_err(unusable)?;
+    let file = private::file(&folder.join(LOCK)).map_err(unusable)?;
     match file.try_lock() {
-        Ok(()) => Ok(FolderLock { _file: file }),
+        Ok(()) => Ok(FolderLock { file }),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
             folder: folder.to_owned(),
         }),
