@@ -22,6 +22,30 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// There is nothing in a folder that was named.
+    #[error(
+        "there is no workflow in {path}: no file in it has a name that ends in .toml; put one there, or name another folder"
+    )]
+    Empty {
+        /// The folder.
+        path: String,
+    },
+    /// A file is no text.
+    #[error("{path} is not UTF-8 text; save it in that encoding")]
+    Encoding {
+        /// The file.
+        path: String,
+    },
+    /// What has the name of a workflow file cannot be one.
+    #[error(
+        "{path} is no workflow: {what}; take it out of the folder, or give it a name that does not end in .toml"
+    )]
+    Stranger {
+        /// What has the name.
+        path: String,
+        /// Why it cannot be one.
+        what: &'static str,
+    },
     /// A file cannot be read.
     #[error("cannot read {path}: {source}; check the path, and who may read it")]
     File {
@@ -64,7 +88,10 @@ pub(super) fn read_all(folder: &Path) -> Result<Vec<File>, Error> {
 
 /// Reads a file of the folder. A pipe would be waited for without end.
 fn read_member(path: &Path) -> Result<File, Error> {
-    let wrong = |what: &str| Err(unreadable(path, io::Error::other(what)));
+    let wrong = |what: &'static str| {
+        let path = path.display().to_string();
+        Err(Error::Stranger { path, what })
+    };
     match fs::metadata(path) {
         Err(source) => Err(unreadable(path, source)),
         Ok(found) if !found.is_file() => wrong("it is no file"),
@@ -75,7 +102,10 @@ fn read_member(path: &Path) -> Result<File, Error> {
 
 fn unreadable(path: &Path, source: io::Error) -> Error {
     let path = path.display().to_string();
-    Error::File { path, source }
+    match source.kind() {
+        ErrorKind::InvalidData => Error::Encoding { path },
+        _ => Error::File { path, source },
+    }
 }
 
 /// Files as a user names them: a folder stands for those in it.
@@ -88,8 +118,8 @@ pub(super) fn named(paths: &[PathBuf]) -> Result<Vec<File>, Error> {
         }
         let inside = paths_in(path).map_err(|source| unreadable(path, source))?;
         if inside.is_empty() {
-            let none = io::Error::other("it has no file whose name ends in .toml");
-            return Err(unreadable(path, none));
+            let path = path.display().to_string();
+            return Err(Error::Empty { path });
         }
         for path in inside {
             files.push(read_member(&path)?);
@@ -324,12 +354,25 @@ mod tests {
         assert_eq!(next(&mut watch), Some(pairs(&[])));
         fs::create_dir(at("a.toml")).unwrap();
         let said = read_all(folder.path()).unwrap_err().to_string();
-        assert!(said.contains("a.toml: it is no file; check"), "{said}");
+        let expected = "a.toml is no workflow: it is no file; take it out of the folder";
+        assert!(said.contains(expected), "{said}");
         let again = named(&[folder.path().to_owned()]).unwrap_err();
         assert_eq!(again.to_string(), said, "by whatever way it is named");
         fs::remove_dir(at("a.toml")).unwrap();
         fs::write(at("a.toml"), vec![b'#'; 1 + LONGEST as usize]).unwrap();
         let said = read_all(folder.path()).unwrap_err().to_string();
         assert!(said.contains("larger than 1 MB"), "{said}");
+        for text in [&b"\xff\xfen\0a\0m\0e\0"[..], b"# caf\xe9"] {
+            fs::write(at("a.toml"), text).unwrap();
+            let said = read_all(folder.path()).unwrap_err().to_string();
+            let expected = "a.toml is not UTF-8 text; save it in that encoding";
+            assert!(said.ends_with(expected), "{said}");
+        }
+        fs::remove_file(at("a.toml")).unwrap();
+        let said = named(&[folder.path().to_owned()]).unwrap_err().to_string();
+        assert!(
+            said.contains("no file in it has a name that ends in .toml; put one"),
+            "{said}"
+        );
     }
 }

@@ -340,7 +340,7 @@ fn workflows_are_checked_and_shown() {
         .arg(folder.path()));
     assert_eq!(empty.status.code(), Some(2));
     assert!(
-        stderr(&empty).contains("ends in .toml"),
+        stderr(&empty).contains("ends in .toml; put one there"),
         "{}",
         stderr(&empty)
     );
