@@ -12,6 +12,10 @@ use super::variables::{self, OPENROUTER_BASE_URL};
 use super::written::Written;
 use super::{DEFAULTS, Settings, client_keys, default_data_folder, keys, secrets};
 
+/// What is said of a setting that is a table.
+const IN_FILES_ALONE: &str = "a variable cannot hold it; write it into a file and start with `dagway --config FILE` (`dagway \
+                              settings` shows how it is written)";
+
 /// Why the settings cannot be used. Each is a sentence with its cure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -221,12 +225,14 @@ impl Layers {
         let is_of_tables = default.is_some_and(variables::is_of_tables);
         // Its default holds no table that could show it.
         if section == "upstreams" || is_of_tables || setting == "models.fallbacks" {
-            let message = "a variable cannot hold it; write it into a file and start with `dagway --config FILE` \
-                           (`dagway settings` shows how it is written)";
+            let message = match variables::of_openrouter(name) {
+                Some(short) => format!("its variable is {short}; set that"),
+                None => IN_FILES_ALONE.to_owned(),
+            };
             return Err(Error::Invalid {
                 origin: place,
                 key: setting.trim_end_matches('.').to_owned(),
-                message: message.to_owned(),
+                message,
             });
         }
         if key.is_empty() {

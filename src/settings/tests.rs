@@ -407,6 +407,25 @@ fn a_path_that_a_shell_would_have_replaced_is_a_sentence() {
 }
 
 #[test]
+fn the_upstream_that_is_built_in_is_told_to_have_variables_of_its_own() {
+    for (written, meant) in [
+        (
+            "DAGWAY_UPSTREAMS_OPENROUTER_BASE_URL",
+            "OPENROUTER_BASE_URL",
+        ),
+        ("DAGWAY_UPSTREAMS_OPENROUTER_KEY", "OPENROUTER_API_KEY"),
+    ] {
+        let said = fails(&[(written, "http://a.test/v1")]);
+        assert!(
+            said.ends_with(&format!("its variable is {meant}; set that")),
+            "{said}"
+        );
+    }
+    let said = fails(&[("DAGWAY_UPSTREAMS_LOCAL_BASE_URL", "http://a.test/v1")]);
+    assert!(said.contains("write it into a file"), "{said}");
+}
+
+#[test]
 fn a_misspelt_variable_is_told_which_was_meant() {
     for (written, meant) in [
         ("DAGWAY_LISTENN", "DAGWAY_LISTEN"),

@@ -38,6 +38,23 @@ const SHORT_NAMES: [(&str, &str, &str); 15] = [
 /// The short name for the base URL of the upstream that is built in.
 pub(super) const OPENROUTER_BASE_URL: &str = "OPENROUTER_BASE_URL";
 
+/// Settings of the upstream that is built in, as they would be called if they had long names, and their variables.
+const OF_OPENROUTER: [(&str, &str); 4] = [
+    ("DAGWAY_UPSTREAMS_OPENROUTER_BASE_URL", OPENROUTER_BASE_URL),
+    ("DAGWAY_UPSTREAMS_OPENROUTER_KEY", "OPENROUTER_API_KEY"),
+    ("DAGWAY_UPSTREAMS_OPENROUTER_API_KEY", "OPENROUTER_API_KEY"),
+    (
+        "DAGWAY_UPSTREAMS_OPENROUTER_KEY_FILE",
+        "OPENROUTER_API_KEY_FILE",
+    ),
+];
+
+/// The variable that holds what one with a long name was meant to hold.
+pub(super) fn of_openrouter(written: &str) -> Option<&'static str> {
+    let found = OF_OPENROUTER.iter().find(|(long, _)| *long == written);
+    found.map(|(_, short)| *short)
+}
+
 /// What people call the address to listen on, who know it from other programs.
 const LISTEN_ELSEWHERE: [&str; 3] = ["DAGWAY_PORT", "DAGWAY_HOST", "DAGWAY_ADDRESS"];
 
