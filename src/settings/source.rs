@@ -402,9 +402,12 @@ impl Layers {
             keys.map(move |key| format!("{section}.{key}"))
                 .chain([section.clone()])
         });
-        let nearest = known
-            .map(|name| (strsim::levenshtein(&name, key), name))
-            .min();
+        // One that was written outside its section is told by its name alone.
+        let unlike = |name: &str| match name.split_once('.') {
+            Some((_, bare)) if bare == key => 0,
+            _ => strsim::levenshtein(name, key),
+        };
+        let nearest = known.map(|name| (unlike(&name), name)).min();
         let hint = match nearest {
             Some((distance, name)) if distance <= 3 => format!(" (did you mean `{name}`?)"),
             _ => String::new(),

@@ -426,6 +426,23 @@ fn the_upstream_that_is_built_in_is_told_to_have_variables_of_its_own() {
 }
 
 #[test]
+fn a_setting_outside_its_section_is_told_where_it_belongs() {
+    for (text, meant) in [
+        ("listen = '127.0.0.1:1'\n", "server.listen"),
+        ("payloads = false\n", "store.payloads"),
+        ("[serve]\nlisten = '127.0.0.1:1'\n", "server"),
+    ] {
+        let said = read(Some(file(text).path()), &[]).unwrap_err().to_string();
+        assert!(
+            said.contains(&format!("(did you mean `{meant}`?)")),
+            "{said}"
+        );
+    }
+    let said = fails(&[("DAGWAY_SERVER", "x")]);
+    assert!(!said.contains("did you mean `"), "{said}");
+}
+
+#[test]
 fn a_misspelt_variable_is_told_which_was_meant() {
     for (written, meant) in [
         ("DAGWAY_LISTENN", "DAGWAY_LISTEN"),
