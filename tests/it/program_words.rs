@@ -1,9 +1,12 @@
 //! What the program says when it cannot do what was asked, and how it says it.
 
 use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use crate::program::{dagway, diagnosis, run, stderr};
+use crate::program::{Server, dagway, diagnosis, run, stderr};
 
 /// What `dagway workflows check` prints of the chat lane with these lines behind it, and one below `call_upstream`.
 fn checked(more: &str, below_call: &str) -> String {
@@ -109,4 +112,23 @@ fn an_alias_or_a_fallback_that_leads_nowhere_stops_the_start_and_is_told_once_by
         );
         assert_eq!(said.matches(expected).count(), 1, "{said}");
     }
+}
+
+/// What `dagway runs` says that finds no run API at this URL.
+fn astray(folder: &Path, server: &str) -> String {
+    let output = run(dagway(folder).args(["runs", "--server", server]));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    stderr(&output)
+}
+
+#[test]
+fn a_server_that_runs_is_not_said_to_be_started_when_its_url_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder.path(), "http://127.0.0.1:9/api/v1", &[]);
+    let https = server.url.replace("http://", "https://");
+    let said = astray(folder.path(), &https);
+    let expected = format!(
+        "dagway: what answers at {https} does not speak TLS; write http:// in place of https://\n"
+    );
+    assert_eq!(said, expected);
 }

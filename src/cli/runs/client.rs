@@ -48,6 +48,9 @@ pub(super) enum Fault {
         "no Dagway answers at {url}: {reason}; start it with `dagway`, or say where it runs with --server URL"
     )]
     Away { url: String, reason: String },
+    /// Somebody is there, who speaks no TLS.
+    #[error("what answers at {url} does not speak TLS; write http:// in place of https://")]
+    Plain { url: String },
     /// Its answer did not come, or broke off.
     #[error("the Dagway at {url} did not answer to the end: {reason}")]
     Broken { url: String, reason: String },
@@ -87,7 +90,8 @@ impl Fault {
             Self::Away { .. } | Self::Broken { .. } | Self::Unwell { .. } => true,
             // What stands before a Dagway that is restarted, such as a load balancer.
             Self::Stranger { status, .. } => *status >= 500,
-            Self::Locked { .. }
+            Self::Plain { .. }
+            | Self::Locked { .. }
             | Self::WrongPassword { .. }
             | Self::Refused(_)
             | Self::Unreadable { .. } => false,
@@ -251,10 +255,10 @@ impl Client {
 
     /// A request to which there was no answer.
     fn unsent(&self, error: &reqwest::Error) -> Fault {
-        let (url, mut reason) = (self.url(), reason(error));
+        let (url, reason) = (self.url(), reason(error));
         // What rustls says of bytes that are no TLS.
         if self.base.scheme() == "https" && reason.contains("corrupt message") {
-            reason = "it does not speak TLS; write http:// in place of https://".to_owned();
+            return Fault::Plain { url };
         }
         if error.is_connect() {
             Fault::Away { url, reason }
