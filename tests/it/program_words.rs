@@ -132,3 +132,18 @@ fn a_server_that_runs_is_not_said_to_be_started_when_its_url_is_wrong() {
     );
     assert_eq!(said, expected);
 }
+
+#[test]
+fn who_listens_and_says_nothing_is_told_from_a_dagway_that_takes_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", mute.local_addr().unwrap());
+    let since = Instant::now();
+    let said = astray(folder.path(), &url);
+    assert!(since.elapsed() < Duration::from_secs(15), "{said}");
+    let expected = format!("what listens at {url} does not answer, not even whether it is well");
+    assert!(
+        said.contains(&expected) && said.contains("--server URL"),
+        "{said}"
+    );
+}

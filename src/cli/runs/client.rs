@@ -5,11 +5,13 @@
 //! This file must not know what is asked for.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::answer::Refusal;
@@ -22,6 +24,10 @@ use crate::upstream;
 
 /// The longest wait for a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// How long an answer may take before it is looked whether a Dagway is there at all.
+const DOUBT: Duration = Duration::from_secs(2);
+/// How long a Dagway may take to say that it is there.
+const HELLO_WAIT: Duration = Duration::from_secs(3);
 /// The longest silence of a server that is asked.
 const SILENCE: Duration = Duration::from_secs(30);
 /// The longest answer that is held in memory: a run with the longest texts that settings allow for its artifacts has more,
@@ -54,6 +60,12 @@ pub(super) enum Fault {
     /// Its answer did not come, or broke off.
     #[error("the Dagway at {url} did not answer to the end: {reason}")]
     Broken { url: String, reason: String },
+    /// Somebody takes requests and says nothing.
+    #[error(
+        "what listens at {url} does not answer, not even whether it is well, so it is hardly Dagway; say where Dagway runs \
+         with --server URL (`dagway doctor` looks who has the address of the settings)"
+    )]
+    Mute { url: String },
     /// Something else is there.
     #[error(
         "what answers at {url} (with status {status}) is not Dagway; say where Dagway runs with --server URL"
@@ -87,7 +99,9 @@ impl Fault {
     /// Whether it may be over by itself.
     pub(super) const fn may_pass(&self) -> bool {
         match self {
-            Self::Away { .. } | Self::Broken { .. } | Self::Unwell { .. } => true,
+            Self::Away { .. } | Self::Broken { .. } | Self::Mute { .. } | Self::Unwell { .. } => {
+                true
+            }
             // What stands before a Dagway that is restarted, such as a load balancer.
             Self::Stranger { status, .. } => *status >= 500,
             Self::Plain { .. }
@@ -205,7 +219,7 @@ impl Client {
         if let Some(key) = key {
             request = request.header(AUTHORIZATION, key);
         }
-        let response = request.send().await.map_err(|error| self.unsent(&error))?;
+        let response = self.answer(request).await?;
         self.expect_dagway(&response)?;
         Ok(response.status() != StatusCode::UNAUTHORIZED)
     }
@@ -250,7 +264,28 @@ impl Client {
             let password = self.password.as_ref().map(Secret::expose);
             request = request.basic_auth("dagway", password);
         }
-        request.send().await.map_err(|error| self.unsent(&error))
+        self.answer(request).await
+    }
+
+    /// The answer to a request. While it is long in coming, it is asked whether a Dagway is there, which says so at once.
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, Fault> {
+        let mut answer = pin!(request.send());
+        let soon = tokio::time::timeout(DOUBT, &mut answer).await;
+        let answer = match soon {
+            Ok(answer) => answer,
+            Err(_) => {
+                let hello = self.http.get(self.at("/health")).timeout(HELLO_WAIT);
+                match select(answer, pin!(hello.send())).await {
+                    Either::Left((answer, _)) => answer,
+                    Either::Right((Err(error), _)) if error.is_timeout() => {
+                        let url = self.url();
+                        return Err(Fault::Mute { url });
+                    }
+                    Either::Right((_, answer)) => answer.await,
+                }
+            }
+        };
+        answer.map_err(|error| self.unsent(&error))
     }
 
     /// A request to which there was no answer.
