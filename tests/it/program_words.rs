@@ -131,6 +131,14 @@ fn a_server_that_runs_is_not_said_to_be_started_when_its_url_is_wrong() {
         "dagway: what answers at {https} does not speak TLS; write http:// in place of https://\n"
     );
     assert_eq!(said, expected);
+    for path in ["/runs", "/v1", "/api"] {
+        let said = astray(folder.path(), &format!("{}{path}/", server.url));
+        let expected = format!(
+            "dagway: the Dagway there has no run API below `{path}`; leave that out: --server {}\n",
+            server.url
+        );
+        assert_eq!(said, expected);
+    }
 }
 
 #[test]

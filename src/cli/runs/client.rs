@@ -71,6 +71,9 @@ pub(super) enum Fault {
         "what answers at {url} (with status {status}) is not Dagway; say where Dagway runs with --server URL"
     )]
     Stranger { url: String, status: u16 },
+    /// It is there, but not where it was looked for.
+    #[error("the Dagway there has no run API below `{path}`; leave that out: --server {origin}")]
+    Astray { path: String, origin: String },
     /// It wants a password that is not known here.
     #[error(
         "the Dagway at {url} demands the password of its dashboard; set DAGWAY_DASHBOARD_PASSWORD to it"
@@ -105,6 +108,7 @@ impl Fault {
             // What stands before a Dagway that is restarted, such as a load balancer.
             Self::Stranger { status, .. } => *status >= 500,
             Self::Plain { .. }
+            | Self::Astray { .. }
             | Self::Locked { .. }
             | Self::WrongPassword { .. }
             | Self::Refused(_)
@@ -243,6 +247,11 @@ impl Client {
         let status = response.status();
         let body = self.whole(response).await?;
         let told: Option<Refusal> = serde_json::from_slice(&body).ok();
+        if status == StatusCode::NOT_FOUND
+            && let Some(astray) = self.astray(told.as_ref())
+        {
+            return Ok(astray);
+        }
         let sentence = told.map_or_else(
             || format!("the Dagway at {} answers with status {status}", self.url()),
             |told| by_its_option(pairs, text::line(&told.error.message)),
@@ -253,6 +262,16 @@ impl Client {
         } else {
             Fault::Refused(sentence)
         })
+    }
+
+    /// What it means that nothing is there, when it is for the path of the base. A path that a proxy takes away for Dagway is
+    /// none that Dagway could name.
+    fn astray(&self, told: Option<&Refusal>) -> Option<Fault> {
+        let path = self.base.path().trim_end_matches('/').to_owned();
+        let is_named = |told: &Refusal| told.error.message.contains(&format!("{path}/api/"));
+        let origin = self.base.origin().ascii_serialization();
+        let is_astray = !path.is_empty() && told.is_none_or(is_named);
+        is_astray.then_some(Fault::Astray { path, origin })
     }
 
     async fn send(&self, path: &str, pairs: &[(&str, String)]) -> Result<Response, Fault> {
