@@ -20,6 +20,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use arc_swap::ArcSwap;
+use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -274,13 +275,22 @@ fn start_telling(manner: &Manner, settings: &Settings) -> Result<Option<RunTrace
     if !manner.log {
         return Ok(traces);
     }
-    let format = match settings.log.format {
+    let log = &settings.log;
+    let format = match log.format {
         LogFormat::Auto => Format::Auto,
         LogFormat::Pretty => Format::Pretty,
         LogFormat::Json => Format::Json,
     };
     let export = traces.as_ref().map(RunTraces::export);
-    telemetry::logging::init(format, &settings.log.filter, export)?;
+    // Exposed to be looked at; two of them are no secrets.
+    let variable = |name: &str| {
+        settings
+            .environment
+            .get(name)
+            .map(ExposeSecret::expose_secret)
+    };
+    let may_be_coloured = settings::wants_colours(variable);
+    telemetry::logging::init(format, &log.filter, may_be_coloured, export)?;
     Ok(traces)
 }
 

@@ -15,7 +15,7 @@ use super::claude;
 use super::code::{Hello, hello, in_between};
 use super::{Failure, say};
 use crate::app::{self, StartError};
-use crate::settings::{ClientKey, Keyless, Settings, Upstream};
+use crate::settings::{ClientKey, Keyless, Settings, Upstream, wants_colours};
 use crate::store::{self, Examined, OpenError, postgres};
 use crate::telemetry::logging;
 use crate::upstream::{self, Kind, Probed};
@@ -87,10 +87,11 @@ pub async fn run(settings: &Settings, environment: &[(String, String)]) -> Resul
     findings.extend(proxy(settings, environment));
     findings.extend(log(settings));
     findings.extend(traces(settings, environment).await);
-    let is_coloured = io::stdout().is_terminal()
-        && !environment
-            .iter()
-            .any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
+    let variable = |wanted: &str| {
+        let found = environment.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str())
+    };
+    let is_coloured = io::stdout().is_terminal() && wants_colours(variable);
     for finding in &findings {
         say(line(finding, is_coloured))?;
     }

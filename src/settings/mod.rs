@@ -363,6 +363,12 @@ fn time_within<'de, D: Deserializer<'de>>(
     Ok(duration)
 }
 
+/// Whether colours are wanted on a terminal, by these variables: `NO_COLOR` (<https://no-color.org>) wants none, and a
+/// terminal that is `dumb` has none.
+pub fn wants_colours<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> bool {
+    variable("NO_COLOR").is_none_or(str::is_empty) && variable("TERM") != Some("dumb")
+}
+
 /// What is said of a path with a `~` in front.
 const AT_HOME: &str =
     "begins with `~`, which shells alone replace by your home folder; write the path in full";

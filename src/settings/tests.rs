@@ -443,6 +443,24 @@ fn a_setting_outside_its_section_is_told_where_it_belongs() {
 }
 
 #[test]
+fn colours_are_for_who_wants_them_and_has_them() {
+    for (variables, expected) in [
+        (&[][..], true),
+        (&[("TERM", "xterm")], true),
+        (&[("NO_COLOR", "")], true),
+        (&[("NO_COLOR", "1")], false),
+        (&[("TERM", "dumb")], false),
+    ] {
+        let value = |wanted: &str| {
+            let mut all = variables.iter();
+            all.find(|(name, _)| *name == wanted)
+                .map(|(_, value)| *value)
+        };
+        assert_eq!(wants_colours(value), expected, "{variables:?}");
+    }
+}
+
+#[test]
 fn a_misspelt_variable_is_told_which_was_meant() {
     for (written, meant) in [
         ("DAGWAY_LISTENN", "DAGWAY_LISTEN"),

@@ -53,19 +53,25 @@ pub enum Error {
     Taken,
 }
 
-/// Starts the process's log on stderr. `filter` is in the words of `RUST_LOG`; `export` takes the spans of background
-/// work, if there is one.
+/// Starts the process's log on stderr, with colours where `may_be_coloured` and it is a terminal. `filter` is in the words
+/// of `RUST_LOG`; `export` takes the spans of background work, if there is one.
 ///
 /// # Errors
 /// When the filter cannot be read, or at the second call.
-pub fn init(format: Format, filter: &str, export: Option<&SpanExport>) -> Result<(), Error> {
+pub fn init(
+    format: Format,
+    filter: &str,
+    may_be_coloured: bool,
+    export: Option<&SpanExport>,
+) -> Result<(), Error> {
     let is_terminal = std::io::stderr().is_terminal();
     let format = match format {
         Format::Auto if is_terminal => Format::Pretty,
         Format::Auto => Format::Json,
         chosen => chosen,
     };
-    let log = subscriber(format, filter, export, std::io::stderr, is_terminal)?;
+    let is_coloured = is_terminal && may_be_coloured;
+    let log = subscriber(format, filter, export, std::io::stderr, is_coloured)?;
     tracing::subscriber::set_global_default(log).map_err(|_| Error::Taken)
 }
 
@@ -91,7 +97,7 @@ fn subscriber<W>(
     filter: &str,
     export: Option<&SpanExport>,
     writer: W,
-    is_terminal: bool,
+    is_coloured: bool,
 ) -> Result<impl Subscriber + Send + Sync + use<W>, Error>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -106,7 +112,7 @@ where
     let lines = match format {
         Format::Pretty => lines
             .compact()
-            .with_ansi(is_terminal)
+            .with_ansi(is_coloured)
             .fmt_fields(PeopleFields)
             .boxed(),
         Format::Auto | Format::Json => lines.event_format(JsonLines).fmt_fields(JsonLines).boxed(),

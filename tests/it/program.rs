@@ -28,7 +28,7 @@ fn limited(folder: &Path, limits: &str) -> Command {
     in_folder(shell, folder)
 }
 
-fn in_folder(mut command: Command, folder: &Path) -> Command {
+pub(crate) fn in_folder(mut command: Command, folder: &Path) -> Command {
     command
         .env_clear()
         .env("HOME", folder)

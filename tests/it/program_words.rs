@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::program::{Server, dagway, diagnosis, run, stderr};
+use crate::program::{Server, dagway, diagnosis, in_folder, run, stderr};
 
 /// What `dagway workflows check` prints of the chat lane with these lines behind it, and one below `call_upstream`.
 fn checked(more: &str, below_call: &str) -> String {
@@ -154,4 +154,37 @@ fn who_listens_and_says_nothing_is_told_from_a_dagway_that_takes_its_time() {
         said.contains(&expected) && said.contains("--server URL"),
         "{said}"
     );
+}
+
+/// What a command writes to a terminal, which `script` is.
+fn on_a_terminal(folder: &Path, arguments: &str, variable: (&str, &str)) -> String {
+    let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_dagway"));
+    let mut command = in_folder(Command::new("script"), folder);
+    command
+        .env("PATH", "/usr/bin:/bin")
+        .env("DAGWAY_LISTEN", "127.0.0.1:0")
+        .envs([variable])
+        .args(["-q", "-c", &line, "/dev/null"]);
+    String::from_utf8_lossy(&run(&mut command).stdout).into_owned()
+}
+
+#[test]
+fn doctor_and_log_show_colours_to_who_has_and_wants_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for (variable, is_coloured) in [
+        (("TERM", "xterm"), true),
+        (("TERM", "dumb"), false),
+        (("NO_COLOR", "1"), false),
+    ] {
+        let doctor = on_a_terminal(folder.path(), "doctor", variable);
+        assert!(doctor.contains("claude"), "{doctor}");
+        assert_eq!(
+            doctor.contains('\u{1b}'),
+            is_coloured,
+            "{variable:?}: {doctor}"
+        );
+        let log = on_a_terminal(folder.path(), "demo --rounds 1 --fast", variable);
+        assert!(log.contains("turn ended"), "{log}");
+        assert_eq!(log.contains('\u{1b}'), is_coloured, "{variable:?}: {log}");
+    }
 }

@@ -10,6 +10,7 @@ use rustix::termios::tcgetwinsize;
 use super::text;
 use crate::cli::Failure;
 pub(super) use crate::cli::output::write;
+use crate::settings::wants_colours;
 
 /// A terminal that does not tell its width.
 const USUAL: usize = 80;
@@ -54,9 +55,7 @@ impl Paper {
         Self {
             width,
             is_terminal,
-            is_coloured: is_terminal
-                && variable("NO_COLOR").is_none()
-                && variable("TERM") != Some("dumb"),
+            is_coloured: is_terminal && wants_colours(variable),
         }
     }
 
