@@ -351,19 +351,15 @@ fn moment(name: &str, value: &str, now: Timestamp) -> Result<Timestamp, String> 
         })
 }
 
-/// Reads a length of time: a number of seconds, or one with its units.
+/// Reads a length of time, with its units: without them, some would mean seconds and some milliseconds.
 fn length(value: &str) -> Result<Duration, String> {
-    let seconds: Option<f64> = value.parse().ok();
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .or_else(|| duration::parse(value))
-        .ok_or_else(|| {
-            format!(
-                "min_duration: {} is not a length of time; give one such as {}",
-                quoted(value),
-                duration::EXAMPLES
-            )
-        })
+    duration::parse(value).ok_or_else(|| {
+        format!(
+            "min_duration: {} is not a length of time; give one with its unit, such as {}",
+            quoted(value),
+            duration::EXAMPLES
+        )
+    })
 }
 
 /// A length of time as [`length`] reads it.
@@ -506,6 +502,7 @@ mod tests {
             "until=12",
             "min_duration=-1s",
             "min_duration=long",
+            "min_duration=500",
             "min_cost=NaN",
             "min_retries=-1",
             "replaced=true",
@@ -523,8 +520,9 @@ mod tests {
         range: `2y` is not a span of time; give one of 15m, 1h, 24h, 7d, 30d, or use since and until
         since: `yesterday` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z, or how long ago it was, such as 90m or 2d
         until: `12` is not a moment; write it as RFC 3339, such as 2026-11-22T08:00:00Z, or how long ago it was, such as 90m or 2d
-        min_duration: `-1s` is not a length of time; give one such as 250ms, 30s, 1m30s, 12h or 14d
-        min_duration: `long` is not a length of time; give one such as 250ms, 30s, 1m30s, 12h or 14d
+        min_duration: `-1s` is not a length of time; give one with its unit, such as 250ms, 30s, 1m30s, 12h or 14d
+        min_duration: `long` is not a length of time; give one with its unit, such as 250ms, 30s, 1m30s, 12h or 14d
+        min_duration: `500` is not a length of time; give one with its unit, such as 250ms, 30s, 1m30s, 12h or 14d
         min_cost: `NaN` is not an amount; give US dollars, such as 0.05
         min_retries: `-1` is not a count; give a whole number, such as 1
         replaced: `true` is neither yes nor no; give one of them
@@ -540,7 +538,6 @@ mod tests {
     fn a_length_of_time_is_read_as_it_is_written() {
         let read = |text: &str| length(text).map(written_length);
         for (text, written) in [
-            ("2", "2s"),
             ("2 s", "2s"),
             ("1.5m", "90s"),
             ("500ms", "500ms"),
