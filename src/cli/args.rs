@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::runs::args::Runs;
 use crate::settings::listen_address;
@@ -53,20 +53,67 @@ impl Args {
             last.is_some_and(|last| last == "code") && before.is_some_and(ends_in_code)
         };
         let Some(end) = (1..=line.len()).find(is_code) else {
-            return Self::try_parse_from(line);
+            return Self::parsed(line);
         };
         let (ours, theirs) = line.split_at(end);
         let theirs = match theirs {
-            [only] if only == "--help" || only == "-h" => return Self::try_parse_from(&line),
+            [only] if only == "--help" || only == "-h" => return Self::parsed(&line),
             [first, rest @ ..] if first == "--" => rest,
             all => all,
         };
-        let mut args = Self::try_parse_from(ours)?;
+        let mut args = Self::parsed(ours)?;
         args.command = Some(Command::Code {
             arguments: theirs.to_vec(),
         });
         Ok(args)
     }
+
+    fn parsed<W: Into<OsString> + Clone>(
+        line: impl IntoIterator<Item = W>,
+    ) -> Result<Self, clap::Error> {
+        let mut command = command();
+        let mut matches = command.try_get_matches_from_mut(line)?;
+        let args = Self::from_arg_matches_mut(&mut matches);
+        args.map_err(|error| error.format(&mut command))
+    }
+}
+
+/// The commands, with a help that leaves out the options for all with which one does nothing. They are known there all the
+/// same, to be refused by name.
+fn command() -> clap::Command {
+    let mut command = Args::command();
+    for (name, in_vain) in [
+        ("serve", &[AS_ID][..]),
+        ("demo", &[AS_ID]),
+        ("doctor", &[AS_ID]),
+        ("workflows", &[AS_ID, "listen"]),
+        ("settings", &[AS_ID, "listen", "config"]),
+        ("conformance", &[AS_ID, "listen", "config"]),
+        ("runs", &[AS_ID]),
+    ] {
+        let hidden = of_all(&command, in_vain).map(|option| option.hide(true));
+        let hidden: Vec<Arg> = hidden.collect();
+        command = command.mut_subcommand(name, |one| one.args(hidden));
+    }
+    let presented: Vec<Arg> = of_all(&command, &[AS_ID]).collect();
+    command.mut_subcommand("runs", |runs| {
+        let limit: Vec<Arg> = of_all(&runs, &["limit"]).collect();
+        let hidden = limit.into_iter().map(|option| option.hide(true));
+        let hidden: Vec<Arg> = hidden.collect();
+        let mut runs = runs.mut_subcommand("replay", |replay| replay.args(presented));
+        for name in ["show", "changes", "payload", "replay"] {
+            runs = runs.mut_subcommand(name, |one| one.args(hidden.clone()));
+        }
+        runs
+    })
+}
+
+/// Options of a command that its commands have, too.
+fn of_all<'c>(command: &'c clap::Command, ids: &'c [&str]) -> impl Iterator<Item = Arg> + 'c {
+    let options = command.get_arguments();
+    options
+        .filter(|option| ids.contains(&option.get_id().as_str()))
+        .cloned()
 }
 
 impl Args {
@@ -95,10 +142,12 @@ impl Args {
 }
 
 const AS: &str = "--as";
+/// What clap calls it.
+const AS_ID: &str = "whose";
 
 /// Whether the last word of a command line is the command `code`, and not a value or a part of another command.
 fn ends_in_code(line: &[OsString]) -> bool {
-    let args = Args::try_parse_from(line);
+    let args = Args::parsed(line);
     args.is_ok_and(|args| matches!(args.command, Some(Command::Code { .. })))
 }
 
@@ -215,13 +264,11 @@ pub enum Workflows {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
-        Args::command().debug_assert();
+        command().debug_assert();
     }
 
     fn read(line: &str) -> Result<Args, clap::Error> {
@@ -297,6 +344,60 @@ mod tests {
         ] {
             assert_eq!(read(line).unwrap().given_in_vain(), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn the_help_of_a_command_lists_no_option_that_it_refuses() {
+        for command in [
+            "serve",
+            "demo",
+            "doctor",
+            "settings",
+            "conformance",
+            "workflows",
+            "workflows check",
+            "workflows show",
+            "code",
+            "runs",
+            "runs show",
+            "runs changes",
+            "runs payload",
+            "runs usage",
+            "runs replay",
+        ] {
+            let help = read(&format!("dagway {command} --help"))
+                .unwrap_err()
+                .to_string();
+            let lists = |option: &str| help.lines().any(|line| line.contains(option));
+            let needed = match command {
+                "runs payload" => " x y",
+                "runs show" | "runs changes" | "runs replay" => " x",
+                "workflows" => " check",
+                _ => "",
+            };
+            for (option, value) in [
+                ("--config", "x"),
+                ("--listen", "127.0.0.1:1"),
+                ("--as", "x"),
+            ] {
+                let args = match command {
+                    "code" => read(&format!("dagway {option} {value} code")),
+                    _ => read(&format!("dagway {command}{needed} {option} {value}")),
+                };
+                let is_refused = args.unwrap().given_in_vain().is_some();
+                assert_eq!(
+                    lists(&format!("{option} <")),
+                    !is_refused,
+                    "{command} {option}: {help}"
+                );
+            }
+            let counts = matches!(command, "runs" | "runs usage");
+            assert_eq!(lists("--limit <"), counts, "{command}: {help}");
+        }
+        let Some(Command::Runs(runs)) = read("dagway runs show x -n 3").unwrap().command else {
+            panic!("it is another command");
+        };
+        assert_eq!(runs.limit.as_deref(), Some("3"), "it is refused by name");
     }
 
     #[test]
