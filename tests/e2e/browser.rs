@@ -40,7 +40,7 @@ async fn a_browser_sees_runs_live_and_every_page_whole() {
         &variables,
     );
     let said = program
-        .end(Duration::from_secs(240))
+        .end(Duration::from_secs(360))
         .await
         .succeeded("the walk");
     assert!(said.contains("all checks passed"), "{said}");

@@ -398,7 +398,7 @@ async function rules() {
   const [failed, whole] = ["Failed", "Completed"].map((state) => runs.find((run) => run.state === state).id);
   const paths = ["/runs", "/runs?session=walk-session", "/usage", "/workflows", "/workflows/messages", "/nowhere", `/runs/${failed}`,
     ...["conversation", "changes", "answered"].map((side) => `/runs/${whole}?payload=${side}`)];
-  for (const [width, colorScheme] of [[1440, "light"], [1440, "dark"], [390, "light"]]) {
+  for (const [width, colorScheme] of [[1440, "light"], [390, "dark"]]) {
     const page = await open({ viewport: { width, height: 900 }, colorScheme, reducedMotion: "reduce" });
     for (const path of paths) {
       await page.goto(`${base}${path}`);
