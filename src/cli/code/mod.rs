@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`hello`] | what a Dagway says that runs already |
+//! | [`mod@hello`] | what a Dagway says that runs already |
 //! | [`host`] | the Dagway that a session uses |
 //! | [`proxies`] | how requests get past the proxies of the environment |
 //! | [`seat`] | which `dagway code` serves, and who does when that ends |
