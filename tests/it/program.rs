@@ -1242,7 +1242,10 @@ async fn a_stream_ends_whole_after(signal: &str) {
     let simulator = Simulator::start(simulator::Settings::immediate())
         .await
         .unwrap();
-    let mut server = Server::start(folder.path(), &simulator.base_url());
+    // Whoever runs the tests may have been started to outlive the terminal.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_dagway")]);
+    let mut server = Server::of(in_folder(command, folder.path()), &simulator.base_url());
     let mut turn = simulator::Turn::text("one two three four five six seven eight nine ten");
     turn.chunks = Some(10);
     turn.pause_ms = Some(60);
