@@ -85,6 +85,9 @@ fn standard_output_that_cannot_be_written_is_a_failure_and_a_reader_that_leaves_
 #[test]
 fn an_alias_or_a_fallback_that_leads_nowhere_stops_the_start_and_is_told_once_by_the_doctor() {
     let folder = tempfile::tempdir().unwrap();
+    // Were it not refused, it would not start all the same: somebody is there already.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
     let file = folder.path().join("settings.toml");
     for (text, expected) in [
         (
@@ -101,7 +104,7 @@ fn an_alias_or_a_fallback_that_leads_nowhere_stops_the_start_and_is_told_once_by
         let output = run(dagway(folder.path()).envs([
             config,
             ("OPENROUTER_API_KEY", "sk-or-x"),
-            ("DAGWAY_LISTEN", "127.0.0.1:0"),
+            ("DAGWAY_LISTEN", &address),
         ]));
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
