@@ -309,18 +309,19 @@ impl Client {
             cause = inner.source();
         }
         let reason = reason.split(" (os error").next().unwrap_or_default();
-        if error.is_connect() || error.is_timeout() {
-            let doubt = match self.proxy() {
-                Some(proxy) => format!(
-                    "it is asked through the proxy {proxy} of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: does that run? NO_PROXY \
-                     names hosts to be reached without it"
-                ),
-                None => "is its address right, and does it run?".to_owned(),
-            };
-            let reason = format!("{reason}; {doubt}");
+        let is_away = error.is_connect() || error.is_timeout();
+        let reason = match self.proxy() {
+            Some(proxy) => format!(
+                "{reason}; it is asked through the proxy {proxy} of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: does that run? \
+                 NO_PROXY names hosts to be reached without it"
+            ),
+            None if is_away => format!("{reason}; is its address right, and does it run?"),
+            None => reason.to_owned(),
+        };
+        if is_away {
             return UpstreamError::unreachable(&self.place(), &reason);
         }
-        UpstreamError::cut_off(&self.place(), reason)
+        UpstreamError::cut_off(&self.place(), &reason)
     }
 
     /// The proxy through which it is asked, if any.

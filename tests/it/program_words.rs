@@ -56,7 +56,7 @@ fn standard_output_that_cannot_be_written_is_a_failure_and_a_reader_that_leaves_
         "workflows show",
         "workflows check",
         "conformance --list",
-        "conformance --filter ping --json",
+        "conformance --filter not_for_kimi --json",
     ] {
         let started = |stdout: Stdio| {
             let mut command = dagway(folder.path());

@@ -59,7 +59,7 @@ fn demo_and_suite_reach_what_they_simulate_past_the_proxy_of_the_environment() {
     let (url, asked) = proxy();
     for (arguments, expected) in [
         (&["demo", "--rounds", "1", "--fast"][..], "round 1: "),
-        (&["conformance", "--filter", "ping"], "passed"),
+        (&["conformance", "--filter", "not_for_kimi"], "1 passed"),
     ] {
         let output = run(dagway(folder.path())
             .env("DAGWAY_LISTEN", "127.0.0.1:0")
@@ -98,6 +98,12 @@ fn an_upstream_that_is_not_reached_through_a_proxy_is_told_with_the_proxy_and_no
     assert!(
         told.contains("NO_PROXY") && !told.contains("sesame"),
         "{told}"
+    );
+    let (hangs_up, _) = self::proxy();
+    let cut = upstream(&[("HTTP_PROXY", &hangs_up), far]);
+    assert!(
+        cut.contains(&format!("through the proxy {hangs_up}")),
+        "{cut}"
     );
     let here = upstream(&[proxy]);
     assert!(
