@@ -355,6 +355,12 @@ async fn a_filter_that_cannot_be_read_stays_as_it_was_typed_and_says_what_is_wro
 async fn older_runs_are_a_page_away() {
     let first = get("/runs?limit=2").await;
     assert_eq!(first.body.matches("<tr id=").count(), 2);
+    let has_room = |page: &str| !page.contains("data-more");
+    assert!(
+        !has_room(&first.body),
+        "older runs that come late stand on the next page"
+    );
+    assert!(has_room(&get("/runs").await.body), "they are inserted here");
     let older = first
         .body
         .split("href=\"/runs?limit=2&#38;after=")
